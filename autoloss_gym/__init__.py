@@ -1,0 +1,54 @@
+"""Environments whose episodes are training runs: choose which loss to optimise next.
+
+Importing this registers the ids `AutoLoss/…`; PyTorch is loaded when an environment or a task is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from autoloss_gym.registration import register_all, register_task
+
+if TYPE_CHECKING:
+    from autoloss_gym.checker import check_task
+    from autoloss_gym.env import AutoLossEnv
+    from autoloss_gym.gradient_task import GradientTask
+    from autoloss_gym.optimizers import SGD, Adam
+    from autoloss_gym.task import Control, Evaluation, Keys, Metric, Pair, State, Task
+    from autoloss_gym.vector_env import AutoLossVectorEnv
+
+__version__ = "0.1.0"
+__all__ = [
+    "SGD",
+    "Adam",
+    "AutoLossEnv",
+    "AutoLossVectorEnv",
+    "Control",
+    "Evaluation",
+    "GradientTask",
+    "Keys",
+    "Metric",
+    "Pair",
+    "State",
+    "Task",
+    "check_task",
+    "register_task",
+]
+
+_HOME = {
+    "optimizers": ("SGD", "Adam"),
+    "task": ("Control", "Evaluation", "Keys", "Metric", "Pair", "State", "Task"),
+    "gradient_task": ("GradientTask",),
+    "vector_env": ("AutoLossVectorEnv",),
+    "env": ("AutoLossEnv",),
+    "checker": ("check_task",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"autoloss_gym.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+register_all()

@@ -1,0 +1,1 @@
+"""Adapters from the vector environment to other libraries' interfaces."""

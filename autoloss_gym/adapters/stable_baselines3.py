@@ -1,0 +1,107 @@
+"""The vector environment as a Stable-Baselines3 `VecEnv`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from autoloss_gym.vector_env import AutoLossVectorEnv
+
+
+class StableBaselines3VecEnv(VecEnv):
+    """Runs an `AutoLossVectorEnv` under Stable-Baselines3, with one device-to-host copy a step.
+
+    Episode returns and lengths are reported as by `Monitor`. The info of a run is empty but at its end, when it holds
+    `terminal_observation`, `episode` and the environment's final figures (`score`, `best_score`, `diverged`, …).
+
+    Args:
+        envs: the environment, with `autoreset_mode="SameStep"`.
+
+    Raises:
+        ValueError: the environment resets in another way; SB3 would learn from false transitions.
+    """
+
+    def __init__(self, envs: AutoLossVectorEnv) -> None:
+        mode = envs.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.SAME_STEP:
+            raise ValueError(
+                f"autoreset_mode={getattr(mode, 'value', mode)!r}: Stable-Baselines3 needs an environment made with "
+                "autoreset_mode='SameStep'"
+            )
+        self.envs = envs
+        self._returns = np.zeros(envs.num_envs)
+        self._lengths = np.zeros(envs.num_envs, dtype=np.int64)
+        self._actions: np.ndarray | None = None
+        super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
+
+    def reset(self) -> np.ndarray:
+        seeds = None if all(seed is None for seed in self._seeds) else [int(seed or 0) for seed in self._seeds]
+        observations, _ = self.envs.reset(seed=seeds)
+        self._reset_seeds()
+        self._reset_options()
+        self._returns[:], self._lengths[:] = 0, 0
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        return _to_numpy(observations)
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        outputs = self.envs.step(self._actions)
+        observations, rewards, dones = _pack_to_host(*outputs[:3])
+        self._returns += rewards
+        self._lengths += 1
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if dones.any():
+            self._report_episodes(np.flatnonzero(dones), outputs[4], infos)
+        return observations, rewards, dones, infos
+
+    def _report_episodes(self, rows: np.ndarray, batched: dict[str, Any], infos: list[dict[str, Any]]) -> None:
+        observations = _to_numpy(batched["final_obs"])
+        final = {name: _to_numpy(v) for name, v in batched["final_info"].items() if not name.startswith("_")}
+        for row in rows:
+            infos[row] = {name: values[row] for name, values in final.items()}
+            infos[row]["terminal_observation"] = observations[row]
+            infos[row]["TimeLimit.truncated"] = False
+            infos[row]["episode"] = {"r": float(self._returns[row]), "l": int(self._lengths[row]), "t": 0.0}
+        self._returns[rows], self._lengths[rows] = 0, 0
+
+    def close(self) -> None:
+        self.envs.close()
+
+    def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
+        return [getattr(self.envs, attr_name)] * len(self._rows(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None) -> None:
+        raise NotImplementedError("the runs of a batch share their attributes; make the environment with other arguments")
+
+    def env_method(
+        self, method_name: str, *args: Any, indices: None | int | Iterable[int] = None, **kwargs: Any
+    ) -> list[Any]:
+        raise NotImplementedError("the runs of a batch have no methods of their own; call them on `envs`")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: None | int | Iterable[int] = None) -> list[bool]:
+        return [wrapper_class is Monitor] * len(self._rows(indices))
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        return self.envs.render() or [None] * self.num_envs
+
+    def _rows(self, indices: None | int | Iterable[int]) -> list[int]:
+        return list(self._get_indices(indices))
+
+
+def _to_numpy(values: Any) -> np.ndarray:
+    return values.cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def _pack_to_host(observations: Any, rewards: Any, dones: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three outputs as NumPy arrays, copied from the device as one tensor."""
+    if not isinstance(observations, Tensor):
+        return observations, rewards, dones
+    packed = torch.cat([observations, rewards[:, None], dones[:, None].to(observations.dtype)], dim=1).cpu().numpy()
+    return packed[:, :-2], packed[:, -2], packed[:, -1] > 0.5

@@ -1,0 +1,97 @@
+"""From names and keyword arguments, as a registry or a command line gives them, to objects; a wrong name is one clear line."""
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import torch
+
+from autoloss_gym.task import Task
+
+Built = TypeVar("Built")
+
+
+def unknown(kind: str, got: object, known: Iterable[str]) -> str:
+    """One line that says what was got, the nearest known name, and all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(got), names, n=1)
+    return f"unknown {kind} {got!r}" + (f"; did you mean {near[0]!r}?" if near else "") + f" Known: {', '.join(names)}"
+
+
+def pick(table: Mapping[str, type[Built]], value: Any, kind: str, arguments: Mapping[str, Any] | None) -> Built:
+    """`value` itself if it is no name, else the class of that name in `table`, made with `arguments`."""
+    if not isinstance(value, str):
+        if arguments:
+            raise ValueError(f"{kind}_arguments={dict(arguments)}: expected none where {kind} is given as an object")
+        return value
+    if value not in table:
+        raise ValueError(unknown(kind, value, table))
+    return build(table[value], arguments or {})
+
+
+def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
+    """An instance of the dataclass `cls`; an argument that it does not have is a ValueError that names the nearest."""
+    known = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    for name in arguments:
+        if name not in known:
+            raise ValueError(unknown(f"argument of {cls.__name__}", name, known))
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise ValueError(f"{cls.__name__}({given}): {error}; check the type of each argument") from error
+
+
+def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any]) -> Task:
+    """`task` itself, or the class "module:Class" made with a preset's arguments, replaced by the given ones.
+
+    A `learning_rate` replaces that of the task's optimizer.
+    """
+    if not isinstance(task, str):
+        if preset is not None or arguments:
+            names = ", ".join([*(["preset"] if preset is not None else []), *arguments])
+            raise ValueError(f"unknown argument {names}: arguments of the task belong to the task object that was given")
+        return task
+    module, _, name = task.partition(":")
+    cls = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise ValueError(f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task")
+    presets: Mapping[str, dict[str, Any]] = getattr(cls, "presets", {})
+    if preset is not None and preset not in presets:
+        raise ValueError(unknown("preset", preset, presets))
+    chosen = (presets[preset] if preset is not None else {}) | dict(arguments)
+    learning_rate = chosen.pop("learning_rate", None)
+    built = build(cls, chosen)
+    if learning_rate is None:
+        return built
+    if not hasattr(built, "optimizer"):
+        raise ValueError(f"unknown argument of {cls.__name__} 'learning_rate': this task has no optimizer")
+    return dataclasses.replace(built, optimizer=dataclasses.replace(built.optimizer, learning_rate=learning_rate))
+
+
+def positive(name: str, value: Any) -> int:
+    """`value` as an int of at least 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise ValueError(f"{name}={value!r}: expected a positive integer")
+    return int(value)
+
+
+def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+    """`value` if it is allowed (enumerations compare by their value)."""
+    values = [getattr(each, "value", each) for each in allowed]
+    if getattr(value, "value", value) not in values:
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, values))}")
+    return value
+
+
+def available_device(name: str) -> torch.device:
+    """The device of that name; "auto" is cuda where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device={name!r} cannot be used ({str(error).splitlines()[0]}); try device='cpu'") from None
+    return torch.device(name)

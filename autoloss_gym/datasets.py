@@ -1,0 +1,164 @@
+"""Tables of numbers with a numeric target: bundled with scikit-learn, or a user's CSV or NPZ file.
+
+A real data set has one fixed five-way partition, as in the AutoLoss paper: a controller is learned on its own training and
+validation part, and judged on tasks that use the other three.
+"""
+
+import csv
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoloss_gym import random
+from autoloss_gym.task import Split
+
+BUNDLED_REGRESSION = ("diabetes",)
+MIN_ROWS = 25
+_PARTS = {"controller_train": 0.25, "controller_validation": 0.15, "train": 0.25, "validation": 0.15, "test": 0.2}
+# Which part a run trains on, is validated on and is scored on. The test part serves the test split alone.
+_ROLES: dict[Split, tuple[str, str, str]] = {
+    "train": ("controller_train", "controller_validation", "validation"),
+    "validation": ("train", "validation", "controller_validation"),
+    "test": ("train", "validation", "test"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Inputs (rows, features) and targets (rows,), float64 and finite."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+@functools.lru_cache(maxsize=16)
+def load_table(dataset: str, target: str | None = None) -> Table:
+    """Read a bundled data set by name, or a `.csv` or `.npz` file.
+
+    Args:
+        dataset: "diabetes", or a path. A CSV has a header line and numeric columns; an NPZ has the arrays "inputs" (rows,
+            features) and "targets" (rows,).
+        target: the CSV column to predict; by default the last.
+
+    Raises:
+        ValueError: one line that names the file and the column, row or array that cannot be used.
+    """
+    if dataset in BUNDLED_REGRESSION:
+        from sklearn.datasets import load_diabetes  # noqa: PLC0415 (slow to import, needed here alone)
+
+        return _checked(dataset, *load_diabetes(return_X_y=True))
+    path = Path(dataset).expanduser()
+    if path.suffix not in (".csv", ".npz"):
+        raise ValueError(f"dataset={dataset!r}: expected {', '.join(BUNDLED_REGRESSION)} or a path ending in .csv or .npz")
+    if not path.is_file():
+        raise ValueError(f"dataset={dataset!r}: there is no such file; give the path of a .csv or .npz file")
+    return _checked(dataset, *(_read_csv(path, target) if path.suffix == ".csv" else _read_npz(path)))
+
+
+def five_way_partition(num_rows: int) -> dict[str, np.ndarray]:
+    """Row indices of the five parts, disjoint, fixed for a number of rows."""
+    order = random.permutation(torch.tensor([num_rows]), num_rows)[0].numpy()
+    ends = np.round(np.cumsum(list(_PARTS.values())) * num_rows).astype(int)
+    return dict(zip(_PARTS, np.split(order, ends[:-1]), strict=True))
+
+
+def resampled_regression(dataset: str, target: str | None, keys: Tensor, split: Split) -> dict[str, dict[str, Tensor]]:
+    """Training, validation and test part of each run, standardised on its training part.
+
+    A run trains on a random four fifths of its training part, drawn from its key; the other parts are fixed.
+
+    Returns:
+        {"training" | "validation" | "test": {"inputs": (num_envs, rows, features), "targets": (num_envs, rows)}}, float32.
+    """
+    inputs, targets, parts = _table_on(dataset, target, str(keys.device))
+    training, validation, test = (parts[role] for role in _ROLES[split])
+    order = random.permutation(keys, len(training))[:, : len(training) * 4 // 5]
+    rows = {
+        "training": training[order],
+        "validation": validation.expand(len(keys), -1),
+        "test": test.expand(len(keys), -1),
+    }
+    mean, deviation = _moments(inputs[rows["training"]])
+    target_mean, target_deviation = _moments(targets[rows["training"]])
+    return {
+        name: {
+            "inputs": ((inputs[index] - mean) / deviation).to(torch.float32),
+            "targets": ((targets[index] - target_mean) / target_deviation).to(torch.float32),
+        }
+        for name, index in rows.items()
+    }
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the rows; a constant column is left unscaled."""
+    deviation = values.std(dim=1, keepdim=True, correction=0)
+    return values.mean(dim=1, keepdim=True), torch.where(deviation > 0, deviation, 1.0)
+
+
+@functools.lru_cache(maxsize=16)
+def _table_on(dataset: str, target: str | None, device: str) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    table = load_table(dataset, target)
+    parts = {name: torch.from_numpy(rows).to(device) for name, rows in five_way_partition(len(table.targets)).items()}
+    return torch.from_numpy(table.inputs).to(device), torch.from_numpy(table.targets).to(device), parts
+
+
+def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
+    if inputs.ndim != 2 or targets.shape != inputs.shape[:1]:
+        raise ValueError(
+            f"dataset={dataset!r}: expected inputs (rows, features) and targets (rows,), got {inputs.shape}, {targets.shape}"
+        )
+    if len(targets) < MIN_ROWS or not inputs.shape[1]:
+        raise ValueError(
+            f"dataset={dataset!r}: {len(targets)} rows and {inputs.shape[1]} features are too few; "
+            f"give at least {MIN_ROWS} rows and one feature beside the target"
+        )
+    for name, values in (("inputs", inputs), ("targets", targets[:, None])):
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            raise ValueError(
+                f"dataset={dataset!r}: {name} hold NaN or infinity, first at row {bad[0][0]}, column {bad[0][1]} "
+                "(counted from 0); remove or fill such rows"
+            )
+    if targets.std() == 0:
+        raise ValueError(f"dataset={dataset!r}: the target is constant; there is nothing to learn")
+    return Table(np.ascontiguousarray(inputs, np.float64), np.ascontiguousarray(targets, np.float64))
+
+
+def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        names, *rows = [row for row in csv.reader(file) if row] or [[]]
+    if target is not None and target not in names:
+        raise ValueError(f"dataset={str(path)!r}: there is no column {target!r}; the columns are {', '.join(names)}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(names):
+            raise ValueError(f"dataset={str(path)!r}: record {number} has {len(row)} fields, the header has {len(names)}")
+    columns = [_numbers(path, name, [row[i] for row in rows]) for i, name in enumerate(names)]
+    chosen = names.index(target) if target is not None else len(names) - 1
+    inputs = [column for i, column in enumerate(columns) if i != chosen]
+    shape = (len(rows), len(inputs))
+    return np.array(inputs).T.reshape(shape), np.array(columns[chosen] if columns else [])
+
+
+def _numbers(path: Path, name: str, values: list[str]) -> list[float]:
+    try:
+        return [float(value) if value.strip() else float("nan") for value in values]
+    except ValueError as error:
+        raise ValueError(
+            f"dataset={str(path)!r}: column {name!r} is not numeric ({error}); encode it as numbers or leave it out"
+        ) from None
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not {"inputs", "targets"} <= set(file.files):
+                raise ValueError(f"it holds {', '.join(file.files)}")
+            return file["inputs"].astype(np.float64), file["targets"].astype(np.float64)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"dataset={str(path)!r}: expected numeric arrays 'inputs' (rows, features) and 'targets' (rows,); {error}"
+        ) from None

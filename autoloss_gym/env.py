@@ -1,0 +1,63 @@
+"""The single environment: a batch of one with NumPy outside."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from autoloss_gym.task import Control, Task
+from autoloss_gym.vector_env import AutoLossVectorEnv
+
+
+class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
+    """One training run of a task as a Gymnasium environment.
+
+    Args:
+        task: a task, or "module:Class".
+        arguments: those of `AutoLossVectorEnv`, but for `num_envs`, `array` and `autoreset_mode`.
+    """
+
+    metadata: dict[str, Any] = dict(AutoLossVectorEnv.metadata)
+
+    def __init__(self, task: Task | str, *, render_mode: str | None = None, **arguments: Any) -> None:
+        self.batch = AutoLossVectorEnv(
+            task, 1, autoreset_mode=AutoresetMode.DISABLED, array="numpy", render_mode=render_mode, **arguments
+        )
+        self.render_mode = render_mode
+        self.observation_space = self.batch.single_observation_space
+        self.action_space = self.batch.single_action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Start the next problem, or the first one of `seed`."""
+        super().reset(seed=seed)
+        if seed is None and not self.batch.is_reset:
+            seed = int(self.np_random.integers(2**31))
+        observations, infos = self.batch.reset(seed=seed)
+        return observations[0], _first(infos)
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Make the update that the action asks for; after the episode's end, Gymnasium's ResetNeeded."""
+        return self._single(self.batch.step(np.asarray(action)[None]))
+
+    def step_control(self, control: Control) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """The layer under `step`: a `Control` of batch size one."""
+        return self._single(self.batch.step_control(control))
+
+    def render(self) -> np.ndarray | None:
+        """Picture of the run so far (height, width, 3), uint8."""
+        pictures = self.batch.render()
+        return pictures[0] if pictures else None
+
+    def _single(self, batch: tuple[Any, ...]) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        observations, rewards, terminations, truncations, infos = batch
+        final = infos.pop("final_info", {})
+        for name in ("final_obs", "_final_obs", "_final_info"):
+            infos.pop(name, None)
+        infos |= {name: value for name, value in final.items() if not name.startswith("_")}
+        return observations[0], float(rewards[0]), bool(terminations[0]), bool(truncations[0]), _first(infos)
+
+
+def _first(infos: dict[str, Any]) -> dict[str, Any]:
+    """The only run's values: arrays where they have a dimension of their own, else plain numbers."""
+    return {name: value[0] if value.ndim > 1 else value[0].item() for name, value in infos.items()}

@@ -1,0 +1,107 @@
+"""Observations: status features of training (AutoLoss §4.1–4.3), computed from the history."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autoloss_gym.history import History
+from autoloss_gym.task import Task
+
+GROUPS = (
+    "progress",
+    "gradient_norms",
+    "losses",
+    "validation",
+    "average",
+    "difference",
+    "second_difference",
+    "norm_ratio",
+    "loss_ratio",
+    "patience",
+    "extra",
+)
+RAW_BOUND = 1e6
+_TINY = 1e-8
+
+
+@dataclass(frozen=True)
+class Features:
+    """Which groups of features an observation has, in the order of `GROUPS`, and how they are scaled.
+
+    progress: t / T. gradient_norms: ‖∇ℓ‖₂ / √dim of each pair. losses: of each pair. validation, average, difference,
+    second_difference: the metrics, their moving average, and those of their first and second difference. norm_ratio and
+    loss_ratio, where there are two pairs: log of the ratio of the norms, and ratio of the losses (first to second).
+    patience, where a task stops early: share that is left. extra: what the task adds.
+
+    Args:
+        task: what is observed.
+        scaling: "raw" gives these numbers, clipped to ±10⁶. "scaled" maps them into [-1, 1]: magnitudes x (norms, losses,
+            metrics, loss ratio) become tanh(ln(x) / 4) with the sign of x dropped and tiny values bounded, so that equal
+            steps are equal factors; differences become tanh(20 · x / average); the log ratio becomes tanh(x / 4).
+        drop: groups that are left out, for ablations.
+    """
+
+    task: Task
+    scaling: Literal["scaled", "raw"] = "scaled"
+    drop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.scaling not in ("scaled", "raw"):
+            raise ValueError(f"features={self.scaling!r}: expected 'scaled' or 'raw'")
+        unknown = set(self.drop) - set(GROUPS)
+        if unknown:
+            raise ValueError(f"drop={sorted(unknown)}: expected some of {', '.join(GROUPS)}")
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that this task has and that are not dropped."""
+        absent = set(self.drop)
+        if len(self.task.pairs) != 2:
+            absent |= {"norm_ratio", "loss_ratio"}
+        if not self.task.patience:
+            absent |= {"patience"}
+        return tuple(group for group in GROUPS if group not in absent)
+
+    def bound(self) -> float:
+        return 1.0 if self.scaling == "scaled" else RAW_BOUND
+
+    def __call__(
+        self, history: History, extra: Float[Tensor, "num_envs extras"]
+    ) -> tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"]]:
+        """Observations, float32, and how many of each run's features were clipped."""
+        values = torch.cat([self._group(group, history, extra) for group in self.groups], dim=1)
+        if self.scaling == "scaled":
+            return values, torch.zeros_like(values[:, 0])
+        clipped = torch.nan_to_num(values, nan=0.0).clamp(-RAW_BOUND, RAW_BOUND)
+        return clipped, (clipped != values).sum(dim=1).to(values.dtype)
+
+    def _group(self, group: str, history: History, extra: Tensor) -> Tensor:
+        if group == "progress":
+            return (history.steps / self.task.max_steps).to(history.losses.dtype)[:, None]
+        if group == "patience":
+            return (1 - history.since_best / self.task.patience).to(history.losses.dtype)[:, None]
+        if group == "extra":
+            return extra
+        if group == "norm_ratio":
+            logs = torch.log(history.gradient_norms.clamp(min=_TINY))
+            return self._bounded(logs[:, :1] - logs[:, 1:])
+        if group == "loss_ratio":
+            first, second = history.losses[:, :1], history.losses[:, 1:]
+            return self._magnitude(first / torch.where(second == 0, _TINY, second))
+        if group in ("difference", "second_difference"):
+            return self._difference(getattr(history, group), history.average)
+        return self._magnitude(getattr(history, group))
+
+    def _bounded(self, logs: Tensor) -> Tensor:
+        return torch.tanh(logs / 4) if self.scaling == "scaled" else logs
+
+    def _magnitude(self, values: Tensor) -> Tensor:
+        if self.scaling == "raw":
+            return values
+        return torch.tanh(torch.log(values.abs().clamp(min=_TINY, max=1 / _TINY)) / 4)
+
+    def _difference(self, values: Tensor, level: Tensor) -> Tensor:
+        return torch.tanh(20 * values / level.abs().clamp(min=_TINY)) if self.scaling == "scaled" else values

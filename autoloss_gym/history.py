@@ -1,0 +1,99 @@
+"""What is known of each run's training so far: the latest losses, gradient norms, validation metrics and their averages."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from autoloss_gym.task import Evaluation
+
+DECAY = 0.9  # of the moving averages, per validation
+
+
+@dataclass
+class History:
+    """Latest known values of every run; they change only where something was measured.
+
+    Args:
+        losses, gradient_norms: of each pair, when it was last optimised.
+        losses_refreshed: whether the last update measured them.
+        validation: metrics at the last validation.
+        average: exponential moving average of `validation`.
+        difference, second_difference: the same of its first and second difference.
+        last_difference: the difference between the last two validations.
+        past: the deciding metric at this and the preceding validations, newest first; filled with the first value.
+        best: best value of the deciding metric.
+        since_best: validations since then.
+        steps: updates since the reset.
+        weight_sums: sum over updates of the weights given to each pair, normalised to 1 per update.
+    """
+
+    losses: Float[Tensor, "num_envs pairs"]
+    gradient_norms: Float[Tensor, "num_envs pairs"]
+    losses_refreshed: Bool[Tensor, "num_envs pairs"]
+    validation: Float[Tensor, "num_envs metrics"]
+    average: Float[Tensor, "num_envs metrics"]
+    difference: Float[Tensor, "num_envs metrics"]
+    second_difference: Float[Tensor, "num_envs metrics"]
+    last_difference: Float[Tensor, "num_envs metrics"]
+    past: Float[Tensor, "num_envs memory"]
+    best: Float[Tensor, " num_envs"]
+    since_best: Int64[Tensor, " num_envs"]
+    steps: Int64[Tensor, " num_envs"]
+    weight_sums: Float[Tensor, "num_envs pairs"]
+
+    @classmethod
+    def start(cls, evaluation: Evaluation, validation: Float[Tensor, "num_envs metrics"], memory: int) -> "History":
+        """The history of fresh runs, all of whose losses have been measured once."""
+        zeros, counts = torch.zeros_like(validation), torch.zeros(len(validation), dtype=torch.int64)
+        return cls(
+            losses=evaluation.losses,
+            gradient_norms=evaluation.gradient_norms,
+            losses_refreshed=evaluation.measured,
+            validation=validation,
+            average=validation.clone(),
+            difference=zeros,
+            second_difference=zeros.clone(),
+            last_difference=zeros.clone(),
+            past=validation[:, :1].repeat(1, memory + 1),
+            best=validation[:, 0].clone(),
+            since_best=counts.to(validation.device),
+            steps=counts.to(validation.device, copy=True),
+            weight_sums=torch.zeros_like(evaluation.losses),
+        )
+
+    @property
+    def pair_shares(self) -> Float[Tensor, "num_envs pairs"]:
+        """Average weight of each pair so far; where pairs are chosen, the share of the updates that each received."""
+        return self.weight_sums / self.steps.clamp(min=1)[:, None]
+
+    def record_update(self, evaluation: Evaluation, weights: Float[Tensor, "num_envs pairs"]) -> None:
+        self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)
+        self.gradient_norms = torch.where(evaluation.measured, evaluation.gradient_norms, self.gradient_norms)
+        self.losses_refreshed = evaluation.measured
+        self.weight_sums = self.weight_sums + weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-30)
+        self.steps = self.steps + 1
+
+    def record_validation(
+        self, values: Float[Tensor, "num_envs metrics"], valid: Bool[Tensor, " num_envs"], minimize: bool
+    ) -> Bool[Tensor, " num_envs"]:
+        """Take in the metrics of the runs that are `valid`; return those whose deciding metric is a new best."""
+        rows = valid[:, None]
+        difference = values - self.validation
+        second = difference - self.last_difference
+        self.average = _moving(self.average, values, rows)
+        self.difference = _moving(self.difference, difference, rows)
+        self.second_difference = _moving(self.second_difference, second, rows)
+        self.last_difference = torch.where(rows, difference, self.last_difference)
+        self.validation = torch.where(rows, values, self.validation)
+        self.past = torch.where(rows, torch.cat([self.validation[:, :1], self.past[:, :-1]], dim=1), self.past)
+        latest = self.validation[:, 0]
+        improved = valid & ((latest < self.best) if minimize else (latest > self.best))
+        self.best = torch.where(improved, latest, self.best)
+        self.since_best = torch.where(improved, 0, self.since_best + valid)
+        return improved
+
+
+def _moving(average: Tensor, new: Tensor, rows: Tensor) -> Tensor:
+    return torch.where(rows, average * DECAY + new * (1 - DECAY), average)

@@ -1,0 +1,45 @@
+"""Which problem every episode of every run is: a function of (split, seed, episode), nothing else."""
+
+import numpy as np
+import torch
+
+from autoloss_gym import random
+from autoloss_gym.task import Keys, Split
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class Instances:
+    """Deals out keys: run i with seed s + i meets, in its episode e, the problem hash(split, s + i, e).
+
+    Args:
+        split: its problems are disjoint from those of the other splits.
+        num_instances: number of problems in all, among which an episode's is drawn; None for a new one every time.
+        num_envs: number of runs.
+        device: where the keys live.
+    """
+
+    def __init__(self, split: Split, num_instances: int | None, num_envs: int, device: torch.device) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split={split!r}: expected one of {', '.join(SPLITS)}")
+        if num_instances is not None and num_instances < 1:
+            raise ValueError(f"num_instances={num_instances}: expected at least 1, or None for ever new problems")
+        self.split, self.num_instances, self.device = split, num_instances, device
+        self._seeds = np.zeros(num_envs, dtype=np.int64)
+        self._episodes = np.full(num_envs, -1, dtype=np.int64)
+
+    def seed(self, rows: np.ndarray, seeds: np.ndarray) -> None:
+        """Start the runs `rows` over, with these seeds; their next episode is number 0."""
+        self._seeds[rows], self._episodes[rows] = seeds, -1
+
+    def next_episode(self, rows: np.ndarray) -> Keys:
+        """Keys of the next episode of the runs `rows`."""
+        self._episodes[rows] += 1
+        seeds = torch.from_numpy(self._seeds[rows]).to(self.device)
+        root = random.fold_in(torch.zeros_like(seeds), self.split)
+        drawn = random.fold_in(random.fold_in(root, seeds), torch.from_numpy(self._episodes[rows]).to(self.device))
+        problem = drawn
+        if self.num_instances is not None:
+            index = random.integers(drawn, (), self.num_instances)
+            problem = random.fold_in(random.fold_in(root, "instances"), index)
+        return Keys(problem=problem, run=random.fold_in(drawn, "run"), split=self.split)

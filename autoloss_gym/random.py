@@ -1,0 +1,80 @@
+"""Counter-based random draws: every number is a function of (key, stream, position), never of the batch.
+
+A key is one 64-bit integer per run. Keys are derived with `fold_in` and expanded with `bits`, which is the SplitMix64
+sequence started at the key (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014). Because no
+generator has state, run i draws the same numbers whatever `num_envs` is, and on every device.
+"""
+
+import functools
+import hashlib
+import math
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_2 = 0x94D049BB133111EB - (1 << 64)
+_TO_SIGNED = 1 << 63
+
+
+def _shift_right(x: Tensor, places: int) -> Tensor:
+    """Logical right shift (PyTorch shifts int64 arithmetically)."""
+    return (x >> places) & ((1 << (64 - places)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ _shift_right(x, 30)) * _MIX_1
+    x = (x ^ _shift_right(x, 27)) * _MIX_2
+    return x ^ _shift_right(x, 31)
+
+
+@functools.cache
+def _stream_number(name: str) -> int:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") - _TO_SIGNED
+
+
+def fold_in(keys: Int64[Tensor, "*runs"], data: Int64[Tensor, "*runs"] | int | str) -> Int64[Tensor, "*runs"]:
+    """Derive new keys from `keys` and an integer per run, one integer, or the name of a stream."""
+    if isinstance(data, str):
+        data = _stream_number(data)
+    return _mix(_mix(keys + _GOLDEN) ^ _mix(torch.as_tensor(data, dtype=torch.int64, device=keys.device)))
+
+
+def bits(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:
+    """The first `size` outputs of SplitMix64 started at each key, as signed 64-bit integers."""
+    counters = torch.arange(1, size + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
+    return _mix(keys[:, None] + counters)
+
+
+def uniform(
+    keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), low: float = 0.0, high: float = 1.0
+) -> Float32[Tensor, "runs ..."]:
+    """Uniform draws from [low, high), of shape (num_envs, *shape)."""
+    unit = _shift_right(bits(keys, math.prod(shape)), 40).to(torch.float32) * 2.0**-24
+    return (unit * (high - low) + low).view(-1, *shape)
+
+
+def normal(
+    keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), deviation: float = 1.0
+) -> Float32[Tensor, "runs ..."]:
+    """Normal draws with mean 0 (Box–Muller in float64), of shape (num_envs, *shape)."""
+    size = math.prod(shape)
+    pairs = (size + 1) // 2
+    unit = (_shift_right(bits(keys, 2 * pairs), 11) + 1).to(torch.float64) * 2.0**-53
+    radius = torch.sqrt(-2.0 * torch.log(unit[:, :pairs].contiguous()))
+    angle = 2.0 * math.pi * unit[:, pairs:].contiguous()
+    draws = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)[:, :size]
+    return (draws * deviation).to(torch.float32).view(-1, *shape)
+
+
+def integers(keys: Int64[Tensor, " runs"], shape: tuple[int, ...], high: int) -> Int64[Tensor, "runs ..."]:
+    """Integers from 0 to `high` - 1 (`high` at most 2**31), of shape (num_envs, *shape)."""
+    return ((_shift_right(bits(keys, math.prod(shape)), 33) * high) >> 31).view(-1, *shape)
+
+
+def permutation(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:
+    """A random order of 0 … `size` - 1 for every key."""
+    return torch.argsort(bits(keys, size), dim=1, stable=True)

@@ -1,0 +1,42 @@
+"""Ids of the environments, and how to add one; imports neither PyTorch nor Stable-Baselines3."""
+
+from typing import Any
+
+import gymnasium
+
+TASKS = {
+    "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.quadratic_regression:QuadraticRegression",
+}
+
+
+def register_task(id: str, task: str, **arguments: Any) -> None:
+    """Make `gym.make(id)` and `gym.make_vec(id)` build environments of a task.
+
+    Args:
+        id: Gymnasium id, such as "My/Task-v0". Registering the same id and task again does nothing.
+        task: "module:Class"; the module must be importable wherever the environment is made.
+        arguments: default arguments of the environment and the task, plain JSON values.
+
+    Raises:
+        ValueError: the id is taken by something else, or `task` is not of the form "module:Class".
+    """
+    module, _, name = task.partition(":")
+    if not module or not name:
+        raise ValueError(f"task={task!r}: expected 'module:Class'")
+    kwargs = {"task": task, **arguments}
+    if id in gymnasium.registry:
+        if gymnasium.registry[id].kwargs == kwargs:
+            return
+        raise ValueError(f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; choose another version")
+    gymnasium.register(
+        id=id,
+        entry_point="autoloss_gym.env:AutoLossEnv",
+        vector_entry_point="autoloss_gym.vector_env:AutoLossVectorEnv",
+        kwargs=kwargs,
+    )
+
+
+def register_all() -> None:
+    """Register the environments of this package."""
+    for id, task in TASKS.items():
+        register_task(id, task)

@@ -1,0 +1,125 @@
+"""Rewards: what a run earned at a validation or at its end, from its history."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from autoloss_gym.history import History
+from autoloss_gym.task import Task
+
+_TINY = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward(ABC):
+    """A function of the history, evaluated at every step and 0 where no validation has just been made."""
+
+    @abstractmethod
+    def memory(self, task: Task) -> int:
+        """How many validations before the latest it looks at; raises ValueError where it does not suit the task."""
+
+    @abstractmethod
+    def __call__(
+        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+    ) -> Float[Tensor, " num_envs"]:
+        """Reward of this step.
+
+        Args:
+            task: gives the direction of the deciding metric.
+            history: the runs so far.
+            validated: runs whose validation metrics are new.
+            ended: runs that end here.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shaped(Reward):
+    """Decrease of the log of the deciding validation metric since the last validation (increase where it is maximised).
+
+    The rewards of an episode sum to the decrease from first to last validation.
+    """
+
+    def memory(self, task: Task) -> int:
+        return 1
+
+    def __call__(
+        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+    ) -> Float[Tensor, " num_envs"]:
+        logs = torch.log(history.past[:, :2].clamp(min=_TINY))
+        gain = logs[:, 1] - logs[:, 0] if task.validation_metrics[0].minimize else logs[:, 0] - logs[:, 1]
+        return torch.where(validated, gain, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Final(Reward):
+    """The figure of the best validation, paid at the end (AutoLoss §3.3 and §4).
+
+    Args:
+        formula: "inverse" pays scale / error, for regression; "negative_inverse" pays -scale / accuracy, for
+            classification; "square" pays scale · score², for inception scores; "negative" pays -scale · error, for
+            perplexity.
+        scale: the constant C.
+        floor: least value of a denominator; it bounds the reward (the released code uses .5 for accuracies).
+    """
+
+    formula: str = "inverse"
+    scale: float = 10.0
+    floor: float = 1e-2
+
+    def __post_init__(self) -> None:
+        if self.formula not in ("inverse", "negative_inverse", "square", "negative"):
+            raise ValueError(f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative")
+
+    def memory(self, task: Task) -> int:
+        return 0
+
+    def __call__(
+        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+    ) -> Float[Tensor, " num_envs"]:
+        best = history.best
+        figure = {
+            "inverse": lambda: 1 / best.clamp(min=self.floor),
+            "negative_inverse": lambda: -1 / best.clamp(min=self.floor),
+            "square": lambda: best * best,
+            "negative": lambda: -best,
+        }[self.formula]()
+        return torch.where(ended, self.scale * figure, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Improvement(Reward):
+    """The online reward of AutoLoss §4.4: the gain of a segment relative to the mean gain of the last ones.
+
+    At the end of every segment of T = `segment` steps it pays (P_t − P_{t−T}) / max((P_t − P_{t−kT}) / k, `floor`), where
+    P is the deciding metric, negated where it is minimised, and k = `window`. The floor keeps the denominator positive.
+    """
+
+    segment: int = 50
+    window: int = 5
+    floor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.segment < 1 or self.window < 1 or not self.floor > 0:
+            raise ValueError(
+                f"segment={self.segment}, window={self.window}, floor={self.floor}: "
+                "expected at least 1, at least 1 and a positive number"
+            )
+
+    def memory(self, task: Task) -> int:
+        if self.segment % task.validate_every:
+            raise ValueError(f"segment={self.segment}: expected a multiple of validate_every={task.validate_every}")
+        return self.window * self.segment // task.validate_every
+
+    def __call__(
+        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+    ) -> Float[Tensor, " num_envs"]:
+        metric = -history.past if task.validation_metrics[0].minimize else history.past
+        gain = metric[:, 0] - metric[:, self.segment // task.validate_every]
+        mean_gain = ((metric[:, 0] - metric[:, -1]) / self.window).clamp(min=self.floor)
+        return torch.where(validated & (history.steps % self.segment == 0), gain / mean_gain, 0.0)
+
+
+REWARDS: dict[str, type[Reward]] = {"shaped": Shaped, "final": Final, "improvement": Improvement}

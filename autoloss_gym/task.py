@@ -1,0 +1,166 @@
+"""What a task is: a batched tensor program that trains `num_envs` models, one (loss, parameters) pair at a time."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from autoloss_gym.optimizers import OptimizerState
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An arm of the alternating optimisation (AutoLoss, Eq. 1): a named loss and the blocks that its step may change.
+
+    Args:
+        loss: name of the loss.
+        blocks: names of the parameter blocks; those of different pairs may overlap.
+        cheap: whether the loss is computed for all runs and masked (the default), or only for the runs that chose it.
+    """
+
+    loss: str
+    blocks: tuple[str, ...]
+    cheap: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.loss
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named figure, the direction in which it improves, and the value that stands for a failed run."""
+
+    name: str
+    minimize: bool = True
+    worst: float = float("inf")
+
+
+@dataclass
+class Keys:
+    """What makes a run: its problem (the data) and its own draws (initialisation, mini-batches), 64 bits each."""
+
+    problem: Int64[Tensor, " num_envs"]
+    run: Int64[Tensor, " num_envs"]
+    split: Split = "train"
+
+
+@dataclass
+class Control:
+    """What to do next.
+
+    Args:
+        weights: factor on each pair's gradient; 0 means that the pair is unused. One-hot is the choice of a pair.
+        step_size: factor on the optimizer's learning rate.
+        choice: the index of each run's pair on the host, where one is chosen and known there.
+    """
+
+    weights: Float[Tensor, "num_envs pairs"]
+    step_size: Float[Tensor, " num_envs"]
+    choice: np.ndarray | None = None
+
+
+@dataclass
+class Evaluation:
+    """Losses and gradient norms ‖∇ℓ‖₂ / √dim at the parameters before an update; only `measured` entries mean anything."""
+
+    losses: Float[Tensor, "num_envs pairs"]
+    gradient_norms: Float[Tensor, "num_envs pairs"]
+    measured: Bool[Tensor, "num_envs pairs"]
+
+
+@dataclass
+class State:
+    """All that belongs to a run. Every tensor's first dimension is the run.
+
+    Args:
+        keys: the run's problem and draws.
+        data: the run's own data, a tree of tensors.
+        parameters: packed blocks by name.
+        optimizer: the optimizer's state of each block.
+        steps: updates since the reset, idle ones included.
+        diverged: runs whose loss or gradient was not finite; they take no further step.
+    """
+
+    keys: Keys
+    data: Any
+    parameters: dict[str, Float[Tensor, "num_envs _"]]
+    optimizer: dict[str, OptimizerState]
+    steps: Int64[Tensor, " num_envs"]
+    diverged: Bool[Tensor, " num_envs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A family of training problems; an instance of it is its hyper-parameters.
+
+    Args:
+        max_steps: updates in a run, a multiple of `validate_every`.
+        validate_every: updates between two validations.
+        patience: validations without a new best after which the run ends; 0 means never.
+    """
+
+    max_steps: int = 1000
+    validate_every: int = 10
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        if self.validate_every < 1:
+            raise ValueError(f"validate_every={self.validate_every}: expected at least 1")
+        if self.max_steps < 1 or self.max_steps % self.validate_every:
+            raise ValueError(
+                f"max_steps={self.max_steps}: expected a positive multiple of validate_every={self.validate_every}, "
+                "because episodes end only where a validation is due"
+            )
+        if self.patience < 0:
+            raise ValueError(f"patience={self.patience}: expected 0 (never stop early) or more validations")
+
+    @property
+    @abstractmethod
+    def pairs(self) -> tuple[Pair, ...]:
+        """The arms, in the order of the actions."""
+
+    @property
+    @abstractmethod
+    def validation_metrics(self) -> tuple[Metric, ...]:
+        """What `validate` returns, the first deciding which parameters are the best so far."""
+
+    @property
+    @abstractmethod
+    def score_metrics(self) -> tuple[Metric, ...]:
+        """What `score` returns, the first being the figure of merit; each with a finite worst value."""
+
+    @abstractmethod
+    def reset(self, keys: Keys) -> State:
+        """Start runs; every number of a run follows from its keys."""
+
+    @abstractmethod
+    def observe(self, state: State) -> Evaluation:
+        """Measure every loss and gradient norm without moving anything."""
+
+    @abstractmethod
+    def update(self, state: State, control: Control, *, differentiable: bool = False) -> tuple[State, Evaluation]:
+        """One optimizer step of every run.
+
+        Args:
+            state: consumed, its buffers are reused; keep a `tree.clone` to use it again.
+            control: which pairs, with which weights and step size.
+            differentiable: leave `state` alone and keep the graph from `control` and `state.parameters`.
+        """
+
+    @abstractmethod
+    def validate(self, state: State) -> Float[Tensor, "num_envs metrics"]:
+        """Validation metrics of these runs, which may be any subset of a batch."""
+
+    @abstractmethod
+    def score(self, state: State) -> Float[Tensor, "num_envs metrics"]:
+        """Figures of merit on data that no decision has seen."""
+
+    @abstractmethod
+    def extra(self, state: State) -> Float[Tensor, "num_envs extras"]:
+        """Task features, each within [-1, 1], that end the observation; (num_envs, 0) for none."""

@@ -1,0 +1,184 @@
+"""Regression with a quadratic model and an L1 penalty (AutoLoss §4.1, A.2)."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from autoloss_gym import datasets, random
+from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
+from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.task import Keys, Metric, Pair
+
+_HALF_WIDTH = 5.0  # inputs are uniform on [-5, 5]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuadraticRegression(GradientTask):
+    """When to fit and when to shrink: an over-parameterised regression.
+
+    ## Description
+    A quadratic model ŷ = w·u + uᵀA u / 10 (+ c) is fitted to few noisy samples of a linear function, y = w*·u + noise, with
+    w* uniform on [-0.5, 0.5]ᵈ and u uniform on [-5, 5]ᵈ. It has d + d² parameters for 200 samples, so fitting alone
+    overfits and penalising alone underfits; what is best lies between, and moves while training goes on.
+
+    ## Losses
+    `mse`: mean squared error on the training part (full batch). `l1`: `l1_coefficient` · (‖w‖₁ + ‖A‖₁). Both update all
+    parameters through one shared Adam.
+
+    ## Action Space
+    `control="pair"`: Discrete(2), 0 = a step on `mse`, 1 = a step on `l1`. `control="weights"`: Box(-1, 1, (2,)).
+
+    ## Observation Space
+    Box, the feature groups of `autoloss_gym.features.Features`: 11 numbers, 12 with `patience`.
+
+    ## Rewards
+    `shaped` (default) is the decrease of the log validation error since the last validation; `final` pays 10 / best
+    validation error at the end; `improvement` is the online reward of AutoLoss §4.4.
+
+    ## Starting State
+    w and A normal with deviation 0.1 and 0.01, c = 0. A new problem (w*, samples, noise) each episode; see `num_instances`.
+
+    ## Episode End
+    Terminates after `max_steps` updates, after `patience` validations without a new best, or when training diverges.
+
+    ## Arguments
+    dataset: "synthetic"; "diabetes" (442 patients, bundled with scikit-learn); or the path of a CSV or NPZ file with a
+        numeric target (see `autoloss_gym.datasets.load_table`). Real data are standardised on the training part.
+    target: the column of a CSV file to predict, by default the last.
+    dimension, num_samples, noise: d, samples a part, and the deviation of the noise, for synthetic data.
+    l1_coefficient: λ of the penalty.
+    constant: whether the model has the constant c (not penalised).
+    optimizer, max_steps, validate_every, patience: see `GradientTask` and `Task`.
+    preset: "released" for the settings of the authors' code: learning rate 5e-4, up to 20,000 steps, validation every 10,
+        patience 100.
+
+    The score of synthetic data is the exact excess risk E[(ŷ − w*·u)²] over the input distribution; `test_error` is the mean
+    squared error on the noisy test part. The score of real data is the test error in units of the target's variance.
+
+    ## References
+    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate Optimization", ICLR 2019.
+    Efron, Hastie, Johnstone, Tibshirani: "Least Angle Regression", Annals of Statistics 32, 2004 (diabetes).
+
+    ## Version History
+    v0: initial version.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "released": {
+            "optimizer": Adam(learning_rate=5e-4),
+            "max_steps": 20_000,
+            "validate_every": 10,
+            "patience": 100,
+        }
+    }
+
+    dataset: str = "synthetic"
+    target: str | None = None
+    dimension: int = 16
+    num_samples: int = 200
+    noise: float = 2.0
+    l1_coefficient: float = 0.2
+    constant: bool = False
+    max_steps: int = 600
+    validate_every: int = 5
+    optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
+
+    pairs: ClassVar[tuple[Pair, ...]] = (Pair("mse", ("weights",)), Pair("l1", ("weights",)))  # type: ignore[assignment]
+    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse"),)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("dimension", "num_samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        for name in ("noise", "l1_coefficient"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
+        if not self.synthetic:
+            datasets.load_table(self.dataset, self.target)
+
+    @property
+    def synthetic(self) -> bool:
+        return self.dataset == "synthetic"
+
+    @property
+    def num_features(self) -> int:
+        return self.dimension if self.synthetic else datasets.load_table(self.dataset, self.target).inputs.shape[1]
+
+    @property
+    def score_metrics(self) -> tuple[Metric, ...]:
+        if self.synthetic:
+            return Metric("excess_risk", worst=100.0), Metric("test_error", worst=100.0)
+        return (Metric("test_error", worst=10.0),)
+
+    def make_data(self, keys: Keys) -> dict[str, Any]:
+        if not self.synthetic:
+            return datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
+        truth = random.uniform(random.fold_in(keys.problem, "truth"), (self.dimension,), -0.5, 0.5)
+        parts = {name: self._samples(keys.problem, name, truth) for name in ("training", "validation", "test")}
+        return parts | {"truth": truth}
+
+    def _samples(self, keys: Int64[Tensor, " num_envs"], part: str, truth: Tensor) -> dict[str, Tensor]:
+        keys = random.fold_in(keys, part)
+        shape = (self.num_samples, self.dimension)
+        inputs = random.uniform(random.fold_in(keys, "inputs"), shape, -_HALF_WIDTH, _HALF_WIDTH)
+        noise = random.normal(random.fold_in(keys, "noise"), (self.num_samples,), self.noise)
+        return {"inputs": inputs, "targets": torch.bmm(inputs, truth[:, :, None]).squeeze(2) + noise}
+
+    def initial_parameters(self, keys: Keys) -> dict[str, Any]:
+        d = self.num_features
+        weights = {
+            "linear": random.normal(random.fold_in(keys.run, "linear"), (d,), 0.1),
+            "quadratic": random.normal(random.fold_in(keys.run, "quadratic"), (d, d), 0.01),
+        }
+        if self.constant:
+            weights["constant"] = torch.zeros_like(weights["linear"][:, :1])
+        return {"weights": weights}
+
+    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
+        return data["training"]
+
+    def losses(self) -> dict[str, Loss]:
+        return {"mse": _mean_squared_error, "l1": self._penalty}
+
+    def _penalty(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
+        weights = parameters["weights"]
+        return self.l1_coefficient * (weights["linear"].abs().sum(1) + weights["quadratic"].flatten(1).abs().sum(1))
+
+    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
+        return _mean_squared_error(parameters, data["validation"])[:, None]
+
+    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+        test_error = _mean_squared_error(parameters, data["test"])
+        if not self.synthetic:
+            return test_error[:, None]
+        return torch.stack([excess_risk(parameters["weights"], data["truth"]), test_error], dim=1)
+
+
+def predict(weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]) -> Float[Tensor, "num_envs rows"]:
+    """ŷ = w·u + uᵀA u / 10 (+ c)."""
+    linear = torch.bmm(inputs, weights["linear"][:, :, None]).squeeze(2)
+    prediction = linear + (torch.bmm(inputs, weights["quadratic"]) * inputs).sum(dim=2) / 10
+    return prediction + weights["constant"] if "constant" in weights else prediction
+
+
+def excess_risk(weights: Parameters, truth: Float[Tensor, "num_envs features"]) -> Float[Tensor, " num_envs"]:
+    """E[(ŷ − w*·u)²] for u uniform on [-5, 5]ᵈ, in closed form, from E[u²] = 25/3 and E[u⁴] = 125."""
+    second, fourth = _HALF_WIDTH**2 / 3, _HALF_WIDTH**4 / 5
+    quadratic = weights["quadratic"]
+    symmetric = (quadratic + quadratic.transpose(1, 2)) / 2
+    diagonal = symmetric.diagonal(dim1=1, dim2=2)
+    squares, diagonal_squares = (symmetric * symmetric).sum(dim=(1, 2)), (diagonal * diagonal).sum(dim=1)
+    variance = (fourth - second**2) * diagonal_squares + 2 * second**2 * (squares - diagonal_squares)
+    mean = second * diagonal.sum(dim=1) / 10 + (weights["constant"].squeeze(1) if "constant" in weights else 0.0)
+    error = weights["linear"] - truth
+    return second * (error * error).sum(dim=1) + variance / 100 + mean * mean
+
+
+def _mean_squared_error(parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:
+    error = predict(parameters["weights"], part["inputs"]) - part["targets"]
+    return (error * error).mean(dim=1)

@@ -1,0 +1,254 @@
+"""The vector environment: `num_envs` training runs stepped, ended and reset as one batch."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from autoloss_gym import tree
+from autoloss_gym.construct import available_device, build_task, one_of, pick, positive
+from autoloss_gym.controls import CONTROLS, ActionControl
+from autoloss_gym.features import Features
+from autoloss_gym.history import History
+from autoloss_gym.infos import final_infos, on_rows, running_infos
+from autoloss_gym.instances import Instances
+from autoloss_gym.rendering import Trace
+from autoloss_gym.rewards import REWARDS, Reward
+from autoloss_gym.task import Control, Split, State, Task
+
+Step = tuple[Any, Any, Any, Any, dict[str, Any]]
+
+
+@dataclass
+class _Runs:
+    """All that a reset of some runs replaces."""
+
+    state: State
+    history: History
+    best: dict[str, Tensor]  # the parameters at the best validation so far
+
+
+class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
+    """Trains `num_envs` models at once; each environment is one training run of a task.
+
+    Args:
+        task: a task, or "module:Class" with `task_arguments`.
+        num_envs: number of runs.
+        control: what an action is: "pair" chooses the pair to update, "weights" weighs all of them.
+        control_arguments: arguments of that control, such as {"normalize": "count"}.
+        reward: "shaped", "final" or "improvement", see `autoloss_gym.rewards`.
+        reward_arguments: arguments of that reward.
+        features: "scaled" (within [-1, 1]) or "raw".
+        drop: groups of features to leave out.
+        split: "train", "validation" or "test"; their problems are disjoint.
+        num_instances: number of different problems; None for a new one each episode.
+        autoreset_mode: "SameStep", "NextStep" or "Disabled", as Gymnasium defines them.
+        device: "cpu", "cuda" or "auto" (cuda where there is one).
+        array: "numpy", or "torch" for tensors on the device.
+        render_mode: None or "rgb_array".
+        preset: a named set of task arguments.
+        task_arguments: arguments of the task.
+
+    Raises:
+        ValueError: an argument is unknown or bad; the message names it and what is expected.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        task: Task | str,
+        num_envs: int = 1,
+        *,
+        control: str | ActionControl = "pair",
+        control_arguments: Mapping[str, Any] | None = None,
+        reward: str | Reward = "shaped",
+        reward_arguments: Mapping[str, Any] | None = None,
+        features: Literal["scaled", "raw"] = "scaled",
+        drop: tuple[str, ...] = (),
+        split: Split = "train",
+        num_instances: int | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
+        device: str = "cpu",
+        array: Literal["numpy", "torch"] = "numpy",
+        render_mode: str | None = None,
+        preset: str | None = None,
+        **task_arguments: Any,
+    ) -> None:
+        self.task = build_task(task, preset, task_arguments)
+        self.num_envs, self.device = positive("num_envs", num_envs), available_device(device)
+        self.array = one_of("array", array, ("numpy", "torch"))
+        self.autoreset_mode = AutoresetMode(one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode)))
+        self.render_mode = one_of("render_mode", render_mode, (None, "rgb_array"))
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self.control = pick(CONTROLS, control, "control", control_arguments)
+        self.reward = pick(REWARDS, reward, "reward", reward_arguments)
+        self.features = Features(self.task, features, tuple(drop))
+        self._memory = self.reward.memory(self.task)
+        self._instances = Instances(split, num_instances, self.num_envs, self.device)
+        self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
+        self._finished = np.zeros(self.num_envs, dtype=bool)
+        self._trace = Trace(self.task, self.num_envs) if self.render_mode else None
+        self._runs = self._fresh(np.arange(self.num_envs))
+        self.is_reset = False
+        self._set_spaces()
+
+    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+        """Start all runs, or those of `options["reset_mask"]`, a boolean array (num_envs,).
+
+        An int seed s gives run i the seed s + i. Without one each run goes on to its next problem.
+        """
+        mask = _reset_mask(options, self.num_envs)
+        rows = np.flatnonzero(mask)
+        seeds = self._new_seeds(seed)
+        if seeds is not None:
+            self._instances.seed(rows, seeds[rows])
+        self._restart(rows)
+        self.is_reset = self.is_reset or bool(mask.all())
+        return self._output(self._observe()[0]), self._infos(np.zeros(self.num_envs, dtype=bool))
+
+    def step(self, actions: Any) -> Step:
+        """Translate one action a run and make the update that it asks for."""
+        return self.step_control(self.control(self.task, actions, self.num_envs, self.device))
+
+    def step_control(self, control: Control) -> Step:
+        """The layer under `step`: any weights on the pairs and any step size.
+
+        Returns:
+            Observations (num_envs, features), rewards, terminations, truncations (num_envs,) and infos.
+        """
+        resetting = self._begin_step()
+        if resetting.any():
+            idle = torch.from_numpy(resetting).to(self.device)
+            control = dataclasses.replace(control, weights=torch.where(idle[:, None], 0.0, control.weights))
+        runs = self._runs
+        runs.state, evaluation = self.task.update(runs.state, control)
+        runs.history.record_update(evaluation, control.weights)
+        self._elapsed += 1
+        due = (self._elapsed % self.task.validate_every == 0) & ~resetting
+        rewards, ended = self._validate(due)
+        if self._trace:
+            self._trace.record(self._elapsed, runs.history, control.weights, ~resetting)
+        infos: dict[str, Any] = self._final(ended, due) if ended.any() else {}
+        restart = resetting | (ended & (self.autoreset_mode == AutoresetMode.SAME_STEP))
+        if restart.any():
+            self._restart(np.flatnonzero(restart))
+        self._finished = ended & (self.autoreset_mode != AutoresetMode.SAME_STEP)
+        observations, clipped = self._observe()
+        infos |= self._infos(due & ~restart)
+        if self.features.scaling == "raw":
+            infos["clipped"] = self._output(clipped)
+        terminations = torch.from_numpy(ended)
+        truncations = torch.zeros_like(terminations)
+        return (*(self._output(x) for x in (observations, rewards, terminations, truncations)), infos)
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
+        return self._trace.draw(self._elapsed) if self._trace else None
+
+    def _set_spaces(self) -> None:
+        size, bound = self._observe()[0].shape[1], self.features.bound()
+        self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
+        self.single_action_space = self.control.action_space(self.task)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    def _new_seeds(self, seed: int | list[int] | None) -> np.ndarray | None:
+        if seed is None and self.is_reset:
+            return None
+        if seed is None:
+            seed = int(self.np_random.integers(2**31))
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
+            return int(seed) + np.arange(self.num_envs)
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed: got {len(seed)} seeds, expected one int or {self.num_envs} of them")
+        return np.asarray(seed, dtype=np.int64)
+
+    def _fresh(self, rows: np.ndarray) -> _Runs:
+        """New episodes for the runs `rows`, measured once."""
+        state = self.task.reset(self._instances.next_episode(rows))
+        history = History.start(self.task.observe(state), self.task.validate(state), self._memory)
+        return _Runs(state=state, history=history, best=tree.clone(state.parameters))
+
+    def _restart(self, rows: np.ndarray) -> None:
+        fresh = self._fresh(rows)
+        everyone = len(rows) == self.num_envs
+        self._runs = fresh if everyone else tree.merge(self._runs, torch.from_numpy(rows).to(self.device), fresh)
+        self._elapsed[rows], self._finished[rows] = 0, False
+        if self._trace:
+            self._trace.record(self._elapsed, self._runs.history, None, np.isin(np.arange(self.num_envs), rows))
+
+    def _begin_step(self) -> np.ndarray:
+        """Runs that this step only resets (NEXT_STEP); an error where a step is not allowed."""
+        if not self.is_reset:
+            raise gymnasium.error.ResetNeeded("step() before reset(): call reset() first")
+        if self._finished.any() and self.autoreset_mode == AutoresetMode.DISABLED:
+            rows = np.flatnonzero(self._finished).tolist()
+            raise gymnasium.error.ResetNeeded(
+                f"environments {rows} have ended and autoreset is disabled: call reset(options={{'reset_mask': …}}) first"
+            )
+        return self._finished.copy()
+
+    def _validate(self, due: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Validate the runs that are due; rewards of this step and, on the host, the runs that end with it."""
+        runs = self._runs
+        if not due.any():
+            return torch.zeros(self.num_envs, device=self.device), due
+        on_device = torch.from_numpy(due).to(self.device)
+        values = on_rows(self.task.validate, runs.state, due)
+        runs.state.diverged |= on_device & ~torch.isfinite(values).all(dim=1)
+        valid = on_device & ~runs.state.diverged
+        improved = runs.history.record_validation(values, valid, self.task.validation_metrics[0].minimize)
+        runs.best = tree.where(improved, runs.state.parameters, runs.best)
+        over = torch.from_numpy(due & (self._elapsed >= self.task.max_steps)).to(self.device)
+        if self.task.patience:
+            over = over | (on_device & (runs.history.since_best >= self.task.patience))
+        ended = over | (on_device & runs.state.diverged)
+        rewards = self.reward(self.task, runs.history, valid, ended & valid)
+        return rewards, ended.cpu().numpy()
+
+    def _final(self, ended: np.ndarray, due: np.ndarray) -> dict[str, Any]:
+        """`final_obs` and `final_info` of the runs that end with this step."""
+        runs, mask = self._runs, self._output(torch.from_numpy(ended))
+        figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
+        info = self._infos(due) | {name: self._output(value) for name, value in figures.items()}
+        return {
+            "final_obs": self._output(self._observe()[0]),
+            "final_info": info | {f"_{name}": mask.copy() if self.array == "numpy" else mask.clone() for name in info},
+            "_final_obs": mask,
+            "_final_info": mask,
+        }
+
+    def _observe(self) -> tuple[Tensor, Tensor]:
+        return self.features(self._runs.history, self.task.extra(self._runs.state))
+
+    def _infos(self, validated: np.ndarray) -> dict[str, Any]:
+        values = running_infos(self._runs.state, self._runs.history, validated | (self._elapsed == 0))
+        return {name: self._output(value) for name, value in values.items()}
+
+    def _output(self, values: Tensor) -> Any:
+        """A copy for the caller, who may keep it."""
+        if self.array == "torch":
+            return values.to(self.device, copy=True)
+        return values.to("cpu", copy=True).numpy()
+
+
+def _reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
+    mask = (options or {}).get("reset_mask")
+    if mask is None:
+        return np.ones(num_envs, dtype=bool)
+    mask = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
+    if mask.dtype != bool or mask.shape != (num_envs,) or not mask.any():
+        raise ValueError(
+            f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: expected ({num_envs},), bool, with at least one True"
+        )
+    return mask
