@@ -1,0 +1,137 @@
+"""Paired rollouts: many policies on the same problems, as large batches."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.policy import Policy
+from autoloss_gym import tree
+from autoloss_gym.task import Control
+from autoloss_gym.vector_env import AutoLossVectorEnv
+
+MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
+SEED_SPACING = 1 << 20  # commands with different seeds share no problem
+
+
+@dataclass
+class Episodes:
+    """What one policy achieved.
+
+    Args:
+        figures: the final figures by name, each (problems,): `best_score`, `score`, `steps`, `diverged`, `validation`, ….
+        shares: mean share of each pair at every step, over the problems still running, (max_steps, pairs).
+    """
+
+    figures: dict[str, np.ndarray]
+    shares: np.ndarray
+
+    @property
+    def best_scores(self) -> np.ndarray:
+        return self.figures["best_score"]
+
+
+MakeEnv = Callable[..., AutoLossVectorEnv]
+Progress = Callable[[int, int], None]
+
+
+def rollout(
+    policies: Sequence[Policy], make_env: MakeEnv, seeds: np.ndarray, progress: Progress = lambda done, total: None
+) -> list[Episodes]:
+    """One episode of every policy on every problem.
+
+    Args:
+        policies: they meet the same problems.
+        make_env: (num_envs, **env_arguments) → environment.
+        seeds: (problems,), int64; problem j is the first episode of an environment seeded with `seeds[j]`.
+        progress: called with the episodes done and their total.
+
+    Returns:
+        The episodes of each policy, in the order of `seeds`.
+    """
+    results: dict[int, list[Episodes]] = {index: [] for index in range(len(policies))}
+    done = 0
+    for group in _same_environment(policies):
+        width = max(1, MAX_RUNS // len(group))
+        for start in range(0, len(seeds), width):
+            part = seeds[start : start + width]
+            members = [policies[index] for index in group]
+            for index, episodes in zip(group, _play(members, make_env, part), strict=True):
+                results[index].append(episodes)
+            done += len(part) * len(group)
+            progress(done, len(seeds) * len(policies))
+    return [_join(parts) for parts in results.values()]
+
+
+def _same_environment(policies: Sequence[Policy]) -> list[list[int]]:
+    """Indices of policies that can share a batch, at most `MAX_RUNS` in a group."""
+    groups: dict[str, list[int]] = {}
+    for index, policy in enumerate(policies):
+        groups.setdefault(json.dumps(policy.env_arguments, sort_keys=True), []).append(index)
+    return [group[i : i + MAX_RUNS] for group in groups.values() for i in range(0, len(group), MAX_RUNS)]
+
+
+def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[Episodes]:
+    """One batch of (policies × problems) runs, until each has ended once."""
+    count, total = len(seeds), len(seeds) * len(policies)
+    env = make_env(num_envs=total, **policies[0].env_arguments)
+    slices = [slice(k * count, (k + 1) * count) for k in range(len(policies))]
+    observations, infos = env.reset(seed=np.tile(seeds, len(policies)).tolist())
+    for policy in policies:
+        policy.reset(seeds)
+    running, figures, shares = np.ones(total, dtype=bool), {}, []
+    while running.any():
+        control = _decide(policies, slices, env, observations, infos)
+        shares.append(_shares(control.weights.cpu().numpy(), running, slices))
+        observations, _, ended, _, infos = env.step_control(control)
+        if ended.any():
+            _collect(figures, infos["final_info"], ended & running)
+            running &= ~ended
+    env.close()
+    stacked = np.stack(shares)  # (steps, policies, pairs)
+    return [Episodes({n: v[s] for n, v in figures.items()}, stacked[:, k]) for k, s in enumerate(slices)]
+
+
+def _decide(
+    policies: list[Policy], slices: list[slice], env: AutoLossVectorEnv, observations: np.ndarray, infos: dict[str, Any]
+) -> Control:
+    parts = []
+    for policy, rows in zip(policies, slices, strict=True):
+        known = {n: v[rows] for n, v in infos.items() if isinstance(v, np.ndarray)}
+        action = policy.act(observations[rows], known)
+        if not isinstance(action, Control):
+            action = env.control(env.task, action, rows.stop - rows.start, env.device)
+        parts.append(tree.map_tensors(lambda tensor: tensor.to(env.device), action))
+    choices = [part.choice for part in parts]
+    return Control(
+        weights=torch.cat([part.weights for part in parts]),
+        step_size=torch.cat([part.step_size for part in parts]),
+        choice=None if any(choice is None for choice in choices) else np.concatenate(choices),
+    )
+
+
+def _shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) -> np.ndarray:
+    """Mean normalised weight of each pair, (policies, pairs); NaN for a policy whose runs have all ended."""
+    shares = np.where(running[:, None], weights / weights.sum(axis=1, keepdims=True), 0.0)
+    counts = np.array([running[rows].sum() for rows in slices], dtype=float)[:, None]
+    return np.array([shares[rows].sum(axis=0) for rows in slices]) / np.where(counts > 0, counts, np.nan)
+
+
+def _collect(figures: dict[str, np.ndarray], final: dict[str, Any], rows: np.ndarray) -> None:
+    for name, values in final.items():
+        if not name.startswith("_"):
+            figures.setdefault(name, np.zeros_like(values))[rows] = values[rows]
+
+
+def _join(parts: list[Episodes]) -> Episodes:
+    longest = max(len(part.shares) for part in parts)
+    counts = [len(part.figures["steps"]) for part in parts]
+    padded = [np.pad(p.shares, ((0, longest - len(p.shares)), (0, 0)), constant_values=np.nan) for p in parts]
+    masked = np.ma.masked_invalid(np.stack(padded))
+    return Episodes(
+        figures={name: np.concatenate([part.figures[name] for part in parts]) for name in parts[0].figures},
+        shares=np.ma.average(masked, axis=0, weights=counts).filled(np.nan),
+    )
