@@ -1,23 +1,16 @@
 """From names and keyword arguments, as a registry or a command line gives them, to objects; a wrong name is one clear line."""
 
 import dataclasses
-import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
 
+from autoloss_gym.names import unknown
 from autoloss_gym.task import Task
 
 Built = TypeVar("Built")
-
-
-def unknown(kind: str, got: object, known: Iterable[str]) -> str:
-    """One line that says what was got, the nearest known name, and all of them."""
-    names = sorted(known)
-    near = difflib.get_close_matches(str(got), names, n=1)
-    return f"unknown {kind} {got!r}" + (f"; did you mean {near[0]!r}?" if near else "") + f" Known: {', '.join(names)}"
 
 
 def pick(table: Mapping[str, type[Built]], value: Any, kind: str, arguments: Mapping[str, Any] | None) -> Built:

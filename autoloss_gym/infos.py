@@ -38,13 +38,14 @@ def final_infos(
 
     Returns:
         `score` at the last step, `best_score` at the best validation, each score metric by its name (at the best
-        validation) and `diverged`, (num_envs,); `pair_shares`, (num_envs, pairs).
+        validation), `best_validation` and `diverged`, (num_envs,); `pair_shares`, (num_envs, pairs).
     """
     last_scores = _bounded_scores(task, state, ended)
     best_scores = _bounded_scores(task, replace(state, parameters=best), ended)
     figures = {"score": last_scores[:, 0], "best_score": best_scores[:, 0]}
     figures |= {metric.name: best_scores[:, i] for i, metric in enumerate(task.score_metrics)}
-    return figures | {"diverged": state.diverged, "pair_shares": history.pair_shares}
+    figures |= {"best_validation": history.best, "diverged": state.diverged}
+    return figures | {"pair_shares": history.pair_shares}
 
 
 def on_rows(function: Callable[[State], Tensor], state: State, mask: np.ndarray) -> Float[Tensor, "num_envs columns"]:

@@ -1,0 +1,141 @@
+"""The paired benchmark: choices on validation problems, then every entrant once on the same unseen problems."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.catalogue import Entrant
+from agents.policy import Policy
+from agents.rollout import SEED_SPACING, Episodes, MakeEnv, rollout
+from agents.stable_baselines3 import TrainedPolicy
+from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference
+from autoloss_gym.task import Metric
+
+Announce = Callable[[str, int, int], None]
+
+
+@dataclass
+class Row:
+    """What the table says of an entrant.
+
+    Args:
+        label: its name.
+        figures: `best_score`, (training seeds, problems).
+        last_scores: `score` at the last step, of the same shape.
+        mean, interquartile_mean: of `best_score`.
+        difference: paired mean difference to the reference; None for the reference itself or where there is none.
+        chosen: the candidate that validation problems chose, if there was a choice.
+        shares: mean share of each pair at every step, (max_steps, pairs).
+        diverged: share of runs that diverged.
+    """
+
+    label: str
+    static: bool
+    figures: np.ndarray
+    last_scores: np.ndarray
+    mean: Estimate
+    interquartile_mean: Estimate
+    difference: Estimate | None
+    chosen: str | None
+    shares: np.ndarray
+    diverged: float
+
+
+@dataclass
+class Benchmark:
+    """The rows, best mean first, and what they were compared with."""
+
+    rows: list[Row]
+    metric: Metric
+    reference: str | None
+    instances: np.ndarray
+
+
+def run_benchmark(
+    entrants: Sequence[Entrant],
+    make_env: Callable[[str], MakeEnv],
+    split: str,
+    episodes: int,
+    seed: int,
+    announce: Announce = lambda what, done, total: None,
+) -> Benchmark:
+    """Play every entrant on the same problems.
+
+    Args:
+        entrants: what is compared.
+        make_env: split → (num_envs, **arguments) → environment.
+        split: where the table's figures come from; the choices always come from "validation".
+        episodes: problems on each split.
+        seed: numbers the problems; commands with different seeds share none.
+        announce: called with the stage, the episodes done and their total.
+    """
+    _load(entrants, make_env(split))
+    metric = make_env(split)(num_envs=1).task.score_metrics[0]
+    seeds = seed * SEED_SPACING + np.arange(episodes)
+    chosen, reference = _choose(entrants, make_env("validation"), seeds, metric, announce)
+    policies = [policy for candidates in chosen for policy in candidates]
+    played = iter(rollout(policies, make_env(split), seeds, lambda done, total: announce(split, done, total)))
+    results = [[next(played) for _ in candidates] for candidates in chosen]
+    baseline = None if reference is None else results[reference][0].best_scores[None]
+    rows = []
+    for index, (entrant, candidates, runs) in enumerate(zip(entrants, chosen, results, strict=True)):
+        compared = None if index == reference else baseline
+        rows.append(_row(entrant, candidates, runs, compared))
+    rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
+    label = None if reference is None else entrants[reference].label
+    return Benchmark(rows, metric, label, results[0][0].figures["instance"])
+
+
+def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
+    for entrant in entrants:
+        for policy in entrant.candidates:
+            if isinstance(policy, TrainedPolicy):
+                policy.load(make_env(num_envs=1, **policy.env_arguments))
+
+
+def _choose(
+    entrants: Sequence[Entrant], make_env: MakeEnv, seeds: np.ndarray, metric: Metric, announce: Announce
+) -> tuple[list[list[Policy]], int | None]:
+    """What each entrant plays with, and which static one is the reference, by the mean on validation problems."""
+    contested = [i for i, entrant in enumerate(entrants) if entrant.mode == "tuned" or entrant.static]
+    policies = [policy for i in contested for policy in entrants[i].candidates]
+    chosen = [list(entrant.candidates) for entrant in entrants]
+    if not policies:
+        return chosen, None
+    played = rollout(policies, make_env, seeds, lambda done, total: announce("validation", done, total))
+    means = iter(float(episodes.best_scores.mean()) * (1 if metric.minimize else -1) for episodes in played)
+    best: dict[int, float] = {}
+    for i in contested:
+        values = [next(means) for _ in entrants[i].candidates]
+        best[i] = min(values)
+        chosen[i] = [entrants[i].candidates[values.index(best[i])]]
+    static = {i: value for i, value in best.items() if entrants[i].static}
+    return chosen, min(static, key=static.__getitem__) if static else None
+
+
+def _row(entrant: Entrant, candidates: list[Policy], runs: list[Episodes], baseline: np.ndarray | None) -> Row:
+    if entrant.mode == "each":
+        runs = [_best_of_each(runs)]
+    figures = np.stack([run.best_scores for run in runs]).astype(np.float64)
+    return Row(
+        label=entrant.label,
+        static=entrant.static,
+        figures=figures,
+        last_scores=np.stack([run.figures["score"] for run in runs]).astype(np.float64),
+        mean=bootstrap(figures),
+        interquartile_mean=bootstrap(figures, interquartile_mean),
+        difference=None if baseline is None else paired_difference(figures, baseline),
+        chosen=candidates[0].label if entrant.mode == "tuned" else None,
+        shares=np.mean([run.shares for run in runs], axis=0),
+        diverged=float(np.mean([run.figures["diverged"].mean() for run in runs])),
+    )
+
+
+def _best_of_each(runs: list[Episodes]) -> Episodes:
+    """For each problem the run whose best validation metric is lowest (grids are for metrics that are minimised)."""
+    winners = np.argmin([run.figures["best_validation"] for run in runs], axis=0)
+    figures = {
+        name: np.stack([run.figures[name] for run in runs])[winners, np.arange(len(winners))] for name in runs[0].figures
+    }
+    return Episodes(figures, np.mean([runs[winner].shares for winner in winners], axis=0))

@@ -1,0 +1,77 @@
+"""What both commands share: arguments checked before anything slow is imported, and errors of one line."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import yaml
+
+import autoloss_gym
+from agents.configuration import number
+from autoloss_gym.names import unknown
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage text."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """`name=value` with a YAML value: numbers, true, null, lists and mappings are understood."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
+    try:
+        return name, number(yaml.safe_load(value))
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML") from None
+
+
+def positive(text: str) -> int:
+    """A positive integer; 1e5 and 100_000 are understood."""
+    try:
+        value = float(text.replace("_", ""))
+    except ValueError:
+        value = 0
+    if value < 1 or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a positive integer")
+    return int(value)
+
+
+def nonnegative(text: str) -> int:
+    """An integer of at least 0."""
+    return 0 if text == "0" else positive(text)
+
+
+def check_environment(id: str) -> None:
+    """Import the module of "module:id", and check that an environment of this package has that id."""
+    module, colon, name = id.rpartition(":")
+    sys.path.insert(0, os.getcwd())
+    if colon:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(f"--env {id}: cannot import module {module!r} ({error})") from None
+    ours = [spec.id for spec in gymnasium.registry.values() if spec.entry_point == "autoloss_gym.env:AutoLossEnv"]
+    if name not in ours:
+        raise ValueError(f"--env: {unknown('environment', name, ours)}")
+
+
+def main(run: Callable[[], None]) -> int:
+    """Run a command; bad input becomes one line on stderr and exit status 2, an interrupt 130."""
+    assert autoloss_gym  # registers the environments
+    try:
+        run()
+    except (ValueError, gymnasium.error.Error) as error:
+        print(f"{os.path.basename(sys.argv[0])}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0

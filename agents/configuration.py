@@ -1,0 +1,111 @@
+"""Resolved configuration of a training run, and the folder that keeps it; imports nothing slow."""
+
+import inspect
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autoloss_gym.names import unknown
+
+ALGORITHMS = ("a2c", "ddpg", "dqn", "ppo", "sac", "td3")
+FORMAT = 1
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfiguration:
+    """Everything that determines a training run.
+
+    Args:
+        algo: name of the algorithm.
+        env: environment id, possibly "module:id".
+        env_kwargs: arguments of the environment.
+        num_envs: runs in the batch.
+        n_timesteps: environment steps in all.
+        seed: of the learner and of the problems.
+        hyperparameters: arguments of the algorithm.
+    """
+
+    algo: str
+    env: str
+    env_kwargs: dict[str, Any]
+    num_envs: int
+    n_timesteps: int
+    seed: int
+    hyperparameters: dict[str, Any]
+
+
+def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, Any]:
+    """What the YAML file of `algo`, or `file`, says for `env`, else for "default"."""
+    path = Path(file) if file else _HERE / "hyperparameters" / f"{algo}.yml"
+    if not path.is_file():
+        raise ValueError(f"hyper-parameter file {str(path)!r} does not exist")
+    try:
+        table = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"hyper-parameter file {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
+    env = env.rpartition(":")[2]
+    if not isinstance(table, dict) or not isinstance(table.get(env, table.get("default")), dict):
+        raise ValueError(f"hyper-parameter file {str(path)!r}: expected a mapping under {env!r} or 'default'")
+    return {name: number(value) for name, value in table.get(env, table.get("default")).items()}
+
+
+def number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as text; this reads it as the number that was meant."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def check_hyperparameters(algorithm: type, given: dict[str, Any]) -> None:
+    """ValueError for a name that the algorithm's constructor does not have."""
+    known = [name for name in inspect.signature(algorithm).parameters if name not in ("self", "policy", "env", "seed")]
+    for name in given:
+        if name not in known:
+            raise ValueError(unknown(f"hyper-parameter of {algorithm.__name__}", name, known))
+
+
+def new_run_folder(root: str, algo: str, env: str) -> Path:
+    """Create and return `root`/`algo`/`env`_n with the smallest n that is free."""
+    parent = Path(root) / algo
+    parent.mkdir(parents=True, exist_ok=True)
+    name = env.rpartition(":")[2].replace("/", "-")
+    n = 1
+    while True:
+        folder = parent / f"{name}_{n}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            n += 1
+
+
+def save_configuration(folder: Path, configuration: TrainingConfiguration) -> None:
+    write_text(folder / "config.json", json.dumps({"format": FORMAT, **asdict(configuration)}, indent=2))
+
+
+def load_configuration(folder: Path) -> TrainingConfiguration:
+    """The configuration of a run folder; ValueError if it is not one, or from a newer version."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{str(folder)!r} is not a run folder of train_agent.py: it holds no config.json")
+    try:
+        content = json.loads(path.read_text())
+        version = content.pop("format")
+        if version > FORMAT:
+            raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
+        return TrainingConfiguration(**content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is either whole or absent, whenever the process is killed."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

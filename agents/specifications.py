@@ -1,0 +1,94 @@
+"""Policies as they are written on the command line; imports nothing slow."""
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.configuration import ALGORITHMS
+from autoloss_gym.names import unknown
+
+GRID_SIZE = 20
+HELP = """\
+round_robin          every pair in turn (the same as 1:1)
+K:1, 1:K, …          K updates of the first pair, then one of the second, and so on
+always:LOSS          one pair only, named by its loss
+random:P             the first pair with probability P, else one of the others; without P, the best of a grid on validation
+fixed:R              all losses at once, weighed 1 : R (R times the task's own coefficient); fixed:W1,W2,… for all weights
+grid, grid:N         fixed:R with the best of N values of R (default 20) on validation problems
+grid_each, …:N       the best of N values of R on each problem's own validation part: N trainings a problem
+softadapt            SoftAdapt as loss weights; softadapt:pair draws a pair with them; add ,normalized ,loss_weighted ,beta=B
+ALGO:RUN [,RUN …]    a policy trained by train_agent.py: its run folder, or a pattern for those of several training seeds"""
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A policy's kind and what follows the colon."""
+
+    kind: str
+    argument: str
+    text: str
+
+
+def parse_specification(text: str) -> Specification:
+    """Read one policy; ValueError if there is no such kind, its argument is bad, or a folder is missing."""
+    kind, _, argument = text.partition(":")
+    if kind.isdigit() and all(part.isdigit() for part in argument.split(":")) and any(map(int, text.split(":"))):
+        return Specification("ratio", text, text)
+    if kind not in (*_CHECKS, *ALGORITHMS):
+        raise ValueError(unknown("policy", kind, (*_CHECKS, *ALGORITHMS, "1:1")))
+    specification = Specification(kind, argument, text)
+    if kind in ALGORITHMS:
+        run_folders(specification)
+    else:
+        expected = _CHECKS[kind]
+        try:
+            good = expected[1](argument)
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"policy {text!r}: expected {expected[0]}")
+    return specification
+
+
+def run_folders(specification: Specification) -> list[Path]:
+    """The run folders that a trained policy names, sorted."""
+    folders = [Path(found) for part in specification.argument.split(",") for found in sorted(glob.glob(part))]
+    folders = [folder for folder in folders if folder.is_dir()]
+    if not folders:
+        raise ValueError(
+            f"policy {specification.text!r}: there is no folder {specification.argument!r}; "
+            f"expected {specification.kind}:RUN with a run folder of train_agent.py"
+        )
+    return folders
+
+
+def softadapt_options(argument: str) -> dict[str, bool | float]:
+    """Options of `softadapt`: words, and beta=B."""
+    options: dict[str, bool | float] = {}
+    for part in filter(None, argument.split(",")):
+        name, _, value = part.partition("=")
+        if name not in ("pair", "normalized", "loss_weighted", "beta") or (name == "beta") != bool(value):
+            raise ValueError(part)
+        options[name] = float(value) if value else True
+    return options
+
+
+def _is_size(text: str) -> bool:
+    return not text or int(text) >= 2
+
+
+_CHECKS = {
+    "round_robin": ("round_robin alone", lambda text: not text),
+    "always": ("always:LOSS with the name of a loss", bool),
+    "random": ("random, or random:P with P between 0 and 1", lambda text: not text or 0 <= float(text) <= 1),
+    "fixed": (
+        "fixed:R or fixed:W1,W2,… with numbers of at least 0, not all 0",
+        lambda text: all(float(w) >= 0 for w in text.split(",")) and any(float(w) for w in text.split(",")),
+    ),
+    "grid": ("grid or grid:N with N of at least 2", _is_size),
+    "grid_each": ("grid_each or grid_each:N with N of at least 2", _is_size),
+    "softadapt": (
+        "softadapt, softadapt:pair, with ,normalized ,loss_weighted ,beta=B as wished",
+        lambda text: softadapt_options(text) is not None,
+    ),
+}

@@ -1,0 +1,148 @@
+"""Training with Stable-Baselines3, and its policies in benchmarks; weights are stored as safetensors, which run no code."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import stable_baselines3
+import torch
+from gymnasium import spaces
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+
+from agents.configuration import TrainingConfiguration, check_hyperparameters, load_configuration
+from agents.rollout import SEED_SPACING
+from agents.schedules import Draws
+from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
+from autoloss_gym.vector_env import AutoLossVectorEnv
+
+WEIGHTS = "policy.safetensors"
+
+
+def algorithm_class(algo: str) -> type[BaseAlgorithm]:
+    return getattr(stable_baselines3, algo.upper())
+
+
+def make_model(configuration: TrainingConfiguration) -> BaseAlgorithm:
+    """The algorithm on its environment; ValueError if they do not fit."""
+    algorithm = algorithm_class(configuration.algo)
+    check_hyperparameters(algorithm, configuration.hyperparameters)
+    envs = gymnasium.make_vec(configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs)
+    assert isinstance(envs, AutoLossVectorEnv)
+    try:
+        model = algorithm(
+            "MlpPolicy", StableBaselines3VecEnv(envs), seed=configuration.seed, **configuration.hyperparameters
+        )
+    except AssertionError as error:
+        raise ValueError(f"--algo {configuration.algo}: {' '.join(str(error).split())}") from None
+    model.env.seed(configuration.seed * SEED_SPACING)  # type: ignore[union-attr]
+    return model
+
+
+def train_model(model: BaseAlgorithm, configuration: TrainingConfiguration, folder: Path) -> None:
+    """Train, logging to TensorBoard and CSV in `folder`, where the weights are stored too."""
+    model.set_logger(configure(str(folder), ["tensorboard", "csv"]))
+    model.learn(configuration.n_timesteps, callback=Report(configuration.n_timesteps, folder))
+    save_weights(model, folder)
+
+
+class Report(BaseCallback):
+    """Logs the environment's figures, prints progress, and stores the weights ten times in a training.
+
+    The figures are means over the episodes that ended since the last dump: `score`, `best_score`, `steps`, `diverged`, and
+    the share of each pair.
+    """
+
+    def __init__(self, total: int, folder: Path) -> None:
+        super().__init__()
+        self._total, self._folder, self._started = total, folder, time.monotonic()
+        self._next, self._latest = 0.1, ""
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "best_score" in info:
+                self._log_episode(info)
+        if self.num_timesteps >= self._next * self._total:
+            self._next += 0.1
+            save_weights(self.model, self._folder)
+            elapsed = time.monotonic() - self._started
+            done = 100 * self.num_timesteps / self._total
+            print(f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}", file=sys.stderr)
+        return True
+
+    def _log_episode(self, info: dict[str, Any]) -> None:
+        for name in ("score", "best_score", "steps", "diverged"):
+            self.logger.record_mean(f"environment/{name}", float(info[name]))
+        for index, share in enumerate(info["pair_shares"]):
+            self.logger.record_mean(f"environment/share_of_pair_{index}", float(share))
+        recorded = self.logger.name_to_value
+        score, share = recorded["environment/best_score"], recorded["environment/share_of_pair_0"]
+        self._latest = f"  best score {score:8.4f}  share of first pair {share:.2f}"
+
+
+def save_weights(model: BaseAlgorithm, folder: Path) -> None:
+    """Store the policy's weights, atomically."""
+    temporary = folder / f".{WEIGHTS}.tmp"
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.policy.state_dict().items()}
+    save_file(tensors, temporary)
+    os.replace(temporary, folder / WEIGHTS)
+
+
+class TrainedPolicy:
+    """A policy that `train_agent.py` stored. Discrete actions are drawn from it, as in training; others are its mode.
+
+    Args:
+        folder: the run folder.
+        env: id of the environment that it is to act in.
+        deterministic: take the most probable action instead of drawing one.
+    """
+
+    static = False
+
+    def __init__(self, folder: Path, env: str, deterministic: bool = False) -> None:
+        self.configuration = load_configuration(folder)
+        self.label, self._folder, self._deterministic = self.configuration.algo, folder, deterministic
+        if self.configuration.env.rpartition(":")[2] != env.rpartition(":")[2]:
+            raise ValueError(f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}")
+        names = ("control", "control_arguments", "features", "drop")
+        self.env_arguments = {n: v for n, v in self.configuration.env_kwargs.items() if n in names}
+        self._policy: BasePolicy | None = None
+
+    def load(self, envs: AutoLossVectorEnv) -> None:
+        """Read the weights; ValueError if there are none or they do not fit the environment's spaces."""
+        algorithm = algorithm_class(self.configuration.algo)
+        policy = algorithm.policy_aliases["MlpPolicy"](
+            envs.single_observation_space,
+            envs.single_action_space,
+            lambda _: 0.0,
+            **self.configuration.hyperparameters.get("policy_kwargs", {}),
+        )
+        path = self._folder / WEIGHTS
+        if not path.is_file():
+            raise ValueError(f"{str(self._folder)!r} holds no {WEIGHTS}: its training was stopped before the first save")
+        try:
+            policy.load_state_dict(load_file(path))
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(f"{str(path)!r} does not fit this environment: {' '.join(str(error).split())}") from None
+        policy.set_training_mode(False)
+        self._policy = policy
+
+    def reset(self, seeds: np.ndarray) -> None:
+        self._draws = Draws(seeds, f"policy {self.configuration.seed}")
+
+    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
+        assert self._policy is not None
+        drawn = isinstance(self._policy, ActorCriticPolicy) and isinstance(self._policy.action_space, spaces.Discrete)
+        if self._deterministic or not drawn:
+            return self._policy.predict(observations, deterministic=True)[0]
+        with torch.no_grad():
+            distribution = self._policy.get_distribution(torch.from_numpy(observations)).distribution
+        return self._draws.categorical(distribution.probs.numpy())

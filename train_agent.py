@@ -1,0 +1,73 @@
+"""Train a Stable-Baselines3 agent to steer training.
+
+    python train_agent.py --env AutoLoss/QuadraticRegression-v0 --algo ppo --seed 0
+
+The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors (stored ten times in a
+training), TensorBoard events and progress.csv.
+"""
+
+import argparse
+import sys
+
+from agents.command_line import OneLineParser, check_environment, key_value, main, nonnegative, positive
+from agents.configuration import (
+    ALGORITHMS,
+    TrainingConfiguration,
+    hyperparameters,
+    new_run_folder,
+    save_configuration,
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", required=True, help="environment id, or module:id where the module registers it")
+    parser.add_argument("--algo", choices=ALGORITHMS, default="ppo", help="algorithm (default: ppo)")
+    parser.add_argument("--num-envs", type=positive, help="training runs in the batch")
+    parser.add_argument("--n-timesteps", type=positive, help="environment steps in all")
+    parser.add_argument("--seed", type=nonnegative, default=0, help="seed of learner and problems (default: 0)")
+    parser.add_argument("--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
+                        help="arguments of the environment and its task")  # fmt: skip
+    parser.add_argument("-P", "--hyperparams", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
+                        help="arguments of the algorithm")  # fmt: skip
+    parser.add_argument("--conf-file", help="YAML file of hyper-parameters (default: agents/hyperparameters/ALGO.yml)")
+    parser.add_argument("-f", "--log-folder", default="runs", help="where the run folder is made (default: runs)")
+    parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
+    return parser.parse_args()
+
+
+def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
+    """The configuration: the YAML file's values, overridden by the flags."""
+    chosen = hyperparameters(arguments.algo, arguments.env, arguments.conf_file) | dict(arguments.hyperparams)
+    num_envs, n_timesteps = chosen.pop("num_envs", 64), chosen.pop("n_timesteps", 100_000)
+    return TrainingConfiguration(
+        algo=arguments.algo,
+        env=arguments.env,
+        env_kwargs=dict(arguments.env_kwargs),
+        num_envs=int(arguments.num_envs or num_envs),
+        n_timesteps=int(arguments.n_timesteps or n_timesteps),
+        seed=arguments.seed,
+        hyperparameters=chosen,
+    )
+
+
+def train() -> None:
+    arguments = parse_arguments()
+    check_environment(arguments.env)
+    configuration = resolve(arguments)
+
+    import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
+
+    from agents.stable_baselines3 import make_model, train_model  # noqa: PLC0415
+
+    torch.set_num_threads(arguments.num_threads)
+    model = make_model(configuration)
+    folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
+    save_configuration(folder, configuration)
+    print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
+    train_model(model, configuration, folder)
+    print(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(train))
