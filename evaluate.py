@@ -27,7 +27,7 @@ def parse_arguments() -> argparse.Namespace:
                         help="arguments of the environment and its task")  # fmt: skip
     parser.add_argument("--deterministic", action="store_true", help="trained policies take their most probable action")
     parser.add_argument("-o", "--output", default="results", help="where the result folder is made (default: results)")
-    parser.add_argument("--num-threads", type=positive, default=2, help="PyTorch threads (default: 2)")
+    parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
     return parser.parse_args()
 
 
@@ -51,9 +51,7 @@ def evaluate() -> None:
     torch.set_num_threads(arguments.num_threads)
 
     def make_env(split: str) -> Any:
-        return lambda num_envs, **more: gymnasium.make_vec(
-            arguments.env, num_envs=num_envs, split=split, **(env_kwargs | more)
-        )
+        return lambda num_envs, **more: gymnasium.make_vec(arguments.env, num_envs=num_envs, split=split, **(env_kwargs | more))
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = [make_entrant(each, task, arguments.env, arguments.deterministic) for each in parsed]

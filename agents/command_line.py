@@ -18,7 +18,7 @@ from autoloss_gym.names import unknown
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage text."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> None:
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 

@@ -49,9 +49,10 @@ def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, A
     except yaml.YAMLError as error:
         raise ValueError(f"hyper-parameter file {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
     env = env.rpartition(":")[2]
-    if not isinstance(table, dict) or not isinstance(table.get(env, table.get("default")), dict):
+    chosen = table.get(env, table.get("default")) if isinstance(table, dict) else None
+    if not isinstance(chosen, dict):
         raise ValueError(f"hyper-parameter file {str(path)!r}: expected a mapping under {env!r} or 'default'")
-    return {name: number(value) for name, value in table.get(env, table.get("default")).items()}
+    return {name: number(value) for name, value in chosen.items()}
 
 
 def number(value: Any) -> Any:
@@ -64,7 +65,8 @@ def number(value: Any) -> Any:
 
 def check_hyperparameters(algorithm: type, given: dict[str, Any]) -> None:
     """ValueError for a name that the algorithm's constructor does not have."""
-    known = [name for name in inspect.signature(algorithm).parameters if name not in ("self", "policy", "env", "seed")]
+    internal = ("self", "policy", "env", "seed", "tensorboard_log", "verbose")
+    known = [name for name in inspect.signature(algorithm).parameters if name not in internal and name[0] != "_"]
     for name in given:
         if name not in known:
             raise ValueError(unknown(f"hyper-parameter of {algorithm.__name__}", name, known))

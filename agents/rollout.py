@@ -82,7 +82,8 @@ def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[
     observations, infos = env.reset(seed=np.tile(seeds, len(policies)).tolist())
     for policy in policies:
         policy.reset(seeds)
-    running, figures, shares = np.ones(total, dtype=bool), {}, []
+    running, shares = np.ones(total, dtype=bool), []
+    figures: dict[str, np.ndarray] = {}
     while running.any():
         control = _decide(policies, slices, env, observations, infos)
         shares.append(_shares(control.weights.cpu().numpy(), running, slices))
@@ -130,8 +131,10 @@ def _join(parts: list[Episodes]) -> Episodes:
     longest = max(len(part.shares) for part in parts)
     counts = [len(part.figures["steps"]) for part in parts]
     padded = [np.pad(p.shares, ((0, longest - len(p.shares)), (0, 0)), constant_values=np.nan) for p in parts]
-    masked = np.ma.masked_invalid(np.stack(padded))
+    stacked = np.stack(padded)
+    weights = np.where(np.isnan(stacked), 0.0, np.array(counts, dtype=float)[:, None, None])
+    total = weights.sum(axis=0)
     return Episodes(
         figures={name: np.concatenate([part.figures[name] for part in parts]) for name in parts[0].figures},
-        shares=np.ma.average(masked, axis=0, weights=counts).filled(np.nan),
+        shares=np.where(total > 0, (np.nan_to_num(stacked) * weights).sum(axis=0) / np.maximum(total, 1), np.nan),
     )

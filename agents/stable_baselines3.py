@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
@@ -37,12 +38,8 @@ def make_model(configuration: TrainingConfiguration) -> BaseAlgorithm:
     check_hyperparameters(algorithm, configuration.hyperparameters)
     envs = gymnasium.make_vec(configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs)
     assert isinstance(envs, AutoLossVectorEnv)
-    try:
-        model = algorithm(
-            "MlpPolicy", StableBaselines3VecEnv(envs), seed=configuration.seed, **configuration.hyperparameters
-        )
-    except AssertionError as error:
-        raise ValueError(f"--algo {configuration.algo}: {' '.join(str(error).split())}") from None
+    _check_action_space(configuration.algo, envs.single_action_space)
+    model = algorithm("MlpPolicy", StableBaselines3VecEnv(envs), seed=configuration.seed, **configuration.hyperparameters)
     model.env.seed(configuration.seed * SEED_SPACING)  # type: ignore[union-attr]
     return model
 
@@ -52,6 +49,16 @@ def train_model(model: BaseAlgorithm, configuration: TrainingConfiguration, fold
     model.set_logger(configure(str(folder), ["tensorboard", "csv"]))
     model.learn(configuration.n_timesteps, callback=Report(configuration.n_timesteps, folder))
     save_weights(model, folder)
+
+
+def _check_action_space(algo: str, space: gymnasium.Space) -> None:
+    discrete = isinstance(space, spaces.Discrete)
+    if algo in ("sac", "td3", "ddpg") and discrete:
+        raise ValueError(
+            f"--algo {algo} needs continuous actions, this environment has {space}: add --env-kwargs control=weights"
+        )
+    if algo == "dqn" and not discrete:
+        raise ValueError(f"--algo dqn needs discrete actions, this environment has {space}: leave out control=weights")
 
 
 class Report(BaseCallback):
@@ -140,9 +147,10 @@ class TrainedPolicy:
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
         assert self._policy is not None
-        drawn = isinstance(self._policy, ActorCriticPolicy) and isinstance(self._policy.action_space, spaces.Discrete)
-        if self._deterministic or not drawn:
+        if self._deterministic or not isinstance(self._policy, ActorCriticPolicy):
             return self._policy.predict(observations, deterministic=True)[0]
         with torch.no_grad():
-            distribution = self._policy.get_distribution(torch.from_numpy(observations)).distribution
-        return self._draws.categorical(distribution.probs.numpy())
+            distribution = self._policy.get_distribution(torch.from_numpy(observations))
+        if not isinstance(distribution, CategoricalDistribution):
+            return self._policy.predict(observations, deterministic=True)[0]
+        return self._draws.categorical(distribution.distribution.probs.numpy())

@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -37,31 +37,43 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
         raise ValueError(f"{cls.__name__}({given}): {error}; check the type of each argument") from error
 
 
-def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any]) -> Task:
+def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str] = ()) -> Task:
     """`task` itself, or the class "module:Class" made with a preset's arguments, replaced by the given ones.
 
-    A `learning_rate` replaces that of the task's optimizer.
+    A `learning_rate` replaces that of the task's optimizer. `others` are the names of the environment's own arguments, for
+    the error about a name that neither has.
     """
     if not isinstance(task, str):
         if preset is not None or arguments:
             names = ", ".join([*(["preset"] if preset is not None else []), *arguments])
             raise ValueError(f"unknown argument {names}: arguments of the task belong to the task object that was given")
         return task
-    module, _, name = task.partition(":")
-    cls = getattr(importlib.import_module(module), name, None)
-    if not (isinstance(cls, type) and issubclass(cls, Task)):
-        raise ValueError(f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task")
+    cls = _task_class(task)
     presets: Mapping[str, dict[str, Any]] = getattr(cls, "presets", {})
     if preset is not None and preset not in presets:
         raise ValueError(unknown("preset", preset, presets))
     chosen = (presets[preset] if preset is not None else {}) | dict(arguments)
     learning_rate = chosen.pop("learning_rate", None)
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name in chosen:
+        if name not in known:
+            raise ValueError(unknown(f"argument of the environment or of {cls.__name__}", name, [*known, *others]))
     built = build(cls, chosen)
     if learning_rate is None:
         return built
-    if not hasattr(built, "optimizer"):
-        raise ValueError(f"unknown argument of {cls.__name__} 'learning_rate': this task has no optimizer")
-    return dataclasses.replace(built, optimizer=dataclasses.replace(built.optimizer, learning_rate=learning_rate))
+    optimizer = getattr(built, "optimizer", None)
+    if optimizer is None:
+        raise ValueError(f"learning_rate={learning_rate}: {cls.__name__} has no optimizer")
+    changed: dict[str, Any] = {"optimizer": dataclasses.replace(optimizer, learning_rate=learning_rate)}
+    return dataclasses.replace(built, **changed)
+
+
+def _task_class(task: str) -> type[Task]:
+    module, _, name = task.partition(":")
+    cls = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise ValueError(f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task")
+    return cls
 
 
 def positive(name: str, value: Any) -> int:

@@ -116,7 +116,7 @@ class GradientTask(Task):
                 continue
             values, parts = self._pair_gradients(pair, packed, batch, rows, differentiable)
             evaluation.losses[:, index] = _scatter(values.detach(), rows, len(used))
-            squares = sum((part.detach() * part.detach()).sum(dim=1) for part in parts)
+            squares = torch.stack([(part.detach() * part.detach()).sum(dim=1) for part in parts]).sum(dim=0)
             norms = torch.sqrt(squares / sum(part.shape[1] for part in parts))
             evaluation.gradient_norms[:, index] = _scatter(norms, rows, len(used))
             for name, part in zip(pair.blocks, parts, strict=True):
@@ -135,7 +135,11 @@ class GradientTask(Task):
             return values, torch.autograd.grad(values.sum(), blocks, create_graph=differentiable)
 
     def _combine(
-        self, block: str, gradients: dict[tuple[int, str], Tensor], weights: Tensor, used: Bool[Tensor, "num_envs pairs"]
+        self,
+        block: str,
+        gradients: dict[tuple[int, str], Tensor],
+        weights: Tensor,
+        used: Bool[Tensor, "num_envs pairs"],
     ) -> tuple[Tensor, Tensor]:
         """The weighted gradient of a block over the pairs in use, finite everywhere, and the runs that have one."""
         total, active = None, torch.zeros_like(used[:, 0])

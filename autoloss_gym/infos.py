@@ -31,9 +31,7 @@ def running_infos(state: State, history: History, validated: np.ndarray) -> dict
     }
 
 
-def final_infos(
-    task: Task, state: State, best: dict[str, Tensor], history: History, ended: np.ndarray
-) -> dict[str, Tensor]:
+def final_infos(task: Task, state: State, best: dict[str, Tensor], history: History, ended: np.ndarray) -> dict[str, Tensor]:
     """The figures of merit of the runs that end here; the rows of the others mean nothing.
 
     Returns:

@@ -57,9 +57,7 @@ def uniform(
     return (unit * (high - low) + low).view(-1, *shape)
 
 
-def normal(
-    keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), deviation: float = 1.0
-) -> Float32[Tensor, "runs ..."]:
+def normal(keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), deviation: float = 1.0) -> Float32[Tensor, "runs ..."]:
     """Normal draws with mean 0 (Box–Muller in float64), of shape (num_envs, *shape)."""
     size = math.prod(shape)
     pairs = (size + 1) // 2

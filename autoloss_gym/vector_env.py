@@ -1,6 +1,7 @@
 """The vector environment: `num_envs` training runs stepped, ended and reset as one batch."""
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -83,7 +84,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         preset: str | None = None,
         **task_arguments: Any,
     ) -> None:
-        self.task = build_task(task, preset, task_arguments)
+        own = [name for name in inspect.signature(AutoLossVectorEnv).parameters if name != "task_arguments"]
+        self.task = build_task(task, preset, task_arguments, others=[*own, "learning_rate"])
         self.num_envs, self.device = positive("num_envs", num_envs), available_device(device)
         self.array = one_of("array", array, ("numpy", "torch"))
         self.autoreset_mode = AutoresetMode(one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode)))

@@ -80,9 +80,7 @@ class StableBaselines3VecEnv(VecEnv):
     def set_attr(self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None) -> None:
         raise NotImplementedError("the runs of a batch share their attributes; make the environment with other arguments")
 
-    def env_method(
-        self, method_name: str, *args: Any, indices: None | int | Iterable[int] = None, **kwargs: Any
-    ) -> list[Any]:
+    def env_method(self, method_name: str, *args: Any, indices: None | int | Iterable[int] = None, **kwargs: Any) -> list[Any]:
         raise NotImplementedError("the runs of a batch have no methods of their own; call them on `envs`")
 
     def env_is_wrapped(self, wrapper_class: type, indices: None | int | Iterable[int] = None) -> list[bool]:

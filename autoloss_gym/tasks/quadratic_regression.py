@@ -87,8 +87,8 @@ class QuadraticRegression(GradientTask):
     validate_every: int = 5
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
 
-    pairs: ClassVar[tuple[Pair, ...]] = (Pair("mse", ("weights",)), Pair("l1", ("weights",)))  # type: ignore[assignment]
-    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse"),)  # type: ignore[assignment]
+    pairs: ClassVar[tuple[Pair, ...]] = (Pair("mse", ("weights",)), Pair("l1", ("weights",)))
+    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse"),)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,145 @@
+"""`check_task`: does a custom task keep the promises that the environments rely on?"""
+
+import torch
+from torch import Tensor
+
+from autoloss_gym import random, tree
+from autoloss_gym.gradient_task import GradientTask
+from autoloss_gym.task import Control, Evaluation, Keys, State, Task
+
+_RUNS = 3
+_STEPS = 3
+
+
+def check_task(task: Task, device: str = "cpu") -> None:
+    """Check shapes, declarations, independence of the runs and that what is not chosen stays still.
+
+    Args:
+        task: the task.
+        device: where to check it.
+
+    Raises:
+        ValueError: one line that says which promise is broken and what to do.
+    """
+    _check_declarations(task)
+    keys = _keys(device)
+    state = task.reset(keys)
+    if isinstance(task, GradientTask):
+        _check_losses(task, state)
+    _check_shapes(task, state)
+    _check_repeatability(task, keys)
+    _check_only_chosen_blocks_move(task, keys)
+    _check_runs_are_independent(task, keys)
+
+
+def _keys(device: str) -> Keys:
+    numbers = random.fold_in(torch.arange(_RUNS, device=device), "check_task")
+    return Keys(problem=numbers, run=random.fold_in(numbers, "run"))
+
+
+def _one_hot(task: Task, pair: int, runs: int, device: torch.device) -> Control:
+    weights = torch.zeros(runs, len(task.pairs), device=device)
+    weights[:, pair] = 1
+    return Control(weights=weights, step_size=torch.ones(runs, device=device))
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _check_declarations(task: Task) -> None:
+    _require(_is_hashable(task), f"{task!r} is not hashable: make every argument hashable, tuples instead of lists")
+    _require(len(task.pairs) > 0, "pairs is empty: declare at least one Pair")
+    names = [pair.name for pair in task.pairs]
+    _require(len(set(names)) == len(names), f"pairs share a name: {', '.join(names)}; give each its own")
+    _require(len(task.validation_metrics) > 0, "validation_metrics is empty: the first decides the best parameters")
+    _require(len(task.score_metrics) > 0, "score_metrics is empty: the first is the figure of merit")
+    for metric in task.score_metrics:
+        finite = abs(metric.worst) < float("inf")
+        _require(finite, f"score metric {metric.name!r} has worst={metric.worst}: give a finite worst value")
+
+
+def _is_hashable(task: Task) -> bool:
+    try:
+        hash(task)
+    except TypeError:
+        return False
+    return True
+
+
+def _check_losses(task: GradientTask, state: State) -> None:
+    losses = task.losses()
+    for pair in task.pairs:
+        known = ", ".join(losses)
+        _require(pair.loss in losses, f"pair {pair.name!r}: losses() has no {pair.loss!r}; it has {known}")
+        for block in pair.blocks:
+            known = ", ".join(state.parameters)
+            _require(block in state.parameters, f"pair {pair.name!r}: there is no block {block!r}; there are {known}")
+
+
+def _check_shapes(task: Task, state: State) -> None:
+    pairs = (_RUNS, len(task.pairs))
+    try:
+        evaluation = task.observe(state)
+    except RuntimeError as error:
+        raise ValueError(f"observe() failed: {' '.join(str(error).split())}; does each loss use its blocks?") from error
+    _check_tensor("the losses", evaluation.losses, pairs, "one value for each run and pair")
+    _check_tensor("the gradient norms", evaluation.gradient_norms, pairs, "a differentiable loss of its blocks")
+    for name, values, width in (
+        ("validate()", task.validate(state), len(task.validation_metrics)),
+        ("score()", task.score(state), len(task.score_metrics)),
+        ("extra()", task.extra(state), None),
+    ):
+        width = values.shape[-1] if width is None else width
+        _check_tensor(name, values, (_RUNS, width), "one column for each declared metric")
+
+
+def _check_tensor(name: str, values: Tensor, shape: tuple[int, ...], meaning: str) -> None:
+    _require(tuple(values.shape) == shape, f"{name}: got shape {tuple(values.shape)}, expected {shape}: {meaning}")
+    _require(bool(torch.isfinite(values).all()), f"{name}: not finite at the initial parameters; check data and scales")
+
+
+def _play(task: Task, keys: Keys) -> tuple[State, Evaluation]:
+    """A few updates in which the runs choose different pairs."""
+    state, runs = task.reset(keys), len(keys.run)
+    for step in range(_STEPS):
+        chosen = (keys.run + step) % len(task.pairs)
+        weights = (chosen[:, None] == torch.arange(len(task.pairs), device=chosen.device)).to(torch.float32)
+        control = Control(weights=weights, step_size=torch.ones(runs, device=chosen.device))
+        state, evaluation = task.update(state, control)
+    return state, evaluation
+
+
+def _check_repeatability(task: Task, keys: Keys) -> None:
+    first, second = _play(task, keys)[0], _play(task, keys)[0]
+    for block in first.parameters:
+        same = torch.equal(first.parameters[block], second.parameters[block])
+        _require(same, f"block {block!r} differs between two equal runs: draw with autoloss_gym.random from the keys only")
+
+
+def _check_only_chosen_blocks_move(task: Task, keys: Keys) -> None:
+    for index, pair in enumerate(task.pairs):
+        state = task.reset(keys)
+        before = tree.clone(state.parameters)
+        state, _ = task.update(state, _one_hot(task, index, _RUNS, state.steps.device))
+        for block, values in state.parameters.items():
+            still = torch.equal(values, before[block])
+            _require(still or block in pair.blocks, f"pair {pair.name!r} moved block {block!r}, which it does not declare")
+            _require(
+                not still or block not in pair.blocks,
+                f"pair {pair.name!r} did not move its block {block!r}: its loss has no gradient there",
+            )
+
+
+def _check_runs_are_independent(task: Task, keys: Keys) -> None:
+    together, evaluation = _play(task, keys)
+    for row in range(_RUNS):
+        index = torch.tensor([row], device=keys.run.device)
+        alone, alone_evaluation = _play(task, tree.select(keys, index))
+        for block, values in alone.parameters.items():
+            close = torch.allclose(values, together.parameters[block][index], rtol=1e-4, atol=1e-5)
+            _require(close, f"block {block!r} of run {row} differs when it runs alone: losses must not mix the runs")
+        measured = evaluation.measured[index]
+        same = torch.equal(alone_evaluation.measured, measured)
+        _require(same, f"run {row} measures other losses alone than in a batch")
