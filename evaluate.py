@@ -45,7 +45,7 @@ def evaluate() -> None:
     import torch  # noqa: PLC0415
 
     from agents.benchmark import run_benchmark  # noqa: PLC0415
-    from agents.catalogue import make_entrant  # noqa: PLC0415
+    from agents.catalogue import make_entrants  # noqa: PLC0415
     from agents.report import save_report, text_table  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
@@ -54,13 +54,14 @@ def evaluate() -> None:
         return lambda num_envs, **more: gymnasium.make_vec(arguments.env, num_envs=num_envs, split=split, **(env_kwargs | more))
 
     task = make_env(arguments.split)(num_envs=1).task
-    entrants = [make_entrant(each, task, arguments.env, arguments.deterministic) for each in parsed]
+    entrants = make_entrants(parsed, task, arguments.env, arguments.deterministic)
     benchmark = run_benchmark(entrants, make_env, arguments.split, arguments.episodes, arguments.seed, progress)
     pairs = [pair.name for pair in task.pairs]
-    print(f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items()))
+    title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
+    print(title)
     print(text_table(benchmark, pairs))
     folder = new_run_folder(arguments.output, "", arguments.env)
-    for path in save_report(benchmark, pairs, folder, vars(arguments) | {"env_kwargs": env_kwargs}):
+    for path in save_report(benchmark, pairs, title, folder, vars(arguments) | {"env_kwargs": env_kwargs}):
         print(path)
 
 

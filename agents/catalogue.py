@@ -1,6 +1,6 @@
 """From specifications to policies: what enters a benchmark, and what is chosen on validation problems first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,13 +40,22 @@ class Entrant:
         return self.mode != "each" and all(policy.static for policy in self.candidates)
 
 
+def make_entrants(specifications: Sequence[Specification], task: Task, env: str, deterministic: bool = False) -> list[Entrant]:
+    """One entrant for each specification, with labels that differ."""
+    entrants = [make_entrant(each, task, env, deterministic) for each in specifications]
+    labels = [entrant.label for entrant in entrants]
+    for entrant, specification in zip(entrants, specifications, strict=True):
+        if labels.count(entrant.label) > 1:
+            entrant.label = specification.text
+    return entrants
+
+
 def make_entrant(specification: Specification, task: Task, env: str, deterministic: bool = False) -> Entrant:
     """The policies that a specification stands for; ValueError where the task does not have what it names."""
     text, argument = specification.text, specification.argument
     if specification.kind in ALGORITHMS:
         folders = run_folders(specification)
-        label = specification.kind if len(folders) > 1 else f"{specification.kind} ({folders[0].name})"
-        return Entrant(label, [TrainedPolicy(folder, env, deterministic) for folder in folders])
+        return Entrant(specification.kind, [TrainedPolicy(folder, env, deterministic) for folder in folders])
     if specification.kind in ("grid", "grid_each"):
         mode: Literal["tuned", "each"] = "tuned" if specification.kind == "grid" else "each"
         return Entrant(text, _weight_grid(task, int(argument or GRID_SIZE)), mode)

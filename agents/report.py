@@ -1,4 +1,4 @@
-"""A benchmark on paper: text table, JSON, CSV and a picture."""
+"""A benchmark on paper: text table, JSON and CSV."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.benchmark import Benchmark, Row
 from agents.configuration import write_text
+from agents.figure import draw
 from agents.statistics import Estimate
 
 
@@ -52,12 +53,12 @@ def _notes(benchmark: Benchmark) -> list[str]:
     return notes + ([f"Diverged runs: {', '.join(diverged)}."] if diverged else [])
 
 
-def save_report(benchmark: Benchmark, pairs: list[str], folder: Path, command: dict[str, Any]) -> list[Path]:
+def save_report(benchmark: Benchmark, pairs: list[str], title: str, folder: Path, command: dict[str, Any]) -> list[Path]:
     """Write table.txt, results.json, results.csv and figure.png; return their paths."""
     write_text(folder / "table.txt", text_table(benchmark, pairs) + "\n")
     write_text(folder / "results.json", json.dumps(_plain(benchmark, command), indent=1))
     write_text(folder / "results.csv", _long_csv(benchmark))
-    draw(benchmark, pairs, folder / "figure.png")
+    draw(benchmark, pairs, title, folder / "figure.png")
     return [folder / name for name in ("table.txt", "results.json", "results.csv", "figure.png")]
 
 
@@ -79,52 +80,3 @@ def _long_csv(benchmark: Benchmark) -> str:
             for problem, instance in enumerate(benchmark.instances):
                 writer.writerow([row.label, seed, problem, instance, best[problem], last[problem]])
     return buffer.getvalue()
-
-
-def draw(benchmark: Benchmark, pairs: list[str], path: Path) -> None:
-    """Two panels: the means with their intervals, and the share of the first pair in the course of training."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (slow to import)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(9.5, 0.32 * len(benchmark.rows) + 1.9), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    scores, schedule = figure.subplots(1, 2, width_ratios=(1.1, 1))
-    _draw_scores(scores, benchmark)
-    _draw_schedules(schedule, benchmark, pairs)
-    figure.savefig(path)
-
-
-def _color(row: Row) -> str:
-    return "#7f8c99" if row.static else "#c0392b" if len(row.figures) > 1 or "(" in row.label else "#2874a6"
-
-
-def _draw_scores(axes: Any, benchmark: Benchmark) -> None:
-    for place, row in enumerate(reversed(benchmark.rows)):
-        axes.plot([row.mean.low, row.mean.high], [place, place], color=_color(row), linewidth=2.2, solid_capstyle="round")
-        axes.plot(row.mean.value, place, "o", color=_color(row), markersize=5)
-        if row.label == benchmark.reference:
-            axes.axvline(row.mean.value, color="#7f8c99", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    values = [row.mean.value for row in benchmark.rows]
-    if min(values) > 0 and max(values) > 4 * min(values):
-        axes.set_xscale("log")
-    axes.set_yticks(range(len(benchmark.rows)), [row.label for row in reversed(benchmark.rows)])
-    direction = "lower" if benchmark.metric.minimize else "higher"
-    axes.set_xlabel(f"{benchmark.metric.name.replace('_', ' ')} (mean, 95 % interval; {direction} is better)")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-
-
-def _draw_schedules(axes: Any, benchmark: Benchmark, pairs: list[str]) -> None:
-    shown = [row for row in benchmark.rows if not row.static or row.label == benchmark.reference or row.chosen]
-    styles = ["-", "--", ":", "-."]
-    for index, row in enumerate(shown):
-        share = row.shares[:, 0]
-        window = max(1, len(share) // 30)
-        count = len(share) // window * window
-        level = np.nanmean(share[:count].reshape(-1, window), axis=1)
-        style = styles[index % len(styles)]
-        axes.plot((np.arange(len(level)) + 0.5) * window, level, style, color=_color(row), label=row.label, linewidth=1.6)
-    axes.set(xlabel="step of the training run", ylabel=f"share of {pairs[0]}", ylim=(0, 1), xlim=(0, None))
-    if shown:
-        axes.legend(frameon=False, fontsize="small", loc="best")
-    axes.spines[["top", "right"]].set_visible(False)

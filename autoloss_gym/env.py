@@ -24,7 +24,7 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         self.batch = AutoLossVectorEnv(
             task, 1, autoreset_mode=AutoresetMode.DISABLED, array="numpy", render_mode=render_mode, **arguments
         )
-        self.render_mode = render_mode
+        self.task, self.render_mode = self.batch.task, render_mode
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
 

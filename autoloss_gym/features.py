@@ -1,7 +1,6 @@
 """Observations: status features of training (AutoLoss §4.1–4.3), computed from the history."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -45,7 +44,7 @@ class Features:
     """
 
     task: Task
-    scaling: Literal["scaled", "raw"] = "scaled"
+    scaling: str = "scaled"
     drop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
+from autoloss_gym.construct import one_of
 from autoloss_gym.task import Keys, Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -19,12 +20,11 @@ class Instances:
         device: where the keys live.
     """
 
-    def __init__(self, split: Split, num_instances: int | None, num_envs: int, device: torch.device) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split={split!r}: expected one of {', '.join(SPLITS)}")
+    def __init__(self, split: str, num_instances: int | None, num_envs: int, device: torch.device) -> None:
+        self.split: Split = one_of("split", split, SPLITS)
         if num_instances is not None and num_instances < 1:
             raise ValueError(f"num_instances={num_instances}: expected at least 1, or None for ever new problems")
-        self.split, self.num_instances, self.device = split, num_instances, device
+        self.num_instances, self.device = num_instances, device
         self._seeds = np.zeros(num_envs, dtype=np.int64)
         self._episodes = np.full(num_envs, -1, dtype=np.int64)
 

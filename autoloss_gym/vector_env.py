@@ -2,9 +2,9 @@
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,7 +23,7 @@ from autoloss_gym.infos import final_infos, on_rows, running_infos
 from autoloss_gym.instances import Instances
 from autoloss_gym.rendering import Trace
 from autoloss_gym.rewards import REWARDS, Reward
-from autoloss_gym.task import Control, Split, State, Task
+from autoloss_gym.task import Control, State, Task
 
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
@@ -73,13 +73,13 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         control_arguments: Mapping[str, Any] | None = None,
         reward: str | Reward = "shaped",
         reward_arguments: Mapping[str, Any] | None = None,
-        features: Literal["scaled", "raw"] = "scaled",
-        drop: tuple[str, ...] = (),
-        split: Split = "train",
+        features: str = "scaled",
+        drop: Sequence[str] = (),
+        split: str = "train",
         num_instances: int | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         device: str = "cpu",
-        array: Literal["numpy", "torch"] = "numpy",
+        array: str = "numpy",
         render_mode: str | None = None,
         preset: str | None = None,
         **task_arguments: Any,

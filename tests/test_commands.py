@@ -1,0 +1,147 @@
+"""The two commands, used as a stranger would."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ID = "AutoLoss/QuadraticRegression-v0"
+SMALL = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
+BRIEF = ["--n-timesteps", "1e3", "--num-envs", "8"]
+
+
+def run(command, *arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, ROOT / f"{command}.py", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def one_line(result):
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    result = run("train_agent", "--env", ID, "--algo", "ppo", *SMALL, *BRIEF, "-P", "n_steps=16", "-f", folder)
+    assert result.returncode == 0, result.stderr
+    return Path(result.stdout.strip())
+
+
+def test_training_keeps_configuration_weights_events_and_figures(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"config.json", "policy.safetensors", "progress.csv"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    configuration = json.loads((trained / "config.json").read_text())
+    assert configuration["hyperparameters"]["n_steps"] == 16  # the flag wins over the YAML file
+    assert configuration["num_envs"] == 8
+    assert configuration["n_timesteps"] == 1000
+    header = (trained / "progress.csv").read_text().splitlines()[0].split(",")
+    figures = {"environment/score", "environment/best_score", "environment/steps", "environment/share_of_pair_0"}
+    assert figures <= set(header)
+
+
+def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
+    policies = [f"ppo:{trained}", "always:mse", "round_robin", "2:1", "random:0.3", "fixed:2", "grid:3", "grid_each:2",
+                "softadapt", "softadapt:pair,normalized,beta=1"]  # fmt: skip
+    result = run("evaluate", "--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path, "--policies", *policies)
+    assert result.returncode == 0, result.stderr
+    for policy in ("ppo", *policies[1:]):
+        assert any(line.startswith(policy) for line in result.stdout.splitlines())
+    written = [Path(line) for line in result.stdout.splitlines()[-4:]]
+    assert [path.name for path in written] == ["table.txt", "results.json", "results.csv", "figure.png"]
+    assert written[3].read_bytes().startswith(b"\x89PNG")
+    content = json.loads(written[1].read_text())
+    assert len(content["rows"]) == len(policies)
+    assert len(written[2].read_text().splitlines()) == 1 + 4 * len(policies)
+
+
+def test_evaluation_is_repeatable(trained, tmp_path):
+    command = ["--env", ID, *SMALL, "--episodes", 3, "--policies", f"ppo:{trained}", "random:0.5", "-o", tmp_path]
+    first, second = run("evaluate", *command), run("evaluate", *command)
+    assert first.returncode == 0
+    assert first.stdout.splitlines()[:-4] == second.stdout.splitlines()[:-4]
+
+
+def test_a_task_of_ones_own_is_trained_and_judged_from_its_folder(tmp_path):
+    (tmp_path / "sparse_signal.py").write_text((ROOT / "examples" / "sparse_signal.py").read_text())
+    env = ["--env", "sparse_signal:Example/SparseSignal-v0"]
+    training = run("train_agent", *env, *BRIEF, "-P", "n_steps=16", cwd=tmp_path)
+    assert training.returncode == 0, training.stderr
+    result = run("evaluate", *env, "--episodes", 3, "--policies", f"ppo:{training.stdout.strip()}", "1:1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "recovery_error" in result.stdout
+
+
+def test_the_task_of_ones_own_has_at_most_30_lines():
+    lines = (ROOT / "examples" / "sparse_signal.py").read_text().splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 30
+
+
+def test_a_run_of_another_environment_is_refused(trained):
+    env = ["--env", "sparse_signal:Example/SparseSignal-v0"]
+    assert "was trained on" in one_line(run("evaluate", *env, "--policies", f"ppo:{trained}", cwd=ROOT / "examples"))
+
+
+def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
+    (tmp_path / "config.json").write_text((trained / "config.json").read_text())
+    (tmp_path / "policy.safetensors").write_bytes((trained / "policy.safetensors").read_bytes()[:100])
+    assert "does not fit" in one_line(run("evaluate", "--env", ID, *SMALL, "--policies", f"ppo:{tmp_path}"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--env", "AutoLoss/QuadraticRegresion-v0"], "did you mean 'AutoLoss/QuadraticRegression-v0'"),
+        (["--env", "no_such_module:My/Task-v0"], "cannot import module 'no_such_module'"),
+        (["--env", ID, "--algo", "pppo"], "invalid choice: 'pppo'"),
+        (["--env", ID, "--num-envs", "0"], "expected a positive integer"),
+        (["--env", ID, "--conf-file", "missing.yml"], "'missing.yml' does not exist"),
+        (["--env", ID, "-P", "learning_rat=1"], "did you mean 'learning_rate'"),
+        (["--env", ID, "-P", "learning_rate"], "expected name=value"),
+        (["--env", ID, "--env-kwargs", "datset=diabetes"], "did you mean 'dataset'"),
+        (["--env", ID, "--env-kwargs", "rewards=final"], "did you mean 'reward'"),
+        (["--env", ID, "--env-kwargs", "dataset=missing.csv"], "'missing.csv': there is no such file"),
+        (["--env", ID, "--algo", "sac"], "add --env-kwargs control=weights"),
+        (["--env", ID, "--algo", "dqn", "--env-kwargs", "control=weights"], "leave out control=weights"),
+    ],
+)
+def test_bad_input_to_train_agent_is_one_line(arguments, expected, tmp_path):
+    assert expected in one_line(run("train_agent", *arguments, cwd=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("softadap", "did you mean 'softadapt'"),
+        ("ppo:nowhere", "there is no folder 'nowhere'"),
+        ("ppo:.", "holds no config.json"),
+        ("random:1.5", "P between 0 and 1"),
+        ("fixed:x", "numbers of at least 0"),
+        ("grid:one", "N of at least 2"),
+        ("always:l2", "unknown loss 'l2'"),
+        ("1:2:3", "the task has 2 pairs: mse, l1"),
+    ],
+)
+def test_bad_policies_are_one_line(policy, expected, tmp_path):
+    assert expected in one_line(run("evaluate", "--env", ID, "--policies", policy, cwd=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["train_agent", "evaluate"])
+def test_help_and_usage_errors_answer_without_loading_torch(command):
+    code = (
+        f"import sys, runpy\nsys.argv = ['{command}.py', '--env', '{ID}', '--policies', 'nonsense', '--algo', 'nonsense']\n"
+        f"try:\n    runpy.run_path('{command}.py', run_name='__main__')\nexcept SystemExit as stop:\n"
+        "    print(stop.code, 'torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "2 False"
+    assert run(command, "--help").returncode == 0

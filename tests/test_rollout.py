@@ -1,0 +1,119 @@
+"""Paired rollouts and the benchmark built on them."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from agents import rollout as module
+from agents.benchmark import run_benchmark
+from agents.catalogue import Entrant, make_entrants
+from agents.rollout import rollout
+from agents.schedules import FixedWeights, RandomPair, Ratio
+from agents.specifications import parse_specification
+
+ID = "AutoLoss/QuadraticRegression-v0"
+SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
+
+
+def make_env(split="validation", **task):
+    return lambda num_envs, **more: gymnasium.make_vec(ID, num_envs=num_envs, split=split, **(SMALL | task | more))
+
+
+def policies():
+    return [Ratio("1:1", (1, 1)), RandomPair("random", (0.3, 0.7)), FixedWeights("fixed", (1.0, 2.0))]
+
+
+def test_every_policy_meets_the_same_problems_and_seeds_decide_which():
+    first, second, third = rollout(policies(), make_env(), np.arange(5))
+    np.testing.assert_array_equal(first.figures["instance"], second.figures["instance"])
+    np.testing.assert_array_equal(first.figures["instance"], third.figures["instance"])
+    (moved,) = rollout(policies()[:1], make_env(), np.arange(1, 6))
+    np.testing.assert_array_equal(first.figures["instance"][1:], moved.figures["instance"][:-1])
+    assert len(set(first.figures["instance"])) == 5
+
+
+def test_results_do_not_depend_on_the_company_or_the_size_of_the_batch(monkeypatch):
+    together = rollout(policies(), make_env(), np.arange(7))
+    alone = [rollout([policy], make_env(), np.arange(7))[0] for policy in policies()]
+    monkeypatch.setattr(module, "MAX_RUNS", 6)  # two problems a batch
+    pieces = rollout(policies(), make_env(), np.arange(7))
+    for one, other, piece in zip(together, alone, pieces, strict=True):
+        np.testing.assert_array_equal(one.best_scores, other.best_scores)
+        np.testing.assert_array_equal(one.best_scores, piece.best_scores)
+        np.testing.assert_allclose(one.shares, piece.shares)
+
+
+def test_only_the_first_episode_counts_where_runs_end_early():
+    seeds = np.arange(6)
+    early, late = rollout(
+        [Ratio("fit", (1, 0)), Ratio("1:1", (1, 1))], make_env(patience=2, max_steps=200, learning_rate=0.3), seeds
+    )
+    assert (early.figures["steps"] < 200).all()
+    np.testing.assert_array_equal(early.figures["instance"], late.figures["instance"])
+    assert early.shares[0, 0] == 1.0
+
+
+def test_shares_are_the_mean_choices_at_every_step():
+    (episodes,) = rollout([Ratio("3:1", (3, 1))], make_env(), np.arange(3))
+    np.testing.assert_array_equal(episodes.shares[:8, 0], [1, 1, 1, 0, 1, 1, 1, 0])
+    assert episodes.shares.shape == (40, 2)
+
+
+def test_a_policy_that_needs_other_features_gets_an_environment_of_its_own():
+    seen = []
+
+    class Probe(Ratio):
+        def act(self, observations, infos):
+            seen.append(observations.shape[1])
+            return super().act(observations, infos)
+
+    rollout([Probe("all", (1, 1)), Probe("few", (1, 1), env_arguments={"drop": ["losses"]})], make_env(), np.arange(2))
+    assert len(set(seen)) == 2
+
+
+def benchmark(texts, episodes=8, split="test"):
+    task = make_env()(num_envs=1).task
+    entrants = make_entrants([parse_specification(text) for text in texts], task, ID)
+    return run_benchmark(entrants, make_env, split, episodes, seed=0)
+
+
+def test_the_tuned_grid_plays_its_best_candidate_of_the_validation_split():
+    result = benchmark(["grid:5", "1:1"])
+    row = next(row for row in result.rows if row.label == "grid:5")
+    candidates = make_entrants([parse_specification("grid:5")], make_env()(num_envs=1).task, ID)[0].candidates
+    scores = [episodes.best_scores.mean() for episodes in rollout(candidates, make_env("validation"), np.arange(8))]
+    assert row.chosen == candidates[int(np.argmin(scores))].label
+    (replayed,) = rollout([candidates[int(np.argmin(scores))]], make_env("test"), np.arange(8))
+    np.testing.assert_allclose(row.figures[0], replayed.best_scores)
+
+
+def test_the_reference_is_the_static_schedule_that_validation_prefers_and_never_an_adaptive_one():
+    result = benchmark(["always:mse", "1:1", "softadapt", "grid_each:3"])
+    scores = rollout([Ratio("m", (1, 0)), Ratio("1:1", (1, 1))], make_env("validation"), np.arange(8))
+    expected = ("always:mse", "1:1")[int(np.argmin([episodes.best_scores.mean() for episodes in scores]))]
+    assert result.reference == expected
+    assert next(row for row in result.rows if row.label == expected).difference is None
+
+
+def test_differences_are_paired():
+    result = benchmark(["always:mse", "1:1"])
+    reference, other = sorted(result.rows, key=lambda row: row.difference is not None)
+    assert other.difference.value == pytest.approx((other.figures - reference.figures).mean())
+
+
+def test_grid_each_takes_for_every_problem_the_candidate_with_the_best_validation():
+    result = benchmark(["grid_each:4"])
+    candidates = make_entrants([parse_specification("grid_each:4")], make_env()(num_envs=1).task, ID)[0].candidates
+    played = rollout(candidates, make_env("test"), np.arange(8))
+    winners = np.argmin([episodes.figures["best_validation"] for episodes in played], axis=0)
+    expected = [played[winner].best_scores[problem] for problem, winner in enumerate(winners)]
+    np.testing.assert_allclose(result.rows[0].figures[0], expected)
+    assert len(set(winners)) > 1
+
+
+def test_entrants_with_equal_labels_are_told_apart():
+    labels = [entrant.label for entrant in make_entrants(
+        [parse_specification(text) for text in ("random:0.3", "random:0.4")], make_env()(num_envs=1).task, ID
+    )]  # fmt: skip
+    assert labels == ["random:0.3", "random:0.4"]
+    assert Entrant("a", [Ratio("1:1", (1, 1))]).static
