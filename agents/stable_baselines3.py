@@ -1,5 +1,6 @@
 """Training with Stable-Baselines3, and its policies in benchmarks; weights are stored as safetensors, which run no code."""
 
+import copy
 import os
 import sys
 import time
@@ -39,7 +40,8 @@ def make_model(configuration: TrainingConfiguration) -> BaseAlgorithm:
     envs = gymnasium.make_vec(configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs)
     assert isinstance(envs, AutoLossVectorEnv)
     _check_action_space(configuration.algo, envs.single_action_space)
-    model = algorithm("MlpPolicy", StableBaselines3VecEnv(envs), seed=configuration.seed, **configuration.hyperparameters)
+    arguments = copy.deepcopy(configuration.hyperparameters)  # the algorithm adds to its policy_kwargs
+    model = algorithm("MlpPolicy", StableBaselines3VecEnv(envs), seed=configuration.seed, **arguments)
     model.env.seed(configuration.seed * SEED_SPACING)  # type: ignore[union-attr]
     return model
 
@@ -130,7 +132,7 @@ class TrainedPolicy:
             envs.single_observation_space,
             envs.single_action_space,
             lambda _: 0.0,
-            **self.configuration.hyperparameters.get("policy_kwargs", {}),
+            **copy.deepcopy(self.configuration.hyperparameters.get("policy_kwargs", {})),
         )
         path = self._folder / WEIGHTS
         if not path.is_file():

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -14,27 +14,36 @@ Built = TypeVar("Built")
 
 
 def pick(table: Mapping[str, type[Built]], value: Any, kind: str, arguments: Mapping[str, Any] | None) -> Built:
-    """`value` itself if it is no name, else the class of that name in `table`, made with `arguments`."""
-    if not isinstance(value, str):
+    """`value` itself if it is of a class in `table`, else the class of that name, made with `arguments`."""
+    if isinstance(value, tuple(table.values())):
         if arguments:
             raise ValueError(f"{kind}_arguments={dict(arguments)}: expected none where {kind} is given as an object")
-        return value
-    if value not in table:
+        return cast(Built, value)
+    if not isinstance(value, str) or value not in table:
         raise ValueError(unknown(kind, value, table))
     return build(table[value], arguments or {})
 
 
 def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
     """An instance of the dataclass `cls`; an argument that it does not have is a ValueError that names the nearest."""
-    known = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    known = {field.name: field.type for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for name in arguments:
         if name not in known:
             raise ValueError(unknown(f"argument of {cls.__name__}", name, known))
-    try:
-        return cls(**arguments)
-    except TypeError as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise ValueError(f"{cls.__name__}({given}): {error}; check the type of each argument") from error
+    return cls(**{name: _checked(name, value, known[name]) for name, value in arguments.items()})
+
+
+def _checked(name: str, value: Any, expected: Any) -> Any:
+    """`value` as the field's type, where that is a plain one: 1e3 is an int, 1 is a float."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if expected is int and number and value == int(value):
+        return int(value)
+    if expected is float and number:
+        return float(value)
+    if not isinstance(expected, type) or (expected not in (int, float) and isinstance(value, expected)):
+        return value
+    meaning = {int: "an integer", float: "a number"}.get(expected, f"an object of type {expected.__name__}")
+    raise ValueError(f"{name}={value!r}: expected {meaning}, got type {type(value).__name__}")
 
 
 def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str] = ()) -> Task:
@@ -43,7 +52,9 @@ def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any
     A `learning_rate` replaces that of the task's optimizer. `others` are the names of the environment's own arguments, for
     the error about a name that neither has.
     """
-    if not isinstance(task, str):
+    if not isinstance(task, str | Task):
+        raise ValueError(f"task={task!r}: expected an autoloss_gym.Task object, or 'module:Class'")
+    if isinstance(task, Task):
         if preset is not None or arguments:
             names = ", ".join([*(["preset"] if preset is not None else []), *arguments])
             raise ValueError(f"unknown argument {names}: arguments of the task belong to the task object that was given")
@@ -64,13 +75,19 @@ def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any
     optimizer = getattr(built, "optimizer", None)
     if optimizer is None:
         raise ValueError(f"learning_rate={learning_rate}: {cls.__name__} has no optimizer")
-    changed: dict[str, Any] = {"optimizer": dataclasses.replace(optimizer, learning_rate=learning_rate)}
+    rate = _checked("learning_rate", learning_rate, float)
+    changed: dict[str, Any] = {"optimizer": dataclasses.replace(optimizer, learning_rate=rate)}
     return dataclasses.replace(built, **changed)
 
 
 def _task_class(task: str) -> type[Task]:
     module, _, name = task.partition(":")
-    cls = getattr(importlib.import_module(module), name, None)
+    try:
+        cls = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise ValueError(
+            f"task={task!r}: expected 'module:Class', but module {module!r} cannot be imported ({error})"
+        ) from None
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise ValueError(f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task")
     return cls
@@ -95,6 +112,8 @@ def available_device(name: str) -> torch.device:
     """The device of that name; "auto" is cuda where there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not isinstance(name, str) or name.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"device={name!r}: expected 'cuda', 'cuda:1', …, 'auto', or device='cpu'")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:

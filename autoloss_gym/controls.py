@@ -78,7 +78,9 @@ class WeighLosses(ActionControl):
         _check_shape(tuple(values.shape), (num_envs, len(task.pairs)), "Box")
         values = _as_float(values).to(device)
         if device.type == "cpu":
-            _check_rows(~torch.isfinite(values).all(dim=1).numpy(), values.numpy(), "finite numbers in [-1, 1]")
+            _check_rows(
+                ~torch.isfinite(values).all(dim=1).numpy(), values.numpy(), "finite numbers, which are clipped to [-1, 1]"
+            )
         weights = torch.exp(values.clamp(-1, 1) * math.log(self.wide))
         if self.normalize:
             total = 1.0 if self.normalize == "sum" else float(len(task.pairs))
@@ -97,7 +99,10 @@ def _as_float(values: Any) -> Tensor:
 
 
 def _host_choice(actions: Any, num_envs: int, pairs: int) -> np.ndarray:
-    choice = np.asarray(actions)
+    try:
+        choice = np.asarray(actions)
+    except ValueError:
+        raise ValueError(f"actions {actions}: expected integers of shape ({num_envs},), one for each environment") from None
     _check_shape(choice.shape, (num_envs,), "Discrete")
     if not np.issubdtype(choice.dtype, np.integer):
         raise ValueError(f"actions of dtype {choice.dtype}: expected integers from 0 to {pairs - 1}")

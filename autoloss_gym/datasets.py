@@ -6,6 +6,8 @@ validation part, and judged on tasks that use the other three.
 
 import csv
 import functools
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +46,13 @@ def load_table(dataset: str, target: str | None = None) -> Table:
             features) and "targets" (rows,).
         target: the CSV column to predict; by default the last.
 
+    A file is read once in a process.
+
     Raises:
         ValueError: one line that names the file and the column, row or array that cannot be used.
     """
+    if target is not None and not dataset.endswith(".csv"):
+        raise ValueError(f"target={target!r}: dataset={dataset!r} has no columns to choose from; only a CSV file does")
     if dataset in BUNDLED_REGRESSION:
         from sklearn.datasets import load_diabetes  # noqa: PLC0415 (slow to import, needed here alone)
 
@@ -95,8 +101,10 @@ def resampled_regression(dataset: str, target: str | None, keys: Tensor, split: 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over the rows; a constant column is left unscaled."""
-    deviation = values.std(dim=1, keepdim=True, correction=0)
-    return values.mean(dim=1, keepdim=True), torch.where(deviation > 0, deviation, 1.0)
+    first = values[:, :1]  # subtracted so that a constant column has a deviation of exactly 0
+    centred = values - first
+    deviation = centred.std(dim=1, keepdim=True, correction=0)
+    return first + centred.mean(dim=1, keepdim=True), torch.where(deviation > 0, deviation, 1.0)
 
 
 @functools.lru_cache(maxsize=16)
@@ -123,24 +131,43 @@ def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
                 f"dataset={dataset!r}: {name} hold NaN or infinity, first at row {bad[0][0]}, column {bad[0][1]} "
                 "(counted from 0); remove or fill such rows"
             )
-    if targets.std() == 0:
+    if (targets == targets[0]).all():
         raise ValueError(f"dataset={dataset!r}: the target is constant; there is nothing to learn")
     return Table(np.ascontiguousarray(inputs, np.float64), np.ascontiguousarray(targets, np.float64))
 
 
 def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        names, *rows = [row for row in csv.reader(file) if row] or [[]]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            names, *rows = [row for row in csv.reader(file) if row] or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"dataset={str(path)!r}: this is not CSV text in UTF-8 ({error})") from None
+    _check_header(path, names)
     if target is not None and target not in names:
         raise ValueError(f"dataset={str(path)!r}: there is no column {target!r}; the columns are {', '.join(names)}")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
             raise ValueError(f"dataset={str(path)!r}: record {number} has {len(row)} fields, the header has {len(names)}")
     columns = [_numbers(path, name, [row[i] for row in rows]) for i, name in enumerate(names)]
+    for name, column in zip(names, columns, strict=True):
+        bad = np.flatnonzero(~np.isfinite(column))
+        if len(bad):
+            raise ValueError(
+                f"dataset={str(path)!r}: column {name!r} is empty, NaN or infinite in record {bad[0] + 2}; "
+                "remove or fill such rows"
+            )
     chosen = names.index(target) if target is not None else len(names) - 1
     inputs = [column for i, column in enumerate(columns) if i != chosen]
     shape = (len(rows), len(inputs))
     return np.array(inputs).T.reshape(shape), np.array(columns[chosen] if columns else [])
+
+
+def _check_header(path: Path, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"dataset={str(path)!r}: several columns are called {twice[0]!r}; give each its own name")
+    if names and all(name.replace(".", "").lstrip("-").isdigit() for name in names):
+        raise ValueError(f"dataset={str(path)!r}: the first line holds numbers; expected a header with the columns' names")
 
 
 def _numbers(path: Path, name: str, values: list[str]) -> list[float]:
@@ -154,11 +181,16 @@ def _numbers(path: Path, name: str, values: list[str]) -> list[float]:
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if not {"inputs", "targets"} <= set(file.files):
                 raise ValueError(f"it holds {', '.join(file.files)}")
-            return file["inputs"].astype(np.float64), file["targets"].astype(np.float64)
-    except (ValueError, OSError) as error:
+            arrays = [file[name] for name in ("inputs", "targets")]
+    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
-            f"dataset={str(path)!r}: expected numeric arrays 'inputs' (rows, features) and 'targets' (rows,); {error}"
+            f"dataset={str(path)!r}: expected an NPZ file with numeric arrays 'inputs' (rows, features) and 'targets' (rows,); "
+            f"{' '.join(str(error).split()[:30])}"
         ) from None
+    for name, array in zip(("inputs", "targets"), arrays, strict=True):
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"dataset={str(path)!r}: array {name!r} has dtype {array.dtype}; expected real numbers")
+    return arrays[0].astype(np.float64), arrays[1].astype(np.float64)

@@ -21,6 +21,11 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
     metadata: dict[str, Any] = dict(AutoLossVectorEnv.metadata)
 
     def __init__(self, task: Task | str, *, render_mode: str | None = None, **arguments: Any) -> None:
+        for name in ("num_envs", "array", "autoreset_mode"):
+            if name in arguments:
+                raise ValueError(
+                    f"{name}={arguments[name]!r} is for many runs at once: use gymnasium.make_vec, not gymnasium.make"
+                )
         self.batch = AutoLossVectorEnv(
             task, 1, autoreset_mode=AutoresetMode.DISABLED, array="numpy", render_mode=render_mode, **arguments
         )
@@ -33,7 +38,7 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         super().reset(seed=seed)
         if seed is None and not self.batch.is_reset:
             seed = int(self.np_random.integers(2**31))
-        observations, infos = self.batch.reset(seed=seed)
+        observations, infos = self.batch.reset(seed=seed, options=options)
         return observations[0], _first(infos)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:

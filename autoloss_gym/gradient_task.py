@@ -87,11 +87,13 @@ class GradientTask(Task):
 
     def validate(self, state: State) -> Float[Tensor, "num_envs metrics"]:
         with torch.no_grad():
-            return self.validation(self._unpack(state.parameters), state.data)
+            values = self.validation(self._unpack(state.parameters), state.data)
+        return _shaped("validation()", values, (len(state.steps), len(self.validation_metrics)))
 
     def score(self, state: State) -> Float[Tensor, "num_envs metrics"]:
         with torch.no_grad():
-            return self.test(self._unpack(state.parameters), state.data)
+            values = self.test(self._unpack(state.parameters), state.data)
+        return _shaped("test()", values, (len(state.steps), len(self.score_metrics)))
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 0"]:
         return torch.zeros(len(state.steps), 0, device=state.steps.device)
@@ -130,8 +132,9 @@ class GradientTask(Task):
         if rows is not None:
             packed, batch = tree.select(packed, rows), tree.select(batch, rows)
         with torch.enable_grad():
-            values = self.losses()[pair.loss](self._unpack(packed), batch)
             blocks = [packed[name] for name in pair.blocks]
+            values = self.losses()[pair.loss](self._unpack(packed), batch)
+            _shaped(f"loss {pair.loss!r}", values, (len(blocks[0]),))
             return values, torch.autograd.grad(values.sum(), blocks, create_graph=differentiable)
 
     def _combine(
@@ -159,6 +162,13 @@ def _block_shapes(task: GradientTask) -> Mapping[str, Any]:
     """Shape of every block without the leading run dimension; a dict of shapes where the block is a dict."""
     zero = torch.zeros(1, dtype=torch.int64)
     return tree.map_tensors(lambda leaf: leaf.shape[1:], task.initial_parameters(Keys(problem=zero, run=zero)))
+
+
+def _shaped(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """`values`, if they have the shape that the author of a task has to return."""
+    if tuple(values.shape) != shape:
+        raise ValueError(f"{name} returned shape {tuple(values.shape)}, expected {shape}: one row for each run")
+    return values
 
 
 def _pack(block: Any) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
-from autoloss_gym.construct import one_of
+from autoloss_gym.construct import one_of, positive
 from autoloss_gym.task import Keys, Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -22,9 +22,8 @@ class Instances:
 
     def __init__(self, split: str, num_instances: int | None, num_envs: int, device: torch.device) -> None:
         self.split: Split = one_of("split", split, SPLITS)
-        if num_instances is not None and num_instances < 1:
-            raise ValueError(f"num_instances={num_instances}: expected at least 1, or None for ever new problems")
-        self.num_instances, self.device = num_instances, device
+        self.num_instances = None if num_instances is None else positive("num_instances", num_instances)
+        self.device = device
         self._seeds = np.zeros(num_envs, dtype=np.int64)
         self._episodes = np.full(num_envs, -1, dtype=np.int64)
 

@@ -72,6 +72,8 @@ class Final(Reward):
     def __post_init__(self) -> None:
         if self.formula not in ("inverse", "negative_inverse", "square", "negative"):
             raise ValueError(f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative")
+        if not self.floor > 0:
+            raise ValueError(f"floor={self.floor}: expected a positive number, which bounds the reward")
 
     def memory(self, task: Task) -> int:
         return 0

@@ -21,6 +21,7 @@ from autoloss_gym.features import Features
 from autoloss_gym.history import History
 from autoloss_gym.infos import final_infos, on_rows, running_infos
 from autoloss_gym.instances import Instances
+from autoloss_gym.names import unknown
 from autoloss_gym.rendering import Trace
 from autoloss_gym.rewards import REWARDS, Reward
 from autoloss_gym.task import Control, State, Task
@@ -93,7 +94,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.control = pick(CONTROLS, control, "control", control_arguments)
         self.reward = pick(REWARDS, reward, "reward", reward_arguments)
-        self.features = Features(self.task, features, tuple(drop))
+        self.features = Features(self.task, features, (drop,) if isinstance(drop, str) else tuple(drop))
         self._memory = self.reward.memory(self.task)
         self._instances = Instances(split, num_instances, self.num_envs, self.device)
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
@@ -103,16 +104,16 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self.is_reset = False
         self._set_spaces()
 
-    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """Start all runs, or those of `options["reset_mask"]`, a boolean array (num_envs,).
 
-        An int seed s gives run i the seed s + i. Without one each run goes on to its next problem.
+        An int seed s gives run i the seed s + i; a list gives each run its own. Without one a run goes on to its next problem.
         """
         mask = _reset_mask(options, self.num_envs)
         rows = np.flatnonzero(mask)
         seeds = self._new_seeds(seed)
-        if seeds is not None:
-            self._instances.seed(rows, seeds[rows])
+        started = [row for row in rows if seeds[row] is not None]
+        self._instances.seed(np.array(started, dtype=np.int64), np.array([seeds[row] for row in started], dtype=np.int64))
         self._restart(rows)
         self.is_reset = self.is_reset or bool(mask.all())
         return self._output(self._observe()[0]), self._infos(np.zeros(self.num_envs, dtype=bool))
@@ -156,6 +157,10 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
         return self._trace.draw(self._elapsed) if self._trace else None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # To a process of its own, PyTorch sends tensors as shared memory: send copies, or both would write to the same runs.
+        return {**self.__dict__, "_runs": tree.clone(self._runs)}
+
     def _set_spaces(self) -> None:
         size, bound = self._observe()[0].shape[1], self.features.bound()
         self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
@@ -163,17 +168,17 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-    def _new_seeds(self, seed: int | list[int] | None) -> np.ndarray | None:
-        if seed is None and self.is_reset:
-            return None
-        if seed is None:
+    def _new_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        """The seed of each run; None for one that goes on to its next problem."""
+        if seed is None and not self.is_reset:
             seed = int(self.np_random.integers(2**31))
-        if isinstance(seed, int | np.integer):
-            super().reset(seed=int(seed))
-            return int(seed) + np.arange(self.num_envs)
-        if len(seed) != self.num_envs:
-            raise ValueError(f"seed: got {len(seed)} seeds, expected one int or {self.num_envs} of them")
-        return np.asarray(seed, dtype=np.int64)
+        if seed is None or isinstance(seed, int | np.integer):
+            super().reset(seed=None if seed is None else int(seed))
+            return [None if seed is None else int(seed) + row for row in range(self.num_envs)]
+        good = not isinstance(seed, str) and isinstance(seed, Sequence | np.ndarray) and len(seed) == self.num_envs
+        if not good or not all(each is None or (isinstance(each, int | np.integer) and each >= 0) for each in seed):
+            raise ValueError(f"seed={seed}: expected an integer of at least 0, or a list of {self.num_envs} such or None")
+        return list(seed)
 
     def _fresh(self, rows: np.ndarray) -> _Runs:
         """New episodes for the runs `rows`, measured once."""
@@ -245,9 +250,10 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
 
 
 def _reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
-    mask = (options or {}).get("reset_mask")
-    if mask is None:
-        return np.ones(num_envs, dtype=bool)
+    for name in options or {}:
+        if name != "reset_mask":
+            raise ValueError(unknown("reset option", name, ("reset_mask",)))
+    mask = (options or {}).get("reset_mask", np.ones(num_envs, dtype=bool))
     mask = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
     if mask.dtype != bool or mask.shape != (num_envs,) or not mask.any():
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
@@ -27,6 +27,8 @@ class StableBaselines3VecEnv(VecEnv):
     """
 
     def __init__(self, envs: AutoLossVectorEnv) -> None:
+        if not isinstance(envs, VectorEnv):
+            raise ValueError(f"got {type(envs).__name__}: expected a vector environment, gymnasium.make_vec(id, num_envs=…)")
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
             raise ValueError(
@@ -102,4 +104,4 @@ def _pack_to_host(observations: Any, rewards: Any, dones: Any) -> tuple[np.ndarr
     if not isinstance(observations, Tensor):
         return observations, rewards, dones
     packed = torch.cat([observations, rewards[:, None], dones[:, None].to(observations.dtype)], dim=1).cpu().numpy()
-    return packed[:, :-2], packed[:, -2], packed[:, -1] > 0.5
+    return np.ascontiguousarray(packed[:, :-2]), packed[:, -2], packed[:, -1] > 0.5

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import pad
 
 from autoloss_gym import datasets, random
 from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
+from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.task import Keys, Metric, Pair
 
@@ -99,7 +101,11 @@ class QuadraticRegression(GradientTask):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
         if not self.synthetic:
+            if self.dataset not in datasets.BUNDLED_REGRESSION and "." not in self.dataset:
+                raise ValueError(unknown("dataset", self.dataset, ("synthetic", *datasets.BUNDLED_REGRESSION)) + ", or a path")
             datasets.load_table(self.dataset, self.target)
+        elif self.target is not None:
+            raise ValueError(f"target={self.target!r}: synthetic data have no columns to choose from; give a CSV file")
 
     @property
     def synthetic(self) -> bool:
@@ -117,9 +123,10 @@ class QuadraticRegression(GradientTask):
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         if not self.synthetic:
-            return datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
+            parts = datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
+            return {name: aligned(part) for name, part in parts.items()}
         truth = random.uniform(random.fold_in(keys.problem, "truth"), (self.dimension,), -0.5, 0.5)
-        parts = {name: self._samples(keys.problem, name, truth) for name in ("training", "validation", "test")}
+        parts = {name: aligned(self._samples(keys.problem, name, truth)) for name in ("training", "validation", "test")}
         return parts | {"truth": truth}
 
     def _samples(self, keys: Int64[Tensor, " num_envs"], part: str, truth: Tensor) -> dict[str, Tensor]:
@@ -127,7 +134,7 @@ class QuadraticRegression(GradientTask):
         shape = (self.num_samples, self.dimension)
         inputs = random.uniform(random.fold_in(keys, "inputs"), shape, -_HALF_WIDTH, _HALF_WIDTH)
         noise = random.normal(random.fold_in(keys, "noise"), (self.num_samples,), self.noise)
-        return {"inputs": inputs, "targets": torch.bmm(inputs, truth[:, :, None]).squeeze(2) + noise}
+        return {"inputs": inputs, "targets": (inputs * truth[:, None, :]).sum(dim=2) + noise}
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         d = self.num_features
@@ -159,10 +166,18 @@ class QuadraticRegression(GradientTask):
         return torch.stack([excess_risk(parameters["weights"], data["truth"]), test_error], dim=1)
 
 
+def aligned(part: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part with columns of 0 up to a multiple of 16, since the bits of a matrix product depend on its rows' alignment."""
+    return part | {"inputs": pad(part["inputs"], (0, -part["inputs"].shape[2] % 16))}
+
+
 def predict(weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]) -> Float[Tensor, "num_envs rows"]:
-    """ŷ = w·u + uᵀA u / 10 (+ c)."""
-    linear = torch.bmm(inputs, weights["linear"][:, :, None]).squeeze(2)
-    prediction = linear + (torch.bmm(inputs, weights["quadratic"]) * inputs).sum(dim=2) / 10
+    """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10); columns that `aligned` added count for nothing."""
+    linear, quadratic = weights["linear"], weights["quadratic"]
+    added = inputs.shape[2] - linear.shape[1]
+    if added:
+        linear, quadratic = pad(linear, (0, added)), pad(quadratic, (0, added, 0, added))
+    prediction = (torch.baddbmm(linear[:, None, :], inputs, quadratic, alpha=0.1) * inputs).sum(dim=2)
     return prediction + weights["constant"] if "constant" in weights else prediction
 
 

@@ -1,0 +1,94 @@
+"""`check_task` finds each way in which a custom task breaks its promises."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import autoloss_gym
+from autoloss_gym import Adam, GradientTask, Metric, Pair, random
+from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Good(GradientTask):
+    """Two blocks, each with a loss of its own. The broken tasks below are this one with one thing changed."""
+
+    max_steps: int = 10
+    pairs = (Pair("left", ("a",)), Pair("right", ("b",)))
+    validation_metrics = (Metric("error"),)
+    score_metrics = (Metric("error", worst=9.0),)
+    break_: str = ""
+
+    def make_data(self, keys):
+        target = random.normal(random.fold_in(keys.problem, "target"), (3,))
+        return {"target": torch.randn_like(target) if self.break_ == "global generator" else target}
+
+    def initial_parameters(self, keys):
+        return {"a": random.normal(keys.run, (3,)), "b": random.normal(random.fold_in(keys.run, "b"), (3,))}
+
+    def batch(self, data, keys):
+        return data
+
+    def losses(self):
+        return {"left": self.left, "right": lambda p, d: (p["b"] - 1).square().sum(1)}
+
+    def left(self, parameters, data):
+        a = parameters["a"]
+        if self.break_ == "mixes runs":
+            a = a - a.mean(dim=0)
+        if self.break_ == "one value":
+            return a.square().sum()[None]
+        if self.break_ == "not finite":
+            return torch.log(-a.square()).sum(1)
+        if self.break_ == "no gradient":
+            return (a * 0).sum(1)
+        return (a - data["target"]).square().sum(1)
+
+    def validation(self, parameters, data):
+        error = (parameters["a"] - data["target"]).square().sum(1)
+        return error if self.break_ == "flat metric" else error[:, None]
+
+    def test(self, parameters, data):
+        return (parameters["a"] - data["target"]).square().sum(1)[:, None]
+
+
+@pytest.mark.parametrize("task", [Good(), QuadraticRegression(), QuadraticRegression(dataset="diabetes", constant=True)])
+def test_good_tasks_pass(task):
+    autoloss_gym.check_task(task)
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        ("global generator", "draw with autoloss_gym.random"),
+        ("mixes runs", "losses must not mix the runs"),
+        ("one value", r"loss 'left' returned shape \(1,\), expected \(3,\)"),
+        ("not finite", "not finite at the initial parameters"),
+        ("no gradient", "has no gradient there"),
+        ("flat metric", r"validation\(\) returned shape \(3,\), expected \(3, 1\)"),
+    ],
+)
+def test_each_broken_promise_is_one_line_that_says_what_to_do(broken, expected):
+    with pytest.raises(ValueError, match=expected) as caught:
+        autoloss_gym.check_task(Good(break_=broken))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"pairs": ()}, "pairs is empty"),
+        ({"pairs": (Pair("left", ("a",)), Pair("left", ("b",)))}, "share a name"),
+        ({"pairs": (Pair("middle", ("a",)),)}, "has no 'middle'"),
+        ({"pairs": (Pair("left", ("c",)),)}, "there is no block 'c'"),
+        ({"pairs": (Pair("left", ("b",)),)}, "does each loss use its blocks"),
+        ({"score_metrics": (Metric("error"),)}, "finite worst value"),
+        ({"optimizer": [Adam(learning_rate=1.0)]}, "not hashable"),
+    ],
+)
+def test_each_bad_declaration_is_named(change, expected):
+    fields = {name: value for name, value in change.items() if name == "optimizer"}
+    task = type("Changed", (Good,), {n: v for n, v in change.items() if n not in fields})(**fields)
+    with pytest.raises(ValueError, match=expected):
+        autoloss_gym.check_task(task)

@@ -1,0 +1,310 @@
+"""Bad input to the environments is answered with one line that says what was got and what is expected."""
+
+import re
+
+import gymnasium as gym
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+from autoloss_gym import AutoLossVectorEnv, Pair, register_task
+from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+
+ID = "AutoLoss/QuadraticRegression-v0"
+SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5}
+
+
+@pytest.fixture(autouse=True)
+def as_users_have_it(monkeypatch):
+    """Without the checks of annotations that `conftest` installs, which would refuse bad types before the package."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def make(**arguments):
+    return gym.make(ID, **(SMALL | arguments))
+
+
+def make_vec(num_envs=3, **arguments):
+    return gym.make_vec(ID, num_envs=num_envs, **(SMALL | arguments))
+
+
+def assert_refused(call, *patterns, error=ValueError):
+    """`call` raises `error` with one line in which every pattern is found."""
+    with pytest.raises(error) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 600
+    for pattern in patterns:
+        assert re.search(pattern, message), message
+
+
+# Ids
+
+
+@pytest.mark.parametrize("made", [gym.make, gym.make_vec])
+@pytest.mark.parametrize(
+    ("id", "error", "pattern"),
+    [
+        ("AutoLoss/QuadraticRegresion-v0", gym.error.NameNotFound, "Did you mean: `QuadraticRegression`"),
+        ("AutoLos/QuadraticRegression-v0", gym.error.NamespaceNotFound, "Did you mean: `AutoLoss`"),
+        ("AutoLoss/QuadraticRegression-v99", gym.error.VersionNotFound, "`v99`.*`v0`"),
+    ],
+)
+def test_a_wrong_id_gets_gymnasiums_own_error_with_the_right_one(made, id, error, pattern):
+    assert_refused(lambda: made(id), pattern, error=error)
+
+
+def test_an_id_that_is_taken_is_not_registered_again():
+    assert_refused(lambda: register_task(ID, "elsewhere:Task"), ID, "registered already", "another version")
+
+
+@pytest.mark.parametrize("task", ["Task", "module:", ":Task"])
+def test_a_task_to_register_is_named_by_module_and_class(task):
+    assert_refused(lambda: register_task("Mine/Task-v0", task), task, "module:Class")
+
+
+@pytest.mark.parametrize(
+    "task", ["autoloss_gym.task:Pair", "autoloss_gym.task:Nothing", "no_such_module:Task", "Task", 3, Pair]
+)
+def test_a_task_that_is_none_is_refused(task):
+    assert_refused(lambda: AutoLossVectorEnv(task), "task=", "module:Class")
+
+
+# Arguments
+
+# An argument, a bad value of it, and what the message must say is expected.
+BAD_VALUES = [
+    ("split", "tset", "train.*validation.*test"),
+    ("split", None, "train.*validation.*test"),
+    ("num_instances", 0, "at least 1|positive"),
+    ("num_instances", -1, "at least 1|positive"),
+    ("num_instances", 2.5, "at least 1|positive"),
+    ("num_instances", "3", "at least 1|positive"),
+    ("device", "gpu", "device='cpu'"),
+    ("device", "cuda:99", "device='cpu'"),
+    ("device", "meta", "device='cpu'"),
+    ("device", None, "'?cpu'?"),
+    ("render_mode", "ansi", "None, 'rgb_array'"),
+    ("reward", "shapd", "did you mean 'shaped'"),
+    ("reward", None, "shaped"),
+    ("control", "pairs", "did you mean 'pair'"),
+    ("control", None, "pair"),
+    ("features", "scale", "'scaled' or 'raw'"),
+    ("drop", ("loss",), "losses"),
+    ("preset", "relased", "did you mean 'released'"),
+    ("max_steps", 21, "multiple of validate_every=5"),
+    ("max_steps", 0, "positive multiple"),
+    ("max_steps", "20", "type"),
+    ("validate_every", 0, "at least 1"),
+    ("patience", -1, "0 .* or more"),
+    ("dimension", 0, "at least 1"),
+    ("dimension", 2.5, "integer|type"),
+    ("num_samples", 0, "at least 1"),
+    ("noise", -1.0, "at least 0"),
+    ("l1_coefficient", float("nan"), "at least 0"),
+    ("learning_rate", 0, "positive"),
+    ("learning_rate", "fast", "positive|number"),
+    ("optimizer", "adam", "Adam|Optimizer"),
+    ("dataset", "no.csv", "no such file"),
+]
+
+
+@pytest.mark.parametrize("made", [make, make_vec])
+@pytest.mark.parametrize(("name", "value", "expected"), BAD_VALUES)
+@pytest.mark.filterwarnings("ignore:.*The environment is being initialised with render_mode='ansi'")
+def test_a_bad_value_is_refused_with_its_name_and_what_is_expected(made, name, value, expected):
+    assert_refused(lambda: made(**{name: value}), name, re.escape(repr(value).strip("(),")), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("num_envs", 0, "positive integer"),
+        ("num_envs", -1, "positive integer"),
+        ("num_envs", 2.5, "positive integer"),
+        ("num_envs", "3", "positive integer"),
+        ("array", "jax", "'numpy', 'torch'"),
+        ("autoreset_mode", "SAME_STEP", "'NextStep', 'SameStep', 'Disabled'"),
+        ("autoreset_mode", None, "'NextStep', 'SameStep', 'Disabled'"),
+    ],
+)
+def test_a_bad_value_of_an_argument_of_the_vector_environment_is_refused(name, value, expected):
+    assert_refused(lambda: make_vec(**{name: value}), f"{name}={value!r}", expected)
+
+
+@pytest.mark.parametrize(("name", "value"), [("num_envs", 3), ("array", "torch"), ("autoreset_mode", "NextStep")])
+def test_the_single_environment_refuses_what_only_the_vector_environment_has(name, value):
+    assert_refused(lambda: make(**{name: value}), name, "make_vec|AutoLossVectorEnv")
+
+
+@pytest.mark.parametrize("made", [make, make_vec])
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("max_step", "max_steps"),
+        ("max_episode_step", "max_steps"),
+        ("learning_rates", "learning_rate"),
+        ("num_instance", "num_instances"),
+        ("featurs", "features"),
+        ("spilt", "split"),
+        ("controls", "control"),
+    ],
+)
+def test_an_unknown_argument_is_refused_with_the_nearest_known_one(made, name, nearest):
+    assert_refused(lambda: made(**{name: 1}), f"unknown argument .*'{name}'", f"did you mean '{nearest}'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "patterns"),
+    [
+        ({"control": "weights", "control_arguments": {"normalise": "sum"}}, ["'normalise'; did you mean 'normalize'"]),
+        ({"control": "weights", "control_arguments": {"normalize": "mean"}}, ["normalize='mean'.* 'count' or None"]),
+        ({"control": "weights", "control_arguments": {"wide": 1.0}}, ["wide=1.0", "above 1"]),
+        ({"control_arguments": {"normalize": "sum"}}, ["'normalize'"]),
+        ({"reward": "final", "reward_arguments": {"formula": "log"}}, ["formula='log'", "inverse"]),
+        ({"reward": "final", "reward_arguments": {"floor": 0}}, ["floor=0", "positive|above 0"]),
+        ({"reward": "improvement", "reward_arguments": {"segment": 7}}, ["segment=7", "multiple of validate_every=5"]),
+        ({"reward": "improvement", "reward_arguments": {"window": 0}}, ["window=0", "at least 1"]),
+        ({"reward_arguments": {"scale": 2}}, ["'scale'"]),
+    ],
+)
+def test_bad_arguments_of_a_control_or_a_reward_are_refused(arguments, patterns):
+    assert_refused(lambda: make_vec(**arguments), *patterns)
+
+
+def test_arguments_of_the_task_beside_a_task_object_are_refused():
+    assert_refused(lambda: AutoLossVectorEnv(QuadraticRegression(), max_steps=20), "max_steps", "task object")
+    assert_refused(lambda: AutoLossVectorEnv(QuadraticRegression(), preset="released"), "preset", "task object")
+
+
+# Actions
+
+
+@pytest.mark.parametrize(
+    ("actions", "patterns"),
+    [
+        ([0, 0], [r"shape \(2,\)", r"expected \(3,\)"]),
+        ([[0], [0], [0]], [r"shape \(3, 1\)", r"expected \(3,\)"]),
+        (None, [r"shape \(\)", r"expected \(3,\)"]),
+        ([[0], [0, 1], 1], ["actions", r"\(3,\)"]),
+        ([0.0, 1.0, 0.0], ["float64", "integers from 0 to 1"]),
+        ([0.0, float("nan"), 0.0], ["float64", "integers from 0 to 1"]),
+        ([True, False, True], ["bool", "integers from 0 to 1"]),
+        ([0, None, 1], ["object", "integers from 0 to 1"]),
+        ([0, 2, -1], ["environments 1, 2", "first: 2", "integers from 0 to 1"]),
+        (torch.tensor([0, 1, 7]), ["environments 2", "first: 7", "integers from 0 to 1"]),
+        (torch.tensor([0.5, 1.0, 0.0]), ["float32", "integers from 0 to 1"]),
+    ],
+)
+def test_bad_choices_of_pairs_are_refused(actions, patterns):
+    envs = make_vec()
+    envs.reset(seed=0)
+    assert_refused(lambda: envs.step(actions), *patterns)
+
+
+@pytest.mark.parametrize(
+    ("actions", "patterns"),
+    [
+        (np.zeros(3), [r"shape \(3,\)", r"expected \(3, 2\)"]),
+        (np.zeros((3, 3)), [r"shape \(3, 3\)", r"expected \(3, 2\)"]),
+        ([["a", "b"]] * 3, ["float32"]),
+        (np.zeros((3, 2), object), ["object", "float32"]),
+        ([[0, 0], [np.nan, 0], [0, np.inf]], ["environments 1, 2", "nan", "finite"]),
+        (torch.tensor([[0, 0], [0, 0], [0, -torch.inf]]), ["environments 2", "inf", "finite"]),
+    ],
+)
+def test_bad_weights_are_refused(actions, patterns):
+    envs = make_vec(control="weights")
+    envs.reset(seed=0)
+    assert_refused(lambda: envs.step(actions), *patterns)
+
+
+def test_of_many_bad_actions_the_first_five_environments_are_named():
+    envs = make_vec(num_envs=9)
+    envs.reset(seed=0)
+    assert_refused(lambda: envs.step(np.full(9, 2)), "environments 0, 1, 2, 3, 4, …")
+
+
+@pytest.mark.parametrize(
+    ("action", "pattern"),
+    [(2, "integers from 0 to 1"), (-1, "0 to 1"), (0.5, "integers"), (None, "integers"), ([0], "shape")],
+)
+def test_a_bad_action_of_the_single_environment_is_refused(action, pattern):
+    env = make().unwrapped
+    env.reset(seed=0)
+    assert_refused(lambda: env.step(action), pattern)
+
+
+def test_a_refused_action_changes_nothing():
+    envs, undisturbed = make_vec(), make_vec()
+    for each in (envs, undisturbed):
+        each.reset(seed=0)
+    assert_refused(lambda: envs.step([0, 0, 5]))
+    np.testing.assert_array_equal(envs.step([0, 1, 0])[0], undisturbed.step([0, 1, 0])[0])
+
+
+# Steps and resets
+
+
+@pytest.mark.parametrize(("made", "action"), [(make, 0), (make_vec, [0, 0, 0]), (lambda: make().unwrapped, 0)])
+def test_a_step_before_a_reset_is_refused(made, action):
+    assert_refused(lambda: made().step(action), r"reset", error=gym.error.ResetNeeded)
+
+
+def test_a_step_after_a_reset_of_some_runs_alone_is_refused():
+    envs = make_vec()
+    envs.reset(options={"reset_mask": np.array([True, False, True])})
+    assert_refused(lambda: envs.step([0, 0, 0]), r"reset\(\)", error=gym.error.ResetNeeded)
+
+
+def test_a_step_of_ended_environments_that_do_not_reset_themselves_is_refused_until_they_are_reset():
+    envs = make_vec(autoreset_mode="Disabled")
+    envs.reset(seed=0)
+    for step in range(25):
+        if step == 5:
+            envs.reset(options={"reset_mask": np.array([False, True, False])})
+        if step == 20:
+            assert_refused(lambda: envs.step([0, 0, 0]), r"\[0, 2\]", "reset_mask", error=gym.error.ResetNeeded)
+            envs.reset(options={"reset_mask": np.array([True, False, True])})
+        envs.step([0, 0, 0])
+    assert_refused(lambda: envs.step([0, 0, 0]), r"\[1\]", "reset_mask", error=gym.error.ResetNeeded)
+
+
+def test_a_step_after_the_end_of_a_single_environment_is_refused_until_it_is_reset():
+    env = make()
+    env.reset(seed=0)
+    for _ in range(20):
+        env.step(0)
+    assert_refused(lambda: env.step(0), r"reset\(", error=gym.error.ResetNeeded)
+    env.reset()
+    env.step(0)
+
+
+@pytest.mark.parametrize(
+    ("mask", "got"),
+    [
+        ([True, False], r"\(2,\)"),
+        ([[True], [False], [True]], r"\(3, 1\)"),
+        ([1, 0, 1], "int64"),
+        ([0.0, 1.0, 1.0], "float64"),
+        ("all", r"<U3|str"),
+        ([False, False, False], "at least one True"),
+        (torch.zeros(3, dtype=torch.bool), "at least one True"),
+    ],
+)
+def test_a_bad_reset_mask_is_refused(mask, got):
+    envs = make_vec()
+    envs.reset(seed=0)
+    assert_refused(lambda: envs.reset(options={"reset_mask": mask}), "reset_mask", got, r"\(3,\), bool")
+
+
+@pytest.mark.parametrize("made", [make, make_vec])
+def test_an_unknown_option_of_reset_is_refused(made):
+    assert_refused(lambda: made().reset(options={"reset_maks": np.ones(3, bool)}), "reset_maks", "reset_mask")
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", [1, 2], [1, 2, 3.7], [1, "a", 3], [-1, 2, 3]])
+def test_a_bad_seed_is_refused(seed):
+    assert_refused(lambda: make_vec().reset(seed=seed), "[Ss]eed", error=(ValueError, gym.error.Error))
