@@ -81,7 +81,8 @@ class GradientTask(Task):
         with torch.set_grad_enabled(differentiable):
             for name, parameters in state.parameters.items():
                 total, active = self._combine(name, gradients, control.weights, used & ~state.diverged[:, None])
-                self.optimizer.update(parameters, total, state.optimizer[name], active, control.step_size)
+                if total is not None:
+                    self.optimizer.update(parameters, total, state.optimizer[name], active, control.step_size)
         state.steps += 1
         return state, evaluation
 
@@ -143,8 +144,11 @@ class GradientTask(Task):
         gradients: dict[tuple[int, str], Tensor],
         weights: Tensor,
         used: Bool[Tensor, "num_envs pairs"],
-    ) -> tuple[Tensor, Tensor]:
-        """The weighted gradient of a block over the pairs in use, finite everywhere, and the runs that have one."""
+    ) -> tuple[Tensor | None, Tensor]:
+        """The weighted gradient of a block over the pairs in use, finite everywhere, and the runs that have one.
+
+        None where nothing was computed for the block, which no run updates then.
+        """
         total, active = None, torch.zeros_like(used[:, 0])
         for index, pair in enumerate(self.pairs):
             if block not in pair.blocks:
@@ -154,7 +158,7 @@ class GradientTask(Task):
                 part = gradients[index, block] * weights[:, index : index + 1]
                 part = torch.where(used[:, index : index + 1], part, 0.0)
                 total = part if total is None else total + part
-        return (torch.zeros(1, 1, device=used.device) if total is None else total), active
+        return total, active
 
 
 @functools.lru_cache(maxsize=64)
@@ -173,7 +177,7 @@ def _shaped(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _pack(block: Any) -> Tensor:
     leaves = list(block.values()) if isinstance(block, dict) else [block]
-    return torch.cat([leaf.flatten(1) for leaf in leaves], dim=1)
+    return torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], dim=1)
 
 
 def _view(packed: Tensor, shapes: Any) -> Any:

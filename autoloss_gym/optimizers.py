@@ -113,5 +113,13 @@ class Adam(Optimizer):
         moment = state["first_moment"].mul_(kept).add_(gradients * new)
         kept, new = torch.where(active, second_beta, 1.0), torch.where(active, 1 - second_beta, 0.0)
         variance = state["second_moment"].mul_(kept).add_(gradients * gradients * new)
-        denominator = (torch.sqrt(variance) / second[:, None]).add_(self.epsilon)
+        denominator = (_square_root(variance) / second[:, None]).add_(self.epsilon)
         parameters.sub_(moment * first[:, None] / denominator)
+
+
+def _square_root(values: Tensor) -> Tensor:
+    """√values, with gradient 0 instead of infinity at 0 (a coordinate that has never had a gradient)."""
+    if not values.requires_grad:
+        return torch.sqrt(values)
+    positive = values > 0
+    return torch.where(positive, torch.sqrt(torch.where(positive, values, 1.0)), 0.0)

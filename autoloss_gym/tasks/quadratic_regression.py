@@ -123,10 +123,9 @@ class QuadraticRegression(GradientTask):
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         if not self.synthetic:
-            parts = datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
-            return {name: aligned(part) for name, part in parts.items()}
+            return datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
         truth = random.uniform(random.fold_in(keys.problem, "truth"), (self.dimension,), -0.5, 0.5)
-        parts = {name: aligned(self._samples(keys.problem, name, truth)) for name in ("training", "validation", "test")}
+        parts = {name: self._samples(keys.problem, name, truth) for name in ("training", "validation", "test")}
         return parts | {"truth": truth}
 
     def _samples(self, keys: Int64[Tensor, " num_envs"], part: str, truth: Tensor) -> dict[str, Tensor]:
@@ -166,17 +165,13 @@ class QuadraticRegression(GradientTask):
         return torch.stack([excess_risk(parameters["weights"], data["truth"]), test_error], dim=1)
 
 
-def aligned(part: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The part with columns of 0 up to a multiple of 16, since the bits of a matrix product depend on its rows' alignment."""
-    return part | {"inputs": pad(part["inputs"], (0, -part["inputs"].shape[2] % 16))}
-
-
 def predict(weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]) -> Float[Tensor, "num_envs rows"]:
-    """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10); columns that `aligned` added count for nothing."""
+    """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10)."""
     linear, quadratic = weights["linear"], weights["quadratic"]
-    added = inputs.shape[2] - linear.shape[1]
-    if added:
-        linear, quadratic = pad(linear, (0, added)), pad(quadratic, (0, added, 0, added))
+    missing = -inputs.shape[2] % 16  # the bits of a matrix product depend on how the rows of a run lie in memory
+    if missing:
+        inputs, linear = pad(inputs, (0, missing)), pad(linear, (0, missing))
+        quadratic = pad(quadratic, (0, missing, 0, missing))
     prediction = (torch.baddbmm(linear[:, None, :], inputs, quadratic, alpha=0.1) * inputs).sum(dim=2)
     return prediction + weights["constant"] if "constant" in weights else prediction
 

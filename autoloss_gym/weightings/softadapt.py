@@ -28,10 +28,11 @@ class SoftAdapt:
     loss_weighted: bool = False
     _latest: Tensor | None = field(default=None, init=False, repr=False)
     _previous: Tensor | None = field(default=None, init=False, repr=False)
+    _seen: Tensor | None = field(default=None, init=False, repr=False)
 
     def reset(self) -> None:
         """Forget all losses."""
-        self._latest = self._previous = None
+        self._latest = self._previous = self._seen = None
 
     def update(
         self,
@@ -45,12 +46,12 @@ class SoftAdapt:
             refreshed: which of them were measured anew (default: all); a slope uses the last two measured values.
         """
         losses = losses.detach()
-        if self._latest is None or self._previous is None:
-            self._latest, self._previous = losses.clone(), losses.clone()
-        else:
-            refreshed = torch.ones_like(losses, dtype=torch.bool) if refreshed is None else refreshed
-            self._previous = torch.where(refreshed, self._latest, self._previous)
-            self._latest = torch.where(refreshed, losses, self._latest)
+        if self._latest is None or self._previous is None or self._seen is None:
+            self._latest, self._previous, self._seen = losses, losses, torch.zeros_like(losses, dtype=torch.int64)
+        refreshed = torch.ones_like(losses, dtype=torch.bool) if refreshed is None else refreshed
+        self._previous = torch.where(refreshed, self._latest, self._previous)
+        self._latest = torch.where(refreshed, losses, self._latest)
+        self._seen = self._seen + refreshed
         slopes = self._latest - self._previous
         if self.normalized:
             slopes = slopes / (slopes.abs().sum(dim=1, keepdim=True) + _TINY)
@@ -59,5 +60,5 @@ class SoftAdapt:
         if self.loss_weighted:
             weights = weights * self._latest.clamp(min=0)
         weights = weights / weights.sum(dim=1, keepdim=True)
-        finite = torch.isfinite(weights).all(dim=1, keepdim=True)
-        return torch.where(finite, weights, 1 / losses.shape[1])
+        known = torch.isfinite(weights) & (self._seen >= 2)
+        return torch.where(known.all(dim=1, keepdim=True), weights, 1 / losses.shape[1])
