@@ -50,6 +50,7 @@ class Benchmark:
     metric: Metric
     reference: str | None
     instances: np.ndarray
+    noun: str  # what the instances are: "problems", or "resamples" of one data set
 
 
 def run_benchmark(
@@ -71,7 +72,8 @@ def run_benchmark(
         announce: called with the stage, the episodes done and their total.
     """
     _load(entrants, make_env(split))
-    metric = make_env(split)(num_envs=1).task.score_metrics[0]
+    task = make_env(split)(num_envs=1).task
+    metric = task.score_metrics[0]
     seeds = seed * SEED_SPACING + np.arange(episodes)
     chosen, reference = _choose(entrants, make_env("validation"), seeds, metric, announce)
     policies = [policy for candidates in chosen for policy in candidates]
@@ -84,7 +86,7 @@ def run_benchmark(
         rows.append(_row(entrant, candidates, runs, compared))
     rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
     label = None if reference is None else entrants[reference].label
-    return Benchmark(rows, metric, label, results[0][0].figures["instance"])
+    return Benchmark(rows, metric, label, results[0][0].figures["instance"], task.instances)
 
 
 def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:

@@ -41,14 +41,18 @@ def _interval(estimate: Estimate, signed: bool = False) -> str:
 
 def _notes(benchmark: Benchmark) -> list[str]:
     direction = "lower" if benchmark.metric.minimize else "higher"
-    notes = [f"{benchmark.metric.name} at the best validation so far; {direction} is better. n: (training seeds ×) problems."]
+    notes = [
+        f"{benchmark.metric.name} at the best validation so far; {direction} is better. n: (training seeds ×) {benchmark.noun}."
+    ]
     chosen = [f"{row.label} → {row.chosen}" for row in benchmark.rows if row.chosen]
     if chosen:
-        notes.append(f"Chosen on validation problems: {', '.join(chosen)}.")
+        notes.append(f"Chosen on validation {benchmark.noun}: {', '.join(chosen)}.")
     if benchmark.reference:
-        notes.append(f"{benchmark.reference}: the best static schedule on validation problems; differences are paired.")
+        notes.append(f"{benchmark.reference}: the best static schedule on validation {benchmark.noun}; differences are paired.")
     if any(len(row.figures) > 1 for row in benchmark.rows):
-        notes.append("Intervals of trained policies cover problems and training seeds; the others cover problems.")
+        notes.append(
+            f"Intervals of trained policies cover {benchmark.noun} and training seeds; the others cover {benchmark.noun}."
+        )
     diverged = [f"{row.label} {row.diverged:.1%}" for row in benchmark.rows if row.diverged]
     return notes + ([f"Diverged runs: {', '.join(diverged)}."] if diverged else [])
 

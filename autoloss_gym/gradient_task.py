@@ -185,7 +185,7 @@ def _view(packed: Tensor, shapes: Any) -> Any:
     if not isinstance(shapes, dict):
         return packed.view(-1, *shapes)
     parts = packed.split([math.prod(shape) for shape in shapes.values()], dim=1)
-    return {n: part.unflatten(1, shape) for (n, shape), part in zip(shapes.items(), parts, strict=True)}
+    return {n: part.reshape(-1, *shape) for (n, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
 def _scatter(values: Tensor, rows: Tensor | None, num_envs: int) -> Tensor:

@@ -113,7 +113,7 @@ class Adam(Optimizer):
         moment = state["first_moment"].mul_(kept).add_(gradients * new)
         kept, new = torch.where(active, second_beta, 1.0), torch.where(active, 1 - second_beta, 0.0)
         variance = state["second_moment"].mul_(kept).add_(gradients * gradients * new)
-        denominator = (_square_root(variance) / second[:, None]).add_(self.epsilon)
+        denominator = (_square_root(variance) / second[:, None]).add_(torch.where(active, self.epsilon, 1.0))
         parameters.sub_(moment * first[:, None] / denominator)
 
 

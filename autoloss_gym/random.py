@@ -9,6 +9,7 @@ import functools
 import hashlib
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
@@ -54,7 +55,8 @@ def uniform(
 ) -> Float32[Tensor, "runs ..."]:
     """Uniform draws from [low, high), of shape (num_envs, *shape)."""
     unit = _shift_right(bits(keys, math.prod(shape)), 40).to(torch.float32) * 2.0**-24
-    return (unit * (high - low) + low).view(-1, *shape)
+    below = float(np.nextafter(np.float32(high), np.float32(low)))  # rounding may reach `high` itself
+    return (unit * (high - low) + low).clamp(max=below).view(-1, *shape)
 
 
 def normal(keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), deviation: float = 1.0) -> Float32[Tensor, "runs ..."]:

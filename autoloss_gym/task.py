@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -104,6 +104,8 @@ class Task(ABC):
         validate_every: updates between two validations.
         patience: validations without a new best after which the run ends; 0 means never.
     """
+
+    instances: ClassVar[str] = "problems"  # what episodes differ in; "resamples" where they are resamples of one data set
 
     max_steps: int = 1000
     validate_every: int = 10

@@ -27,7 +27,8 @@ def control(kind, actions, task: GradientTask = SMALL, num_envs: int | None = No
 def test_choosing_a_pair_gives_it_weight_one_and_the_others_none(convert):
     made = control(ChoosePair(), convert([2, 0, 1]), TwoBlocks())
     assert made.weights.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
-    assert made.step_size.tolist() == [1, 1, 1] and made.choice.tolist() == [2, 0, 1]
+    assert made.step_size.tolist() == [1, 1, 1]
+    assert made.choice.tolist() == [2, 0, 1]
 
 
 def test_a_choice_is_a_copy_of_the_actions():
@@ -71,7 +72,8 @@ def test_actions_of_another_shape_are_refused(kind, actions, expected):
 def test_an_entry_a_is_the_weight_wide_to_the_a(convert):
     made = control(WeighLosses(normalize=None, wide=100.0), convert([[-1.0, 1.0], [0.0, 0.5]]))
     torch.testing.assert_close(made.weights, torch.tensor([[0.01, 100], [1, 10]]))
-    assert made.step_size.tolist() == [1, 1] and made.choice is None
+    assert made.step_size.tolist() == [1, 1]
+    assert made.choice is None
 
 
 @pytest.mark.parametrize(("normalize", "total"), [("sum", 1.0), ("count", 2.0)])
@@ -87,7 +89,7 @@ def test_weights_beyond_the_box_are_clipped():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_weight_that_is_not_finite_is_refused_with_the_number_of_its_environment(bad):
-    with pytest.raises(ValueError, match="environments 2 .*expected finite numbers"):
+    with pytest.raises(ValueError, match=r"environments 2 .*expected finite numbers"):
         control(WeighLosses(), np.array([[0.0, 0], [0, 1], [0, bad]]))
 
 

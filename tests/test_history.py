@@ -20,9 +20,11 @@ def started(first=(10.0, 10.0), memory: int = 2) -> History:
 
 def test_a_history_starts_with_what_was_measured():
     history = started((10.0, 20.0))
-    assert history.losses.tolist() == [[1, 2]] * 2 and history.losses_refreshed.all()
+    assert history.losses.tolist() == [[1, 2]] * 2
+    assert history.losses_refreshed.all()
     assert history.validation.tolist() == history.average.tolist() == [[10], [20]]
-    assert history.past.tolist() == [[10] * 3, [20] * 3] and history.best.tolist() == [10, 20]
+    assert history.past.tolist() == [[10] * 3, [20] * 3]
+    assert history.best.tolist() == [10, 20]
     for name in ("difference", "second_difference", "last_difference", "since_best", "steps", "weight_sums"):
         assert not getattr(history, name).any(), name
 
@@ -33,7 +35,8 @@ def test_an_update_changes_only_the_losses_and_norms_that_it_measured():
     history.record_update(evaluation([[5.0, 6.0]] * 2, [[0.5, 0.6]] * 2, measured), torch.eye(2))
     assert history.losses.tolist() == [[5, 2], [1, 6]]
     torch.testing.assert_close(history.gradient_norms, torch.tensor([[0.5, 0.2], [0.1, 0.6]]))
-    assert history.losses_refreshed.tolist() == measured and history.steps.tolist() == [1, 1]
+    assert history.losses_refreshed.tolist() == measured
+    assert history.steps.tolist() == [1, 1]
 
 
 def test_pair_shares_are_the_average_weights():
@@ -71,7 +74,8 @@ def test_a_validation_leaves_the_runs_that_are_not_valid():
         history.record_validation(torch.tensor(values), torch.tensor([True, False]), minimize=True)
     for name, value in vars(history).items():
         assert torch.equal(value[1], getattr(untouched, name)[1]), name
-    assert history.validation[0] == 6 and torch.isfinite(history.average).all()
+    assert history.validation[0] == 6
+    assert torch.isfinite(history.average).all()
 
 
 @pytest.mark.parametrize("minimize", [True, False])

@@ -56,6 +56,12 @@ def test_an_idle_run_keeps_every_bit_whatever_its_gradient(ours, theirs):
             assert not torch.equal(after[active[step]], value[active[step]]), name
 
 
+def test_a_run_that_has_never_moved_stays_where_it_is_without_an_epsilon_too():
+    parameters, adam = torch.ones(2, 1), Adam(learning_rate=0.1, epsilon=0.0)
+    adam.update(parameters, torch.ones(2, 1), adam.init(parameters), torch.tensor([True, False]), torch.ones(2))
+    torch.testing.assert_close(parameters, torch.tensor([[0.9], [1.0]]))
+
+
 @each_optimizer
 def test_a_run_alone_gets_the_same_bits_as_in_a_batch(ours, theirs):
     parameters, gradients, active = problem()
@@ -76,7 +82,7 @@ def test_step_size_is_a_factor_on_the_learning_rate_of_each_run(ours, theirs):
     factors = torch.tensor([0.0, 0.5, 1.0, 2.0, 10.0])
     references = [parameters[i].clone().requires_grad_() for i in range(RUNS)]
     optimizers = [theirs([reference]) for reference in references]
-    for optimizer, factor in zip(optimizers, factors.tolist()):
+    for optimizer, factor in zip(optimizers, factors.tolist(), strict=True):
         optimizer.param_groups[0]["lr"] *= factor
     state = ours.init(parameters)
     for step in range(10):
@@ -117,5 +123,5 @@ def test_gradients_flow_to_step_size_through_an_update_of_clones(ours, theirs):
 @pytest.mark.parametrize("learning_rate", [0.0, -1.0, math.inf, math.nan])
 @pytest.mark.parametrize("optimizer", [SGD, Adam])
 def test_a_learning_rate_that_is_not_positive_and_finite_is_refused(optimizer, learning_rate):
-    with pytest.raises(ValueError, match="learning_rate=.*expected a positive finite number"):
+    with pytest.raises(ValueError, match=r"learning_rate=.*expected a positive finite number"):
         optimizer(learning_rate=learning_rate)

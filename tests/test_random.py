@@ -95,9 +95,17 @@ def test_uniform_is_the_top_24_bits_scaled():
 def test_uniform_fills_its_range_evenly():
     draws = random.uniform(MANY, (5,), -1.0, 3.0)
     counts = torch.histc(draws, 16, -1.0, 3.0)
-    assert draws.min() >= -1 and draws.max() < 3
+    assert draws.min() >= -1
+    assert draws.max() < 3
     expected = draws.numel() / 16
     assert ((counts - expected) ** 2 / expected).sum() < 37.7  # the 99.9 % point of chi² with 15 degrees of freedom
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.5, 1.0), (-5.0, 5.0), (1.0, 3.0)])
+def test_the_greatest_uniform_draw_stays_below_high(low, high):
+    key = torch.tensor([3558559446808474027])
+    assert random.bits(key, 1).tolist() == [[-1]]  # all ones
+    assert random.uniform(key, (), low, high) < high
 
 
 def test_uniform_without_a_shape_is_one_number_a_run():
@@ -108,7 +116,7 @@ def test_normal_is_box_muller_of_the_bits():
     unit = [((value >> 11) + 1) / 2**53 for value in splitmix64(9, 4)]
     radius = [math.sqrt(-2 * math.log(u)) for u in unit[:2]]
     angle = [2 * math.pi * u for u in unit[2:]]
-    expected = [r * math.cos(t) for r, t in zip(radius, angle)] + [r * math.sin(t) for r, t in zip(radius, angle)]
+    expected = [r * turn(t) for turn in (math.cos, math.sin) for r, t in zip(radius, angle, strict=True)]
     torch.testing.assert_close(random.normal(torch.tensor([9]), (3,), 2.0), 2 * torch.tensor([expected[:3]]))
 
 
@@ -125,7 +133,8 @@ def test_normal_has_the_moments_and_the_tails_of_a_normal():
 @pytest.mark.parametrize("high", [1, 2, 7, 1000, 2**31])
 def test_integers_lie_below_high_and_are_even(high):
     draws = random.integers(MANY, (2,), high)
-    assert draws.min() >= 0 and draws.max() < high
+    assert draws.min() >= 0
+    assert draws.max() < high
     assert abs(draws.double().mean() - (high - 1) / 2) < 4 * high / math.sqrt(12 * draws.numel()) + 1e-9
     if high <= 7:
         assert len(draws.unique()) == high

@@ -106,4 +106,4 @@ def test_final_refuses_an_unknown_formula():
 
 
 def test_rewards_are_known_by_name():
-    assert REWARDS == {"shaped": Shaped, "final": Final, "improvement": Improvement}
+    assert {"shaped": Shaped, "final": Final, "improvement": Improvement} == REWARDS

@@ -32,8 +32,10 @@ def test_map_reaches_every_tensor_and_takes_the_rest_from_the_first_tree():
     second["leaves"].split = "test"
     total = tree.map_tensors(torch.add, example(), second)
     assert torch.equal(total["vector"], torch.tensor([1.0, 3, 5, 7]))
-    assert torch.equal(total["pair"][0][3], torch.tensor([13, 15])) and total["pair"][1] is None
-    assert torch.equal(total["leaves"].values, torch.ones(4, 1, 2)) and total["leaves"].split == "train"
+    assert torch.equal(total["pair"][0][3], torch.tensor([13, 15]))
+    assert total["pair"][1] is None
+    assert torch.equal(total["leaves"].values, torch.ones(4, 1, 2))
+    assert total["leaves"].split == "train"
     assert isinstance(total["pair"], tuple)
 
 
@@ -45,7 +47,8 @@ def test_map_refuses_tuples_of_different_lengths():
 def test_select_takes_the_runs_in_the_order_asked_and_copies_them():
     whole = example()
     part = tree.select(whole, torch.tensor([3, 1]))
-    assert part["vector"].tolist() == [3, 1] and part["pair"][0].tolist() == [[6, 7], [2, 3]]
+    assert part["vector"].tolist() == [3, 1]
+    assert part["pair"][0].tolist() == [[6, 7], [2, 3]]
     for leaf in tensors(part):
         leaf.zero_()
     assert whole["vector"].tolist() == [0, 1, 2, 3]
@@ -63,7 +66,8 @@ def test_where_takes_new_runs_under_the_mask_even_beside_nan():
     old, new = example(), tree.map_tensors(lambda leaf: leaf * float("nan"), example())
     mixed = tree.where(torch.tensor([False, True, False, False]), new, old)
     assert mixed["vector"].isnan().tolist() == [False, True, False, False]
-    assert mixed["leaves"].values[0].tolist() == [[0, 0]] and mixed["leaves"].values[1].isnan().all()
+    assert mixed["leaves"].values[0].tolist() == [[0, 0]]
+    assert mixed["leaves"].values[1].isnan().all()
 
 
 def test_clone_shares_no_memory_with_its_source():

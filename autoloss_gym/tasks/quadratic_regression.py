@@ -112,6 +112,10 @@ class QuadraticRegression(GradientTask):
         return self.dataset == "synthetic"
 
     @property
+    def instances(self) -> str:
+        return "problems" if self.synthetic else "resamples"
+
+    @property
     def num_features(self) -> int:
         return self.dimension if self.synthetic else datasets.load_table(self.dataset, self.target).inputs.shape[1]
 

@@ -1,0 +1,62 @@
+"""Play an environment and keep all that it says, run by run."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from autoloss_gym import tree
+from autoloss_gym.vector_env import AutoLossVectorEnv
+
+Record = dict[str, np.ndarray]
+
+
+def record(observations, infos: dict, **others) -> Record:
+    """Copies of all outputs of one call by name; those of `final_info` begin with "final "."""
+    final = {f"final {name}": value for name, value in infos.get("final_info", {}).items()}
+    values = {"observations": observations, **others, **{n: v for n, v in infos.items() if n != "final_info"}, **final}
+    return {name: np.array(value) for name, value in values.items()}
+
+
+def play(envs: AutoLossVectorEnv, actions: Iterable, seed: int | list[int] = 0, parameters=False) -> list[Record]:
+    """The records of a reset and of one step for each row of `actions`.
+
+    Where autoreset is disabled, ended runs are reset at once; "after" is the observation after that.
+    """
+    records = [record(*envs.reset(seed=seed))]
+    for action in actions:
+        observations, rewards, terminations, truncations, infos = envs.step(action)
+        records.append(record(observations, infos, rewards=rewards, terminations=terminations, truncations=truncations))
+        if envs.autoreset_mode.value == "Disabled":
+            ended = np.asarray(terminations)
+            after = envs.reset(options={"reset_mask": ended})[0] if ended.any() else observations
+            records[-1]["after"] = np.array(after)
+        if parameters:
+            records[-1] |= {name: value.numpy().copy() for name, value in envs._runs.state.parameters.items()}
+    return records
+
+
+def row(outputs: Record, i: int) -> Record:
+    """What a record says of run i; final figures only where it ended."""
+    ended = outputs.get("_final_info", np.zeros(i + 1, dtype=bool))[i]
+    return {name: value[i] for name, value in outputs.items() if ended or "final" not in name}
+
+
+def assert_same(got: Record, expected: Record, where: object = "") -> None:
+    assert got.keys() == expected.keys(), where
+    different = [name for name in got if not np.array_equal(got[name], expected[name])]
+    assert not different, (where, {name: (got[name], expected[name]) for name in different})
+
+
+def assert_same_run(records: list[Record], i: int, others: list[Record], j: int) -> None:
+    """Run i of one play got the same bits as run j of another, at every step."""
+    assert len(records) == len(others)
+    for step, (one, other) in enumerate(zip(records, others, strict=True)):
+        assert_same(row(one, i), row(other, j), f"step {step}")
+
+
+def leaves(nested) -> list[torch.Tensor]:
+    """Copies of all tensors of a tree."""
+    found: list[torch.Tensor] = []
+    tree.map_tensors(lambda leaf: found.append(leaf.clone()) or leaf, nested)
+    return found
