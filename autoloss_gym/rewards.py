@@ -55,7 +55,7 @@ class Shaped(Reward):
 
 @dataclass(frozen=True, kw_only=True)
 class Final(Reward):
-    """The figure of the best validation, paid at the end (AutoLoss §3.3 and §4).
+    """The figure of the best validation, paid at the end (AutoLoss §3.3 and §4); a run that diverged gets 0.
 
     Args:
         formula: "inverse" pays scale / error, for regression; "negative_inverse" pays -scale / accuracy, for

@@ -116,7 +116,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self._instances.seed(np.array(started, dtype=np.int64), np.array([seeds[row] for row in started], dtype=np.int64))
         self._restart(rows)
         self.is_reset = self.is_reset or bool(mask.all())
-        return self._output(self._observe()[0]), self._infos(np.zeros(self.num_envs, dtype=bool))
+        return self._report(np.zeros(self.num_envs, dtype=bool))
 
     def step(self, actions: Any) -> Step:
         """Translate one action a run and make the update that it asks for."""
@@ -145,13 +145,11 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         if restart.any():
             self._restart(np.flatnonzero(restart))
         self._finished = ended & (self.autoreset_mode != AutoresetMode.SAME_STEP)
-        observations, clipped = self._observe()
-        infos |= self._infos(due & ~restart)
-        if self.features.scaling == "raw":
-            infos["clipped"] = self._output(clipped)
+        observations, newest = self._report(due & ~restart)
         terminations = torch.from_numpy(ended)
         truncations = torch.zeros_like(terminations)
-        return (*(self._output(x) for x in (observations, rewards, terminations, truncations)), infos)
+        outputs = (self._output(values) for values in (rewards, terminations, truncations))
+        return observations, *outputs, infos | newest
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
@@ -181,9 +179,13 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return list(seed)
 
     def _fresh(self, rows: np.ndarray) -> _Runs:
-        """New episodes for the runs `rows`, measured once."""
+        """New episodes for the runs `rows`, measured once; a run that is not finite from the start has diverged."""
         state = self.task.reset(self._instances.next_episode(rows))
-        history = History.start(self.task.observe(state), self.task.validate(state), self._memory)
+        evaluation, validation = self.task.observe(state), self.task.validate(state)
+        for values in (evaluation.losses, evaluation.gradient_norms, validation):
+            state.diverged |= ~torch.isfinite(values).all(dim=1)
+            values.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        history = History.start(evaluation, validation, self._memory)
         return _Runs(state=state, history=history, best=tree.clone(state.parameters))
 
     def _restart(self, rows: np.ndarray) -> None:
@@ -225,22 +227,23 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _final(self, ended: np.ndarray, due: np.ndarray) -> dict[str, Any]:
         """`final_obs` and `final_info` of the runs that end with this step."""
-        runs, mask = self._runs, self._output(torch.from_numpy(ended))
+        runs, mask = self._runs, torch.from_numpy(ended)
         figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
-        info = self._infos(due) | {name: self._output(value) for name, value in figures.items()}
-        return {
-            "final_obs": self._output(self._observe()[0]),
-            "final_info": info | {f"_{name}": mask.copy() if self.array == "numpy" else mask.clone() for name in info},
-            "_final_obs": mask,
-            "_final_info": mask,
-        }
+        observations, info = self._report(due)
+        info |= {name: self._output(value) for name, value in figures.items()}
+        final = {"final_obs": observations, "final_info": info | {f"_{name}": self._output(mask) for name in info}}
+        return final | {f"_{name}": self._output(mask) for name in final}
 
     def _observe(self) -> tuple[Tensor, Tensor]:
         return self.features(self._runs.history, self.task.extra(self._runs.state))
 
-    def _infos(self, validated: np.ndarray) -> dict[str, Any]:
+    def _report(self, validated: np.ndarray) -> tuple[Any, dict[str, Any]]:
+        """Observations and infos; `validated` are the runs whose validation this step has refreshed."""
+        observations, clipped = self._observe()
         values = running_infos(self._runs.state, self._runs.history, validated | (self._elapsed == 0))
-        return {name: self._output(value) for name, value in values.items()}
+        if self.features.scaling == "raw":
+            values["clipped"] = clipped
+        return self._output(observations), {name: self._output(value) for name, value in values.items()}
 
     def _output(self, values: Tensor) -> Any:
         """A copy for the caller, who may keep it."""

@@ -97,3 +97,15 @@ def test_no_gradient_flows_and_the_given_losses_are_neither_kept_nor_changed():
     with torch.no_grad():
         losses.fill_(50.0)
     close(rule.update(torch.tensor([[2.0, 1.0]])), softmax(1.0, 0.0))
+
+
+def test_a_run_that_is_reset_forgets_its_losses_and_no_other_does():
+    rule = SoftAdapt(beta=1.0)
+    for losses in ([[1.0, 1.0], [1.0, 1.0]], [[2.0, 1.0], [2.0, 1.0]]):
+        rule.update(torch.tensor(losses))
+    rule.reset(torch.tensor([True, False]))
+    weights = rule.update(torch.tensor([[9.0, 1.0], [3.0, 1.0]]))
+    torch.testing.assert_close(weights[0], torch.tensor([0.5, 0.5]))
+    assert weights[1, 0] > 0.7
+    after = rule.update(torch.tensor([[9.0, 2.0], [3.0, 2.0]]))
+    torch.testing.assert_close(after[0], torch.softmax(torch.tensor([0.0, 1.0]), dim=0))

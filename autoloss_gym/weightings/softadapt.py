@@ -30,9 +30,12 @@ class SoftAdapt:
     _previous: Tensor | None = field(default=None, init=False, repr=False)
     _seen: Tensor | None = field(default=None, init=False, repr=False)
 
-    def reset(self) -> None:
-        """Forget all losses."""
-        self._latest = self._previous = self._seen = None
+    def reset(self, runs: Bool[Tensor, " num_envs"] | None = None) -> None:
+        """Forget the losses of all runs, or of those where the mask `runs` is true."""
+        if runs is None or self._seen is None:
+            self._latest = self._previous = self._seen = None
+        else:
+            self._seen = torch.where(runs[:, None], 0, self._seen)
 
     def update(
         self,
