@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from agents import specifications
-from agents.command_line import OneLineParser, check_environment, key_value, main, nonnegative, positive
+from agents.command_line import OneLineParser, check_environment, environment_arguments, key_value, main, nonnegative, positive
 from agents.configuration import new_run_folder
 
 
@@ -39,13 +39,13 @@ def evaluate() -> None:
     arguments = parse_arguments()
     check_environment(arguments.env)
     parsed = [specifications.parse_specification(text) for text in dict.fromkeys(arguments.policies)]
-    env_kwargs: dict[str, Any] = dict(arguments.env_kwargs)
+    env_kwargs = environment_arguments(arguments.env_kwargs)
 
     import gymnasium  # noqa: PLC0415 (slow: only after the arguments are known to be good)
     import torch  # noqa: PLC0415
 
     from agents.benchmark import run_benchmark  # noqa: PLC0415
-    from agents.catalogue import make_entrants  # noqa: PLC0415
+    from agents.catalogue import make_entrants, transfers  # noqa: PLC0415
     from agents.report import save_report, text_table  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
@@ -55,12 +55,12 @@ def evaluate() -> None:
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(parsed, task, arguments.env, arguments.deterministic)
+    folder = new_run_folder(arguments.output, "", arguments.env)
     benchmark = run_benchmark(entrants, make_env, arguments.split, arguments.episodes, arguments.seed, progress)
     pairs = [pair.name for pair in task.pairs]
     title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
     print(title)
-    print(text_table(benchmark, pairs))
-    folder = new_run_folder(arguments.output, "", arguments.env)
+    print("\n".join([text_table(benchmark, pairs), *transfers(entrants, env_kwargs)]))
     for path in save_report(benchmark, pairs, title, folder, vars(arguments) | {"env_kwargs": env_kwargs}):
         print(path)
 

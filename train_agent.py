@@ -9,7 +9,16 @@ training), TensorBoard events and progress.csv.
 import argparse
 import sys
 
-from agents.command_line import OneLineParser, check_environment, key_value, main, nonnegative, positive
+from agents.command_line import (
+    OneLineParser,
+    algorithm,
+    check_environment,
+    environment_arguments,
+    key_value,
+    main,
+    nonnegative,
+    positive,
+)
 from agents.configuration import (
     ALGORITHMS,
     TrainingConfiguration,
@@ -22,7 +31,7 @@ from agents.configuration import (
 def parse_arguments() -> argparse.Namespace:
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", required=True, help="environment id, or module:id where the module registers it")
-    parser.add_argument("--algo", choices=ALGORITHMS, default="ppo", help="algorithm (default: ppo)")
+    parser.add_argument("--algo", type=algorithm, default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
     parser.add_argument("--num-envs", type=positive, help="training runs in the batch")
     parser.add_argument("--n-timesteps", type=positive, help="environment steps in all")
     parser.add_argument("--seed", type=nonnegative, default=0, help="seed of learner and problems (default: 0)")
@@ -43,7 +52,7 @@ def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
     return TrainingConfiguration(
         algo=arguments.algo,
         env=arguments.env,
-        env_kwargs=dict(arguments.env_kwargs),
+        env_kwargs=environment_arguments(arguments.env_kwargs),
         num_envs=int(arguments.num_envs or num_envs),
         n_timesteps=int(arguments.n_timesteps or n_timesteps),
         seed=arguments.seed,

@@ -21,6 +21,7 @@ class Row:
 
     Args:
         label: its name.
+        static, trained: whether it looks at nothing; whether it was learned.
         figures: `best_score`, (training seeds, problems).
         last_scores: `score` at the last step, of the same shape.
         mean, interquartile_mean: of `best_score`.
@@ -32,6 +33,7 @@ class Row:
 
     label: str
     static: bool
+    trained: bool
     figures: np.ndarray
     last_scores: np.ndarray
     mean: Estimate
@@ -67,7 +69,7 @@ def run_benchmark(
         entrants: what is compared.
         make_env: split → (num_envs, **arguments) → environment.
         split: where the table's figures come from; the choices always come from "validation".
-        episodes: problems on each split.
+        episodes: problems on each split, at most half of `SEED_SPACING`.
         seed: numbers the problems; commands with different seeds share none.
         announce: called with the stage, the episodes done and their total.
     """
@@ -75,7 +77,8 @@ def run_benchmark(
     task = make_env(split)(num_envs=1).task
     metric = task.score_metrics[0]
     seeds = seed * SEED_SPACING + np.arange(episodes)
-    chosen, reference = _choose(entrants, make_env("validation"), seeds, metric, announce)
+    tuning_seeds = seeds + SEED_SPACING // 2  # other problems than the table's, also where that is on validation
+    chosen, reference = _choose(entrants, make_env("validation"), tuning_seeds, metric, announce)
     policies = [policy for candidates in chosen for policy in candidates]
     played = iter(rollout(policies, make_env(split), seeds, lambda done, total: announce(split, done, total)))
     results = [[next(played) for _ in candidates] for candidates in chosen]
@@ -83,10 +86,13 @@ def run_benchmark(
     rows = []
     for index, (entrant, candidates, runs) in enumerate(zip(entrants, chosen, results, strict=True)):
         compared = None if index == reference else baseline
-        rows.append(_row(entrant, candidates, runs, compared))
+        rows.append(_row(entrant, candidates, runs, compared, task.validation_metrics[0].minimize))
     rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
+    instances = results[0][0].figures["instance"]
+    distinct = len(np.unique(instances))
+    noun = task.instances if distinct == episodes else f"runs of {distinct} {task.instances}"
     label = None if reference is None else entrants[reference].label
-    return Benchmark(rows, metric, label, results[0][0].figures["instance"], task.instances)
+    return Benchmark(rows, metric, label, instances, noun)
 
 
 def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
@@ -116,13 +122,14 @@ def _choose(
     return chosen, min(static, key=static.__getitem__) if static else None
 
 
-def _row(entrant: Entrant, candidates: list[Policy], runs: list[Episodes], baseline: np.ndarray | None) -> Row:
+def _row(entrant: Entrant, candidates: list[Policy], runs: list[Episodes], baseline: np.ndarray | None, minimize: bool) -> Row:
     if entrant.mode == "each":
-        runs = [_best_of_each(runs)]
+        runs = [_best_of_each(runs, minimize)]
     figures = np.stack([run.best_scores for run in runs]).astype(np.float64)
     return Row(
         label=entrant.label,
         static=entrant.static,
+        trained=isinstance(candidates[0], TrainedPolicy),
         figures=figures,
         last_scores=np.stack([run.figures["score"] for run in runs]).astype(np.float64),
         mean=bootstrap(figures),
@@ -134,9 +141,10 @@ def _row(entrant: Entrant, candidates: list[Policy], runs: list[Episodes], basel
     )
 
 
-def _best_of_each(runs: list[Episodes]) -> Episodes:
-    """For each problem the run whose best validation metric is lowest (grids are for metrics that are minimised)."""
-    winners = np.argmin([run.figures["best_validation"] for run in runs], axis=0)
+def _best_of_each(runs: list[Episodes], minimize: bool) -> Episodes:
+    """For each problem the run with the best validation metric; one that diverged only if all did."""
+    metric = np.stack([run.figures["best_validation"] for run in runs]) * (1 if minimize else -1)
+    winners = np.argmin(np.where([run.figures["diverged"] for run in runs], np.inf, metric), axis=0)
     figures = {
         name: np.stack([run.figures[name] for run in runs])[winners, np.arange(len(winners))] for name in runs[0].figures
     }

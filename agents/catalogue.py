@@ -1,8 +1,8 @@
 """From specifications to policies: what enters a benchmark, and what is chosen on validation problems first."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,12 +50,25 @@ def make_entrants(specifications: Sequence[Specification], task: Task, env: str,
     return entrants
 
 
+def transfers(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[str]:
+    """One line for each trained policy that is judged on other arguments of the task than it was trained on."""
+    lines = []
+    for entrant in entrants:
+        for policy in entrant.candidates[:1]:
+            if isinstance(policy, TrainedPolicy):
+                trained = {**policy.configuration.env_kwargs, **policy.env_arguments}
+                if trained != {**env_kwargs, **policy.env_arguments}:
+                    lines.append(f"{entrant.label} was trained with other --env-kwargs: {policy.configuration.env_kwargs}")
+    return lines
+
+
 def make_entrant(specification: Specification, task: Task, env: str, deterministic: bool = False) -> Entrant:
     """The policies that a specification stands for; ValueError where the task does not have what it names."""
     text, argument = specification.text, specification.argument
     if specification.kind in ALGORITHMS:
-        folders = run_folders(specification)
-        return Entrant(specification.kind, [TrainedPolicy(folder, env, deterministic) for folder in folders])
+        policies = [TrainedPolicy(folder, env, deterministic) for folder in run_folders(specification)]
+        _check_training_seeds(specification, policies)
+        return Entrant(specification.kind, list(policies))
     if specification.kind in ("grid", "grid_each"):
         mode: Literal["tuned", "each"] = "tuned" if specification.kind == "grid" else "each"
         return Entrant(text, _weight_grid(task, int(argument or GRID_SIZE)), mode)
@@ -63,6 +76,23 @@ def make_entrant(specification: Specification, task: Task, env: str, determinist
         levels = np.linspace(0, 1, GRID_SIZE + 1)[1:-1]
         return Entrant(text, [_random(task, level) for level in levels], "tuned")
     return Entrant(text, [_BUILDERS[specification.kind](text, argument, task)])
+
+
+def _check_training_seeds(specification: Specification, policies: list[TrainedPolicy]) -> None:
+    """Runs are pooled only if they are the same training with different seeds."""
+    first = policies[0].configuration
+    if first.algo != specification.kind:
+        raise ValueError(f"policy {specification.text!r}: {str(policies[0].folder)!r} was trained by {first.algo}")
+    for policy in policies[1:]:
+        names = [n for n, value in asdict(policy.configuration).items() if n != "seed" and value != asdict(first)[n]]
+        if names:
+            raise ValueError(
+                f"policy {specification.text!r}: {policies[0].folder.name} and {policy.folder.name} differ in "
+                f"{', '.join(names)}; only runs that differ in nothing but their seed are pooled"
+            )
+    seeds = [policy.configuration.seed for policy in policies]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"policy {specification.text!r}: its runs have the seeds {seeds}; each must have its own")
 
 
 def _ratio(text: str, argument: str, task: Task) -> Policy:
@@ -80,6 +110,8 @@ def _always(text: str, argument: str, task: Task) -> Policy:
 
 def _random(task: Task, probability: float) -> Policy:
     others = len(task.pairs) - 1
+    if not others:
+        raise ValueError("policy 'random': this task has a single pair, there is nothing to draw")
     probabilities = (probability, *[(1 - probability) / others] * others)
     return RandomPair(f"random:{probability:.3g}", tuple(map(float, probabilities)))
 
@@ -109,7 +141,7 @@ _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
 
 def _weight_grid(task: Task, size: int) -> list[Policy]:
     if len(task.pairs) != 2:
-        raise ValueError(f"grid: this task has {len(task.pairs)} pairs; the grid is for 2. Use fixed:W1,W2,…")
+        raise ValueError(f"policy 'grid': this task has {len(task.pairs)} pairs; the grid is for 2. Use fixed:W1,W2,…")
     ratios = np.geomspace(1 / WIDEST_RATIO, WIDEST_RATIO, size)
     return [FixedWeights(f"fixed:{ratio:.3g}", (1.0, float(ratio))) for ratio in ratios]
 

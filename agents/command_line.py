@@ -11,7 +11,7 @@ import gymnasium
 import yaml
 
 import autoloss_gym
-from agents.configuration import number
+from agents.configuration import ALGORITHMS, number
 from autoloss_gym.names import unknown
 
 
@@ -33,6 +33,15 @@ def key_value(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML") from None
 
 
+def environment_arguments(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """`--env-kwargs` as a mapping, without what the commands decide themselves."""
+    reserved = ("split", "num_envs", "array", "autoreset_mode", "vectorization_mode", "render_mode", "task", "wrappers")
+    for name, _ in pairs:
+        if name in reserved:
+            raise ValueError(f"--env-kwargs {name}=…: the commands set {name} themselves; see --help for what they offer")
+    return dict(pairs)
+
+
 def positive(text: str) -> int:
     """A positive integer; 1e5 and 100_000 are understood."""
     try:
@@ -46,7 +55,17 @@ def positive(text: str) -> int:
 
 def nonnegative(text: str) -> int:
     """An integer of at least 0."""
-    return 0 if text == "0" else positive(text)
+    value = 0 if text == "0" else positive(text)
+    if value >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected less than 2**31")
+    return value
+
+
+def algorithm(text: str) -> str:
+    """The name of an algorithm."""
+    if text not in ALGORITHMS:
+        raise argparse.ArgumentTypeError(unknown("algorithm", text, ALGORITHMS))
+    return text
 
 
 def check_environment(id: str) -> None:
@@ -68,7 +87,7 @@ def main(run: Callable[[], None]) -> int:
     assert autoloss_gym  # registers the environments
     try:
         run()
-    except (ValueError, gymnasium.error.Error) as error:
+    except (ValueError, OSError, gymnasium.error.Error) as error:
         print(f"{os.path.basename(sys.argv[0])}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,20 +57,25 @@ def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, A
 
 
 def number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; this reads it as the number that was meant."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    """YAML 1.1 reads 1e-3 as text; this reads it as the number that was meant, also in lists and mappings."""
+    if isinstance(value, dict):
+        return {name: number(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [number(each) for each in value]
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value) else value
 
 
-def check_hyperparameters(algorithm: type, given: dict[str, Any]) -> None:
-    """ValueError for a name that the algorithm's constructor does not have."""
+def checked_hyperparameters(algorithm: type, given: dict[str, Any]) -> dict[str, Any]:
+    """`given`, with 1e4 as an integer where the default is one; ValueError for a name that the algorithm does not have."""
     internal = ("self", "policy", "env", "seed", "tensorboard_log", "verbose")
     known = [name for name in inspect.signature(algorithm).parameters if name not in internal and name[0] != "_"]
     for name in given:
         if name not in known:
             raise ValueError(unknown(f"hyper-parameter of {algorithm.__name__}", name, known))
+    defaults = {name: parameter.default for name, parameter in inspect.signature(algorithm).parameters.items()}
+    return {
+        n: int(v) if isinstance(defaults[n], int) and isinstance(v, float) and v.is_integer() else v for n, v in given.items()
+    }
 
 
 def new_run_folder(root: str, algo: str, env: str) -> Path:
@@ -101,6 +107,8 @@ def load_configuration(folder: Path) -> TrainingConfiguration:
         version = content.pop("format")
         if version > FORMAT:
             raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
+        if content["algo"] not in ALGORITHMS:
+            raise ValueError(unknown("algorithm", content["algo"], ALGORITHMS))
         return TrainingConfiguration(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error}") from None

@@ -1,5 +1,6 @@
 """The picture of a benchmark: scores with their intervals, and the schedules behind them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ def draw(benchmark: Benchmark, pairs: list[str], title: str, path: Path) -> None
     colors = _row_colors(benchmark)
     _draw_scores(scores, benchmark, colors)
     _draw_schedules(schedule, benchmark, pairs, colors)
-    figure.suptitle(title, fontsize="medium", x=0.01, ha="left")
-    figure.savefig(path)
+    figure.suptitle(f"{title}: {len(benchmark.instances)} {benchmark.noun}", fontsize="medium", x=0.01, ha="left")
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, format="png")
+    os.replace(temporary, path)
 
 
 def _row_colors(benchmark: Benchmark) -> dict[str, str]:
@@ -48,7 +51,7 @@ def _draw_scores(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> Non
         axes.plot(row.mean.value, place, "o", color=color, markersize=5.5)
         if row.label == benchmark.reference:
             axes.axvline(row.mean.value, color=color, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_yticks(range(len(rows)), [f"{row.label} → {row.chosen}" if row.chosen else row.label for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     direction = "lower" if benchmark.metric.minimize else "higher"
     axes.set_xlabel(f"{benchmark.metric.name.replace('_', ' ')}: mean, 95 % interval ({direction} is better)")

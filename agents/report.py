@@ -14,6 +14,8 @@ from agents.configuration import write_text
 from agents.figure import draw
 from agents.statistics import Estimate
 
+MIN_SEEDS = 5  # of a trained policy, for an interval that means something
+
 
 def text_table(benchmark: Benchmark, pairs: list[str]) -> str:
     """The table as aligned text, with what a reader must know under it."""
@@ -29,13 +31,15 @@ def text_table(benchmark: Benchmark, pairs: list[str]) -> str:
 def _cells(row: Row) -> list[str]:
     seeds, problems = row.figures.shape
     count = str(problems) if seeds == 1 else f"{seeds}×{problems}"
-    difference = "reference" if row.difference is None else _interval(row.difference, signed=True)
+    difference = "—" if row.difference is None else _interval(row.difference, signed=True)
     share = f"{np.nanmean(row.shares[:, 0]):.2f}"
     return [row.label, count, _interval(row.mean), f"{row.interquartile_mean.value:.3f}", difference, share]
 
 
 def _interval(estimate: Estimate, signed: bool = False) -> str:
     sign = "+" if signed else ""
+    if estimate.low == estimate.high:  # a single figure has no interval
+        return f"{estimate.value:{sign}.3f}"
     return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
 
 
@@ -49,6 +53,13 @@ def _notes(benchmark: Benchmark) -> list[str]:
         notes.append(f"Chosen on validation {benchmark.noun}: {', '.join(chosen)}.")
     if benchmark.reference:
         notes.append(f"{benchmark.reference}: the best static schedule on validation {benchmark.noun}; differences are paired.")
+    few = [f"{row.label} {len(row.figures)}" for row in benchmark.rows if row.trained and len(row.figures) < MIN_SEEDS]
+    if few:
+        notes.append(f"Training seeds: {', '.join(few)}; fewer than {MIN_SEEDS} do not tell how training varies.")
+    if benchmark.noun == "resamples":
+        notes.append(
+            "All runs share one test part: intervals cover initialisation and resampling, not the choice of test data."
+        )
     if any(len(row.figures) > 1 for row in benchmark.rows):
         notes.append(
             f"Intervals of trained policies cover {benchmark.noun} and training seeds; the others cover {benchmark.noun}."

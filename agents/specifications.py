@@ -82,8 +82,8 @@ _CHECKS = {
     "always": ("always:LOSS with the name of a loss", bool),
     "random": ("random, or random:P with P between 0 and 1", lambda text: not text or 0 <= float(text) <= 1),
     "fixed": (
-        "fixed:R or fixed:W1,W2,… with numbers of at least 0, not all 0",
-        lambda text: all(float(w) >= 0 for w in text.split(",")) and any(float(w) for w in text.split(",")),
+        "fixed:R or fixed:W1,W2,… with numbers of at least 0 and below 1e6, not all 0",
+        lambda text: all(0 <= float(w) < 1e6 for w in text.split(",")) and any(float(w) for w in text.split(",")),
     ),
     "grid": ("grid or grid:N with N of at least 2", _is_size),
     "grid_each": ("grid_each or grid_each:N with N of at least 2", _is_size),

@@ -18,15 +18,17 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
-from agents.configuration import TrainingConfiguration, check_hyperparameters, load_configuration
+from agents.configuration import TrainingConfiguration, checked_hyperparameters, load_configuration
 from agents.rollout import SEED_SPACING
 from agents.schedules import Draws
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 WEIGHTS = "policy.safetensors"
+_SEEN_BY_POLICY = {"control": "pair", "control_arguments": None, "features": "scaled", "drop": ()}  # and the defaults
 
 
 def algorithm_class(algo: str) -> type[BaseAlgorithm]:
@@ -36,12 +38,14 @@ def algorithm_class(algo: str) -> type[BaseAlgorithm]:
 def make_model(configuration: TrainingConfiguration) -> BaseAlgorithm:
     """The algorithm on its environment; ValueError if they do not fit."""
     algorithm = algorithm_class(configuration.algo)
-    check_hyperparameters(algorithm, configuration.hyperparameters)
+    arguments = checked_hyperparameters(algorithm, copy.deepcopy(configuration.hyperparameters))  # it may add to them
     envs = gymnasium.make_vec(configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs)
     assert isinstance(envs, AutoLossVectorEnv)
     _check_action_space(configuration.algo, envs.single_action_space)
-    arguments = copy.deepcopy(configuration.hyperparameters)  # the algorithm adds to its policy_kwargs
-    model = algorithm("MlpPolicy", StableBaselines3VecEnv(envs), seed=configuration.seed, **arguments)
+    try:
+        model = algorithm("MlpPolicy", StableBaselines3VecEnv(envs), seed=configuration.seed, **arguments)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"{configuration.algo} does not accept these hyper-parameters: {error}") from error
     model.env.seed(configuration.seed * SEED_SPACING)  # type: ignore[union-attr]
     return model
 
@@ -49,7 +53,10 @@ def make_model(configuration: TrainingConfiguration) -> BaseAlgorithm:
 def train_model(model: BaseAlgorithm, configuration: TrainingConfiguration, folder: Path) -> None:
     """Train, logging to TensorBoard and CSV in `folder`, where the weights are stored too."""
     model.set_logger(configure(str(folder), ["tensorboard", "csv"]))
-    model.learn(configuration.n_timesteps, callback=Report(configuration.n_timesteps, folder))
+    report = Report(configuration.n_timesteps, folder)
+    # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
+    interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
+    model.learn(configuration.n_timesteps, callback=report, log_interval=interval)
     save_weights(model, folder)
 
 
@@ -75,26 +82,32 @@ class Report(BaseCallback):
         self._total, self._folder, self._started = total, folder, time.monotonic()
         self._next, self._latest = 0.1, ""
 
+    def _on_training_start(self) -> None:
+        self._pairs = [pair.name for pair in self.training_env.get_attr("task")[0].pairs]
+
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
             if "best_score" in info:
                 self._log_episode(info)
         if self.num_timesteps >= self._next * self._total:
-            self._next += 0.1
+            self._next = (10 * self.num_timesteps // self._total + 1) / 10
             save_weights(self.model, self._folder)
             elapsed = time.monotonic() - self._started
-            done = 100 * self.num_timesteps / self._total
+            done = min(100, 100 * self.num_timesteps / self._total)  # algorithms finish the rollout in which they reach it
             print(f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}", file=sys.stderr)
         return True
+
+    def _on_training_end(self) -> None:
+        self.logger.dump(self.num_timesteps)
 
     def _log_episode(self, info: dict[str, Any]) -> None:
         for name in ("score", "best_score", "steps", "diverged"):
             self.logger.record_mean(f"environment/{name}", float(info[name]))
-        for index, share in enumerate(info["pair_shares"]):
-            self.logger.record_mean(f"environment/share_of_pair_{index}", float(share))
+        for name, share in zip(self._pairs, info["pair_shares"], strict=True):
+            self.logger.record_mean(f"environment/share_of_{name}", float(share))
         recorded = self.logger.name_to_value
-        score, share = recorded["environment/best_score"], recorded["environment/share_of_pair_0"]
-        self._latest = f"  best score {score:8.4f}  share of first pair {share:.2f}"
+        score, share = recorded["environment/best_score"], recorded[f"environment/share_of_{self._pairs[0]}"]
+        self._latest = f"  best score {score:8.4f}  share of {self._pairs[0]} {share:.2f}"
 
 
 def save_weights(model: BaseAlgorithm, folder: Path) -> None:
@@ -118,25 +131,24 @@ class TrainedPolicy:
 
     def __init__(self, folder: Path, env: str, deterministic: bool = False) -> None:
         self.configuration = load_configuration(folder)
-        self.label, self._folder, self._deterministic = self.configuration.algo, folder, deterministic
+        self.label, self.folder, self._deterministic = self.configuration.algo, folder, deterministic
         if self.configuration.env.rpartition(":")[2] != env.rpartition(":")[2]:
             raise ValueError(f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}")
-        names = ("control", "control_arguments", "features", "drop")
-        self.env_arguments = {n: v for n, v in self.configuration.env_kwargs.items() if n in names}
+        self.env_arguments = {n: self.configuration.env_kwargs.get(n, default) for n, default in _SEEN_BY_POLICY.items()}
         self._policy: BasePolicy | None = None
 
     def load(self, envs: AutoLossVectorEnv) -> None:
         """Read the weights; ValueError if there are none or they do not fit the environment's spaces."""
-        algorithm = algorithm_class(self.configuration.algo)
-        policy = algorithm.policy_aliases["MlpPolicy"](
-            envs.single_observation_space,
-            envs.single_action_space,
-            lambda _: 0.0,
-            **copy.deepcopy(self.configuration.hyperparameters.get("policy_kwargs", {})),
-        )
-        path = self._folder / WEIGHTS
+        policy_class = algorithm_class(self.configuration.algo).policy_aliases["MlpPolicy"]
+        arguments = copy.deepcopy(self.configuration.hyperparameters.get("policy_kwargs", {}))
+        spaces_ = envs.single_observation_space, envs.single_action_space
+        try:
+            policy = policy_class(*spaces_, lambda _: 0.0, **arguments)
+        except TypeError as error:
+            raise ValueError(f"{str(self.folder / 'config.json')!r}: bad policy_kwargs {arguments} ({error})") from None
+        path = self.folder / WEIGHTS
         if not path.is_file():
-            raise ValueError(f"{str(self._folder)!r} holds no {WEIGHTS}: its training was stopped before the first save")
+            raise ValueError(f"{str(self.folder)!r} holds no {WEIGHTS}: its training was stopped before the first save")
         try:
             policy.load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError) as error:

@@ -1,5 +1,7 @@
 """`check_task`: does a custom task keep the promises that the environments rely on?"""
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,7 @@ def check_task(task: Task, device: str = "cpu") -> None:
     if isinstance(task, GradientTask):
         _check_losses(task, state)
     _check_shapes(task, state)
+    _check_partial_reset(task, keys)
     _check_repeatability(task, keys)
     _check_only_chosen_blocks_move(task, keys)
     _check_runs_are_independent(task, keys)
@@ -50,6 +53,13 @@ def _require(condition: bool, message: str) -> None:
 
 def _check_declarations(task: Task) -> None:
     _require(_is_hashable(task), f"{task!r} is not hashable: make every argument hashable, tuples instead of lists")
+    fields = {field.name for field in dataclasses.fields(task)}
+    decorated = "__dataclass_params__" in vars(type(task))
+    lost = sorted(fields & set(vars(type(task)))) if not decorated else []
+    _require(
+        not lost,
+        f"{type(task).__name__} sets {', '.join(lost)} in vain: decorate it with @dataclass(frozen=True, kw_only=True)",
+    )
     _require(len(task.pairs) > 0, "pairs is empty: declare at least one Pair")
     names = [pair.name for pair in task.pairs]
     _require(len(set(names)) == len(names), f"pairs share a name: {', '.join(names)}; give each its own")
@@ -109,6 +119,17 @@ def _play(task: Task, keys: Keys) -> tuple[State, Evaluation]:
         control = Control(weights=weights, step_size=torch.ones(runs, device=chosen.device))
         state, evaluation = task.update(state, control)
     return state, evaluation
+
+
+def _check_partial_reset(task: Task, keys: Keys) -> None:
+    rows = torch.tensor([0], device=keys.run.device)
+    try:
+        tree.merge(task.reset(keys), rows, task.reset(tree.select(keys, rows)))
+    except (RuntimeError, IndexError, TypeError) as error:
+        detail = " ".join(str(error).split())
+        raise ValueError(
+            f"one run cannot be reset alone: the first dimension of all data must be the run ({detail})"
+        ) from error
 
 
 def _check_repeatability(task: Task, keys: Keys) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,8 @@ def pick(table: Mapping[str, type[Built]], value: Any, kind: str, arguments: Map
         return cast(Built, value)
     if not isinstance(value, str) or value not in table:
         raise ValueError(unknown(kind, value, table))
+    if not isinstance(arguments or {}, Mapping):
+        raise ValueError(f"{kind}_arguments={arguments!r}: expected a mapping of names to values")
     return build(table[value], arguments or {})
 
 
@@ -36,10 +39,12 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
 def _checked(name: str, value: Any, expected: Any) -> Any:
     """`value` as the field's type, where that is a plain one: 1e3 is an int, 1 is a float."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if expected is int and number and value == int(value):
+    if expected is int and number and float(value).is_integer():
         return int(value)
     if expected is float and number:
         return float(value)
+    if expected == (str | None) and number:
+        return str(value)  # a column may be called 2020
     if not isinstance(expected, type) or (expected not in (int, float) and isinstance(value, expected)):
         return value
     meaning = {int: "an integer", float: "a number"}.get(expected, f"an object of type {expected.__name__}")
@@ -61,7 +66,7 @@ def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any
         return task
     cls = _task_class(task)
     presets: Mapping[str, dict[str, Any]] = getattr(cls, "presets", {})
-    if preset is not None and preset not in presets:
+    if preset is not None and not (isinstance(preset, str) and preset in presets):
         raise ValueError(unknown("preset", preset, presets))
     chosen = (presets[preset] if preset is not None else {}) | dict(arguments)
     learning_rate = chosen.pop("learning_rate", None)
@@ -70,6 +75,9 @@ def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any
         if name not in known:
             raise ValueError(unknown(f"argument of the environment or of {cls.__name__}", name, [*known, *others]))
     built = build(cls, chosen)
+    for metric in built.score_metrics:
+        if not math.isfinite(metric.worst):
+            raise ValueError(f"{cls.__name__}: score metric {metric.name!r} has worst={metric.worst}; declare a finite one")
     if learning_rate is None:
         return built
     optimizer = getattr(built, "optimizer", None)
@@ -95,7 +103,8 @@ def _task_class(task: str) -> type[Task]:
 
 def positive(name: str, value: Any) -> int:
     """`value` as an int of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+    number = isinstance(value, float) or hasattr(value, "__index__")
+    if isinstance(value, bool) or not number or not float(value).is_integer() or value < 1:
         raise ValueError(f"{name}={value!r}: expected a positive integer")
     return int(value)
 
@@ -119,3 +128,10 @@ def available_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device={name!r} cannot be used ({str(error).splitlines()[0]}); try device='cpu'") from None
     return torch.device(name)
+
+
+def sequence(name: str, value: Any) -> tuple[Any, ...]:
+    """`value` as a tuple."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name}={value!r}: expected a list of names")
+    return tuple(value)

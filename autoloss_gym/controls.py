@@ -39,7 +39,7 @@ class ChoosePair(ActionControl):
         choice = None if on_device else _host_choice(actions, num_envs, pairs)
         indices = actions if on_device else torch.from_numpy(choice).to(device)
         if on_device:
-            _check_shape(tuple(actions.shape), (num_envs,), "Discrete")
+            _check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
         weights = (indices[:, None] == torch.arange(pairs, device=device)).to(torch.float32)
         return Control(weights=weights, step_size=torch.ones(num_envs, device=device), choice=choice)
 
@@ -75,7 +75,7 @@ class WeighLosses(ActionControl):
 
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
         values = actions if isinstance(actions, Tensor) else np.asarray(actions)
-        _check_shape(tuple(values.shape), (num_envs, len(task.pairs)), "Box")
+        _check_shape(tuple(values.shape), (num_envs, len(task.pairs)), "Box action")
         values = _as_float(values).to(device)
         if device.type == "cpu":
             _check_rows(
@@ -86,6 +86,16 @@ class WeighLosses(ActionControl):
             total = 1.0 if self.normalize == "sum" else float(len(task.pairs))
             weights = weights * (total / weights.sum(dim=1, keepdim=True))
         return Control(weights=weights, step_size=torch.ones(num_envs, device=device))
+
+
+def check_control(control: Control, num_envs: int, num_pairs: int) -> None:
+    """ValueError for a control of wrong shape or, on the CPU, one that is not finite (elsewhere that would have to wait)."""
+    weights = control.weights
+    _check_shape(tuple(weights.shape), (num_envs, num_pairs), "row of weights")
+    _check_shape(tuple(control.step_size.shape), (num_envs,), "step size")
+    if weights.device.type == "cpu":
+        finite = torch.isfinite(weights).all(dim=1) & torch.isfinite(control.step_size)
+        _check_rows(~finite.numpy(), weights.detach().numpy(), "finite weights and step size")
 
 
 CONTROLS: dict[str, type[ActionControl]] = {"pair": ChoosePair, "weights": WeighLosses}
@@ -103,7 +113,7 @@ def _host_choice(actions: Any, num_envs: int, pairs: int) -> np.ndarray:
         choice = np.asarray(actions)
     except ValueError:
         raise ValueError(f"actions {actions}: expected integers of shape ({num_envs},), one for each environment") from None
-    _check_shape(choice.shape, (num_envs,), "Discrete")
+    _check_shape(choice.shape, (num_envs,), "Discrete action")
     if not np.issubdtype(choice.dtype, np.integer):
         raise ValueError(f"actions of dtype {choice.dtype}: expected integers from 0 to {pairs - 1}")
     choice = choice.astype(np.int64)
@@ -113,7 +123,7 @@ def _host_choice(actions: Any, num_envs: int, pairs: int) -> np.ndarray:
 
 def _check_shape(shape: tuple[int, ...], expected: tuple[int, ...], kind: str) -> None:
     if shape != expected:
-        raise ValueError(f"actions of shape {shape}: expected {expected}, one {kind} action for each environment")
+        raise ValueError(f"actions of shape {shape}: expected {expected}, one {kind} for each environment")
 
 
 def _check_rows(bad: np.ndarray, values: np.ndarray, expected: str) -> None:

@@ -50,9 +50,9 @@ class Features:
     def __post_init__(self) -> None:
         if self.scaling not in ("scaled", "raw"):
             raise ValueError(f"features={self.scaling!r}: expected 'scaled' or 'raw'")
-        unknown = set(self.drop) - set(GROUPS)
-        if unknown:
-            raise ValueError(f"drop={sorted(unknown)}: expected some of {', '.join(GROUPS)}")
+        unknown = [group for group in self.drop if group not in GROUPS]
+        if unknown or not self.groups:
+            raise ValueError(f"drop={list(self.drop)}: expected some, but not all, of {', '.join(GROUPS)}")
 
     @property
     def groups(self) -> tuple[str, ...]:

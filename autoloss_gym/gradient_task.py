@@ -58,7 +58,7 @@ class GradientTask(Task):
         packed = {name: _pack(block) for name, block in self.initial_parameters(keys).items()}
         return State(
             keys=keys,
-            data=self.make_data(keys),
+            data=tree.map_tensors(Tensor.contiguous, self.make_data(keys)),  # expanded data cannot be written run by run
             parameters=packed,
             optimizer={name: self.optimizer.init(block) for name, block in packed.items()},
             steps=torch.zeros_like(keys.run),

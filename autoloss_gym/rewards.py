@@ -1,5 +1,6 @@
 """Rewards: what a run earned at a validation or at its end, from its history."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -30,8 +31,8 @@ class Reward(ABC):
         Args:
             task: gives the direction of the deciding metric.
             history: the runs so far.
-            validated: runs whose validation metrics are new.
-            ended: runs that end here.
+            validated: runs whose validation metrics are new, none of which has diverged.
+            ended: runs that end here; those that are not validated have diverged.
         """
 
 
@@ -55,7 +56,9 @@ class Shaped(Reward):
 
 @dataclass(frozen=True, kw_only=True)
 class Final(Reward):
-    """The figure of the best validation, paid at the end (AutoLoss §3.3 and §4); a run that diverged gets 0.
+    """The figure of the best validation, paid at the end (AutoLoss §3.3 and §4).
+
+    A run that diverged gets the least that the formula can pay, which is 0 for "inverse" and "square".
 
     Args:
         formula: "inverse" pays scale / error, for regression; "negative_inverse" pays -scale / accuracy, for
@@ -74,21 +77,26 @@ class Final(Reward):
             raise ValueError(f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative")
         if not self.floor > 0:
             raise ValueError(f"floor={self.floor}: expected a positive number, which bounds the reward")
+        if not math.isfinite(self.scale):
+            raise ValueError(f"scale={self.scale}: expected a finite number")
 
     def memory(self, task: Task) -> int:
+        metric = task.validation_metrics[0]
+        if self.formula == "negative" and not math.isfinite(metric.worst):
+            raise ValueError(f"formula='negative': validation metric {metric.name!r} needs a finite worst value")
         return 0
 
     def __call__(
         self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
     ) -> Float[Tensor, " num_envs"]:
         best = history.best
-        figure = {
-            "inverse": lambda: 1 / best.clamp(min=self.floor),
-            "negative_inverse": lambda: -1 / best.clamp(min=self.floor),
-            "square": lambda: best * best,
-            "negative": lambda: -best,
-        }[self.formula]()
-        return torch.where(ended, self.scale * figure, 0.0)
+        figure, least = {
+            "inverse": (1 / best.clamp(min=self.floor), 0.0),
+            "negative_inverse": (-1 / best.clamp(min=self.floor), -1 / self.floor),
+            "square": (best * best, 0.0),
+            "negative": (-best, -task.validation_metrics[0].worst),
+        }[self.formula]
+        return torch.where(ended, self.scale * torch.where(validated, figure, least), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

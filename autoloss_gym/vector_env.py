@@ -15,8 +15,8 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from autoloss_gym import tree
-from autoloss_gym.construct import available_device, build_task, one_of, pick, positive
-from autoloss_gym.controls import CONTROLS, ActionControl
+from autoloss_gym.construct import available_device, build_task, one_of, pick, positive, sequence
+from autoloss_gym.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.features import Features
 from autoloss_gym.history import History
 from autoloss_gym.infos import final_infos, on_rows, running_infos
@@ -94,7 +94,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.control = pick(CONTROLS, control, "control", control_arguments)
         self.reward = pick(REWARDS, reward, "reward", reward_arguments)
-        self.features = Features(self.task, features, (drop,) if isinstance(drop, str) else tuple(drop))
+        self.features = Features(self.task, features, (drop,) if isinstance(drop, str) else sequence("drop", drop))
         self._memory = self.reward.memory(self.task)
         self._instances = Instances(split, num_instances, self.num_envs, self.device)
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
@@ -129,6 +129,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             Observations (num_envs, features), rewards, terminations, truncations (num_envs,) and infos.
         """
         resetting = self._begin_step()
+        check_control(control, self.num_envs, len(self.task.pairs))
         if resetting.any():
             idle = torch.from_numpy(resetting).to(self.device)
             control = dataclasses.replace(control, weights=torch.where(idle[:, None], 0.0, control.weights))
@@ -170,13 +171,14 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """The seed of each run; None for one that goes on to its next problem."""
         if seed is None and not self.is_reset:
             seed = int(self.np_random.integers(2**31))
-        if seed is None or isinstance(seed, int | np.integer):
+        if seed is None or (isinstance(seed, int | np.integer) and seed < 2**62):
             super().reset(seed=None if seed is None else int(seed))
             return [None if seed is None else int(seed) + row for row in range(self.num_envs)]
-        good = not isinstance(seed, str) and isinstance(seed, Sequence | np.ndarray) and len(seed) == self.num_envs
-        if not good or not all(each is None or (isinstance(each, int | np.integer) and each >= 0) for each in seed):
-            raise ValueError(f"seed={seed}: expected an integer of at least 0, or a list of {self.num_envs} such or None")
-        return list(seed)
+        seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
+        good = (each is None or (isinstance(each, int | np.integer) and 0 <= each < 2**62) for each in seeds)
+        if len(seeds) != self.num_envs or not all(good):
+            raise ValueError(f"seed={seed}: expected an integer from 0 to 2**62, or a list of {self.num_envs} such or None")
+        return seeds
 
     def _fresh(self, rows: np.ndarray) -> _Runs:
         """New episodes for the runs `rows`, measured once; a run that is not finite from the start has diverged."""
@@ -222,7 +224,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         if self.task.patience:
             over = over | (on_device & (runs.history.since_best >= self.task.patience))
         ended = over | (on_device & runs.state.diverged)
-        rewards = self.reward(self.task, runs.history, valid, ended & valid)
+        rewards = self.reward(self.task, runs.history, valid, ended)
         return rewards, ended.cpu().numpy()
 
     def _final(self, ended: np.ndarray, due: np.ndarray) -> dict[str, Any]:

@@ -92,3 +92,22 @@ def test_each_bad_declaration_is_named(change, expected):
     task = type("Changed", (Good,), {n: v for n, v in change.items() if n not in fields})(**fields)
     with pytest.raises(ValueError, match=expected):
         autoloss_gym.check_task(task)
+
+
+def test_data_that_all_runs_share_may_be_expanded_but_needs_the_run_dimension():
+    class Shared(Good):
+        def make_data(self, keys):
+            target = torch.ones(3)
+            return {"target": target if self.break_ == "no run dimension" else target.expand(len(keys.run), 3)}
+
+    autoloss_gym.check_task(Shared())
+    with pytest.raises(ValueError, match="first dimension of all data must be the run"):
+        autoloss_gym.check_task(Shared(break_="no run dimension"))
+
+
+def test_a_forgotten_dataclass_decorator_is_noticed():
+    class Forgetful(Good):
+        max_steps = 20
+
+    with pytest.raises(ValueError, match="sets max_steps in vain: decorate it"):
+        autoloss_gym.check_task(Forgetful())

@@ -43,7 +43,7 @@ def test_training_keeps_configuration_weights_events_and_figures(trained):
     assert configuration["num_envs"] == 8
     assert configuration["n_timesteps"] == 1000
     header = (trained / "progress.csv").read_text().splitlines()[0].split(",")
-    figures = {"environment/score", "environment/best_score", "environment/steps", "environment/share_of_pair_0"}
+    figures = {"environment/score", "environment/best_score", "environment/steps", "environment/share_of_mse"}
     assert figures <= set(header)
 
 
@@ -95,12 +95,49 @@ def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
     assert "does not fit" in one_line(run("evaluate", "--env", ID, *SMALL, "--policies", f"ppo:{tmp_path}"))
 
 
+def copy_of(trained, folder, **changes):
+    folder.mkdir()
+    configuration = json.loads((trained / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(configuration | changes))
+    (folder / "policy.safetensors").write_bytes((trained / "policy.safetensors").read_bytes())
+
+
+def test_only_trainings_that_differ_in_their_seed_alone_are_pooled(trained, tmp_path):
+    copy_of(trained, tmp_path / "run_0")
+    copy_of(trained, tmp_path / "run_1", seed=1)
+    pooled = ["--env", ID, *SMALL, "--episodes", 2, "-o", tmp_path, "--policies", f"ppo:{tmp_path}/run_*"]
+    result = run("evaluate", *pooled)
+    assert "2×2" in result.stdout
+    assert "Training seeds: ppo 2" in result.stdout
+    copy_of(trained, tmp_path / "run_2", seed=0)
+    assert "each must have its own" in one_line(run("evaluate", *pooled))
+    copy_of(trained, tmp_path / "run_3", seed=3, env_kwargs={"dimension": 5})
+    (tmp_path / "run_2" / "config.json").unlink()
+    (tmp_path / "run_2" / "policy.safetensors").unlink()
+    (tmp_path / "run_2").rmdir()
+    assert "differ in env_kwargs" in one_line(run("evaluate", *pooled))
+    assert "was trained by ppo" in one_line(run("evaluate", "--env", ID, "--policies", f"dqn:{trained}"))
+
+
+def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_said(trained, tmp_path):
+    command = ["--env", ID, "--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
+    rest = ["--episodes", 2, "-o", tmp_path, "--policies", f"ppo:{trained}"]
+    same, raw = run("evaluate", *command, *rest), run("evaluate", *command, "features=raw", *rest)
+    assert same.stdout.splitlines()[3] == raw.stdout.splitlines()[3]
+    assert "was trained with other" not in same.stdout
+    assert "was trained with other" in run("evaluate", *command[:-1], "max_steps=40", *rest).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["--env", ID, "--env-kwargs", "split=test"], "the commands set split themselves"),
+        (["--env", ID, "-P", "n_steps=hello"], "does not accept these hyper-parameters"),
+        (["--env", ID, "--seed", "10000000000000"], "less than 2**31"),
+        (["--env", ID, "-f", "/dev/null/x"], "Not a directory"),
         (["--env", "AutoLoss/QuadraticRegresion-v0"], "did you mean 'AutoLoss/QuadraticRegression-v0'"),
         (["--env", "no_such_module:My/Task-v0"], "cannot import module 'no_such_module'"),
-        (["--env", ID, "--algo", "pppo"], "invalid choice: 'pppo'"),
+        (["--env", ID, "--algo", "pppo"], "did you mean 'ppo'"),
         (["--env", ID, "--num-envs", "0"], "expected a positive integer"),
         (["--env", ID, "--conf-file", "missing.yml"], "'missing.yml' does not exist"),
         (["--env", ID, "-P", "learning_rat=1"], "did you mean 'learning_rate'"),

@@ -99,7 +99,7 @@ def test_equal_factors_are_equal_steps_of_a_scaled_magnitude_before_the_tanh():
 
 
 def test_an_unknown_scaling_or_group_is_refused():
-    with pytest.raises(ValueError, match=r"drop=\['loss'\]: expected some of progress"):
+    with pytest.raises(ValueError, match=r"drop=\['loss'\]: expected some, but not all, of progress"):
         Features(SMALL, drop=("loss",))
     with pytest.raises(ValueError, match="features='log': expected 'scaled' or 'raw'"):
         Features(SMALL, "log")

@@ -59,6 +59,14 @@ def test_final_is_bounded_by_its_floor():
     assert paid(Final(formula="negative_inverse", scale=1.0, floor=0.5), MAXIMISING, [0.1, 0.2], ended=YES) == [-2]
 
 
+@pytest.mark.parametrize("formula", ["inverse", "negative_inverse", "square", "negative"])
+def test_diverging_never_pays_more_than_the_worst_end(formula):
+    reward = Final(formula=formula, scale=1.0, floor=0.5)
+    worst = 100.0 if formula in ("inverse", "negative") else 0.0
+    healthy = paid(reward, SMALL, [worst, worst], ended=YES)[0]
+    assert paid(reward, SMALL, [8.0, 4.0], validated=NO, ended=YES)[0] <= healthy
+
+
 def test_final_pays_nothing_before_the_end():
     assert paid(Final(), SMALL, [8.0, 4.0, 6.0]) == [0, 0]
 

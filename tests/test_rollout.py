@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from agents import rollout as module
-from agents.benchmark import run_benchmark
+from agents.benchmark import _best_of_each, run_benchmark
 from agents.catalogue import Entrant, make_entrants
-from agents.rollout import rollout
+from agents.rollout import Episodes, rollout
 from agents.schedules import FixedWeights, RandomPair, Ratio
 from agents.specifications import parse_specification
 
@@ -117,3 +117,49 @@ def test_entrants_with_equal_labels_are_told_apart():
     )]  # fmt: skip
     assert labels == ["random:0.3", "random:0.4"]
     assert Entrant("a", [Ratio("1:1", (1, 1))]).static
+
+
+def test_the_choice_is_never_made_on_the_problems_of_the_table():
+    seen = []
+
+    def recording(split):
+        def make(num_envs, **more):
+            envs = make_env(split)(num_envs, **more)
+            reset = envs.reset
+            envs.reset = lambda **arguments: (seen.append((split, tuple(arguments["seed"]))), reset(**arguments))[1]
+            return envs
+
+        return make
+
+    task = make_env()(num_envs=1).task
+    entrants = make_entrants([parse_specification(text) for text in ("1:1", "always:mse")], task, ID)
+    run_benchmark(entrants, recording, "validation", 4, seed=0)
+    (_, tuning), (_, table) = seen
+    assert set(tuning).isdisjoint(table)
+
+
+def test_grid_each_never_takes_a_run_that_diverged_for_its_validation():
+    figures = {"best_validation": np.array([0.1]), "diverged": np.array([True]), "best_score": np.array([100.0])}
+    healthy = {"best_validation": np.array([5.0]), "diverged": np.array([False]), "best_score": np.array([7.0])}
+    runs = [Episodes(figures, np.zeros((1, 2))), Episodes(healthy, np.zeros((1, 2)))]
+    assert _best_of_each(runs, minimize=True).best_scores == [7.0]
+
+
+def test_grid_each_takes_the_greatest_metric_where_it_is_maximised():
+    runs = [
+        Episodes(
+            {"best_validation": np.array([v]), "diverged": np.array([False]), "best_score": np.array([v])}, np.zeros((1, 2))
+        )
+        for v in (0.2, 0.9, 0.5)
+    ]
+    assert _best_of_each(runs, minimize=False).best_scores == [0.9]
+
+
+def test_runs_of_one_problem_are_not_called_problems():
+    def fixed(split):
+        return make_env(split, num_instances=1)
+
+    task = make_env()(num_envs=1).task
+    entrants = make_entrants([parse_specification("1:1")], task, ID)
+    assert run_benchmark(entrants, fixed, "test", 5, seed=0).noun == "runs of 1 problems"
+    assert benchmark(["1:1"]).noun == "problems"

@@ -42,7 +42,7 @@ class StableBaselines3VecEnv(VecEnv):
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
     def reset(self) -> np.ndarray:
-        seeds = None if all(seed is None for seed in self._seeds) else [int(seed or 0) for seed in self._seeds]
+        seeds = None if all(seed is None for seed in self._seeds) else list(self._seeds)
         observations, _ = self.envs.reset(seed=seeds)
         self._reset_seeds()
         self._reset_options()

@@ -90,7 +90,7 @@ class QuadraticRegression(GradientTask):
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
 
     pairs: ClassVar[tuple[Pair, ...]] = (Pair("mse", ("weights",)), Pair("l1", ("weights",)))
-    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse"),)
+    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", worst=100.0),)
 
     def __post_init__(self) -> None:
         super().__post_init__()

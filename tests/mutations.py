@@ -1,0 +1,196 @@
+"""Breaks each rule of training on purpose, in a copy of the package, and sees that the tests notice.
+
+python tests/mutations.py
+
+A mutation replaces one piece of text in one file; the tests named beside it must fail with it, and pass without.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# (rule, file, [(text, what it becomes), …], tests)
+MUTATIONS = [
+    (
+        "1 one optimizer for all losses of a block",
+        "gradient_task.py",
+        [
+            (
+                "{name: self.optimizer.init(block) for name, block in packed.items()}",
+                "{name + pair.name: self.optimizer.init(block) for name, block in packed.items() for pair in self.pairs}",
+            ),
+            (
+                "                total, active = self._combine(name, gradients, control.weights, used & ~state.diverged[:, None])\n                if total is not None:\n                    self.optimizer.update(parameters, total, state.optimizer[name], active, control.step_size)\n",
+                "                for index, pair in enumerate(self.pairs):\n                    mask = used & ~state.diverged[:, None] & (torch.arange(len(self.pairs)) == index)\n                    total, active = self._combine(name, gradients, control.weights, mask)\n                    if total is not None:\n                        slot = state.optimizer[name + pair.name]\n                        self.optimizer.update(parameters, total, slot, active, control.step_size)\n",
+            ),
+        ],
+        "test_gradient_task.py::test_all_losses_of_a_block_share_one_adam",
+    ),
+    (
+        "2 idle runs keep their moments",
+        "optimizers.py",
+        [("kept, new = torch.where(active, first_beta, 1.0)", "kept, new = torch.where(active, first_beta, first_beta)")],
+        "test_optimizers.py",
+    ),
+    (
+        "2 idle runs keep their step count",
+        "optimizers.py",
+        [('= self.betas\n        state["steps"].add_(active)', '= self.betas\n        state["steps"].add_(1)')],
+        "test_optimizers.py",
+    ),
+    (
+        "2 a pair moves its own blocks alone",
+        "gradient_task.py",
+        [("            if block not in pair.blocks:\n                continue\n", "")],
+        "test_gradient_task.py",
+    ),
+    (
+        "3 draws do not depend on the batch",
+        "random.py",
+        [("return _mix(keys[:, None] + counters)", "return _mix(keys[:, None] + counters + torch.arange(len(keys))[:, None])")],
+        "test_random.py",
+    ),
+    (
+        "3 the same bits in any batch",
+        "tasks/quadratic_regression.py",
+        [
+            (
+                "prediction = (torch.baddbmm(linear[:, None, :], inputs, quadratic, alpha=0.1) * inputs).sum(dim=2)",
+                "prediction = (torch.bmm(inputs, quadratic) * inputs).sum(dim=2) / 10 + torch.bmm(inputs, linear[:, :, None])[:, :, 0]",
+            )
+        ],
+        "test_vector_env.py",
+    ),
+    (
+        "3 resetting one run leaves the others",
+        "vector_env.py",
+        [("self._elapsed[rows], self._finished[rows] = 0, False", "self._elapsed[:], self._finished[rows] = 0, False")],
+        "test_vector_env.py",
+    ),
+    (
+        "4 losses are refreshed when they are optimised, and only then",
+        "history.py",
+        [("self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)", "self.losses = evaluation.losses")],
+        "test_vector_env.py",
+    ),
+    (
+        "4 slopes use refreshed values",
+        "weightings/softadapt.py",
+        [("self._previous = torch.where(refreshed, self._latest, self._previous)", "self._previous = self._latest")],
+        "test_vector_env.py test_softadapt.py",
+    ),
+    (
+        "5 a failed run is idle before the optimizer",
+        "gradient_task.py",
+        [("used & ~state.diverged[:, None])", "used)")],
+        "test_gradient_task.py",
+    ),
+    (
+        "5 a loss that was not chosen harms nobody",
+        "gradient_task.py",
+        [("part = torch.where(used[:, index : index + 1], part, 0.0)", "pass")],
+        "test_gradient_task.py",
+    ),
+    (
+        "5 a diverged run ends with the worst score",
+        "infos.py",
+        [("torch.where(diverged | ~torch.isfinite(bounded), metric.worst, bounded)", "bounded")],
+        "test_infos.py test_vector_env.py",
+    ),
+    (
+        "6 the due runs are validated, and no others",
+        "vector_env.py",
+        [("values = on_rows(self.task.validate, runs.state, due)", "values = self.task.validate(runs.state)")],
+        "test_vector_env.py",
+    ),
+    (
+        "6 episodes end where a validation is due",
+        "vector_env.py",
+        [
+            (
+                "over = torch.from_numpy(due & (self._elapsed >= self.task.max_steps))",
+                "over = torch.from_numpy(due & (self._elapsed >= self.task.max_steps - self.task.validate_every))",
+            )
+        ],
+        "test_vector_env.py",
+    ),
+    (
+        "7 best_score is at the best validation",
+        "vector_env.py",
+        [
+            (
+                "runs.best = tree.where(improved, runs.state.parameters, runs.best)",
+                "runs.best = tree.clone(runs.state.parameters)",
+            )
+        ],
+        "test_infos.py test_vector_env.py",
+    ),
+    (
+        "7 score is at the last step",
+        "infos.py",
+        [
+            (
+                "last_scores = _bounded_scores(task, state, ended)",
+                "last_scores = _bounded_scores(task, replace(state, parameters=best), ended)",
+            )
+        ],
+        "test_infos.py",
+    ),
+]
+
+
+def broken(text: str, replacements: list[tuple[str, str]]) -> str:
+    """`text` with each piece, which must stand there once, replaced."""
+    for old, new in replacements:
+        if text.count(old) != 1:
+            raise ValueError(f"expected once, found {text.count(old)} times: {old!r}")
+        text = text.replace(old, new)
+    return text
+
+
+def passes(copy: Path, tests: str) -> bool:
+    """Whether all these tests pass on the package in `copy`."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        *(f"tests/{name}" for name in tests.split()),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode == 0
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("autoloss_gym", "tests", "pyproject.toml"):
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
+        names = sorted({name for mutation in MUTATIONS for name in mutation[3].split()})
+        if not passes(copy, " ".join(names)):
+            print("the tests fail on the unbroken package")
+            return 1
+        missed = 0
+        for rule, file, replacements, tests in MUTATIONS:
+            path = copy / "autoloss_gym" / file
+            text = path.read_text()
+            path.write_text(broken(text, replacements))
+            noticed = not passes(copy, tests)
+            missed += not noticed
+            print(f"{'noticed' if noticed else 'MISSED '}  rule {rule}", flush=True)
+            path.write_text(text)
+    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} broken rules were noticed")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
