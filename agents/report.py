@@ -21,17 +21,17 @@ def text_table(benchmark: Benchmark, pairs: list[str]) -> str:
     """The table as aligned text, with what a reader must know under it."""
     reference = benchmark.reference or "—"
     header = ["policy", "n", "mean [95 % interval]", "IQM", f"difference to {reference} [95 %]", f"share of {pairs[0]}"]
-    lines = [header, *(_cells(row) for row in benchmark.rows)]
+    lines = [header, *(_cells(row, row.label == benchmark.reference) for row in benchmark.rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     table.insert(1, "─" * max(map(len, table)))
     return "\n".join([*table, *_notes(benchmark)])
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, is_reference: bool) -> list[str]:
     seeds, problems = row.figures.shape
     count = str(problems) if seeds == 1 else f"{seeds}×{problems}"
-    difference = "—" if row.difference is None else _interval(row.difference, signed=True)
+    difference = "reference" if is_reference else "—" if row.difference is None else _interval(row.difference, signed=True)
     share = f"{np.nanmean(row.shares[:, 0]):.2f}"
     return [row.label, count, _interval(row.mean), f"{row.interquartile_mean.value:.3f}", difference, share]
 
