@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_origin
 
 import torch
 
@@ -43,6 +43,8 @@ def _checked(name: str, value: Any, expected: Any) -> Any:
         return int(value)
     if expected is float and number:
         return float(value)
+    if get_origin(expected) is tuple and isinstance(value, list):
+        return tuple(value)  # JSON and YAML have lists alone
     if expected == (str | None) and number:
         return str(value)  # a column may be called 2020
     if not isinstance(expected, type) or (expected not in (int, float) and isinstance(value, expected)):

@@ -1,25 +1,20 @@
-"""Tables of numbers with a numeric target: bundled with scikit-learn, or a user's CSV or NPZ file.
+"""Real data as training runs: one fixed five-way partition, resampled and standardised for each run.
 
-A real data set has one fixed five-way partition, as in the AutoLoss paper: a controller is learned on its own training and
-validation part, and judged on tasks that use the other three.
+The partition is that of the AutoLoss paper: a controller is learned on its own training and validation part, and judged on
+tasks that use the other three.
 """
 
-import csv
 import functools
-import zipfile
-import zlib
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.tables import load_table
 from autoloss_gym.task import Split
 
-BUNDLED_REGRESSION = ("diabetes",)
-MIN_ROWS = 25
+MAX_CLASSES = 100
 _PARTS = {"controller_train": 0.25, "controller_validation": 0.15, "train": 0.25, "validation": 0.15, "test": 0.2}
 # Which part a run trains on, is validated on and is scored on. The test part serves the test split alone.
 _ROLES: dict[Split, tuple[str, str, str]] = {
@@ -27,42 +22,6 @@ _ROLES: dict[Split, tuple[str, str, str]] = {
     "validation": ("train", "validation", "controller_validation"),
     "test": ("train", "validation", "test"),
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """Inputs (rows, features) and targets (rows,), float64 and finite."""
-
-    inputs: np.ndarray
-    targets: np.ndarray
-
-
-@functools.lru_cache(maxsize=16)
-def load_table(dataset: str, target: str | None = None) -> Table:
-    """Read a bundled data set by name, or a `.csv` or `.npz` file.
-
-    Args:
-        dataset: "diabetes", or a path. A CSV has a header line and numeric columns; an NPZ has the arrays "inputs" (rows,
-            features) and "targets" (rows,).
-        target: the CSV column to predict; by default the last.
-
-    A file is read once in a process.
-
-    Raises:
-        ValueError: one line that names the file and the column, row or array that cannot be used.
-    """
-    if target is not None and not dataset.endswith(".csv"):
-        raise ValueError(f"target={target!r}: dataset={dataset!r} has no columns to choose from; only a CSV file does")
-    if dataset in BUNDLED_REGRESSION:
-        from sklearn.datasets import load_diabetes  # noqa: PLC0415 (slow to import, needed here alone)
-
-        return _checked(dataset, *load_diabetes(return_X_y=True))
-    path = Path(dataset).expanduser()
-    if path.suffix not in (".csv", ".npz"):
-        raise ValueError(f"dataset={dataset!r}: expected {', '.join(BUNDLED_REGRESSION)} or a path ending in .csv or .npz")
-    if not path.is_file():
-        raise ValueError(f"dataset={dataset!r}: there is no such file; give the path of a .csv or .npz file")
-    return _checked(dataset, *(_read_csv(path, target) if path.suffix == ".csv" else _read_npz(path)))
 
 
 def five_way_partition(num_rows: int) -> dict[str, np.ndarray]:
@@ -73,7 +32,7 @@ def five_way_partition(num_rows: int) -> dict[str, np.ndarray]:
 
 
 def resampled_regression(dataset: str, target: str | None, keys: Tensor, split: Split) -> dict[str, dict[str, Tensor]]:
-    """Training, validation and test part of each run, standardised on its training part.
+    """Training, validation and test part of each run, inputs and targets standardised on its training part.
 
     A run trains on a random four fifths of its training part, drawn from its key; the other parts are fixed.
 
@@ -81,22 +40,57 @@ def resampled_regression(dataset: str, target: str | None, keys: Tensor, split: 
         {"training" | "validation" | "test": {"inputs": (num_envs, rows, features), "targets": (num_envs, rows)}}, float32.
     """
     inputs, targets, parts = _table_on(dataset, target, str(keys.device))
+    rows = _resampled_rows(parts, keys, split)
+    return _standardised("inputs", inputs, rows, _standardised("targets", targets, rows))
+
+
+def resampled_classification(dataset: str, target: str | None, keys: Tensor, split: Split) -> dict[str, dict[str, Tensor]]:
+    """As `resampled_regression`, with "targets" the classes 0, 1, …, int64."""
+    inputs, _, parts = _table_on(dataset, target, str(keys.device))
+    classes = torch.from_numpy(load_classes(dataset, target)).to(keys.device)
+    rows = _resampled_rows(parts, keys, split)
+    return _standardised("inputs", inputs, rows, {name: {"targets": classes[index]} for name, index in rows.items()})
+
+
+@functools.lru_cache(maxsize=16)
+def load_classes(dataset: str, target: str | None = None) -> np.ndarray:
+    """The class 0, 1, … of every row of a table, int64.
+
+    Raises:
+        ValueError: the target does not look like classes, or a class is too rare to stand in every part.
+    """
+    table = load_table(dataset, target)
+    values, classes = np.unique(table.targets, return_inverse=True)
+    if (values != np.round(values)).any() or len(values) > MAX_CLASSES:
+        raise ValueError(
+            f"dataset={dataset!r}: the target has {len(values)} distinct values, from {values[0]:g} to {values[-1]:g}; "
+            f"expected classes, at most {MAX_CLASSES} whole numbers"
+        )
+    for name, rows in five_way_partition(len(classes)).items():
+        missing = np.setdiff1d(np.arange(len(values)), classes[rows])
+        if len(missing):
+            raise ValueError(
+                f"dataset={dataset!r}: class {values[missing[0]]:g} has {(classes == missing[0]).sum()} rows, none of them in "
+                f"the {name.replace('_', ' ')} part; give more rows of it or leave it out"
+            )
+    return classes.astype(np.int64)
+
+
+def _resampled_rows(parts: dict[str, Tensor], keys: Tensor, split: Split) -> dict[str, Tensor]:
+    """Row indices (num_envs, rows) of each part of each run."""
     training, validation, test = (parts[role] for role in _ROLES[split])
     order = random.permutation(keys, len(training))[:, : len(training) * 4 // 5]
-    rows = {
-        "training": training[order],
-        "validation": validation.expand(len(keys), -1),
-        "test": test.expand(len(keys), -1),
-    }
-    mean, deviation = _moments(inputs[rows["training"]])
-    target_mean, target_deviation = _moments(targets[rows["training"]])
-    return {
-        name: {
-            "inputs": ((inputs[index] - mean) / deviation).to(torch.float32),
-            "targets": ((targets[index] - target_mean) / target_deviation).to(torch.float32),
-        }
-        for name, index in rows.items()
-    }
+    fixed = {"validation": validation.expand(len(keys), -1), "test": test.expand(len(keys), -1)}
+    return {"training": training[order]} | fixed
+
+
+def _standardised(
+    name: str, values: Tensor, rows: dict[str, Tensor], others: dict[str, dict[str, Tensor]] | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """`others`, with `values` of every part added under `name`, standardised on the training part of each run, float32."""
+    mean, deviation = _moments(values[rows["training"]])
+    parts = {part: ((values[index] - mean) / deviation).to(torch.float32) for part, index in rows.items()}
+    return {part: {name: each, **((others or {}).get(part, {}))} for part, each in parts.items()}
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,85 +106,3 @@ def _table_on(dataset: str, target: str | None, device: str) -> tuple[Tensor, Te
     table = load_table(dataset, target)
     parts = {name: torch.from_numpy(rows).to(device) for name, rows in five_way_partition(len(table.targets)).items()}
     return torch.from_numpy(table.inputs).to(device), torch.from_numpy(table.targets).to(device), parts
-
-
-def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
-    if inputs.ndim != 2 or targets.shape != inputs.shape[:1]:
-        raise ValueError(
-            f"dataset={dataset!r}: expected inputs (rows, features) and targets (rows,), got {inputs.shape}, {targets.shape}"
-        )
-    if len(targets) < MIN_ROWS or not inputs.shape[1]:
-        raise ValueError(
-            f"dataset={dataset!r}: {len(targets)} rows and {inputs.shape[1]} features are too few; "
-            f"give at least {MIN_ROWS} rows and one feature beside the target"
-        )
-    for name, values in (("inputs", inputs), ("targets", targets[:, None])):
-        bad = np.argwhere(~np.isfinite(values))
-        if len(bad):
-            raise ValueError(
-                f"dataset={dataset!r}: {name} hold NaN or infinity, first at row {bad[0][0]}, column {bad[0][1]} "
-                "(counted from 0); remove or fill such rows"
-            )
-    if (targets == targets[0]).all():
-        raise ValueError(f"dataset={dataset!r}: the target is constant; there is nothing to learn")
-    return Table(np.ascontiguousarray(inputs, np.float64), np.ascontiguousarray(targets, np.float64))
-
-
-def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            names, *rows = [row for row in csv.reader(file) if row] or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"dataset={str(path)!r}: this is not CSV text in UTF-8 ({error})") from None
-    _check_header(path, names)
-    if target is not None and target not in names:
-        raise ValueError(f"dataset={str(path)!r}: there is no column {target!r}; the columns are {', '.join(names)}")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(names):
-            raise ValueError(f"dataset={str(path)!r}: record {number} has {len(row)} fields, the header has {len(names)}")
-    columns = [_numbers(path, name, [row[i] for row in rows]) for i, name in enumerate(names)]
-    for name, column in zip(names, columns, strict=True):
-        bad = np.flatnonzero(~np.isfinite(column))
-        if len(bad):
-            raise ValueError(
-                f"dataset={str(path)!r}: column {name!r} is empty, NaN or infinite in record {bad[0] + 2}; "
-                "remove or fill such rows"
-            )
-    chosen = names.index(target) if target is not None else len(names) - 1
-    inputs = [column for i, column in enumerate(columns) if i != chosen]
-    shape = (len(rows), len(inputs))
-    return np.array(inputs).T.reshape(shape), np.array(columns[chosen] if columns else [])
-
-
-def _check_header(path: Path, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"dataset={str(path)!r}: several columns are called {twice[0]!r}; give each its own name")
-    if names and all(name.replace(".", "").lstrip("-").isdigit() for name in names):
-        raise ValueError(f"dataset={str(path)!r}: the first line holds numbers; expected a header with the columns' names")
-
-
-def _numbers(path: Path, name: str, values: list[str]) -> list[float]:
-    try:
-        return [float(value) if value.strip() else float("nan") for value in values]
-    except ValueError as error:
-        raise ValueError(
-            f"dataset={str(path)!r}: column {name!r} is not numeric ({error}); encode it as numbers or leave it out"
-        ) from None
-
-
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not {"inputs", "targets"} <= set(file.files):
-                raise ValueError(f"it holds {', '.join(file.files)}")
-            arrays = [file[name] for name in ("inputs", "targets")]
-    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"dataset={str(path)!r}: expected an NPZ file with numeric arrays 'inputs' (rows, features) and 'targets' (rows,); "
-            f"{' '.join(str(error).split()[:30])}"
-        ) from None
-    for name, array in zip(("inputs", "targets"), arrays, strict=True):
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"dataset={str(path)!r}: array {name!r} has dtype {array.dtype}; expected real numbers")
-    return arrays[0].astype(np.float64), arrays[1].astype(np.float64)

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium
 
 TASKS = {
+    "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.mlp_classification:MLPClassification",
     "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.quadratic_regression:QuadraticRegression",
 }
 

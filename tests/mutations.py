@@ -60,8 +60,9 @@ MUTATIONS = [
         "tasks/quadratic_regression.py",
         [
             (
-                "prediction = (torch.baddbmm(linear[:, None, :], inputs, quadratic, alpha=0.1) * inputs).sum(dim=2)",
-                "prediction = (torch.bmm(inputs, quadratic) * inputs).sum(dim=2) / 10 + torch.bmm(inputs, linear[:, :, None])[:, :, 0]",
+                '(affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(dim=2)',
+                '(torch.bmm(inputs, weights["quadratic"]) * inputs).sum(dim=2) / 10'
+                ' + torch.bmm(inputs, weights["linear"][:, :, None])[:, :, 0]',
             )
         ],
         "test_vector_env.py",

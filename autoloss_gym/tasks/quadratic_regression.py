@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import pad
 
-from autoloss_gym import datasets, random
+from autoloss_gym import datasets, random, tables
 from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
+from autoloss_gym.linear import affine
 from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.task import Keys, Metric, Pair
@@ -49,7 +49,7 @@ class QuadraticRegression(GradientTask):
 
     ## Arguments
     dataset: "synthetic"; "diabetes" (442 patients, bundled with scikit-learn); or the path of a CSV or NPZ file with a
-        numeric target (see `autoloss_gym.datasets.load_table`). Real data are standardised on the training part.
+        numeric target (see `autoloss_gym.tables.load_table`). Real data are standardised on the training part.
     target: the column of a CSV file to predict, by default the last.
     dimension, num_samples, noise: d, samples a part, and the deviation of the noise, for synthetic data.
     l1_coefficient: λ of the penalty.
@@ -101,9 +101,9 @@ class QuadraticRegression(GradientTask):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
         if not self.synthetic:
-            if self.dataset not in datasets.BUNDLED_REGRESSION and "." not in self.dataset:
-                raise ValueError(unknown("dataset", self.dataset, ("synthetic", *datasets.BUNDLED_REGRESSION)) + ", or a path")
-            datasets.load_table(self.dataset, self.target)
+            if self.dataset not in tables.BUNDLED_REGRESSION and "." not in self.dataset:
+                raise ValueError(unknown("dataset", self.dataset, ("synthetic", *tables.BUNDLED_REGRESSION)) + ", or a path")
+            tables.load_table(self.dataset, self.target)
         elif self.target is not None:
             raise ValueError(f"target={self.target!r}: synthetic data have no columns to choose from; give a CSV file")
 
@@ -117,7 +117,7 @@ class QuadraticRegression(GradientTask):
 
     @property
     def num_features(self) -> int:
-        return self.dimension if self.synthetic else datasets.load_table(self.dataset, self.target).inputs.shape[1]
+        return self.dimension if self.synthetic else tables.load_table(self.dataset, self.target).inputs.shape[1]
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
@@ -171,12 +171,7 @@ class QuadraticRegression(GradientTask):
 
 def predict(weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]) -> Float[Tensor, "num_envs rows"]:
     """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10)."""
-    linear, quadratic = weights["linear"], weights["quadratic"]
-    missing = -inputs.shape[2] % 16  # the bits of a matrix product depend on how the rows of a run lie in memory
-    if missing:
-        inputs, linear = pad(inputs, (0, missing)), pad(linear, (0, missing))
-        quadratic = pad(quadratic, (0, missing, 0, missing))
-    prediction = (torch.baddbmm(linear[:, None, :], inputs, quadratic, alpha=0.1) * inputs).sum(dim=2)
+    prediction = (affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(dim=2)
     return prediction + weights["constant"] if "constant" in weights else prediction
 
 

@@ -1,0 +1,40 @@
+"""What every registered environment keeps."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_for_stable_baselines3
+
+import autoloss_gym
+from autoloss_gym.registration import TASKS
+
+
+@pytest.mark.parametrize("id", TASKS)
+@pytest.mark.parametrize("control", ["pair", "weights"])
+def test_both_checkers_are_content(id, control):
+    env = gymnasium.make(id, control=control)
+    check_env(env.unwrapped)
+    check_env_for_stable_baselines3(env)
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_the_task_keeps_its_promises(id):
+    autoloss_gym.check_task(gymnasium.make(id).unwrapped.task)
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_using_every_loss_beats_using_none_of_the_first(id):
+    """A reward or score of the wrong sign would turn this around."""
+    envs = gymnasium.make_vec(id, num_envs=4)
+    task, finals = envs.task, []
+    for choose in (lambda step: step % 2, lambda step: 1):
+        envs.reset(seed=0)
+        rewards = 0.0
+        for step in range(task.max_steps):
+            _, reward, _, _, infos = envs.step(np.full(4, choose(step)))
+            rewards = rewards + reward
+        finals.append((rewards.mean(), infos["final_info"]["best_score"].mean()))
+    (alternating, alternating_score), (penalised, penalised_score) = finals
+    assert alternating > penalised
+    assert (alternating_score < penalised_score) == task.score_metrics[0].minimize
