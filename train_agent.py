@@ -1,4 +1,4 @@
-"""Train a Stable-Baselines3 agent to steer training.
+"""Train an agent to steer training: any of Stable-Baselines3, or REINFORCE as in the AutoLoss paper.
 
     python train_agent.py --env AutoLoss/QuadraticRegression-v0 --algo ppo --seed 0
 
@@ -67,14 +67,14 @@ def train() -> None:
 
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
-    from agents.stable_baselines3 import make_model, train_model  # noqa: PLC0415
+    from agents.learners import make_learner  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
-    model = make_model(configuration)
+    learner = make_learner(configuration)
     folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
     save_configuration(folder, configuration)
     print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
-    train_model(model, configuration, folder)
+    learner.train(folder)
     print(folder)
 
 

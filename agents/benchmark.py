@@ -8,8 +8,8 @@ import numpy as np
 from agents.catalogue import Entrant
 from agents.policy import Policy
 from agents.rollout import SEED_SPACING, Episodes, MakeEnv, rollout
-from agents.stable_baselines3 import TrainedPolicy
 from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference
+from agents.trained_policy import TrainedPolicy
 from autoloss_gym.task import Metric
 
 Announce = Callable[[str, int, int], None]

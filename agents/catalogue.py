@@ -10,7 +10,7 @@ from agents.configuration import ALGORITHMS
 from agents.policy import Policy
 from agents.schedules import FixedWeights, RandomPair, Ratio
 from agents.specifications import GRID_SIZE, Specification, run_folders, softadapt_options
-from agents.stable_baselines3 import TrainedPolicy
+from agents.trained_policy import TrainedPolicy
 from agents.weighting import WeightingPolicy
 from autoloss_gym.names import unknown
 from autoloss_gym.task import Task

@@ -12,7 +12,7 @@ import yaml
 
 from autoloss_gym.names import unknown
 
-ALGORITHMS = ("a2c", "ddpg", "dqn", "ppo", "sac", "td3")
+ALGORITHMS = ("a2c", "ddpg", "dqn", "ppo", "reinforce", "sac", "td3")
 FORMAT = 1
 _HERE = Path(__file__).parent
 

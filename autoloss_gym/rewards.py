@@ -63,17 +63,17 @@ class Final(Reward):
     Args:
         formula: "inverse" pays scale / error, for regression; "negative_inverse" pays -scale / accuracy, for
             classification; "square" pays scale · score², for inception scores; "negative" pays -scale · error, for
-            perplexity.
+            perplexity. None is "inverse" where the deciding metric is minimised, else "negative_inverse".
         scale: the constant C.
         floor: least value of a denominator; it bounds the reward (the released code uses .5 for accuracies).
     """
 
-    formula: str = "inverse"
+    formula: str | None = None
     scale: float = 10.0
     floor: float = 1e-2
 
     def __post_init__(self) -> None:
-        if self.formula not in ("inverse", "negative_inverse", "square", "negative"):
+        if self.formula not in (None, "inverse", "negative_inverse", "square", "negative"):
             raise ValueError(f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative")
         if not self.floor > 0:
             raise ValueError(f"floor={self.floor}: expected a positive number, which bounds the reward")
@@ -90,12 +90,13 @@ class Final(Reward):
         self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
     ) -> Float[Tensor, " num_envs"]:
         best = history.best
+        formula = self.formula or ("inverse" if task.validation_metrics[0].minimize else "negative_inverse")
         figure, least = {
             "inverse": (1 / best.clamp(min=self.floor), 0.0),
             "negative_inverse": (-1 / best.clamp(min=self.floor), -1 / self.floor),
             "square": (best * best, 0.0),
             "negative": (-best, -task.validation_metrics[0].worst),
-        }[self.formula]
+        }[formula]
         return torch.where(ended, self.scale * torch.where(validated, figure, least), 0.0)
 
 

@@ -62,6 +62,17 @@ def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
     assert len(written[2].read_text().splitlines()) == 1 + 4 * len(policies)
 
 
+def test_reinforce_is_trained_and_judged(tmp_path):
+    training = run("train_agent", "--env", ID, "--algo", "reinforce", *SMALL, *BRIEF, "-f", tmp_path)
+    assert training.returncode == 0, training.stderr
+    folder = Path(training.stdout.strip())
+    assert "environment/share_of_mse" in (folder / "progress.csv").read_text().splitlines()[0]
+    assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
+    result = run("evaluate", "--env", ID, *SMALL, "--episodes", 3, "-o", tmp_path, "--policies", f"reinforce:{folder}", "1:1")
+    assert result.returncode == 0, result.stderr
+    assert any(line.startswith("reinforce") for line in result.stdout.splitlines())
+
+
 def test_evaluation_is_repeatable(trained, tmp_path):
     command = ["--env", ID, *SMALL, "--episodes", 3, "--policies", f"ppo:{trained}", "random:0.5", "-o", tmp_path]
     first, second = run("evaluate", *command), run("evaluate", *command)

@@ -1,0 +1,20 @@
+"""Which learner an algorithm's name stands for."""
+
+from pathlib import Path
+from typing import Protocol
+
+from agents.configuration import TrainingConfiguration
+from agents.reinforce import ReinforceLearner
+from agents.stable_baselines3 import StableBaselines3Learner
+
+
+class Learner(Protocol):
+    """Trains a policy; its constructor raises ValueError where algorithm and environment do not fit."""
+
+    def train(self, folder: Path) -> None:
+        """Train, keeping weights, TensorBoard events and progress.csv in `folder`."""
+
+
+def make_learner(configuration: TrainingConfiguration) -> Learner:
+    """The learner of the configuration's algorithm."""
+    return ReinforceLearner(configuration) if configuration.algo == "reinforce" else StableBaselines3Learner(configuration)
