@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import yaml
 
-import autoloss_gym
+import autoloss_gym  # noqa: F401 (registers the environments)
 from agents.configuration import ALGORITHMS, number
 from autoloss_gym.names import unknown
 
@@ -84,7 +84,6 @@ def check_environment(id: str) -> None:
 
 def main(run: Callable[[], None]) -> int:
     """Run a command; bad input becomes one line on stderr and exit status 2, an interrupt 130."""
-    assert autoloss_gym  # registers the environments
     try:
         run()
     except (ValueError, OSError, gymnasium.error.Error) as error:
