@@ -45,7 +45,7 @@ def evaluate() -> None:
     import torch  # noqa: PLC0415
 
     from agents.benchmark import run_benchmark  # noqa: PLC0415
-    from agents.catalogue import make_entrants, transfers  # noqa: PLC0415
+    from agents.catalogue import make_entrants, warnings  # noqa: PLC0415
     from agents.report import save_report, text_table  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
@@ -60,7 +60,7 @@ def evaluate() -> None:
     pairs = [pair.name for pair in task.pairs]
     title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
     print(title)
-    print("\n".join([text_table(benchmark, pairs), *transfers(entrants, env_kwargs)]))
+    print("\n".join([text_table(benchmark, pairs), *warnings(entrants, env_kwargs)]))
     for path in save_report(benchmark, pairs, title, folder, vars(arguments) | {"env_kwargs": env_kwargs}):
         print(path)
 

@@ -50,12 +50,17 @@ def make_entrants(specifications: Sequence[Specification], task: Task, env: str,
     return entrants
 
 
-def transfers(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[str]:
-    """One line for each trained policy that is judged on other arguments of the task than it was trained on."""
+def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[str]:
+    """One line for each policy whose training did not end, and for each that was trained on other arguments of the task."""
     lines = []
     for entrant in entrants:
-        for policy in entrant.candidates[:1]:
-            if isinstance(policy, TrainedPolicy):
+        for index, policy in enumerate(entrant.candidates):
+            if not isinstance(policy, TrainedPolicy):
+                continue
+            total = policy.configuration.n_timesteps
+            if policy.steps < total:
+                lines.append(f"{policy.folder} was stopped after {policy.steps:,} of {total:,} steps of training.")
+            if index == 0:  # the others are pooled with it because theirs are the same
                 trained = {**policy.configuration.env_kwargs, **policy.env_arguments}
                 if trained != {**env_kwargs, **policy.env_arguments}:
                     lines.append(f"{entrant.label} was trained with other --env-kwargs: {policy.configuration.env_kwargs}")

@@ -139,7 +139,7 @@ class ReinforceLearner:
             adam.step()
             steps += sequences.actions.numel()
             self._log(logger, sequences, steps, folder, time.monotonic() - started)
-        save_weights(self.controller, folder)
+        save_weights(self.controller, folder, steps)
         logger.close()
 
     @torch.no_grad()
@@ -191,7 +191,7 @@ class ReinforceLearner:
         total = self._configuration.n_timesteps
         before = steps - sequences.actions.numel()
         if 10 * steps // total > 10 * before // total:
-            save_weights(self.controller, folder)
+            save_weights(self.controller, folder, steps)
             done, score = min(100, 100 * steps / total), sequences.figures["best_score"]
             print(f"{done:4.0f} %  {steps:>9,} steps  {elapsed:5.0f} s  best score {score:8.4f}  "
                   f"share of {pairs[0].name} {mean[0]:.2f}", file=sys.stderr)  # fmt: skip

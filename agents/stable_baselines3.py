@@ -51,7 +51,7 @@ class StableBaselines3Learner:
         # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
         interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
         model.learn(configuration.n_timesteps, callback=report, log_interval=interval)
-        save_weights(model.policy, folder)
+        save_weights(model.policy, folder, model.num_timesteps)
         model.logger.close()
 
 
@@ -86,7 +86,7 @@ class Report(BaseCallback):
                 self._log_episode(info)
         if self.num_timesteps >= self._next * self._total:
             self._next = (10 * self.num_timesteps // self._total + 1) / 10
-            save_weights(self.model.policy, self._folder)
+            save_weights(self.model.policy, self._folder, self.num_timesteps)
             elapsed = time.monotonic() - self._started
             done = min(100, 100 * self.num_timesteps / self._total)  # algorithms finish the rollout in which they reach it
             print(f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}", file=sys.stderr)

@@ -34,13 +34,14 @@ class TrainedPolicy:
         if self.configuration.env.rpartition(":")[2] != env.rpartition(":")[2]:
             raise ValueError(f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}")
         self.env_arguments = {n: self.configuration.env_kwargs.get(n, default) for n, default in _SEEN_BY_POLICY.items()}
+        self.steps = 0  # of training behind the weights, once they are loaded
         self._policy: BasePolicy | reinforce.Controller | None = None
 
     def load(self, envs: AutoLossVectorEnv) -> None:
         """Read the weights; ValueError if there are none or they do not fit the environment's spaces."""
         build = reinforce.build_controller if self.configuration.algo == "reinforce" else stable_baselines3.build_policy
         self._policy = build(self.configuration, envs)
-        load_weights(self._policy, self.folder)
+        self.steps = load_weights(self._policy, self.folder)
 
     def reset(self, seeds: np.ndarray) -> None:
         self._draws = Draws(seeds, f"policy {self.configuration.seed}")

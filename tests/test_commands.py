@@ -100,6 +100,13 @@ def test_a_run_of_another_environment_is_refused(trained):
     assert "was trained on" in one_line(run("evaluate", *env, "--policies", f"ppo:{trained}", cwd=ROOT / "examples"))
 
 
+def test_a_training_that_did_not_end_is_said(trained, tmp_path):
+    copy_of(trained, tmp_path / "run_0", n_timesteps=10**6)
+    command = ["--env", ID, *SMALL, "--episodes", 2, "-o", tmp_path, "--policies"]
+    assert "of 1,000,000 steps of training" in run("evaluate", *command, f"ppo:{tmp_path}/run_0").stdout
+    assert "steps of training" not in run("evaluate", *command, f"ppo:{trained}").stdout
+
+
 def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
     (tmp_path / "config.json").write_text((trained / "config.json").read_text())
     (tmp_path / "policy.safetensors").write_bytes((trained / "policy.safetensors").read_bytes()[:100])
