@@ -133,10 +133,14 @@ def _check_partial_reset(task: Task, keys: Keys) -> None:
 
 
 def _check_repeatability(task: Task, keys: Keys) -> None:
-    first, second = _play(task, keys)[0], _play(task, keys)[0]
-    for block in first.parameters:
-        same = torch.equal(first.parameters[block], second.parameters[block])
-        _require(same, f"block {block!r} differs between two equal runs: draw with autoloss_gym.random from the keys only")
+    state, again = task.reset(keys), task.reset(keys)
+    played, replayed = _play(task, keys)[0], _play(task, keys)[0]
+    for what, first, second in (
+        ("data", state.data, again.data),
+        ("parameters", played.parameters, replayed.parameters),
+    ):
+        same = all(map(torch.equal, tree.leaves(first), tree.leaves(second)))
+        _require(same, f"the {what} of two equal runs differ: draw with autoloss_gym.random from the keys only")
 
 
 def _check_only_chosen_blocks_move(task: Task, keys: Keys) -> None:

@@ -25,6 +25,18 @@ def map_tensors(function: Callable[..., Tensor], tree: Any, *others: Any) -> Any
     return tree
 
 
+def leaves(tree: Any) -> list[Tensor]:
+    """The tensors of a tree, in order."""
+    found: list[Tensor] = []
+
+    def collect(leaf: Tensor) -> Tensor:
+        found.append(leaf)
+        return leaf
+
+    map_tensors(collect, tree)
+    return found
+
+
 def select(tree: Tree, rows: Tensor) -> Tree:
     """The runs `rows` (integer indices) of every tensor, copied."""
     return map_tensors(lambda leaf: leaf[rows], tree)
