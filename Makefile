@@ -1,10 +1,9 @@
 # `make demo` and `make test` both make .venv and need nothing else but Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-ENV := AutoLoss/QuadraticRegression-v0
-BASELINES := always:mse 1:1 fixed:1 grid random softadapt softadapt:pair
+BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 
-.PHONY: demo test
+.PHONY: demo results test
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Installing into .venv (PyTorch is large: this takes minutes)"
 	@$(PYTHON) -m venv .venv
@@ -13,14 +12,19 @@ BASELINES := always:mse 1:1 fixed:1 grid random softadapt softadapt:pair
 
 # Train PPO, then compare it with static schedules and SoftAdapt: on synthetic problems, then on real data.
 demo: .venv/installed
-	@set -e; for data in synthetic diabetes; do \
-	    echo; echo "== $$data: train PPO, then compare it with schedules and SoftAdapt"; \
-	    run=$$($(BIN)/python train_agent.py --env $(ENV) --env-kwargs dataset=$$data --algo ppo); \
-	    $(BIN)/python evaluate.py --env $(ENV) --env-kwargs dataset=$$data --episodes 20 --policies ppo:$$run $(BASELINES); \
+	@set -e; for choice in QuadraticRegression-v0:synthetic QuadraticRegression-v0:diabetes MLPClassification-v0:breast_cancer; do \
+	    id=AutoLoss/$${choice%:*}; data=dataset=$${choice#*:}; \
+	    echo; echo "== $$id, $$data: train PPO, then compare it with schedules and SoftAdapt"; \
+	    run=$$($(BIN)/python train_agent.py --env $$id --env-kwargs $$data --algo ppo); \
+	    $(BIN)/python evaluate.py --env $$id --env-kwargs $$data --episodes 20 --policies ppo:$$run $(BASELINES); \
 	done
+
+# Make every table of docs/results.md; about an hour on two cores, and it can be killed and called again.
+results: .venv/installed
+	$(BIN)/python benchmarks/results.py
 
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy autoloss_gym agents train_agent.py evaluate.py
+	$(BIN)/mypy autoloss_gym agents benchmarks train_agent.py evaluate.py
 	$(BIN)/pytest --numprocesses 2

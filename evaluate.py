@@ -2,33 +2,41 @@
 
     python evaluate.py --env AutoLoss/QuadraticRegression-v0 --policies 'ppo:runs/ppo/*' softadapt random grid
 
-Prints a table and writes it with the figures of every problem and a picture to <output>/<env>_<n>/.
+Prints a table and writes it with the figures of every problem and a picture to <output>/<env>_<n>/. Finished batches are kept
+there too: after a kill, `evaluate.py --resume <output>/<env>_<n>` goes on where it was, to the same table.
 """
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from agents import specifications
 from agents.command_line import OneLineParser, check_environment, environment_arguments, key_value, main, nonnegative, positive
-from agents.configuration import new_run_folder
+from agents.configuration import load_command, new_run_folder, save_command
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = OneLineParser(
         description=f"{__doc__}\npolicies:\n{specifications.HELP}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--env", required=True, help="environment id, or module:id where the module registers it")
-    parser.add_argument("--policies", nargs="+", required=True, metavar="POLICY", help="what to compare, see below")
+    parser.add_argument("--env", help="environment id, or module:id where the module registers it")
+    parser.add_argument("--policies", nargs="+", metavar="POLICY", help="what to compare, see below")
     parser.add_argument("--episodes", type=positive, default=200, help="problems for each policy (default: 200)")
     parser.add_argument("--split", choices=("test", "validation", "train"), default="test", help="default: test")
     parser.add_argument("--seed", type=nonnegative, default=0, help="numbers the problems (default: 0)")
     parser.add_argument("--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
                         help="arguments of the environment and its task")  # fmt: skip
     parser.add_argument("--deterministic", action="store_true", help="trained policies take their most probable action")
+    parser.add_argument("--resume", metavar="FOLDER", help="go on with the evaluation of that folder, with its arguments")
     parser.add_argument("-o", "--output", default="results", help="where the result folder is made (default: results)")
     parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not arguments.resume and not (arguments.env and arguments.policies):
+        parser.error("expected --env and --policies, or --resume FOLDER alone")
+    if arguments.resume and (arguments.env or arguments.policies):
+        parser.error("--resume reads the environment and the policies from the folder: leave out --env and --policies")
+    return load_command(Path(arguments.resume)) if arguments.resume else arguments
 
 
 def progress(stage: str, done: int, total: int) -> None:
@@ -55,13 +63,15 @@ def evaluate() -> None:
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(parsed, task, arguments.env, arguments.deterministic)
-    folder = new_run_folder(arguments.output, "", arguments.env)
-    benchmark = run_benchmark(entrants, make_env, arguments.split, arguments.episodes, arguments.seed, progress)
-    pairs = [pair.name for pair in task.pairs]
+    folder = Path(arguments.resume) if arguments.resume else new_run_folder(arguments.output, "", arguments.env)
+    save_command(folder, arguments)
+    benchmark = run_benchmark(
+        entrants, make_env, arguments.split, arguments.episodes, arguments.seed, progress, folder / "episodes"
+    )
     title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
-    print(title)
-    print("\n".join([text_table(benchmark, pairs), *warnings(entrants, env_kwargs)]))
-    for path in save_report(benchmark, pairs, title, folder, vars(arguments) | {"env_kwargs": env_kwargs}):
+    lines = warnings(entrants, env_kwargs)
+    print(f"{title}\n{text_table(benchmark, lines)}")
+    for path in save_report(benchmark, lines, title, folder, vars(arguments)):
         print(path)
 
 

@@ -1,14 +1,19 @@
 """The paired benchmark: choices on validation problems, then every entrant once on the same unseen problems."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from agents.catalogue import Entrant
+from agents.episode_store import EpisodeStore
+from agents.open_loop import GENERATIONS, PROBLEMS, search
 from agents.policy import Policy
 from agents.rollout import SEED_SPACING, Episodes, MakeEnv, rollout
-from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference
+from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference, probability_of_improvement
+from agents.successive_halving import Play, choose
 from agents.trained_policy import TrainedPolicy
 from autoloss_gym.task import Metric
 
@@ -26,6 +31,7 @@ class Row:
         last_scores: `score` at the last step, of the same shape.
         mean, interquartile_mean: of `best_score`.
         difference: paired mean difference to the reference; None for the reference itself or where there is none.
+        improvement: probability of a better score than the reference's on the same problem; None like `difference`.
         chosen: the candidate that validation problems chose, if there was a choice.
         shares: mean share of each pair at every step, (max_steps, pairs).
         diverged: share of runs that diverged.
@@ -39,6 +45,7 @@ class Row:
     mean: Estimate
     interquartile_mean: Estimate
     difference: Estimate | None
+    improvement: Estimate | None
     chosen: str | None
     shares: np.ndarray
     diverged: float
@@ -52,6 +59,7 @@ class Benchmark:
     metric: Metric
     reference: str | None
     instances: np.ndarray
+    pairs: list[str]
     noun: str  # what the instances are: "problems", or "resamples" of one data set
 
 
@@ -62,37 +70,48 @@ def run_benchmark(
     episodes: int,
     seed: int,
     announce: Announce = lambda what, done, total: None,
+    folder: Path | None = None,
 ) -> Benchmark:
     """Play every entrant on the same problems.
 
     Args:
         entrants: what is compared.
         make_env: split → (num_envs, **arguments) → environment.
-        split: where the table's figures come from; the choices always come from "validation".
+        split: where the table's figures come from; choices always come from "validation", searches from "train".
         episodes: problems on each split, at most half of `SEED_SPACING`.
         seed: numbers the problems; commands with different seeds share none.
         announce: called with the stage, the episodes done and their total.
+        folder: keeps finished batches, which the same benchmark takes up again after it was killed.
     """
     _load(entrants, make_env(split))
     task = make_env(split)(num_envs=1).task
     metric = task.score_metrics[0]
+
+    def play(stage: str, split: str) -> Play:
+        store = None if folder is None else EpisodeStore(folder, split)
+        return lambda policies, seeds: rollout(policies, make_env(split), seeds, functools.partial(announce, stage), store)
+
     seeds = seed * SEED_SPACING + np.arange(episodes)
     tuning_seeds = seeds + SEED_SPACING // 2  # other problems than the table's, also where that is on validation
-    chosen, reference = _choose(entrants, make_env("validation"), tuning_seeds, metric, announce)
+    searching_seeds = seed * SEED_SPACING + np.arange(GENERATIONS * PROBLEMS)
+    for entrant in entrants:
+        if entrant.knots:
+            entrant.candidates = search(task, entrant.knots, play("search", "train"), searching_seeds, metric.minimize)
+    chosen, reference = _choose(entrants, play("choice", "validation"), tuning_seeds, metric.minimize)
     policies = [policy for candidates in chosen for policy in candidates]
-    played = iter(rollout(policies, make_env(split), seeds, lambda done, total: announce(split, done, total)))
+    played = iter(play(split, split)(policies, seeds))
     results = [[next(played) for _ in candidates] for candidates in chosen]
     baseline = None if reference is None else results[reference][0].best_scores[None]
     rows = []
     for index, (entrant, candidates, runs) in enumerate(zip(entrants, chosen, results, strict=True)):
         compared = None if index == reference else baseline
-        rows.append(_row(entrant, candidates, runs, compared, task.validation_metrics[0].minimize))
+        rows.append(_row(entrant, candidates, runs, compared, task.validation_metrics[0].minimize, metric.minimize))
     rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
     instances = results[0][0].figures["instance"]
     distinct = len(np.unique(instances))
     noun = task.instances if distinct == episodes else f"runs of {distinct} {task.instances}"
     label = None if reference is None else entrants[reference].label
-    return Benchmark(rows, metric, label, instances, noun)
+    return Benchmark(rows, metric, label, instances, [pair.name for pair in task.pairs], noun)
 
 
 def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
@@ -103,26 +122,24 @@ def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
 
 
 def _choose(
-    entrants: Sequence[Entrant], make_env: MakeEnv, seeds: np.ndarray, metric: Metric, announce: Announce
+    entrants: Sequence[Entrant], play: Play, seeds: np.ndarray, minimize: bool
 ) -> tuple[list[list[Policy]], int | None]:
     """What each entrant plays with, and which static one is the reference, by the mean on validation problems."""
     contested = [i for i, entrant in enumerate(entrants) if entrant.mode == "tuned" or entrant.static]
-    policies = [policy for i in contested for policy in entrants[i].candidates]
-    chosen = [list(entrant.candidates) for entrant in entrants]
-    if not policies:
-        return chosen, None
-    played = rollout(policies, make_env, seeds, lambda done, total: announce("validation", done, total))
-    means = iter(float(episodes.best_scores.mean()) * (1 if metric.minimize else -1) for episodes in played)
-    best: dict[int, float] = {}
-    for i in contested:
-        values = [next(means) for _ in entrants[i].candidates]
-        best[i] = min(values)
-        chosen[i] = [entrants[i].candidates[values.index(best[i])]]
-    static = {i: value for i, value in best.items() if entrants[i].static}
+    best = dict(zip(contested, choose([entrants[i].candidates for i in contested], play, seeds, minimize), strict=True))
+    chosen = [[best[i][0]] if i in best else list(entrant.candidates) for i, entrant in enumerate(entrants)]
+    static = {i: mean if minimize else -mean for i, (_, mean) in best.items() if entrants[i].static}
     return chosen, min(static, key=static.__getitem__) if static else None
 
 
-def _row(entrant: Entrant, candidates: list[Policy], runs: list[Episodes], baseline: np.ndarray | None, minimize: bool) -> Row:
+def _row(
+    entrant: Entrant,
+    candidates: list[Policy],
+    runs: list[Episodes],
+    baseline: np.ndarray | None,
+    minimize: bool,
+    minimize_score: bool,
+) -> Row:
     if entrant.mode == "each":
         runs = [_best_of_each(runs, minimize)]
     figures = np.stack([run.best_scores for run in runs]).astype(np.float64)
@@ -135,6 +152,7 @@ def _row(entrant: Entrant, candidates: list[Policy], runs: list[Episodes], basel
         mean=bootstrap(figures),
         interquartile_mean=bootstrap(figures, interquartile_mean),
         difference=None if baseline is None else paired_difference(figures, baseline),
+        improvement=None if baseline is None else probability_of_improvement(figures, baseline, minimize_score),
         chosen=candidates[0].label if entrant.mode == "tuned" else None,
         shares=np.mean([run.shares for run in runs], axis=0),
         diverged=float(np.mean([run.figures["diverged"].mean() for run in runs])),

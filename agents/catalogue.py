@@ -1,5 +1,6 @@
 """From specifications to policies: what enters a benchmark, and what is chosen on validation problems first."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -9,14 +10,16 @@ import numpy as np
 from agents.configuration import ALGORITHMS
 from agents.policy import Policy
 from agents.schedules import FixedWeights, RandomPair, Ratio
-from agents.specifications import GRID_SIZE, Specification, run_folders, softadapt_options
+from agents.specifications import RULES, Specification, run_folders, softadapt_options
+from agents.threshold_rules import threshold_rule, thresholds
 from agents.trained_policy import TrainedPolicy
 from agents.weighting import WeightingPolicy
 from autoloss_gym.names import unknown
 from autoloss_gym.task import Task
 from autoloss_gym.weightings.softadapt import SoftAdapt
 
-WIDEST_RATIO = 16.0  # grids of R reach from 1/16 to 16
+GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}  # least and greatest R, and their number, for so many penalties
+KNOTS = 4
 
 
 @dataclass
@@ -28,11 +31,13 @@ class Entrant:
         candidates: policies: of one training seed each ("seeds"), or to choose from, once on validation problems
             ("tuned") or for each problem by its own validation metric ("each").
         mode: what the candidates are.
+        knots: of the open-loop schedule whose search makes the candidates; 0 where there is no search.
     """
 
     label: str
     candidates: list[Policy]
     mode: Literal["seeds", "tuned", "each"] = "seeds"
+    knots: int = 0
 
     @property
     def static(self) -> bool:
@@ -76,10 +81,15 @@ def make_entrant(specification: Specification, task: Task, env: str, determinist
         return Entrant(specification.kind, list(policies))
     if specification.kind in ("grid", "grid_each"):
         mode: Literal["tuned", "each"] = "tuned" if specification.kind == "grid" else "each"
-        return Entrant(text, _weight_grid(task, int(argument or GRID_SIZE)), mode)
+        return Entrant(text, _weight_grid(task, int(argument) if argument else None), mode)
+    if specification.kind == "open_loop":
+        _check_choice(text, task)
+        return Entrant(text, [], "tuned", knots=int(argument or KNOTS))
     if specification.kind == "random" and not argument:
-        levels = np.linspace(0, 1, GRID_SIZE + 1)[1:-1]
-        return Entrant(text, [_random(task, level) for level in levels], "tuned")
+        _check_choice(text, task)
+        return Entrant(text, [_random(probabilities) for probabilities in _simplex_grid(len(task.pairs))], "tuned")
+    if specification.kind in RULES and not argument:
+        return Entrant(text, [threshold_rule(text, value, task) for value in thresholds(text)], "tuned")
     return Entrant(text, [_BUILDERS[specification.kind](text, argument, task)])
 
 
@@ -113,12 +123,34 @@ def _always(text: str, argument: str, task: Task) -> Policy:
     return Ratio(text, tuple(int(name == argument) for name in names))
 
 
-def _random(task: Task, probability: float) -> Policy:
-    others = len(task.pairs) - 1
-    if not others:
-        raise ValueError("policy 'random': this task has a single pair, there is nothing to draw")
-    probabilities = (probability, *[(1 - probability) / others] * others)
-    return RandomPair(f"random:{probability:.3g}", tuple(map(float, probabilities)))
+def _without_penalty(text: str, argument: str, task: Task) -> Policy:
+    if not hasattr(task, "train_on_validation"):
+        raise ValueError(f"policy {text!r}: {type(task).__name__} has no argument train_on_validation")
+    counts = (1, *[0] * (len(task.pairs) - 1))
+    return Ratio(text, counts, static=False, env_arguments={"train_on_validation": True})  # more data: no fair reference
+
+
+def _random_pair(text: str, argument: str, task: Task) -> Policy:
+    probabilities = tuple(map(float, argument.split(",")))
+    _check_choice(text, task)
+    if len(probabilities) == 1:
+        others = len(task.pairs) - 1
+        probabilities = (*probabilities, *[(1 - probabilities[0]) / others] * others)
+    _check_length(text, len(probabilities), task)
+    return _random(probabilities)
+
+
+def _random(probabilities: tuple[float, ...]) -> Policy:
+    shown = ",".join(f"{p:.3g}" for p in (probabilities[:1] if len(probabilities) == 2 else probabilities))
+    return RandomPair(f"random:{shown}", probabilities)
+
+
+def _simplex_grid(pairs: int) -> list[tuple[float, ...]]:
+    """All probabilities that are multiples of 1/20, for four pairs or more of 1/8; with two pairs, 0 and 1 are left out."""
+    parts = 20 if pairs <= 3 else 8
+    divisions = itertools.combinations(range(parts + pairs - 1), pairs - 1)
+    counts = [[b - a - 1 for a, b in itertools.pairwise((-1, *bars, parts + pairs - 1))] for bars in divisions]
+    return [tuple(count / parts for count in each) for each in counts if pairs > 2 or all(each)]
 
 
 def _fixed(text: str, argument: str, task: Task) -> Policy:
@@ -138,17 +170,29 @@ _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
     "ratio": _ratio,
     "round_robin": _ratio,
     "always": _always,
-    "random": lambda text, argument, task: _random(task, float(argument)),
+    "random": _random_pair,
     "fixed": _fixed,
+    "without_penalty": _without_penalty,
+    **{rule: lambda text, argument, task: threshold_rule(text.partition(":")[0], float(argument), task) for rule in RULES},
     "softadapt": _softadapt,
 }
 
 
-def _weight_grid(task: Task, size: int) -> list[Policy]:
-    if len(task.pairs) != 2:
-        raise ValueError(f"policy 'grid': this task has {len(task.pairs)} pairs; the grid is for 2. Use fixed:W1,W2,…")
-    ratios = np.geomspace(1 / WIDEST_RATIO, WIDEST_RATIO, size)
-    return [FixedWeights(f"fixed:{ratio:.3g}", (1.0, float(ratio))) for ratio in ratios]
+def _weight_grid(task: Task, size: int | None) -> list[Policy]:
+    """All combinations of `size` weights for every pair but the first, whose weight is 1."""
+    others = len(task.pairs) - 1
+    if others not in GRIDS:
+        raise ValueError(f"policy 'grid': this task has {others + 1} pairs; the grid is for 2 or 3. Use fixed:W1,W2,…")
+    least, most, default = GRIDS[others]
+    weights = [
+        (1.0, *map(float, each)) for each in itertools.product(np.geomspace(least, most, size or default), repeat=others)
+    ]
+    return [FixedWeights("fixed:" + ",".join(f"{w:.3g}" for w in each[1 if others == 1 else 0 :]), each) for each in weights]
+
+
+def _check_choice(text: str, task: Task) -> None:
+    if len(task.pairs) < 2:
+        raise ValueError(f"policy {text!r}: this task has a single pair, there is nothing to choose")
 
 
 def _check_length(text: str, length: int, task: Task) -> None:

@@ -1,5 +1,6 @@
 """Resolved configuration of a training run, and the folder that keeps it; imports nothing slow."""
 
+import argparse
 import inspect
 import json
 import os
@@ -110,6 +111,28 @@ def load_configuration(folder: Path) -> TrainingConfiguration:
         if content["algo"] not in ALGORITHMS:
             raise ValueError(unknown("algorithm", content["algo"], ALGORITHMS))
         return TrainingConfiguration(**content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
+
+
+def save_command(folder: Path, arguments: argparse.Namespace) -> None:
+    """Keep the arguments of an evaluation, from which `--resume` goes on."""
+    content = {name: value for name, value in vars(arguments).items() if name != "resume"}
+    write_text(folder / "command.json", json.dumps({"format": FORMAT, **content}, indent=1))
+
+
+def load_command(folder: Path) -> argparse.Namespace:
+    """The arguments of the evaluation in a folder; ValueError if it is none, or from a newer version."""
+    path = folder / "command.json"
+    if not path.is_file():
+        raise ValueError(f"{str(folder)!r} is not a result folder of evaluate.py: it holds no command.json")
+    try:
+        content = json.loads(path.read_text())
+        version = content.pop("format")
+        if version > FORMAT:
+            raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
+        content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
+        return argparse.Namespace(**content, resume=str(folder))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
 

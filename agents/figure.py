@@ -1,4 +1,4 @@
-"""The picture of a benchmark: scores with their intervals, and the schedules behind them."""
+"""The picture of a benchmark: scores with their intervals, the schedules behind them, and how the scores are distributed."""
 
 import os
 from pathlib import Path
@@ -7,23 +7,25 @@ from typing import Any
 import numpy as np
 
 from agents.benchmark import Benchmark, Row
+from agents.statistics import performance_profile
 
 _GRAY = "#8a949e"
 _COLORS = ("#c0392b", "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#148f77")  # of policies that react to what they see
 _WIDEST = 2.5  # scores beyond this multiple of the best are written instead of drawn
 
 
-def draw(benchmark: Benchmark, pairs: list[str], title: str, path: Path) -> None:
-    """Two panels: the means with their 95 % intervals, and the share of the first pair in the course of training."""
+def draw(benchmark: Benchmark, title: str, path: Path) -> None:
+    """Three panels: means with 95 % intervals, the share of the first pair in the course of training, performance profiles."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (slow to import)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(9.5, 0.3 * len(benchmark.rows) + 1.8), dpi=150, layout="constrained")
+    figure = Figure(figsize=(13, max(3.2, 0.3 * len(benchmark.rows) + 1.8)), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    scores, schedule = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    scores, schedule, profile = figure.subplots(1, 3, width_ratios=(1.15, 1, 1))
     colors = _row_colors(benchmark)
     _draw_scores(scores, benchmark, colors)
-    _draw_schedules(schedule, benchmark, pairs, colors)
+    _draw_schedules(schedule, benchmark, colors)
+    _draw_profiles(profile, benchmark, colors)
     figure.suptitle(f"{title}: {len(benchmark.instances)} {benchmark.noun}", fontsize="medium", x=0.01, ha="left")
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, format="png")
@@ -39,8 +41,7 @@ def _row_colors(benchmark: Benchmark) -> dict[str, str]:
 
 def _draw_scores(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> None:
     rows = benchmark.rows[::-1]
-    values = [row.mean.value for row in rows]
-    limit = _WIDEST * min(values) if benchmark.metric.minimize and min(values) > 0 else np.inf
+    limit = _limit(benchmark)
     for place, row in enumerate(rows):
         color = colors[row.label]
         if row.mean.value > limit:
@@ -54,24 +55,60 @@ def _draw_scores(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> Non
     axes.set_yticks(range(len(rows)), [f"{row.label} → {row.chosen}" if row.chosen else row.label for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     direction = "lower" if benchmark.metric.minimize else "higher"
-    axes.set_xlabel(f"{benchmark.metric.name.replace('_', ' ')}: mean, 95 % interval ({direction} is better)")
+    axes.set_xlabel(f"{_name(benchmark)}: mean, 95 % interval ({direction} is better)")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#e5e8ea", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _draw_schedules(axes: Any, benchmark: Benchmark, pairs: list[str], colors: dict[str, str]) -> None:
-    shown = [row for row in benchmark.rows if not row.static or row.label == benchmark.reference]
-    for row in shown:
+def _limit(benchmark: Benchmark) -> float:
+    """The greatest mean that is drawn."""
+    best = min(row.mean.value for row in benchmark.rows)
+    return _WIDEST * best if benchmark.metric.minimize and best > 0 else np.inf
+
+
+def _name(benchmark: Benchmark) -> str:
+    return benchmark.metric.name.replace("_", " ")
+
+
+def _shown(benchmark: Benchmark) -> list[Row]:
+    """The rows that have curves: those that react to what they see, and the reference."""
+    return [row for row in benchmark.rows if not row.static or row.label == benchmark.reference]
+
+
+def _draw_schedules(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> None:
+    for row in _shown(benchmark):
         steps, levels = _smoothed(row)
         axes.plot(steps, levels, color=colors[row.label], label=row.label, linewidth=1.6)
-    axes.set(xlabel="step of the training run", ylabel=f"share of {pairs[0]} updates", ylim=(0, 1), xlim=(0, None))
-    if shown:
-        axes.legend(frameon=False, fontsize="small", loc="upper right")
+    axes.set(xlabel="step of the training run", ylabel=f"share of {benchmark.pairs[0]} updates", ylim=(0, 1), xlim=(0, None))
+    axes.legend(frameon=False, fontsize="small", loc="best")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e5e8ea", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def _draw_profiles(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> None:
+    levels = _levels(benchmark)
+    for row in _shown(benchmark):
+        band = performance_profile(row.figures, levels, benchmark.metric.minimize)
+        axes.fill_between(levels, band.low, band.high, color=colors[row.label], alpha=0.13, linewidth=0)
+        axes.plot(levels, band.value, color=colors[row.label], linewidth=1.6, clip_on=False)
+    axes.set(xlabel=f"{_name(benchmark)}: profile, 95 % band", ylabel="share of runs at least this good", ylim=(0, 1))
+    axes.margins(x=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e5e8ea", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _levels(benchmark: Benchmark, count: int = 200) -> np.ndarray:
+    """Scores over the central mass of the rows that have curves, (count,); rows beyond the limit only run into it."""
+    shown, limit = _shown(benchmark), _limit(benchmark)
+    rows = [row for row in shown if row.mean.value <= limit] or shown
+    pooled = np.concatenate([row.figures.ravel() for row in rows])
+    finite = pooled[np.isfinite(pooled)]
+    low, high = np.quantile(finite, [0.01, 0.99]) if finite.size else (0.0, 1.0)
+    return np.linspace(low, high, count)
 
 
 def _smoothed(row: Row, points: int = 40) -> tuple[np.ndarray, np.ndarray]:

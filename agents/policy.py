@@ -1,4 +1,4 @@
-"""What a policy is: it decides for a whole batch of runs."""
+"""What a policy is: it decides for a whole batch of runs, and its `repr` says all that it does."""
 
 from typing import Any, Protocol
 
@@ -13,11 +13,13 @@ class Policy(Protocol):
     Attributes:
         label: its name in tables.
         static: whether it ignores what it observes; the best such policy is the reference of a benchmark.
+        diagnostics: whether it needs `AutoLossVectorEnv.diagnostics` among the infos of every step.
         env_arguments: arguments that its environment must be made with, such as the features it was trained on.
     """
 
     label: str
     static: bool
+    diagnostics: bool
     env_arguments: dict[str, Any]
 
     def reset(self, seeds: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,30 +18,47 @@ from agents.statistics import Estimate
 MIN_SEEDS = 5  # of a trained policy, for an interval that means something
 
 
-def text_table(benchmark: Benchmark, pairs: list[str]) -> str:
-    """The table as aligned text, with what a reader must know under it."""
-    reference = benchmark.reference or "—"
-    header = ["policy", "n", "mean [95 % interval]", "IQM", f"difference to {reference} [95 %]", f"share of {pairs[0]}"]
-    lines = [header, *(_cells(row, row.label == benchmark.reference) for row in benchmark.rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+def text_table(benchmark: Benchmark, warnings: Sequence[str] = ()) -> str:
+    """The table as aligned text, with what a reader must know under it, `warnings` at last."""
+    lines = _lines(benchmark)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     table.insert(1, "─" * max(map(len, table)))
-    return "\n".join([*table, *_notes(benchmark)])
+    return "\n".join([*table, *_notes(benchmark), *warnings])
 
 
-def _cells(row: Row, is_reference: bool) -> list[str]:
+def markdown_table(benchmark: Benchmark, warnings: Sequence[str] = ()) -> str:
+    """The same as Markdown."""
+    lines = _lines(benchmark)
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *_notes(benchmark), *warnings])
+
+
+def _lines(benchmark: Benchmark) -> list[list[str]]:
+    """The cells of the heading and of every row."""
+    comparison = [f"difference to {benchmark.reference} [95 %]", "P(better) [95 %]"] if benchmark.reference else []
+    shown = benchmark.pairs[:-1] or benchmark.pairs  # the last share follows from the others
+    header = ["policy", "n", "mean [95 % interval]", "IQM", *comparison, f"share of {'/'.join(shown)}"]
+    return [header, *(_cells(row, _comparison(row) if comparison else [], len(shown)) for row in benchmark.rows)]
+
+
+def _cells(row: Row, comparison: list[str], num_shares: int) -> list[str]:
     seeds, problems = row.figures.shape
     count = str(problems) if seeds == 1 else f"{seeds}×{problems}"
-    difference = "reference" if is_reference else "—" if row.difference is None else _interval(row.difference, signed=True)
-    share = f"{np.nanmean(row.shares[:, 0]):.2f}"
-    return [row.label, count, _interval(row.mean), f"{row.interquartile_mean.value:.3f}", difference, share]
+    share = "/".join(f"{value:.2f}" for value in np.nanmean(row.shares, axis=0)[:num_shares])
+    return [row.label, count, _interval(row.mean), f"{row.interquartile_mean.value:.3f}", *comparison, share]
 
 
-def _interval(estimate: Estimate, signed: bool = False) -> str:
-    sign = "+" if signed else ""
+def _comparison(row: Row) -> list[str]:
+    if row.difference is None or row.improvement is None:
+        return ["reference", "—"]
+    return [_interval(row.difference, "+.3f"), _interval(row.improvement, ".2f")]
+
+
+def _interval(estimate: Estimate, form: str = ".3f") -> str:
     if estimate.low == estimate.high:  # a single figure has no interval
-        return f"{estimate.value:{sign}.3f}"
-    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+        return f"{estimate.value:{form}}"
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
 def _notes(benchmark: Benchmark) -> list[str]:
@@ -53,6 +71,9 @@ def _notes(benchmark: Benchmark) -> list[str]:
         notes.append(f"Chosen on validation {benchmark.noun}: {', '.join(chosen)}.")
     if benchmark.reference:
         notes.append(f"{benchmark.reference}: the best static schedule on validation {benchmark.noun}; differences are paired.")
+        notes.append(
+            f"P(better): probability of a better score than {benchmark.reference} in a paired run; a tie counts one half."
+        )
     few = [f"{row.label} {len(row.figures)}" for row in benchmark.rows if row.trained and len(row.figures) < MIN_SEEDS]
     if few:
         notes.append(f"Training seeds: {', '.join(few)}; fewer than {MIN_SEEDS} do not tell how training varies.")
@@ -68,13 +89,14 @@ def _notes(benchmark: Benchmark) -> list[str]:
     return notes + ([f"Diverged runs: {', '.join(diverged)}."] if diverged else [])
 
 
-def save_report(benchmark: Benchmark, pairs: list[str], title: str, folder: Path, command: dict[str, Any]) -> list[Path]:
-    """Write table.txt, results.json, results.csv and figure.png; return their paths."""
-    write_text(folder / "table.txt", text_table(benchmark, pairs) + "\n")
+def save_report(benchmark: Benchmark, warnings: Sequence[str], title: str, folder: Path, command: dict[str, Any]) -> list[Path]:
+    """Write table.txt, table.md, results.json, results.csv and figure.png; return their paths."""
+    write_text(folder / "table.txt", f"{title}\n{text_table(benchmark, warnings)}\n")
+    write_text(folder / "table.md", markdown_table(benchmark, warnings) + "\n")
     write_text(folder / "results.json", json.dumps(_plain(benchmark, command), indent=1))
     write_text(folder / "results.csv", _long_csv(benchmark))
-    draw(benchmark, pairs, title, folder / "figure.png")
-    return [folder / name for name in ("table.txt", "results.json", "results.csv", "figure.png")]
+    draw(benchmark, title, folder / "figure.png")
+    return [folder / name for name in ("table.txt", "table.md", "results.json", "results.csv", "figure.png")]
 
 
 def _plain(benchmark: Benchmark, command: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +104,8 @@ def _plain(benchmark: Benchmark, command: dict[str, Any]) -> dict[str, Any]:
     for row in benchmark.rows:
         content = {name: value for name, value in asdict(row).items() if not isinstance(value, np.ndarray)}
         rows.append(content | {"best_scores": row.figures.tolist(), "scores": row.last_scores.tolist()})
-    return {"command": command, "metric": asdict(benchmark.metric), "reference": benchmark.reference, "rows": rows}
+    head = {"command": command, "metric": asdict(benchmark.metric), "reference": benchmark.reference}
+    return head | {"instances": benchmark.instances.tolist(), "rows": rows}
 
 
 def _long_csv(benchmark: Benchmark) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.episode_store import EpisodeStore
 from agents.policy import Policy
 from autoloss_gym import tree
 from autoloss_gym.task import Control
@@ -15,6 +16,7 @@ from autoloss_gym.vector_env import AutoLossVectorEnv
 
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
 SEED_SPACING = 1 << 20  # commands with different seeds share no problem
+_SHARES = "shares of the pairs"
 
 
 @dataclass
@@ -39,7 +41,11 @@ Progress = Callable[[int, int], None]
 
 
 def rollout(
-    policies: Sequence[Policy], make_env: MakeEnv, seeds: np.ndarray, progress: Progress = lambda done, total: None
+    policies: Sequence[Policy],
+    make_env: MakeEnv,
+    seeds: np.ndarray,
+    progress: Progress = lambda done, total: None,
+    store: EpisodeStore | None = None,
 ) -> list[Episodes]:
     """One episode of every policy on every problem.
 
@@ -48,6 +54,7 @@ def rollout(
         make_env: (num_envs, **env_arguments) → environment.
         seeds: (problems,), int64; problem j is the first episode of an environment seeded with `seeds[j]`.
         progress: called with the episodes done and their total.
+        store: keeps finished batches, and gives back those that it has.
 
     Returns:
         The episodes of each policy, in the order of `seeds`.
@@ -59,7 +66,7 @@ def rollout(
         for start in range(0, len(seeds), width):
             part = seeds[start : start + width]
             members = [policies[index] for index in group]
-            for index, episodes in zip(group, _play(members, make_env, part), strict=True):
+            for index, episodes in zip(group, _stored(members, make_env, part, store), strict=True):
                 results[index].append(episodes)
             done += len(part) * len(group)
             progress(done, len(seeds) * len(policies))
@@ -70,8 +77,20 @@ def _same_environment(policies: Sequence[Policy]) -> list[list[int]]:
     """Indices of policies that can share a batch, at most `MAX_RUNS` in a group."""
     groups: dict[str, list[int]] = {}
     for index, policy in enumerate(policies):
-        groups.setdefault(json.dumps(policy.env_arguments, sort_keys=True), []).append(index)
+        key = json.dumps([policy.env_arguments, policy.diagnostics], sort_keys=True)
+        groups.setdefault(key, []).append(index)
     return [group[i : i + MAX_RUNS] for group in groups.values() for i in range(0, len(group), MAX_RUNS)]
+
+
+def _stored(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray, store: EpisodeStore | None) -> list[Episodes]:
+    """The episodes of one batch, from the store where it has them."""
+    known = store.load(policies, seeds) if store else None
+    if known is not None:
+        return [Episodes({n: v for n, v in each.items() if n != _SHARES}, each[_SHARES]) for each in known]
+    played = _play(policies, make_env, seeds)
+    if store:
+        store.save(policies, seeds, [{**episodes.figures, _SHARES: episodes.shares} for episodes in played])
+    return played
 
 
 def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[Episodes]:
@@ -85,6 +104,8 @@ def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[
     running, shares = np.ones(total, dtype=bool), []
     figures: dict[str, np.ndarray] = {}
     while running.any():
+        if policies[0].diagnostics:
+            infos = infos | env.diagnostics()
         control = _decide(policies, slices, env, observations, infos)
         shares.append(_shares(control.weights.cpu().numpy(), running, slices))
         observations, _, ended, _, infos = env.step_control(control)
@@ -92,7 +113,7 @@ def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[
             _collect(figures, infos["final_info"], ended & running)
             running &= ~ended
     env.close()
-    stacked = np.stack(shares)  # (steps, policies, pairs)
+    stacked = np.stack(shares).repeat(env.repeat, axis=0)  # (steps, policies, pairs)
     return [Episodes({n: v[s] for n, v in figures.items()}, stacked[:, k]) for k, s in enumerate(slices)]
 
 

@@ -17,6 +17,7 @@ class Ratio:
     label: str
     counts: tuple[int, ...]
     static: bool = True
+    diagnostics: bool = False
     env_arguments: dict[str, Any] = field(default_factory=dict)
 
     def reset(self, seeds: np.ndarray) -> None:
@@ -33,6 +34,7 @@ class RandomPair:
     label: str
     probabilities: tuple[float, ...]
     static: bool = True
+    diagnostics: bool = False
     env_arguments: dict[str, Any] = field(default_factory=dict)
 
     def reset(self, seeds: np.ndarray) -> None:
@@ -50,6 +52,7 @@ class FixedWeights:
     label: str
     weights: tuple[float, ...]
     static: bool = True
+    diagnostics: bool = False
     env_arguments: dict[str, Any] = field(default_factory=dict)
 
     def reset(self, seeds: np.ndarray) -> None:

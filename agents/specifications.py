@@ -7,15 +7,20 @@ from pathlib import Path
 from agents.configuration import ALGORITHMS
 from autoloss_gym.names import unknown
 
-GRID_SIZE = 20
+RULES = ("s1", "s2", "s3")
 HELP = """\
 round_robin          every pair in turn (the same as 1:1)
 K:1, 1:K, …          K updates of the first pair, then one of the second, and so on
 always:LOSS          one pair only, named by its loss
-random:P             the first pair with probability P, else one of the others; without P, the best of a grid on validation
+random:P             the first pair with probability P, else one of the others; random:P1,P2,… for all probabilities
+random               the best random:P of a grid on validation problems
 fixed:R              all losses at once, weighed 1 : R (R times the task's own coefficient); fixed:W1,W2,… for all weights
-grid, grid:N         fixed:R with the best of N values of R (default 20) on validation problems
+grid, grid:N         fixed:R with the best of N values of R (default 20, with three pairs 13 × 13) on validation problems
 grid_each, …:N       the best of N values of R on each problem's own validation part: N trainings a problem
+open_loop, …:K       probabilities that change with progress, linear between K knots (default 4), searched on training problems
+without_penalty      the first pair only, trained on the training and the validation part together (AutoLoss: W/O L1)
+s1, s2, s3, …:T      penalise where (A − B) / B > T, else fit (AutoLoss, §5.1.1); s1: loss on validation against training, s2:
+                     penalty against loss on validation, s3: their gradient norms; without T, the best of 24 on validation
 softadapt            SoftAdapt as loss weights; softadapt:pair draws a pair with them; add ,normalized ,loss_weighted ,beta=B
 ALGO:RUN [,RUN …]    a policy trained by train_agent.py: its run folder, or a pattern for those of several training seeds"""
 
@@ -77,16 +82,26 @@ def _is_size(text: str) -> bool:
     return not text or int(text) >= 2
 
 
+def _is_distribution(values: list[float]) -> bool:
+    return all(0 <= value <= 1 for value in values) and (len(values) == 1 or abs(sum(values) - 1) < 1e-6)
+
+
 _CHECKS = {
     "round_robin": ("round_robin alone", lambda text: not text),
     "always": ("always:LOSS with the name of a loss", bool),
-    "random": ("random, or random:P with P between 0 and 1", lambda text: not text or 0 <= float(text) <= 1),
+    "random": (
+        "random, random:P with P between 0 and 1, or random:P1,P2,… that sum to 1",
+        lambda text: not text or _is_distribution([float(p) for p in text.split(",")]),
+    ),
     "fixed": (
         "fixed:R or fixed:W1,W2,… with numbers of at least 0 and below 1e6, not all 0",
         lambda text: all(0 <= float(w) < 1e6 for w in text.split(",")) and any(float(w) for w in text.split(",")),
     ),
     "grid": ("grid or grid:N with N of at least 2", _is_size),
     "grid_each": ("grid_each or grid_each:N with N of at least 2", _is_size),
+    "open_loop": ("open_loop or open_loop:K with K of at least 2", _is_size),
+    "without_penalty": ("without_penalty alone", lambda text: not text),
+    **{rule: (f"{rule} or {rule}:T with a number T", lambda text: not text or abs(float(text)) < 1e6) for rule in RULES},
     "softadapt": (
         "softadapt, softadapt:pair, with ,normalized ,loss_weighted ,beta=B as wished",
         lambda text: softadapt_options(text) is not None,

@@ -11,10 +11,11 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from agents import reinforce, stable_baselines3
 from agents.configuration import load_configuration
 from agents.schedules import Draws
-from agents.storage import load_weights
+from agents.storage import load_weights, weights_digest
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
-_SEEN_BY_POLICY = {"control": "pair", "control_arguments": None, "features": "scaled", "drop": ()}  # and the defaults
+# What a policy is trained to see and do, and the defaults.
+_SEEN_BY_POLICY = {"control": "pair", "control_arguments": None, "features": "scaled", "drop": (), "repeat": 1}
 
 
 class TrainedPolicy:
@@ -27,6 +28,7 @@ class TrainedPolicy:
     """
 
     static = False
+    diagnostics = False
 
     def __init__(self, folder: Path, env: str, deterministic: bool = False) -> None:
         self.configuration = load_configuration(folder)
@@ -34,14 +36,17 @@ class TrainedPolicy:
         if self.configuration.env.rpartition(":")[2] != env.rpartition(":")[2]:
             raise ValueError(f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}")
         self.env_arguments = {n: self.configuration.env_kwargs.get(n, default) for n, default in _SEEN_BY_POLICY.items()}
-        self.steps = 0  # of training behind the weights, once they are loaded
+        self.steps, self._digest = 0, ""  # of training behind the weights, and of these, once they are loaded
         self._policy: BasePolicy | reinforce.Controller | None = None
+
+    def __repr__(self) -> str:
+        return f"TrainedPolicy({str(self.folder)!r}, {self._deterministic}, {self._digest})"
 
     def load(self, envs: AutoLossVectorEnv) -> None:
         """Read the weights; ValueError if there are none or they do not fit the environment's spaces."""
         build = reinforce.build_controller if self.configuration.algo == "reinforce" else stable_baselines3.build_policy
         self._policy = build(self.configuration, envs)
-        self.steps = load_weights(self._policy, self.folder)
+        self.steps, self._digest = load_weights(self._policy, self.folder), weights_digest(self.folder)
 
     def reset(self, seeds: np.ndarray) -> None:
         self._draws = Draws(seeds, f"policy {self.configuration.seed}")

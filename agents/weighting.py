@@ -24,6 +24,7 @@ class WeightingPolicy:
     rule: SoftAdapt
     sample: bool = False
     static: bool = False
+    diagnostics: bool = False
     env_arguments: dict[str, Any] = field(default_factory=dict)
 
     def reset(self, seeds: np.ndarray) -> None:

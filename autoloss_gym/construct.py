@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast, get_origin
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from autoloss_gym.names import unknown
 from autoloss_gym.task import Task
@@ -39,6 +41,8 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
 def _checked(name: str, value: Any, expected: Any) -> Any:
     """`value` as the field's type, where that is a plain one: 1e3 is an int, 1 is a float."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    if expected is Any:
+        return tuple(value) if isinstance(value, list) else value
     if expected is int and number and float(value).is_integer():
         return int(value)
     if expected is float and number:
@@ -111,6 +115,14 @@ def positive(name: str, value: Any) -> int:
     return int(value)
 
 
+def divisor(name: str, value: Any, whole_name: str, whole: int) -> int:
+    """`value` as an int of at least 1 that divides `whole`."""
+    number = positive(name, value)
+    if whole % number:
+        raise ValueError(f"{name}={value}: expected a divisor of {whole_name}={whole}")
+    return number
+
+
 def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     """`value` if it is allowed (enumerations compare by their value)."""
     values = [getattr(each, "value", each) for each in allowed]
@@ -137,3 +149,17 @@ def sequence(name: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError(f"{name}={value!r}: expected a list of names")
     return tuple(value)
+
+
+def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
+    """Which runs a reset with these options starts anew, (num_envs,), bool."""
+    for name in options or {}:
+        if name != "reset_mask":
+            raise ValueError(unknown("reset option", name, ("reset_mask",)))
+    mask = (options or {}).get("reset_mask", np.ones(num_envs, dtype=bool))
+    mask = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
+    if mask.dtype != bool or mask.shape != (num_envs,) or not mask.any():
+        raise ValueError(
+            f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: expected ({num_envs},), bool, with at least one True"
+        )
+    return mask

@@ -76,6 +76,12 @@ def load_classes(dataset: str, target: str | None = None) -> np.ndarray:
     return classes.astype(np.int64)
 
 
+def with_validation_in_training(data: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """`data` with the rows of the validation part added to the training part; the validation part stays."""
+    training = {name: torch.cat([data["training"][name], data["validation"][name]], dim=1) for name in data["training"]}
+    return {**data, "training": training}
+
+
 def _resampled_rows(parts: dict[str, Tensor], keys: Tensor, split: Split) -> dict[str, Tensor]:
     """Row indices (num_envs, rows) of each part of each run."""
     training, validation, test = (parts[role] for role in _ROLES[split])

@@ -49,6 +49,10 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         """The layer under `step`: a `Control` of batch size one."""
         return self._single(self.batch.step_control(control))
 
+    def diagnostics(self) -> dict[str, Any]:
+        """Losses, gradient norms and validation metrics measured anew, see `AutoLossVectorEnv.diagnostics`."""
+        return _first(self.batch.diagnostics())
+
     def render(self) -> np.ndarray | None:
         """Picture of the run so far (height, width, 3), uint8."""
         pictures = self.batch.render()

@@ -114,7 +114,7 @@ class GradientTask(Task):
         gradients: dict[tuple[int, str], Tensor] = {}
         for index in indices:
             pair = self.pairs[index]
-            rows = None if pair.cheap else used[:, index].nonzero().squeeze(1)
+            rows = None if pair.cheap else _rows(used[:, index])
             if rows is not None and not len(rows):
                 continue
             values, parts = self._pair_gradients(pair, packed, batch, rows, differentiable)
@@ -130,9 +130,9 @@ class GradientTask(Task):
         self, pair: Pair, packed: dict[str, Tensor], batch: Any, rows: Tensor | None, differentiable: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One backward for all runs, or for the runs `rows`: they share nothing, so the sum separates."""
-        if rows is not None:
-            packed, batch = tree.select(packed, rows), tree.select(batch, rows)
         with torch.enable_grad():
+            if rows is not None:
+                packed, batch = tree.select(packed, rows), tree.select(batch, rows)
             blocks = [packed[name] for name in pair.blocks]
             values = self.losses()[pair.loss](self._unpack(packed), batch)
             _shaped(f"loss {pair.loss!r}", values, (len(blocks[0]),))
@@ -186,6 +186,13 @@ def _view(packed: Tensor, shapes: Any) -> Any:
         return packed.view(-1, *shapes)
     parts = packed.split([math.prod(shape) for shape in shapes.values()], dim=1)
     return {n: part.reshape(-1, *shape) for (n, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def _rows(used: Bool[Tensor, " num_envs"]) -> Int64[Tensor, " rows"] | None:
+    """The runs that use a pair; None stands for all, and for where finding them would make the host wait for the device."""
+    if used.device.type != "cpu" or bool(used.all()):
+        return None
+    return used.nonzero().squeeze(1)
 
 
 def _scatter(values: Tensor, rows: Tensor | None, num_envs: int) -> Tensor:

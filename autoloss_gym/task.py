@@ -20,7 +20,9 @@ class Pair:
     Args:
         loss: name of the loss.
         blocks: names of the parameter blocks; those of different pairs may overlap.
-        cheap: whether the loss is computed for all runs and masked (the default), or only for the runs that chose it.
+        cheap: whether the loss is computed for all runs and masked (the default), or, on the CPU, only for the runs that
+            chose it. Elsewhere finding these would make the host wait for the device. A loss must therefore be finite, with
+            finite gradients, at the parameters of runs that did not choose it.
     """
 
     loss: str

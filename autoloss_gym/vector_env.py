@@ -15,13 +15,12 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from autoloss_gym import tree
-from autoloss_gym.construct import available_device, build_task, one_of, pick, positive, sequence
+from autoloss_gym.construct import available_device, build_task, divisor, one_of, pick, positive, reset_mask, sequence
 from autoloss_gym.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.features import Features
 from autoloss_gym.history import History
 from autoloss_gym.infos import final_infos, on_rows, running_infos
 from autoloss_gym.instances import Instances
-from autoloss_gym.names import unknown
 from autoloss_gym.rendering import Trace
 from autoloss_gym.rewards import REWARDS, Reward
 from autoloss_gym.task import Control, State, Task
@@ -51,6 +50,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         features: "scaled" (within [-1, 1]) or "raw".
         drop: groups of features to leave out.
         split: "train", "validation" or "test"; their problems are disjoint.
+        repeat: updates that a step makes with the same control; a divisor of the task's `validate_every`.
         num_instances: number of different problems; None for a new one each episode.
         autoreset_mode: "SameStep", "NextStep" or "Disabled", as Gymnasium defines them.
         device: "cpu", "cuda" or "auto" (cuda where there is one).
@@ -77,6 +77,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         features: str = "scaled",
         drop: Sequence[str] = (),
         split: str = "train",
+        repeat: int = 1,
         num_instances: int | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         device: str = "cpu",
@@ -95,6 +96,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self.control = pick(CONTROLS, control, "control", control_arguments)
         self.reward = pick(REWARDS, reward, "reward", reward_arguments)
         self.features = Features(self.task, features, (drop,) if isinstance(drop, str) else sequence("drop", drop))
+        self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
         self._memory = self.reward.memory(self.task)
         self._instances = Instances(split, num_instances, self.num_envs, self.device)
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
@@ -109,7 +111,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
 
         An int seed s gives run i the seed s + i; a list gives each run its own. Without one a run goes on to its next problem.
         """
-        mask = _reset_mask(options, self.num_envs)
+        mask = reset_mask(options, self.num_envs)
         rows = np.flatnonzero(mask)
         seeds = self._new_seeds(seed)
         started = [row for row in rows if seeds[row] is not None]
@@ -134,9 +136,10 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             idle = torch.from_numpy(resetting).to(self.device)
             control = dataclasses.replace(control, weights=torch.where(idle[:, None], 0.0, control.weights))
         runs = self._runs
-        runs.state, evaluation = self.task.update(runs.state, control)
-        runs.history.record_update(evaluation, control.weights)
-        self._elapsed += 1
+        for _ in range(self.repeat):
+            runs.state, evaluation = self.task.update(runs.state, control)
+            runs.history.record_update(evaluation, control.weights)
+        self._elapsed += self.repeat
         due = (self._elapsed % self.task.validate_every == 0) & ~resetting
         rewards, ended = self._validate(due)
         if self._trace:
@@ -151,6 +154,18 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         truncations = torch.zeros_like(terminations)
         outputs = (self._output(values) for values in (rewards, terminations, truncations))
         return observations, *outputs, infos | newest
+
+    def diagnostics(self) -> dict[str, Any]:
+        """All losses, gradient norms and validation metrics measured anew, for rules that need more than the latest known.
+
+        It costs a forward and backward pass of every loss and a validation, moves nothing, and is in no observation.
+
+        Returns:
+            `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation` (num_envs, metrics), float32.
+        """
+        evaluation, validation = self.task.observe(self._runs.state), self.task.validate(self._runs.state)
+        fresh = {"losses": evaluation.losses, "gradient_norms": evaluation.gradient_norms, "validation": validation}
+        return {f"fresh_{name}": self._output(values) for name, values in fresh.items()}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
@@ -252,16 +267,3 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         if self.array == "torch":
             return values.to(self.device, copy=True)
         return values.to("cpu", copy=True).numpy()
-
-
-def _reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
-    for name in options or {}:
-        if name != "reset_mask":
-            raise ValueError(unknown("reset option", name, ("reset_mask",)))
-    mask = (options or {}).get("reset_mask", np.ones(num_envs, dtype=bool))
-    mask = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
-    if mask.dtype != bool or mask.shape != (num_envs,) or not mask.any():
-        raise ValueError(
-            f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: expected ({num_envs},), bool, with at least one True"
-        )
-    return mask

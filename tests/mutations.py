@@ -1,8 +1,9 @@
 """Breaks each rule of training on purpose, in a copy of the package, and sees that the tests notice.
 
-python tests/mutations.py
+python tests/mutations.py [WORDS]
 
-A mutation replaces one piece of text in one file; the tests named beside it must fail with it, and pass without.
+A mutation replaces one piece of text in one file; the tests named beside it must fail with it, and pass without. With words,
+only the rules whose text has one of them are broken.
 """
 
 import os
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 MUTATIONS = [
     (
         "1 one optimizer for all losses of a block",
-        "gradient_task.py",
+        "autoloss_gym/gradient_task.py",
         [
             (
                 "{name: self.optimizer.init(block) for name, block in packed.items()}",
@@ -33,31 +34,31 @@ MUTATIONS = [
     ),
     (
         "2 idle runs keep their moments",
-        "optimizers.py",
+        "autoloss_gym/optimizers.py",
         [("kept, new = torch.where(active, first_beta, 1.0)", "kept, new = torch.where(active, first_beta, first_beta)")],
         "test_optimizers.py",
     ),
     (
         "2 idle runs keep their step count",
-        "optimizers.py",
+        "autoloss_gym/optimizers.py",
         [('= self.betas\n        state["steps"].add_(active)', '= self.betas\n        state["steps"].add_(1)')],
         "test_optimizers.py",
     ),
     (
         "2 a pair moves its own blocks alone",
-        "gradient_task.py",
+        "autoloss_gym/gradient_task.py",
         [("            if block not in pair.blocks:\n                continue\n", "")],
         "test_gradient_task.py",
     ),
     (
         "3 draws do not depend on the batch",
-        "random.py",
+        "autoloss_gym/random.py",
         [("return _mix(keys[:, None] + counters)", "return _mix(keys[:, None] + counters + torch.arange(len(keys))[:, None])")],
         "test_random.py",
     ),
     (
         "3 the same bits in any batch",
-        "tasks/quadratic_regression.py",
+        "autoloss_gym/tasks/quadratic_regression.py",
         [
             (
                 '(affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(dim=2)',
@@ -69,49 +70,49 @@ MUTATIONS = [
     ),
     (
         "3 resetting one run leaves the others",
-        "vector_env.py",
+        "autoloss_gym/vector_env.py",
         [("self._elapsed[rows], self._finished[rows] = 0, False", "self._elapsed[:], self._finished[rows] = 0, False")],
         "test_vector_env.py",
     ),
     (
         "4 losses are refreshed when they are optimised, and only then",
-        "history.py",
+        "autoloss_gym/history.py",
         [("self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)", "self.losses = evaluation.losses")],
         "test_vector_env.py",
     ),
     (
         "4 slopes use refreshed values",
-        "weightings/softadapt.py",
+        "autoloss_gym/weightings/softadapt.py",
         [("self._previous = torch.where(refreshed, self._latest, self._previous)", "self._previous = self._latest")],
         "test_vector_env.py test_softadapt.py",
     ),
     (
         "5 a failed run is idle before the optimizer",
-        "gradient_task.py",
+        "autoloss_gym/gradient_task.py",
         [("used & ~state.diverged[:, None])", "used)")],
         "test_gradient_task.py",
     ),
     (
         "5 a loss that was not chosen harms nobody",
-        "gradient_task.py",
+        "autoloss_gym/gradient_task.py",
         [("part = torch.where(used[:, index : index + 1], part, 0.0)", "pass")],
         "test_gradient_task.py",
     ),
     (
         "5 a diverged run ends with the worst score",
-        "infos.py",
+        "autoloss_gym/infos.py",
         [("torch.where(diverged | ~torch.isfinite(bounded), metric.worst, bounded)", "bounded")],
         "test_infos.py test_vector_env.py",
     ),
     (
         "6 the due runs are validated, and no others",
-        "vector_env.py",
+        "autoloss_gym/vector_env.py",
         [("values = on_rows(self.task.validate, runs.state, due)", "values = self.task.validate(runs.state)")],
         "test_vector_env.py",
     ),
     (
         "6 episodes end where a validation is due",
-        "vector_env.py",
+        "autoloss_gym/vector_env.py",
         [
             (
                 "over = torch.from_numpy(due & (self._elapsed >= self.task.max_steps))",
@@ -122,7 +123,7 @@ MUTATIONS = [
     ),
     (
         "7 best_score is at the best validation",
-        "vector_env.py",
+        "autoloss_gym/vector_env.py",
         [
             (
                 "runs.best = tree.where(improved, runs.state.parameters, runs.best)",
@@ -133,7 +134,7 @@ MUTATIONS = [
     ),
     (
         "7 score is at the last step",
-        "infos.py",
+        "autoloss_gym/infos.py",
         [
             (
                 "last_scores = _bounded_scores(task, state, ended)",
@@ -141,6 +142,47 @@ MUTATIONS = [
             )
         ],
         "test_infos.py",
+    ),
+    (
+        "8 a loss needs its gradient under no_grad as well",
+        "autoloss_gym/gradient_task.py",
+        [
+            (
+                "        with torch.enable_grad():\n            if rows is not None:\n                packed, batch = tree.select(packed, rows), tree.select(batch, rows)\n",
+                "        if rows is not None:\n            packed, batch = tree.select(packed, rows), tree.select(batch, rows)\n        with torch.enable_grad():\n",
+            )
+        ],
+        "test_gradient_task.py",
+    ),
+    (
+        "8 a split penalty is that of its own block",
+        "autoloss_gym/penalties.py",
+        [("{block: parameters[block] for block in pair.blocks}", "{block: parameters[block] for block in parameters}")],
+        "test_penalties.py",
+    ),
+    (
+        "9 a threshold rule penalises above its threshold",
+        "agents/threshold_rules.py",
+        [("a - b > self.threshold * b", "a - b < self.threshold * b")],
+        "test_threshold_rules.py",
+    ),
+    (
+        "9 the best quarter goes on",
+        "agents/successive_halving.py",
+        [("np.argsort(means, kind=", "np.argsort(-means, kind=")],
+        "test_successive_halving.py",
+    ),
+    (
+        "9 a search follows its best schedules",
+        "agents/open_loop.py",
+        [("[:_ELITE]", "[-_ELITE:]")],
+        "test_open_loop.py",
+    ),
+    (
+        "10 episodes on disk belong to their problems",
+        "agents/episode_store.py",
+        [("[repr(policy) for policy in policies], seeds.tolist()]", "[repr(policy) for policy in policies], len(seeds)]")],
+        "test_episode_store.py",
     ),
 ]
 
@@ -173,23 +215,24 @@ def passes(copy: Path, tests: str) -> bool:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("autoloss_gym", "tests", "pyproject.toml"):
+        for name in ("autoloss_gym", "agents", "tests", "pyproject.toml"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
-        names = sorted({name for mutation in MUTATIONS for name in mutation[3].split()})
+        chosen = [mutation for mutation in MUTATIONS if any(word in mutation[0] for word in sys.argv[1:] or [""])]
+        names = sorted({name for mutation in chosen for name in mutation[3].split()})
         if not passes(copy, " ".join(names)):
             print("the tests fail on the unbroken package")
             return 1
         missed = 0
-        for rule, file, replacements, tests in MUTATIONS:
-            path = copy / "autoloss_gym" / file
+        for rule, file, replacements, tests in chosen:
+            path = copy / file
             text = path.read_text()
             path.write_text(broken(text, replacements))
             noticed = not passes(copy, tests)
             missed += not noticed
             print(f"{'noticed' if noticed else 'MISSED '}  rule {rule}", flush=True)
             path.write_text(text)
-    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} broken rules were noticed")
+    print(f"{len(chosen) - missed} of {len(chosen)} broken rules were noticed")
     return missed
 
 

@@ -1,6 +1,8 @@
 """The two commands, used as a stranger would."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 ID = "AutoLoss/QuadraticRegression-v0"
 SMALL = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
 BRIEF = ["--n-timesteps", "1e3", "--num-envs", "8"]
+REPORT = ["table.txt", "table.md", "results.json", "results.csv", "figure.png"]  # what evaluate.py writes, its last lines
 
 
 def run(command, *arguments, cwd=ROOT):
@@ -24,6 +27,13 @@ def one_line(result):
     assert result.stdout == ""
     assert len(result.stderr.strip().splitlines()) == 1
     return result.stderr
+
+
+def table(result):
+    """The lines of the table and its notes."""
+    lines = result.stdout.splitlines()
+    assert [Path(line).name for line in lines[-len(REPORT) :]] == REPORT
+    return lines[: -len(REPORT)]
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +59,17 @@ def test_training_keeps_configuration_weights_events_and_figures(trained):
 
 def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
     policies = [f"ppo:{trained}", "always:mse", "round_robin", "2:1", "random:0.3", "fixed:2", "grid:3", "grid_each:2",
-                "softadapt", "softadapt:pair,normalized,beta=1"]  # fmt: skip
+                "without_penalty", "s1:0.5", "s2", "s3:-0.9", "softadapt", "softadapt:pair,normalized,beta=1"]  # fmt: skip
     result = run("evaluate", "--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path, "--policies", *policies)
     assert result.returncode == 0, result.stderr
     for policy in ("ppo", *policies[1:]):
         assert any(line.startswith(policy) for line in result.stdout.splitlines())
-    written = [Path(line) for line in result.stdout.splitlines()[-4:]]
-    assert [path.name for path in written] == ["table.txt", "results.json", "results.csv", "figure.png"]
-    assert written[3].read_bytes().startswith(b"\x89PNG")
-    content = json.loads(written[1].read_text())
+    written = {Path(line).name: Path(line) for line in result.stdout.splitlines()[-len(REPORT) :]}
+    assert list(written) == REPORT
+    assert written["figure.png"].read_bytes().startswith(b"\x89PNG")
+    content = json.loads(written["results.json"].read_text())
     assert len(content["rows"]) == len(policies)
-    assert len(written[2].read_text().splitlines()) == 1 + 4 * len(policies)
+    assert len(written["results.csv"].read_text().splitlines()) == 1 + 4 * len(policies)
 
 
 def test_reinforce_is_trained_and_judged(tmp_path):
@@ -77,7 +87,7 @@ def test_evaluation_is_repeatable(trained, tmp_path):
     command = ["--env", ID, *SMALL, "--episodes", 3, "--policies", f"ppo:{trained}", "random:0.5", "-o", tmp_path]
     first, second = run("evaluate", *command), run("evaluate", *command)
     assert first.returncode == 0
-    assert first.stdout.splitlines()[:-4] == second.stdout.splitlines()[:-4]
+    assert table(first) == table(second)
 
 
 def test_a_task_of_ones_own_is_trained_and_judged_from_its_folder(tmp_path):
@@ -181,6 +191,8 @@ def test_bad_input_to_train_agent_is_one_line(arguments, expected, tmp_path):
         ("random:1.5", "P between 0 and 1"),
         ("fixed:x", "numbers of at least 0"),
         ("grid:one", "N of at least 2"),
+        ("random:0.2,0.2", "P1,P2,… that sum to 1"),
+        ("open_loop:1", "K of at least 2"),
         ("always:l2", "unknown loss 'l2'"),
         ("1:2:3", "the task has 2 pairs: mse, l1"),
     ],
@@ -188,6 +200,105 @@ def test_bad_input_to_train_agent_is_one_line(arguments, expected, tmp_path):
 def test_bad_policies_are_one_line(policy, expected, tmp_path):
     assert expected in one_line(run("evaluate", "--env", ID, "--policies", policy, cwd=tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+# Resuming
+
+KILLED = """
+import os, runpy, signal, sys
+replace, written = os.replace, []
+
+def dies_in_the_third_batch(source, target):
+    written.extend([target] if str(target).endswith(".npz") else [])
+    if len(written) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+os.replace, sys.argv = dies_in_the_third_batch, sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+RESUMABLE = [
+    "--env",
+    ID,
+    *SMALL,
+    "features=raw",
+    "--episodes",
+    5,
+    "--seed",
+    3,
+    "--policies",
+    "grid:3",
+    "1:1",
+    "s2",
+    "softadapt",
+]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name in ("table.txt", "results.csv")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    result = run("evaluate", *RESUMABLE, "-o", tmp_path_factory.mktemp("results"))
+    assert result.returncode == 0, result.stderr
+    return Path(result.stdout.splitlines()[-1]).parent
+
+
+def test_an_evaluation_that_was_killed_goes_on_where_it_was_to_the_same_bytes(uninterrupted, tmp_path):
+    """Killed while it writes its third batch of four, of which two choose and two make the table."""
+    command = [sys.executable, "-c", KILLED, ROOT / "evaluate.py", *RESUMABLE, "-o", tmp_path]
+    killed = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (folder,) = tmp_path.iterdir()
+    assert not contents(folder)
+    finished = {path: path.stat().st_mtime_ns for path in (folder / "episodes").glob("*.npz")}
+    assert (len(finished), len(list((folder / "episodes").glob("*.tmp")))) == (2, 1)
+    resumed = run("evaluate", "--resume", folder, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert len(list((folder / "episodes").glob("*.npz"))) == 4
+    assert contents(folder) == contents(uninterrupted)
+    assert len(contents(folder)) == 2
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_resuming_a_finished_evaluation_plays_nothing_and_says_the_same(uninterrupted, tmp_path):
+    folder = shutil.copytree(uninterrupted, tmp_path / "moved")
+    for name in contents(folder):
+        (folder / name).unlink()
+    files = sorted((folder / "episodes").iterdir())
+    times = [path.stat().st_mtime_ns for path in files]
+    resumed = run("evaluate", "--resume", folder)
+    assert contents(folder) == contents(uninterrupted)
+    assert table(resumed) == contents(folder)["table.txt"].decode().splitlines()
+    assert sorted((folder / "episodes").iterdir()) == files
+    assert [path.stat().st_mtime_ns for path in files] == times
+
+
+def test_what_cannot_be_resumed_is_one_line(uninterrupted, tmp_path):
+    (tmp_path / "results").mkdir()
+    assert "holds no command.json" in one_line(run("evaluate", "--resume", tmp_path / "nowhere"))
+    assert "holds no command.json" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    command = json.loads((uninterrupted / "command.json").read_text())
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"format": 2}))
+    assert "format 2 is newer than this version reads (1)" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command)[:-10])
+    assert "command.json' cannot be read" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--resume", ".", "--env", ID], "leave out --env and --policies"),
+        (["--resume", ".", "--policies", "1:1"], "leave out --env and --policies"),
+        (["--env", ID], "expected --env and --policies, or --resume FOLDER alone"),
+        (["--policies", "1:1"], "expected --env and --policies, or --resume FOLDER alone"),
+        (["--resume"], "--resume: expected one argument"),
+    ],
+)
+def test_an_evaluation_is_new_or_resumed(arguments, expected, tmp_path):
+    assert expected in one_line(run("evaluate", *arguments, cwd=tmp_path))
 
 
 @pytest.mark.parametrize("command", ["train_agent", "evaluate"])

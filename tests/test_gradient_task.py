@@ -219,6 +219,42 @@ def test_an_expensive_loss_is_computed_only_for_the_runs_that_chose_it(monkeypat
     assert sizes == [2]
 
 
+@pytest.mark.parametrize(("cheap", "expected"), [(False, [True, False]), (True, [True, True])])
+def test_a_loss_that_all_runs_chose_is_computed_on_their_own_data_without_a_copy(cheap, expected):
+    """Rows are taken out only where some runs did not choose the loss, and never of one that is cheap."""
+    same = []
+
+    class Spy(TwoBlocks):
+        def losses(self):
+            losses = super().losses()
+            return losses | {"left": lambda p, batch: same.append(batch["target"] is target) or losses["left"](p, batch)}
+
+    task = Spy(cheap=cheap)
+    state = task.reset(keys_of(1, 2, 3))
+    target = state.data["target"]
+    for choice in ([0, 0, 0], [0, 1, 0]):
+        state, _ = task.update(state, choose(*choice))
+    assert same == expected
+
+
+@pytest.mark.parametrize("cheap", [True, False])
+@on_host_or_not
+def test_updates_and_observations_under_no_grad_get_the_same_bits(cheap, on_host):
+    """Reinforcement learners play their episodes without gradients; the training runs in them need their own."""
+    task = TwoBlocks(cheap=cheap)
+    inside, outside = task.reset(keys_of(*range(5))), task.reset(keys_of(*range(5)))
+    for choice in [*schedule(10, 5, 3), np.zeros(5, dtype=int)]:
+        outside, expected = task.update(outside, choose(*choice, on_host=on_host))
+        with torch.no_grad():
+            inside, evaluation = task.update(inside, choose(*choice, on_host=on_host))
+            observed = task.observe(inside)
+        assert torch.equal(evaluation.losses, expected.losses)
+        assert torch.equal(observed.gradient_norms, task.observe(outside).gradient_norms)
+    before, after = snapshot(task.reset(keys_of(*range(5)))), snapshot(inside)
+    assert all(torch.equal(value, after[name]) for name, value in snapshot(outside).items())
+    assert not any(torch.equal(after[name], before[name]) for name in before)
+
+
 # Divergence
 
 

@@ -18,6 +18,7 @@ ORDER = (
     "tables",
     "datasets",
     "linear",
+    "penalties",
     "tasks",
     "weightings",
     "history",

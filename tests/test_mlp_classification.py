@@ -62,7 +62,7 @@ def test_five_steps_follow_torch_adam():
     task = MLPClassification(**SMALL)
     state = task.reset(keys(1))
     model = single_model(task, state, 0)
-    adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-2)
     inputs, targets = (state.data["training"][name][0] for name in ("inputs", "targets"))
     for choice in (0, 1, 0, 0, 1):
         adam.zero_grad()

@@ -4,9 +4,13 @@ import gymnasium
 import numpy as np
 import pytest
 
+from agents import benchmark as benchmark_module
+from agents import open_loop
 from agents import rollout as module
 from agents.benchmark import _best_of_each, run_benchmark
 from agents.catalogue import Entrant, make_entrants
+from agents.episode_store import EpisodeStore
+from agents.open_loop import OpenLoop
 from agents.rollout import Episodes, rollout
 from agents.schedules import FixedWeights, RandomPair, Ratio
 from agents.specifications import parse_specification
@@ -163,3 +167,127 @@ def test_runs_of_one_problem_are_not_called_problems():
     entrants = make_entrants([parse_specification("1:1")], task, ID)
     assert run_benchmark(entrants, fixed, "test", 5, seed=0).noun == "runs of 1 problems"
     assert benchmark(["1:1"]).noun == "problems"
+
+
+# Episodes on disk
+
+SHORT = make_env(max_steps=10)
+
+
+def must_not_play(num_envs, **more):
+    raise AssertionError("this batch is on disk")
+
+
+def assert_same_episodes(one, other):
+    for first, second in zip(one, other, strict=True):
+        assert first.figures.keys() == second.figures.keys()
+        for name, value in {**first.figures, "shares": first.shares}.items():
+            got = {**second.figures, "shares": second.shares}[name]
+            assert got.dtype == value.dtype, name
+            np.testing.assert_array_equal(got, value, err_msg=name)
+
+
+def test_episodes_on_disk_are_given_back_without_being_played(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_RUNS", 6)  # batches of two problems, and of one
+    mixed = [*policies(), FixedWeights("elsewhere", (1.0, 0.0), env_arguments={"train_on_validation": True})]
+    store, expected = EpisodeStore(tmp_path, "validation"), rollout(mixed, SHORT, np.arange(3))
+    assert_same_episodes(rollout(mixed, SHORT, np.arange(3), store=store), expected)
+    done = []
+    again = rollout(mixed, must_not_play, np.arange(3), lambda *counts: done.append(counts), store)
+    assert_same_episodes(again, expected)
+    assert done[-1] == (12, 12)
+
+
+@pytest.mark.parametrize(
+    ("other", "seeds", "split"),
+    [
+        (FixedWeights("fixed", (1.0, 2.0)), np.arange(1, 4), "validation"),
+        (FixedWeights("fixed", (1.0, 2.5)), np.arange(3), "validation"),
+        (FixedWeights("fixed", (1.0, 2.0)), np.arange(3), "test"),
+    ],
+    ids=["seeds", "policy", "split"],
+)
+def test_episodes_of_other_policies_problems_or_splits_are_played(tmp_path, other, seeds, split):
+    rollout([FixedWeights("fixed", (1.0, 2.0))], SHORT, np.arange(3), store=EpisodeStore(tmp_path, "validation"))
+    with pytest.raises(AssertionError, match="on disk"):
+        rollout([other], must_not_play, seeds, store=EpisodeStore(tmp_path, split))
+
+
+def test_after_a_kill_only_the_batches_that_are_not_on_disk_are_played(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_RUNS", 6)
+    store, played = EpisodeStore(tmp_path, "validation"), []
+
+    def dies_in_the_third_batch(num_envs, **more):
+        if len(played) == 2:
+            raise KeyboardInterrupt
+        played.append(num_envs)
+        return SHORT(num_envs, **more)
+
+    with pytest.raises(KeyboardInterrupt):
+        rollout(policies(), dies_in_the_third_batch, np.arange(7), store=store)
+
+    def counted(num_envs, **more):
+        played.append(num_envs)
+        return SHORT(num_envs, **more)
+
+    resumed = rollout(policies(), counted, np.arange(7), store=store)
+    assert played == [6, 6, 6, 3]
+    monkeypatch.undo()
+    expected = rollout(policies(), SHORT, np.arange(7))
+    for one, other in zip(resumed, expected, strict=True):
+        np.testing.assert_array_equal(one.best_scores, other.best_scores)
+
+
+def test_a_policy_that_needs_diagnostics_gets_them_and_the_others_do_not():
+    seen = []
+
+    class Probe(Ratio):
+        def act(self, observations, infos):
+            seen.append((self.label, "fresh_losses" in infos, "fresh_validation" in infos))
+            return super().act(observations, infos)
+
+    rollout([Probe("a", (1, 1)), Probe("b", (1, 1), diagnostics=True)], SHORT, np.arange(2))
+    assert set(seen) == {("a", False, False), ("b", True, True)}
+
+
+def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_validation_problems(monkeypatch):
+    for name, value in {"POPULATION": 8, "GENERATIONS": 3, "PROBLEMS": 2}.items():
+        for each in (open_loop, benchmark_module):
+            monkeypatch.setattr(each, name, value, raising=False)
+    played = []
+
+    def recording(split):
+        def make(num_envs, **more):
+            envs = make_env(split, max_steps=20)(num_envs, **more)
+            reset = envs.reset
+            envs.reset = lambda **given: (played.append((split, len(given["seed"]), set(given["seed"]))), reset(**given))[1]
+            return envs
+
+        return make
+
+    task = make_env(max_steps=20)(num_envs=1).task
+    entrants = make_entrants([parse_specification(text) for text in ("open_loop:2", "1:1")], task, ID)
+    result = run_benchmark(entrants, recording, "test", 4, seed=0)
+    assert [each[:2] for each in played] == [("train", 16)] * 3 + [("validation", 4 * 4), ("test", 4 * 2)]
+    assert len(set.union(*(seeds for split, _, seeds in played if split == "train"))) == 6
+    found = entrants[0].candidates
+    assert [type(policy) for policy in found] == [OpenLoop] * 3
+    scores = [each.best_scores.mean() for each in rollout(found, make_env(max_steps=20), np.array(sorted(played[3][2])))]
+    row = next(row for row in result.rows if row.label == "open_loop:2")
+    assert row.chosen == found[int(np.argmin(scores))].label
+
+
+def test_finished_batches_of_a_benchmark_are_kept_in_its_folder_and_taken_up_again(tmp_path):
+    def play(make):
+        task = make_env()(num_envs=1).task
+        entrants = make_entrants([parse_specification(text) for text in ("grid:3", "s1:1", "random:0.5")], task, ID)
+        return run_benchmark(entrants, make, "test", 4, seed=0, folder=tmp_path / "episodes")
+
+    def only_for_its_task(split):
+        return lambda num_envs, **more: make_env(split)(num_envs, **more) if num_envs == 1 else must_not_play(num_envs)
+
+    first, again = play(make_env), play(only_for_its_task)
+    assert [(row.label, row.chosen, row.mean) for row in again.rows] == [
+        (row.label, row.chosen, row.mean) for row in first.rows
+    ]
+    assert len(list((tmp_path / "episodes").iterdir())) == 3  # the choice, and the table without and with diagnostics

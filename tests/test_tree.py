@@ -21,12 +21,6 @@ def example(offset: float = 0.0):
     }
 
 
-def tensors(nested) -> list[Tensor]:
-    found = []
-    tree.map_tensors(lambda leaf: found.append(leaf) or leaf, nested)
-    return found
-
-
 def test_map_reaches_every_tensor_and_takes_the_rest_from_the_first_tree():
     second = example(1.0)
     second["leaves"].split = "test"
@@ -49,7 +43,7 @@ def test_select_takes_the_runs_in_the_order_asked_and_copies_them():
     part = tree.select(whole, torch.tensor([3, 1]))
     assert part["vector"].tolist() == [3, 1]
     assert part["pair"][0].tolist() == [[6, 7], [2, 3]]
-    for leaf in tensors(part):
+    for leaf in tree.leaves(part):
         leaf.zero_()
     assert whole["vector"].tolist() == [0, 1, 2, 3]
 
@@ -72,9 +66,9 @@ def test_where_takes_new_runs_under_the_mask_even_beside_nan():
 
 def test_clone_shares_no_memory_with_its_source():
     source = example()
-    for leaf in tensors(tree.clone(source)):
+    for leaf in tree.leaves(tree.clone(source)):
         leaf.fill_(-1)
-    assert all((leaf >= 0).all() for leaf in tensors(source))
+    assert all((leaf >= 0).all() for leaf in tree.leaves(source))
 
 
 def test_gradients_flow_through_a_clone():

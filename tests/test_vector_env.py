@@ -10,6 +10,7 @@ import torch
 from recording import assert_same, assert_same_run, leaves, play, record, row
 from toy_tasks import SMALL, Fragile, TwoBlocks
 
+from autoloss_gym.env import AutoLossEnv
 from autoloss_gym.instances import Instances
 from autoloss_gym.optimizers import SGD
 from autoloss_gym.task import Control
@@ -518,3 +519,56 @@ def test_the_runs_of_a_task_are_the_runs_of_its_environment():
         envs.step(choice)
     for one, other in zip(leaves(state), leaves(envs._runs.state), strict=True):
         assert torch.equal(one, other)
+
+
+# Diagnostics
+
+
+@pytest.mark.parametrize("task", [SMALL, TwoBlocks(), TwoBlocks(cheap=False)], ids=["regression", "two_blocks", "expensive"])
+def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(task):
+    """Of a run of the task alone, which follows the same choices; the infos have only the latest known values."""
+    envs, pairs, stale = AutoLossVectorEnv(task, 3), len(task.pairs), 0
+    envs.reset(seed=0)
+    state = task.reset(envs._runs.state.keys)
+    for choice in [None, *choices(7, 3, pairs)]:
+        if choice is not None:
+            state, _ = task.update(state, Control(weights=torch.eye(pairs)[choice], step_size=torch.ones(3)))
+            infos = envs.step(choice)[4]
+        fresh, evaluation, validation = envs.diagnostics(), task.observe(state), task.validate(state)
+        assert fresh.keys() == {"fresh_losses", "fresh_gradient_norms", "fresh_validation"}
+        assert np.array_equal(fresh["fresh_losses"], evaluation.losses)
+        assert np.array_equal(fresh["fresh_gradient_norms"], evaluation.gradient_norms)
+        assert np.array_equal(fresh["fresh_validation"], validation)
+        assert {value.dtype for value in fresh.values()} == {np.dtype(np.float32)}
+        stale += choice is not None and not np.array_equal(fresh["fresh_losses"], infos["losses"])
+    assert stale == 7
+
+
+@each_mode
+@pytest.mark.parametrize("task", [IMPATIENT, TwoBlocks(), Fragile(cheap=False)], ids=["regression", "two_blocks", "fragile"])
+def test_diagnostics_change_nothing(task, mode):
+    """Two equal plays over several episodes, one with diagnostics at every step, whose arrays are then overwritten."""
+    quiet, watched = (AutoLossVectorEnv(task, 3, autoreset_mode=mode) for _ in range(2))
+
+    def spied(actions):
+        for action in actions:
+            spoil(list(watched.diagnostics().values()))
+            yield action
+
+    actions = choices(45, 3, len(task.pairs))
+    expected = play(quiet, actions, parameters=True)
+    assert sum(int(each["terminations"].sum()) for each in expected[1:]) >= 6
+    for step, (one, other) in enumerate(zip(play(watched, spied(actions), parameters=True), expected, strict=True)):
+        assert_same(one, other, f"step {step}")
+
+
+def test_diagnostics_are_of_the_kind_that_was_asked_for():
+    one, other = AutoLossVectorEnv(SMALL, 3), AutoLossVectorEnv(SMALL, 3, array="torch")
+    single = AutoLossEnv(SMALL)
+    for envs in (one, other, single):
+        envs.reset(seed=0)
+    arrays, tensors, numbers = (envs.diagnostics() for envs in (one, other, single))
+    for name, array in arrays.items():
+        assert isinstance(tensors[name], torch.Tensor)
+        assert np.array_equal(tensors[name].numpy(), array)
+        assert np.array_equal(numbers[name], array[0])

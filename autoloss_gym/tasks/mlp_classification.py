@@ -14,7 +14,8 @@ from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
 from autoloss_gym.linear import affine
 from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.task import Keys, Metric, Pair
+from autoloss_gym.penalties import named_tensors, packed_for, penalties, penalty_pairs
+from autoloss_gym.task import Keys, Metric
 
 _GENERATED = ("paper", "make_classification")
 _CLUSTERS = 4  # two a class
@@ -30,10 +31,12 @@ class MLPClassification(GradientTask):
 
     ## Losses
     `cross_entropy`: mean over the training part (full batch). `l1`: `l1_coefficient` · the sum of the absolute weights and
-    biases. Both update all parameters through one shared Adam.
+    biases. Both update all parameters through one shared Adam. With `pairs="split"`, `l1_layer_0`, `l1_layer_1`, … each
+    penalise and update one layer instead, which no single λ can imitate.
 
     ## Action Space
-    `control="pair"`: Discrete(2), 0 = a step on `cross_entropy`, 1 = a step on `l1`. `control="weights"`: Box(-1, 1, (2,)).
+    `control="pair"`: Discrete(2), 0 = a step on `cross_entropy`, 1 = a step on `l1`; with split pairs one more
+    action a layer. `control="weights"`: Box(-1, 1) with as many entries.
 
     ## Observation Space
     Box, the feature groups of `autoloss_gym.features.Features`: 15 numbers, 16 with `patience`. The validation metrics are
@@ -63,6 +66,9 @@ class MLPClassification(GradientTask):
         "opposite", only the first two together do (exclusive or); "random", which of these is drawn for each problem.
     hidden_sizes: units of the hidden layers.
     l1_coefficient: λ of the penalty.
+    pairs: "joint", or "split" for a penalty on each layer.
+    train_on_validation: fit the training and the validation part together (the paper's baseline without a penalty); the
+        validation metrics then say nothing.
     optimizer, max_steps, validate_every, patience: see `GradientTask` and `Task`.
 
     Every part of generated data is standardised on the training part. The score is the share of errors on the test part.
@@ -77,7 +83,6 @@ class MLPClassification(GradientTask):
     v0: initial version.
     """
 
-    pairs: ClassVar[tuple[Pair, ...]] = (Pair("cross_entropy", ("weights",)), Pair("l1", ("weights",)))
     validation_metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("accuracy", minimize=False, worst=0.0),
         Metric("cross_entropy", worst=100.0),
@@ -93,9 +98,11 @@ class MLPClassification(GradientTask):
     assignment: str = "random"
     hidden_sizes: tuple[int, ...] = (32,)
     l1_coefficient: float = 0.02
-    max_steps: int = 600
+    pairs: Any = "joint"  # once made, the tuple of Pair that it stands for
+    train_on_validation: bool = False
+    max_steps: int = 300
     validate_every: int = 10
-    optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=3e-3))
+    optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-2))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,6 +117,8 @@ class MLPClassification(GradientTask):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
         self._check_dataset()
+        blocks = [f"layer_{index}" for index in range(len(self.hidden_sizes) + 1)]
+        object.__setattr__(self, "pairs", penalty_pairs(self.pairs, "cross_entropy", blocks))
 
     def _check_dataset(self) -> None:
         known = (*_GENERATED, *tables.BUNDLED_CLASSIFICATION)
@@ -137,8 +146,13 @@ class MLPClassification(GradientTask):
         return features, *self.hidden_sizes, int(datasets.load_classes(self.dataset, self.target).max()) + 1
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        if not self.generated:
-            return datasets.resampled_classification(self.dataset, self.target, keys.problem, keys.split)
+        data = self._generated_data(keys) if self.generated else self._real_data(keys)
+        return datasets.with_validation_in_training(data) if self.train_on_validation else data
+
+    def _real_data(self, keys: Keys) -> dict[str, Any]:
+        return datasets.resampled_classification(self.dataset, self.target, keys.problem, keys.split)
+
+    def _generated_data(self, keys: Keys) -> dict[str, Any]:
         problem = self._clusters(keys.problem)
         sizes = {"training": self.num_samples, "validation": self.num_held_out, "test": self.num_held_out}
         parts = {name: self._samples(keys.problem, name, size, problem) for name, size in sizes.items()}
@@ -182,28 +196,24 @@ class MLPClassification(GradientTask):
         return {"inputs": torch.cat([informative, combined, inputs[:, :, 2 * k :]], dim=2), "targets": targets}
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
-        weights: dict[str, Tensor] = {}
+        blocks: dict[str, dict[str, Tensor]] = {}
         for index, (size, next_size) in enumerate(pairwise(self.layer_sizes)):
-            draw = random.fold_in(keys.run, f"layer {index}")
-            weights[f"weight_{index}"] = random.normal(draw, (size, next_size), 0.1)
-            weights[f"bias_{index}"] = torch.full((len(keys.run), next_size), 0.1, device=keys.run.device)
-        return {"weights": weights}
+            weight = random.normal(random.fold_in(keys.run, f"layer {index}"), (size, next_size), 0.1)
+            bias = torch.full((len(keys.run), next_size), 0.1, device=keys.run.device)
+            blocks[f"layer_{index}"] = {f"weight_{index}": weight, f"bias_{index}": bias}
+        return packed_for(self.pairs, blocks)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
         return data["training"]
 
     def losses(self) -> dict[str, Loss]:
-        return {"cross_entropy": self._cross_entropy, "l1": self._penalty}
-
-    def _penalty(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        sums = [value.flatten(1).abs().sum(dim=1) for value in parameters["weights"].values()]
-        return self.l1_coefficient * torch.stack(sums).sum(dim=0)
+        return {"cross_entropy": self._cross_entropy, **penalties(self.pairs, self.l1_coefficient)}
 
     def _cross_entropy(self, parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:
         return _cross_entropy(self._logits(parameters, part), part["targets"])
 
     def _logits(self, parameters: Parameters, part: Any) -> Float[Tensor, "num_envs rows classes"]:
-        weights, values = parameters["weights"], part["inputs"]
+        weights, values = named_tensors(parameters), part["inputs"]
         last = len(self.layer_sizes) - 2
         for index in range(last + 1):
             values = affine(values, weights[f"weight_{index}"], weights[f"bias_{index}"])

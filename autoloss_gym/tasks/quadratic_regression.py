@@ -13,7 +13,8 @@ from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
 from autoloss_gym.linear import affine
 from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.task import Keys, Metric, Pair
+from autoloss_gym.penalties import named_tensors, packed_for, penalties, penalty_pairs
+from autoloss_gym.task import Keys, Metric
 
 _HALF_WIDTH = 5.0  # inputs are uniform on [-5, 5]
 
@@ -29,13 +30,15 @@ class QuadraticRegression(GradientTask):
 
     ## Losses
     `mse`: mean squared error on the training part (full batch). `l1`: `l1_coefficient` · (‖w‖₁ + ‖A‖₁). Both update all
-    parameters through one shared Adam.
+    parameters through one shared Adam. With `pairs="split"`, `l1_linear` and `l1_quadratic` each penalise and update one of
+    w and A instead, which no single λ can imitate.
 
     ## Action Space
-    `control="pair"`: Discrete(2), 0 = a step on `mse`, 1 = a step on `l1`. `control="weights"`: Box(-1, 1, (2,)).
+    `control="pair"`: Discrete(2), 0 = a step on `mse`, 1 = a step on `l1`; with split pairs Discrete(3), in the order
+    `mse`, `l1_linear`, `l1_quadratic`. `control="weights"`: Box(-1, 1) with as many entries.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.features.Features`: 11 numbers, 12 with `patience`.
+    Box, the feature groups of `autoloss_gym.features.Features`: 11 numbers, with split pairs also 11; one more with `patience`.
 
     ## Rewards
     `shaped` (default) is the decrease of the log validation error since the last validation; `final` pays 10 / best
@@ -54,6 +57,9 @@ class QuadraticRegression(GradientTask):
     dimension, num_samples, noise: d, samples a part, and the deviation of the noise, for synthetic data.
     l1_coefficient: λ of the penalty.
     constant: whether the model has the constant c (not penalised).
+    pairs: "joint", or "split" for a penalty on each of w and A.
+    train_on_validation: fit the training and the validation part together (the paper's baseline without a penalty); the
+        validation metric then says nothing.
     optimizer, max_steps, validate_every, patience: see `GradientTask` and `Task`.
     preset: "released" for the settings of the authors' code: learning rate 5e-4, up to 20,000 steps, validation every 10,
         patience 100.
@@ -85,15 +91,18 @@ class QuadraticRegression(GradientTask):
     noise: float = 2.0
     l1_coefficient: float = 0.2
     constant: bool = False
+    pairs: Any = "joint"  # once made, the tuple of Pair that it stands for
+    train_on_validation: bool = False
     max_steps: int = 600
     validate_every: int = 5
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
 
-    pairs: ClassVar[tuple[Pair, ...]] = (Pair("mse", ("weights",)), Pair("l1", ("weights",)))
     validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", worst=100.0),)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        others = ("constant",) if self.constant else ()
+        object.__setattr__(self, "pairs", penalty_pairs(self.pairs, "mse", ("linear", "quadratic"), others))
         for name in ("dimension", "num_samples"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
@@ -126,8 +135,13 @@ class QuadraticRegression(GradientTask):
         return (Metric("test_error", worst=10.0),)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        if not self.synthetic:
-            return datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
+        data = self._synthetic_data(keys) if self.synthetic else self._real_data(keys)
+        return datasets.with_validation_in_training(data) if self.train_on_validation else data
+
+    def _real_data(self, keys: Keys) -> dict[str, Any]:
+        return datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
+
+    def _synthetic_data(self, keys: Keys) -> dict[str, Any]:
         truth = random.uniform(random.fold_in(keys.problem, "truth"), (self.dimension,), -0.5, 0.5)
         parts = {name: self._samples(keys.problem, name, truth) for name in ("training", "validation", "test")}
         return parts | {"truth": truth}
@@ -141,23 +155,19 @@ class QuadraticRegression(GradientTask):
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         d = self.num_features
-        weights = {
-            "linear": random.normal(random.fold_in(keys.run, "linear"), (d,), 0.1),
-            "quadratic": random.normal(random.fold_in(keys.run, "quadratic"), (d, d), 0.01),
+        blocks = {
+            "linear": {"linear": random.normal(random.fold_in(keys.run, "linear"), (d,), 0.1)},
+            "quadratic": {"quadratic": random.normal(random.fold_in(keys.run, "quadratic"), (d, d), 0.01)},
         }
         if self.constant:
-            weights["constant"] = torch.zeros_like(weights["linear"][:, :1])
-        return {"weights": weights}
+            blocks["constant"] = {"constant": torch.zeros(len(keys.run), 1, device=keys.run.device)}
+        return packed_for(self.pairs, blocks)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
         return data["training"]
 
     def losses(self) -> dict[str, Loss]:
-        return {"mse": _mean_squared_error, "l1": self._penalty}
-
-    def _penalty(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        weights = parameters["weights"]
-        return self.l1_coefficient * (weights["linear"].abs().sum(1) + weights["quadratic"].flatten(1).abs().sum(1))
+        return {"mse": _mean_squared_error, **penalties(self.pairs, self.l1_coefficient, exempt=("constant",))}
 
     def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
         return _mean_squared_error(parameters, data["validation"])[:, None]
@@ -166,7 +176,7 @@ class QuadraticRegression(GradientTask):
         test_error = _mean_squared_error(parameters, data["test"])
         if not self.synthetic:
             return test_error[:, None]
-        return torch.stack([excess_risk(parameters["weights"], data["truth"]), test_error], dim=1)
+        return torch.stack([excess_risk(named_tensors(parameters), data["truth"]), test_error], dim=1)
 
 
 def predict(weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]) -> Float[Tensor, "num_envs rows"]:
@@ -189,5 +199,5 @@ def excess_risk(weights: Parameters, truth: Float[Tensor, "num_envs features"]) 
 
 
 def _mean_squared_error(parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:
-    error = predict(parameters["weights"], part["inputs"]) - part["targets"]
+    error = predict(named_tensors(parameters), part["inputs"]) - part["targets"]
     return (error * error).mean(dim=1)

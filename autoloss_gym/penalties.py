@@ -1,0 +1,59 @@
+"""A loss that fits and an L1 penalty (AutoLoss §4.1): their pairs, jointly for all parameters or a penalty for each block."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoloss_gym.gradient_task import Loss, Parameters
+from autoloss_gym.names import unknown
+from autoloss_gym.task import Pair
+
+ALL = "weights"  # the one block of joint pairs
+
+
+def penalty_pairs(pairs: Any, loss: str, penalised: Iterable[str], others: Iterable[str] = ()) -> tuple[Pair, ...]:
+    """The pairs that "joint" or "split" stands for, the fitting loss first.
+
+    Args:
+        pairs: "joint": (loss, all parameters) and (l1, all parameters). "split": (loss, all blocks), and
+            (l1_BLOCK, BLOCK) for each penalised block. Or the result of this function, which is returned.
+        loss: name of the fitting loss.
+        penalised, others: names of the blocks.
+
+    Raises:
+        ValueError: `pairs` is none of these.
+    """
+    joint = (Pair(loss, (ALL,), cheap=False), Pair("l1", (ALL,)))
+    penalised = tuple(penalised)
+    split = (Pair(loss, (*penalised, *others), cheap=False), *(Pair(f"l1_{block}", (block,)) for block in penalised))
+    for name, made in (("joint", joint), ("split", split)):
+        if pairs in (name, made):
+            return made
+    raise ValueError(unknown("pairs", pairs, ("joint", "split")))
+
+
+def packed_for(pairs: tuple[Pair, ...], blocks: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """Tensors by block and name, as one block where the pairs are joint."""
+    return {ALL: named_tensors(blocks)} if pairs[0].blocks == (ALL,) else blocks
+
+
+def named_tensors(parameters: Parameters) -> dict[str, Tensor]:
+    """All tensors by name, however they are packed."""
+    return {name: values for block in parameters.values() for name, values in block.items()}
+
+
+def penalties(pairs: tuple[Pair, ...], coefficient: float, exempt: Iterable[str] = ()) -> dict[str, Loss]:
+    """The L1 losses of `pairs` by name: coefficient · the sum of the absolute values of their blocks, but for `exempt`."""
+    exempt = tuple(exempt)
+
+    def penalty(pair: Pair) -> Loss:
+        def loss(parameters: Parameters, batch: Any) -> Tensor:
+            tensors = named_tensors({block: parameters[block] for block in pair.blocks})
+            sums = [values.flatten(1).abs().sum(dim=1) for name, values in tensors.items() if name not in exempt]
+            return coefficient * torch.stack(sums).sum(dim=0)
+
+        return loss
+
+    return {pair.loss: penalty(pair) for pair in pairs[1:]}

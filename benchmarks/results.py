@@ -1,0 +1,170 @@
+"""Make the tables of docs/results.md: train what is missing, then play every policy on the same unseen problems.
+
+    python benchmarks/results.py                    # every table
+    python benchmarks/results.py regression         # one of them
+    python benchmarks/results.py --quick            # the same steps at a small size: do they run?
+
+Everything is kept in <output>/<table>/; a killed command goes on where it was when it is given again.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from agents.command_line import OneLineParser, main, positive  # noqa: E402
+from agents.configuration import load_configuration  # noqa: E402
+from agents.statistics import paired_difference  # noqa: E402
+from agents.storage import WEIGHTS  # noqa: E402
+from autoloss_gym.names import unknown  # noqa: E402
+
+LEARNERS = ("ppo", "reinforce")
+SEEDS = 5
+_SOFTADAPT = ("softadapt", "softadapt:normalized", "softadapt:pair", "softadapt:pair,normalized")
+_JOINT = ("without_penalty", "1:1", "random", "grid:50", "grid_each", "open_loop", "s1", "s2", "s3", *_SOFTADAPT)
+_SPLIT = ("1:1:1", "random", "grid", "open_loop", "softadapt", "softadapt:pair")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its environment, the arguments of that, and who plays beside the learners."""
+
+    env: str
+    env_kwargs: tuple[str, ...]
+    policies: tuple[str, ...]
+
+
+SAME_PROBLEMS = (("regression", "regression_split"),)  # tables whose runs can be paired with each other
+
+_REGRESSION, _CLASSIFICATION = "AutoLoss/QuadraticRegression-v0", "AutoLoss/MLPClassification-v0"
+TABLES = {
+    "regression": Table(_REGRESSION, (), ("always:mse", *_JOINT)),
+    "regression_split": Table(_REGRESSION, ("pairs=split",), _SPLIT),
+    "diabetes": Table(_REGRESSION, ("dataset=diabetes",), ("always:mse", *_JOINT)),
+    "make_classification": Table(_CLASSIFICATION, (), ("always:cross_entropy", *_JOINT)),
+    "paper_classification": Table(_CLASSIFICATION, ("dataset=paper",), ("always:cross_entropy", *_JOINT)),
+    "breast_cancer": Table(_CLASSIFICATION, ("dataset=breast_cancer",), ("always:cross_entropy", *_JOINT)),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is trained and played; None leaves the learners' own number of steps."""
+
+    seeds: int
+    episodes: int
+    split: str
+    n_timesteps: int | None = None
+    policies: tuple[str, ...] | None = None
+
+
+FULL = Size(SEEDS, 200, "test")
+QUICK = Size(1, 4, "validation", 2000, ("round_robin", "random:0.3", "softadapt"))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="one training seed, few steps, four problems")
+    parser.add_argument("--processes", type=positive, default=2, help="commands that run at once (default: 2)")
+    parser.add_argument("-o", "--output", default="results/tables", help="where everything is kept (default: results/tables)")
+    arguments = parser.parse_args()
+    for name in arguments.tables:
+        if name not in TABLES:
+            parser.error(unknown("table", name, TABLES))
+    return arguments
+
+
+def train(table: str, algo: str, seed: int, size: Size, folder: Path) -> None:
+    """Train one learner, if it has not been trained."""
+    own = folder / f"seed_{seed}"
+    if any(_is_finished(run) for run in own.glob(f"{algo}/*")):
+        return
+    shutil.rmtree(own / algo, ignore_errors=True)  # of a training that was killed
+    steps = [] if size.n_timesteps is None else ["--n-timesteps", str(size.n_timesteps)]
+    chosen = ["--env", TABLES[table].env, "--algo", algo, "--seed", str(seed), *steps, "-f", str(own)]
+    _run(["train_agent.py", *chosen, *_env_kwargs(table)], folder / "logs" / f"{algo}_{seed}.txt")
+
+
+def evaluate(table: str, size: Size, folder: Path) -> None:
+    """Play the table, or go on with it."""
+    trained = [f"{algo}:{folder}/seed_*/{algo}/*" for algo in LEARNERS]
+    problems = ["--episodes", str(size.episodes), "--split", size.split]
+    policies = ["--policies", *trained, *(size.policies or TABLES[table].policies)]
+    command = ["--env", TABLES[table].env, *_env_kwargs(table), *problems, "-o", str(folder / "evaluation"), *policies]
+    started = [str(path.parent) for path in (folder / "evaluation").glob("*/command.json")]
+    _run(["evaluate.py", *(["--resume", *started] if started else command)], folder / "logs" / "evaluation.txt")
+
+
+def _env_kwargs(table: str) -> list[str]:
+    return ["--env-kwargs", *TABLES[table].env_kwargs] if TABLES[table].env_kwargs else []
+
+
+def _is_finished(run: Path) -> bool:
+    """Whether the weights in a run folder have all steps of its configuration behind them."""
+    try:
+        with safe_open(run / WEIGHTS, framework="numpy") as file:
+            return int(file.metadata()["steps"]) >= load_configuration(run).n_timesteps
+    except (OSError, SafetensorError, ValueError):
+        return False
+
+
+def _run(command: list[str], log: Path) -> None:
+    """Run one of the commands, its output into a file; ValueError with the last line of that if it fails."""
+    print(f"python {' '.join(command)}", flush=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        ended = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], check=False, stdout=file, stderr=file)
+    if ended.returncode:
+        last = (log.read_text().strip().splitlines() or [""])[-1]
+        raise ValueError(f"{command[0]} ended with status {ended.returncode}: {last} (see {log})")
+
+
+def across(first: Path, second: Path) -> list[str]:
+    """Each learner and the best static schedule of one table against those of another on the same problems."""
+    tables = [json.loads(next(folder.glob("evaluation/*/results.json")).read_text()) for folder in (first, second)]
+    if tables[0]["instances"] != tables[1]["instances"]:
+        raise ValueError(f"{first} and {second} were played on other problems and cannot be paired")
+    lines = []
+    for name in (*LEARNERS, None):  # None stands for the best static schedule, which may differ
+        one, other = ({row["label"]: row for row in table["rows"]}[name or table["reference"]] for table in tables)
+        mean = np.mean(one["best_scores"], axis=0, keepdims=True)
+        found = paired_difference(np.array(other["best_scores"]), mean)
+        lines.append(
+            f"{second.name}, {other['label']}, against {first.name}, {one['label']}, on the same problems: "
+            f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+        )
+    return lines
+
+
+def make_tables() -> None:
+    arguments = parse_arguments()
+    size, started = QUICK if arguments.quick else FULL, time.monotonic()
+    tables = list(dict.fromkeys(arguments.tables)) or list(TABLES)
+    folders = {table: Path(arguments.output) / ("quick" if arguments.quick else "full") / table for table in tables}
+    with ThreadPoolExecutor(arguments.processes) as pool:
+        jobs = [(table, algo, seed) for table in tables for algo in LEARNERS for seed in range(size.seeds)]
+        list(pool.map(lambda job: train(job[0], job[1], job[2], size, folders[job[0]]), jobs))
+        list(pool.map(lambda table: evaluate(table, size, folders[table]), tables))
+    for table in tables:
+        (path,) = folders[table].glob("evaluation/*/table.txt")
+        print(f"\n{table} ({path.parent})\n{path.read_text()}")
+    for first, second in SAME_PROBLEMS:
+        if first in tables and second in tables:
+            print("\n".join(across(folders[first], folders[second])))
+    print(f"{time.monotonic() - started:.0f} seconds")
+
+
+if __name__ == "__main__":
+    sys.exit(main(make_tables))

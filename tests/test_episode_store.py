@@ -1,0 +1,126 @@
+"""Finished batches on disk."""
+
+import pathlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agents.catalogue import make_entrant
+from agents.episode_store import EpisodeStore
+from agents.schedules import FixedWeights, RandomPair, Ratio
+from agents.specifications import parse_specification
+from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+
+POLICIES = [Ratio("a", (1, 2)), RandomPair("b", (0.25, 0.75))]
+SEEDS = np.array([3, 1 << 40, 5])
+ARRAYS = [
+    {
+        "best_score": np.array([0.1, np.nan, -np.inf], dtype=np.float32),
+        "instance": np.array([-(2**63), 2**63 - 1, 0]),
+        "diverged": np.array([True, False, True]),
+        "shares of the pairs": np.array([[1 / 3, 2 / 3], [np.nan, np.nan]]),
+    },
+    {"best_score": np.array([-0.0, 1e-45, 3.0], dtype=np.float32), "nothing": np.zeros((0, 2), dtype=np.int64)},
+]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = EpisodeStore(tmp_path / "made" / "when needed", "test")
+    store.save(POLICIES, SEEDS, ARRAYS)
+    return store
+
+
+def files(tmp_path):
+    return sorted(path for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_what_was_saved_comes_back_bit_for_bit_for_each_policy(store):
+    loaded = store.load(POLICIES, SEEDS)
+    assert [list(each) for each in loaded] == [list(each) for each in ARRAYS]
+    for got, expected in zip(loaded, ARRAYS, strict=True):
+        for name, value in expected.items():
+            assert (got[name].dtype, got[name].shape) == (value.dtype, value.shape), name
+            assert got[name].tobytes() == value.tobytes(), name
+
+
+def test_ten_policies_and_more_keep_their_order(tmp_path):
+    store, policies = EpisodeStore(tmp_path, "test"), [Ratio(str(index), (1, index)) for index in range(12)]
+    store.save(policies, SEEDS, [{"score": np.array([index])} for index in range(12)])
+    assert [each["score"].item() for each in store.load(policies, SEEDS)] == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("policies", "seeds", "context"),
+    [
+        (POLICIES[::-1], SEEDS, "test"),
+        (POLICIES[:1], SEEDS, "test"),
+        ([replace(POLICIES[0], counts=(2, 1)), POLICIES[1]], SEEDS, "test"),
+        ([POLICIES[0], replace(POLICIES[1], probabilities=(0.25000000000000006, 0.75))], SEEDS, "test"),
+        ([replace(POLICIES[0], env_arguments={"train_on_validation": True}), POLICIES[1]], SEEDS, "test"),
+        (POLICIES, SEEDS[::-1], "test"),
+        (POLICIES, SEEDS[:2], "test"),
+        (POLICIES, SEEDS + 1, "test"),
+        (POLICIES, SEEDS, "validation"),
+    ],
+)
+def test_other_policies_seeds_or_splits_are_not_mistaken_for_those_that_were_saved(store, policies, seeds, context):
+    assert EpisodeStore(store._folder, context).load(policies, seeds) is None
+    assert EpisodeStore(store._folder, "test").load([replace(policy) for policy in POLICIES], SEEDS.copy()) is not None
+
+
+def test_a_store_that_holds_nothing_finds_nothing_and_makes_no_folder(tmp_path):
+    assert EpisodeStore(tmp_path / "folder", "test").load(POLICIES, SEEDS) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_batch_whose_writing_was_cut_short_is_not_there_and_is_written_anew(store, tmp_path):
+    (path,) = files(tmp_path)
+    path.with_suffix(".tmp").write_bytes(path.read_bytes()[:100])
+    path.unlink()
+    assert store.load(POLICIES, SEEDS) is None
+    store.save(POLICIES, SEEDS, ARRAYS)
+    assert files(tmp_path) == [path]
+    assert store.load(POLICIES, SEEDS)[1]["best_score"][2] == 3.0
+
+
+class Payload:
+    def __init__(self, marker: pathlib.Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.marker,)
+
+
+def test_loading_runs_no_code(store, tmp_path):
+    (path,) = files(tmp_path)
+    marker = tmp_path / "ran"
+    np.savez(path, **{"0/score": np.array([Payload(marker)], dtype=object), "1/score": np.zeros(1)})
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.load(POLICIES, SEEDS)
+    assert not marker.exists()
+    with np.load(path, allow_pickle=True) as file:
+        file["0/score"]
+    assert marker.exists()  # the payload is live
+
+
+# Names
+
+
+TEXTS = ["1:1", "2:1", "always:mse", "random:0.3", "random:0.4", "fixed:2", "fixed:3", "without_penalty", "s1:0.5", "s2:0.5",
+         "s2:0.6", "softadapt", "softadapt:pair", "softadapt:beta=1", "softadapt:normalized"]  # fmt: skip
+
+
+def test_the_repr_of_a_policy_tells_it_from_all_others_and_stays_what_it_is_while_it_acts():
+    """Batches are found by it, also by another process: it must hold all that the policy does, and no address or state."""
+    task = QuadraticRegression()
+    first, second = ([make_entrant(parse_specification(text), task, "").candidates[0] for text in TEXTS] for _ in range(2))
+    ones = np.ones((2, 2), np.float32)
+    infos = {name: ones for name in ("losses", "fresh_losses", "fresh_gradient_norms", "fresh_validation")}
+    for policy in first:
+        policy.reset(np.arange(2))
+        policy.act(ones, infos | {"steps": np.zeros(2, int), "losses_refreshed": ones.astype(bool)})
+    assert [repr(policy) for policy in first] == [repr(policy) for policy in second]
+    without_labels = [repr(replace(policy, label="")) for policy in first]
+    assert len(set(without_labels)) == len(TEXTS)

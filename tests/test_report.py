@@ -1,0 +1,79 @@
+"""What a benchmark says on paper."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agents.benchmark import Benchmark, _row
+from agents.catalogue import Entrant
+from agents.report import save_report, text_table
+from agents.rollout import Episodes
+from agents.schedules import Ratio
+from autoloss_gym.task import Metric
+
+REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])
+
+
+def row(label, scores, baseline=None, minimize=True, minimize_score=True):
+    policy = Ratio(label, (1, 1))
+    scores = np.asarray(scores, dtype=float)
+    episodes = Episodes({"best_score": scores, "score": scores, "diverged": scores > 1e6}, np.full((10, 2), 0.5))
+    reference = None if baseline is None else np.asarray(baseline)[None]
+    return _row(Entrant(label, [policy]), [policy], [episodes], reference, minimize, minimize_score)
+
+
+def compared(minimize=True):
+    rows = [row("a", REFERENCE), row("b", [0, 1, 3, 9], REFERENCE, minimize_score=minimize)]  # better, better, equal, worse
+    return Benchmark(rows, Metric("score", minimize), "a", np.arange(4), ["mse", "l1"], "problems")
+
+
+def alone(scores):
+    return Benchmark([row("a", scores)], Metric("score"), None, np.arange(len(scores)), ["mse", "l1"], "problems")
+
+
+def columns(line):
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_improvement_goes_by_the_score_and_not_by_the_metric_that_decides():
+    for minimize in (True, False):
+        assert row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=True).improvement.value == 0.625
+        assert row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=False).improvement.value == 0.375
+
+
+def test_the_table_compares_every_row_with_the_reference():
+    header, _, first, second, *notes = text_table(compared()).splitlines()
+    place = columns(header).index("P(better) [95 %]")
+    assert columns(header)[place - 1] == "difference to a [95 %]"
+    assert columns(first)[place - 1 : place + 1] == ["reference", "—"]
+    improvement = compared().rows[1].improvement
+    assert columns(second)[place] == f"0.62 [{improvement.low:.2f}, {improvement.high:.2f}]"
+    assert sum(note.startswith("P(better)") for note in notes) == 1
+
+
+def test_a_table_without_reference_compares_nothing():
+    header, _, first, *notes = text_table(alone([1.0, 2.0])).splitlines()
+    assert columns(header) == ["policy", "n", "mean [95 % interval]", "IQM", "share of mse"]
+    assert columns(first)[-1] == "0.50"
+    assert len(columns(first)) == 5
+    assert not any("P(better)" in note or "differences" in note for note in notes)
+
+
+@pytest.mark.parametrize("minimize", [True, False])
+def test_the_report_has_the_improvement_and_a_picture(tmp_path, minimize):
+    paths = save_report(compared(minimize), [], "title", tmp_path, {})
+    first, second = json.loads(paths[2].read_text())["rows"]
+    assert first["improvement"] is None
+    assert second["improvement"]["value"] == (0.625 if minimize else 0.375)
+    assert paths[4].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("scores", [[1.0], [2.0, 2.0, 2.0], [0.0, -1.0]])
+def test_single_equal_and_negative_figures_are_drawn_without_a_warning(tmp_path, scores):
+    for reference in ("a", None):
+        rows = [row("a", scores), replace(row("b", scores, scores if reference else None), static=False)]
+        benchmark = Benchmark(rows, Metric("score"), reference, np.arange(len(scores)), ["mse", "l1"], "problems")
+        paths = save_report(benchmark, [], "title", tmp_path, {})
+        assert paths[4].read_bytes().startswith(b"\x89PNG")
