@@ -29,10 +29,10 @@ from agents.statistics import paired_difference  # noqa: E402
 from agents.storage import WEIGHTS  # noqa: E402
 from autoloss_gym.names import unknown  # noqa: E402
 
-LEARNERS = ("ppo", "reinforce")
 SEEDS = 5
 _SOFTADAPT = ("softadapt", "softadapt:normalized", "softadapt:pair", "softadapt:pair,normalized")
-_JOINT = ("without_penalty", "1:1", "random", "grid:50", "grid_each", "open_loop", "s1", "s2", "s3", *_SOFTADAPT)
+_STATIC = ("without_penalty", "1:1", "random", "grid:50", "open_loop")
+_JOINT = (*_STATIC, "s1", "s2", "s3", *_SOFTADAPT)
 _SPLIT = ("1:1:1", "random", "grid", "open_loop", "softadapt", "softadapt:pair")
 
 
@@ -43,15 +43,17 @@ class Table:
     env: str
     env_kwargs: tuple[str, ...]
     policies: tuple[str, ...]
+    learners: tuple[str, ...] = ("ppo", "reinforce")
+    n_timesteps: tuple[tuple[str, str], ...] = ()  # of a learner, where its default is too few
 
 
 SAME_PROBLEMS = (("regression", "regression_split"),)  # tables whose runs can be paired with each other
 
 _REGRESSION, _CLASSIFICATION = "AutoLoss/QuadraticRegression-v0", "AutoLoss/MLPClassification-v0"
 TABLES = {
-    "regression": Table(_REGRESSION, (), ("always:mse", *_JOINT)),
-    "regression_split": Table(_REGRESSION, ("pairs=split",), _SPLIT),
-    "diabetes": Table(_REGRESSION, ("dataset=diabetes",), ("always:mse", *_JOINT)),
+    "regression": Table(_REGRESSION, (), ("always:mse", "grid_each", *_JOINT)),
+    "regression_split": Table(_REGRESSION, ("pairs=split",), _SPLIT, n_timesteps=(("ppo", "1.2e6"),)),
+    "diabetes": Table(_REGRESSION, ("dataset=diabetes",), ("always:mse", "grid_each", *_STATIC, *_SOFTADAPT), ("ppo",)),
     "make_classification": Table(_CLASSIFICATION, (), ("always:cross_entropy", *_JOINT)),
     "paper_classification": Table(_CLASSIFICATION, ("dataset=paper",), ("always:cross_entropy", *_JOINT)),
     "breast_cancer": Table(_CLASSIFICATION, ("dataset=breast_cancer",), ("always:cross_entropy", *_JOINT)),
@@ -65,12 +67,12 @@ class Size:
     seeds: int
     episodes: int
     split: str
-    n_timesteps: int | None = None
+    n_timesteps: str | None = None
     policies: tuple[str, ...] | None = None
 
 
 FULL = Size(SEEDS, 200, "test")
-QUICK = Size(1, 4, "validation", 2000, ("round_robin", "random:0.3", "softadapt"))
+QUICK = Size(1, 4, "validation", "2000", ("round_robin", "random:0.3", "softadapt"))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -92,14 +94,15 @@ def train(table: str, algo: str, seed: int, size: Size, folder: Path) -> None:
     if any(_is_finished(run) for run in own.glob(f"{algo}/*")):
         return
     shutil.rmtree(own / algo, ignore_errors=True)  # of a training that was killed
-    steps = [] if size.n_timesteps is None else ["--n-timesteps", str(size.n_timesteps)]
+    n_timesteps = size.n_timesteps or dict(TABLES[table].n_timesteps).get(algo)
+    steps = ["--n-timesteps", n_timesteps] if n_timesteps else []
     chosen = ["--env", TABLES[table].env, "--algo", algo, "--seed", str(seed), *steps, "-f", str(own)]
     _run(["train_agent.py", *chosen, *_env_kwargs(table)], folder / "logs" / f"{algo}_{seed}.txt")
 
 
 def evaluate(table: str, size: Size, folder: Path) -> None:
     """Play the table, or go on with it."""
-    trained = [f"{algo}:{folder}/seed_*/{algo}/*" for algo in LEARNERS]
+    trained = [f"{algo}:{folder}/seed_*/{algo}/*" for algo in TABLES[table].learners]
     problems = ["--episodes", str(size.episodes), "--split", size.split]
     policies = ["--policies", *trained, *(size.policies or TABLES[table].policies)]
     command = ["--env", TABLES[table].env, *_env_kwargs(table), *problems, "-o", str(folder / "evaluation"), *policies]
@@ -137,7 +140,7 @@ def across(first: Path, second: Path) -> list[str]:
     if tables[0]["instances"] != tables[1]["instances"]:
         raise ValueError(f"{first} and {second} were played on other problems and cannot be paired")
     lines = []
-    for name in (*LEARNERS, None):  # None stands for the best static schedule, which may differ
+    for name in (*TABLES[second.name].learners, None):  # None stands for the best static schedule, which may differ
         one, other = ({row["label"]: row for row in table["rows"]}[name or table["reference"]] for table in tables)
         mean = np.mean(one["best_scores"], axis=0, keepdims=True)
         found = paired_difference(np.array(other["best_scores"]), mean)
@@ -154,7 +157,7 @@ def make_tables() -> None:
     tables = list(dict.fromkeys(arguments.tables)) or list(TABLES)
     folders = {table: Path(arguments.output) / ("quick" if arguments.quick else "full") / table for table in tables}
     with ThreadPoolExecutor(arguments.processes) as pool:
-        jobs = [(table, algo, seed) for table in tables for algo in LEARNERS for seed in range(size.seeds)]
+        jobs = [(table, algo, seed) for table in tables for algo in TABLES[table].learners for seed in range(size.seeds)]
         list(pool.map(lambda job: train(job[0], job[1], job[2], size, folders[job[0]]), jobs))
         list(pool.map(lambda table: evaluate(table, size, folders[table]), tables))
     for table in tables:

@@ -8,7 +8,7 @@ import pytest
 
 from agents.catalogue import make_entrant
 from agents.episode_store import EpisodeStore
-from agents.schedules import FixedWeights, RandomPair, Ratio
+from agents.schedules import RandomPair, Ratio
 from agents.specifications import parse_specification
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 
@@ -117,10 +117,29 @@ def test_the_repr_of_a_policy_tells_it_from_all_others_and_stays_what_it_is_whil
     task = QuadraticRegression()
     first, second = ([make_entrant(parse_specification(text), task, "").candidates[0] for text in TEXTS] for _ in range(2))
     ones = np.ones((2, 2), np.float32)
-    infos = {name: ones for name in ("losses", "fresh_losses", "fresh_gradient_norms", "fresh_validation")}
+    infos = dict.fromkeys(("losses", "fresh_losses", "fresh_gradient_norms", "fresh_validation"), ones)
     for policy in first:
         policy.reset(np.arange(2))
         policy.act(ones, infos | {"steps": np.zeros(2, int), "losses_refreshed": ones.astype(bool)})
     assert [repr(policy) for policy in first] == [repr(policy) for policy in second]
     without_labels = [repr(replace(policy, label="")) for policy in first]
     assert len(set(without_labels)) == len(TEXTS)
+
+
+def test_the_repr_of_a_trained_policy_tells_its_weights_from_those_after_more_training(tmp_path):
+    task = QuadraticRegression(dimension=4, num_samples=20, max_steps=20)
+    configuration = TrainingConfiguration(
+        algo="reinforce", env=ID, env_kwargs={}, num_envs=1, n_timesteps=20, seed=0, hyperparameters={"hidden_sizes": (2,)}
+    )
+    envs = AutoLossVectorEnv(task)
+    controller = build_controller(configuration, envs)
+    save_configuration(tmp_path, configuration)
+    names = []
+    for change, deterministic in ((0.0, False), (0.0, False), (0.0, True), (1e-3, False)):
+        next(iter(controller.parameters())).data += change
+        save_weights(controller, tmp_path, steps=20)
+        policy = TrainedPolicy(tmp_path, ID, deterministic)
+        policy.load(envs)
+        names.append(repr(policy))
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
