@@ -32,11 +32,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--output", default="results", help="where the result folder is made (default: results)")
     parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
     arguments = parser.parse_args()
-    if not arguments.resume and not (arguments.env and arguments.policies):
+    if arguments.resume:
+        known = [name for name in vars(arguments) if name != "resume"]
+        given = [name for name in known if getattr(arguments, name) != parser.get_default(name)]
+        if given:
+            parser.error(f"--resume reads all arguments from the folder: leave out --{given[0].replace('_', '-')}")
+        return load_command(Path(arguments.resume), known)
+    if not (arguments.env and arguments.policies):
         parser.error("expected --env and --policies, or --resume FOLDER alone")
-    if arguments.resume and (arguments.env or arguments.policies):
-        parser.error("--resume reads the environment and the policies from the folder: leave out --env and --policies")
-    return load_command(Path(arguments.resume)) if arguments.resume else arguments
+    return arguments
 
 
 def progress(stage: str, done: int, total: int) -> None:

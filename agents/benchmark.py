@@ -93,7 +93,7 @@ def run_benchmark(
 
     seeds = seed * SEED_SPACING + np.arange(episodes)
     tuning_seeds = seeds + SEED_SPACING // 2  # other problems than the table's, also where that is on validation
-    searching_seeds = seed * SEED_SPACING + np.arange(GENERATIONS * PROBLEMS)
+    searching_seeds = seeds[0] + (SEED_SPACING // 4) * (split == "train") + np.arange(GENERATIONS * PROBLEMS)
     for entrant in entrants:
         if entrant.knots:
             entrant.candidates = search(task, entrant.knots, play("search", "train"), searching_seeds, metric.minimize)

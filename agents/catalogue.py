@@ -81,7 +81,7 @@ def make_entrant(specification: Specification, task: Task, env: str, determinist
         return Entrant(specification.kind, list(policies))
     if specification.kind in ("grid", "grid_each"):
         mode: Literal["tuned", "each"] = "tuned" if specification.kind == "grid" else "each"
-        return Entrant(text, _weight_grid(task, int(argument) if argument else None), mode)
+        return Entrant(text, _weight_grid(text, task, int(argument) if argument else None), mode)
     if specification.kind == "open_loop":
         _check_choice(text, task)
         return Entrant(text, [], "tuned", knots=int(argument or KNOTS))
@@ -89,7 +89,8 @@ def make_entrant(specification: Specification, task: Task, env: str, determinist
         _check_choice(text, task)
         return Entrant(text, [_random(probabilities) for probabilities in _simplex_grid(len(task.pairs))], "tuned")
     if specification.kind in RULES and not argument:
-        return Entrant(text, [threshold_rule(text, value, task) for value in thresholds(text)], "tuned")
+        rule = specification.kind
+        return Entrant(text, [threshold_rule(rule, value, task) for value in thresholds(rule)], "tuned")
     return Entrant(text, [_BUILDERS[specification.kind](text, argument, task)])
 
 
@@ -178,11 +179,11 @@ _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
 }
 
 
-def _weight_grid(task: Task, size: int | None) -> list[Policy]:
+def _weight_grid(text: str, task: Task, size: int | None) -> list[Policy]:
     """All combinations of `size` weights for every pair but the first, whose weight is 1."""
     others = len(task.pairs) - 1
     if others not in GRIDS:
-        raise ValueError(f"policy 'grid': this task has {others + 1} pairs; the grid is for 2 or 3. Use fixed:W1,W2,…")
+        raise ValueError(f"policy {text!r}: this task has {others + 1} pairs; the grid is for 2 or 3. Use fixed:W1,W2,…")
     least, most, default = GRIDS[others]
     weights = [
         (1.0, *map(float, each)) for each in itertools.product(np.geomspace(least, most, size or default), repeat=others)

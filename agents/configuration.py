@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,8 @@ def save_command(folder: Path, arguments: argparse.Namespace) -> None:
     write_text(folder / "command.json", json.dumps({"format": FORMAT, **content}, indent=1))
 
 
-def load_command(folder: Path) -> argparse.Namespace:
-    """The arguments of the evaluation in a folder; ValueError if it is none, or from a newer version."""
+def load_command(folder: Path, known: Iterable[str]) -> argparse.Namespace:
+    """The arguments `known` of the evaluation in a folder; ValueError if it is none, or from a newer version."""
     path = folder / "command.json"
     if not path.is_file():
         raise ValueError(f"{str(folder)!r} is not a result folder of evaluate.py: it holds no command.json")
@@ -131,6 +132,9 @@ def load_command(folder: Path) -> argparse.Namespace:
         version = content.pop("format")
         if version > FORMAT:
             raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
+        missing = [name for name in known if name not in content]
+        if missing:
+            raise ValueError(f"it has no {missing[0]!r}")
         content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
         return argparse.Namespace(**content, resume=str(folder))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,13 @@ class EpisodeStore:
 
     def load(self, policies: Sequence[Policy], seeds: np.ndarray) -> list[dict[str, np.ndarray]] | None:
         """The arrays of each policy as they were saved, or None."""
-        path = self._path(policies, seeds)
-        if not path.is_file():
+        try:
+            with np.load(self._path(policies, seeds), allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile):  # absent, or damaged: it is played again
             return None
-        with np.load(path, allow_pickle=False) as file:
-            names = [name.partition("/") for name in file.files]
-            return [
-                {name: file[f"{index}/{name}"] for index, _, name in names if index == str(k)} for k in range(len(policies))
-            ]
+        names = [name.partition("/") for name in content]
+        return [{name: content[f"{k}/{name}"] for index, _, name in names if index == str(k)} for k in range(len(policies))]
 
     def save(self, policies: Sequence[Policy], seeds: np.ndarray, arrays: Sequence[dict[str, np.ndarray]]) -> None:
         """Store named arrays of each policy."""

@@ -25,13 +25,23 @@ def penalty_pairs(pairs: Any, loss: str, penalised: Iterable[str], others: Itera
     Raises:
         ValueError: `pairs` is none of these.
     """
-    joint = (Pair(loss, (ALL,), cheap=False), Pair("l1", (ALL,)))
     penalised = tuple(penalised)
-    split = (Pair(loss, (*penalised, *others), cheap=False), *(Pair(f"l1_{block}", (block,)) for block in penalised))
-    for name, made in (("joint", joint), ("split", split)):
-        if pairs in (name, made):
-            return made
-    raise ValueError(unknown("pairs", pairs, ("joint", "split")))
+    made = {
+        "joint": (Pair(loss, (ALL,), cheap=False), Pair("l1", (ALL,))),
+        "split": (Pair(loss, (*penalised, *others), cheap=False), *(Pair(f"l1_{block}", (block,)) for block in penalised)),
+    }
+    kind = _kind(pairs) if isinstance(pairs, tuple) else pairs
+    if not isinstance(kind, str) or kind not in made:
+        raise ValueError(unknown("pairs", pairs, made))
+    return made[kind]
+
+
+def _kind(pairs: tuple[Any, ...]) -> str | None:
+    """What made these pairs, perhaps for other blocks; None if they are something else."""
+    if not all(isinstance(pair, Pair) for pair in pairs) or len(pairs) < 2:
+        return None
+    names = [pair.name for pair in pairs[1:]]
+    return "joint" if names == ["l1"] else "split" if all(name.startswith("l1_") for name in names) else None
 
 
 def packed_for(pairs: tuple[Pair, ...], blocks: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:

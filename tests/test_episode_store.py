@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from agents.catalogue import make_entrant
+from agents.configuration import TrainingConfiguration, save_configuration
 from agents.episode_store import EpisodeStore
+from agents.reinforce import build_controller
 from agents.schedules import RandomPair, Ratio
 from agents.specifications import parse_specification
+from agents.storage import save_weights
+from agents.trained_policy import TrainedPolicy
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.vector_env import AutoLossVectorEnv
 
+ID = "AutoLoss/QuadraticRegression-v0"
 POLICIES = [Ratio("a", (1, 2)), RandomPair("b", (0.25, 0.75))]
 SEEDS = np.array([3, 1 << 40, 5])
 ARRAYS = [
