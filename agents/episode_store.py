@@ -28,7 +28,7 @@ class EpisodeStore:
     def load(self, policies: Sequence[Policy], seeds: np.ndarray) -> list[dict[str, np.ndarray]] | None:
         """The arrays of each policy as they were saved, or None."""
         try:
-            with np.load(self._path(policies, seeds), allow_pickle=False) as file:
+            with np.load(io.BytesIO(self._path(policies, seeds).read_bytes()), allow_pickle=False) as file:
                 content = {name: file[name] for name in file.files}
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):  # absent, or damaged: it is played again
             return None

@@ -187,3 +187,8 @@ def test_what_a_task_does_not_have_is_one_line(text, task, expected):
     with pytest.raises(ValueError, match=expected) as caught:
         entrant(text, task)
     assert "\n" not in str(caught.value)
+
+
+def test_a_rule_with_an_empty_argument_is_the_rule_without_one():
+    bare, colon = (make_entrant(parse_specification(text), QuadraticRegression(), "") for text in ("s1", "s1:"))
+    assert bare.candidates == colon.candidates

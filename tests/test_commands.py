@@ -285,13 +285,19 @@ def test_what_cannot_be_resumed_is_one_line(uninterrupted, tmp_path):
     assert "format 2 is newer than this version reads (1)" in one_line(run("evaluate", "--resume", tmp_path / "results"))
     (tmp_path / "results" / "command.json").write_text(json.dumps(command)[:-10])
     assert "command.json' cannot be read" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"env_kwargs": 3}))
+    assert "command.json' cannot be read" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    del command["episodes"]
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command))
+    assert "it has no 'episodes'" in one_line(run("evaluate", "--resume", tmp_path / "results"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--resume", ".", "--env", ID], "leave out --env and --policies"),
-        (["--resume", ".", "--policies", "1:1"], "leave out --env and --policies"),
+        (["--resume", ".", "--env", ID], "reads all arguments from the folder: leave out --env"),
+        (["--resume", ".", "--policies", "1:1"], "leave out --policies"),
+        (["--resume", ".", "--num-threads", "2"], "leave out --num-threads"),
         (["--env", ID], "expected --env and --policies, or --resume FOLDER alone"),
         (["--policies", "1:1"], "expected --env and --policies, or --resume FOLDER alone"),
         (["--resume"], "--resume: expected one argument"),

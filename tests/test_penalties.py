@@ -11,7 +11,7 @@ from toy_tasks import SMALL, keys_of
 
 import autoloss_gym
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.task import Control
+from autoloss_gym.task import Control, Pair
 from autoloss_gym.tasks.mlp_classification import MLPClassification
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 
@@ -146,6 +146,8 @@ def test_a_task_with_split_pairs_can_be_replaced_and_equals_one_made_from_its_pa
         assert (longer.pairs, longer.max_steps) == (task.pairs, 40)
         assert replace(longer, max_steps=20) == task != longer
         assert hash(replace(task)) == hash(task)
+    assert len(replace(split(SMALL), constant=True).pairs[0].blocks) == 3
+    assert len(replace(split(PERCEPTRON), hidden_sizes=(4, 5)).pairs) == 4
     assert QuadraticRegression(pairs=split(SMALL).pairs) == QuadraticRegression(pairs="split") != QuadraticRegression()
 
 
@@ -155,6 +157,7 @@ def test_an_unknown_choice_of_pairs_is_one_line_with_the_nearest(id):
         ("splt", "'splt'; did you mean 'split'"),
         ("jont", "did you mean 'joint'"),
         (None, "unknown pairs"),
+        ((Pair("mse", ("linear",)), Pair("l2", ("linear",))), "unknown pairs"),
     ):
         with pytest.raises(ValueError, match=expected) as caught:
             gymnasium.make(id, pairs=pairs)
