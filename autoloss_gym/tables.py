@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from autoloss_gym.names import unknown
+
 BUNDLED_REGRESSION = ("diabetes",)
 BUNDLED_CLASSIFICATION = ("breast_cancer", "digits")
 MIN_ROWS = 25
@@ -49,6 +51,15 @@ def load_table(dataset: str, target: str | None = None) -> Table:
     if not path.is_file():
         raise ValueError(f"dataset={dataset!r}: there is no such file; give the path of a .csv or .npz file")
     return _checked(dataset, *(_read_csv(path, target) if path.suffix == ".csv" else _read_npz(path)))
+
+
+def check_source(dataset: str, target: str | None, generated: tuple[str, ...], bundled: tuple[str, ...]) -> None:
+    """ValueError unless `dataset` is one of these names or may be a path, and `target` is given for a path alone."""
+    known = (*generated, *bundled)
+    if dataset not in known and "." not in dataset:
+        raise ValueError(unknown("dataset", dataset, known) + ", or a path")
+    if dataset in generated and target is not None:
+        raise ValueError(f"target={target!r}: {dataset} data have no columns to choose from; give a CSV file")
 
 
 def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:

@@ -116,18 +116,11 @@ class MLPClassification(GradientTask):
         for name in ("side", "l1_coefficient"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
-        self._check_dataset()
-        blocks = [f"layer_{index}" for index in range(len(self.hidden_sizes) + 1)]
-        object.__setattr__(self, "pairs", penalty_pairs(self.pairs, "cross_entropy", blocks))
-
-    def _check_dataset(self) -> None:
-        known = (*_GENERATED, *tables.BUNDLED_CLASSIFICATION)
-        if self.dataset not in known and "." not in self.dataset:
-            raise ValueError(unknown("dataset", self.dataset, known) + ", or a path")
+        tables.check_source(self.dataset, self.target, _GENERATED, tables.BUNDLED_CLASSIFICATION)
         if not self.generated:
             datasets.load_classes(self.dataset, self.target)
-        elif self.target is not None:
-            raise ValueError(f"target={self.target!r}: generated data have no columns to choose from; give a CSV file")
+        blocks = [f"layer_{index}" for index in range(len(self.hidden_sizes) + 1)]
+        object.__setattr__(self, "pairs", penalty_pairs(self.pairs, "cross_entropy", blocks))
 
     @property
     def generated(self) -> bool:

@@ -11,7 +11,6 @@ from torch import Tensor
 from autoloss_gym import datasets, random, tables
 from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
 from autoloss_gym.linear import affine
-from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.penalties import named_tensors, packed_for, penalties, penalty_pairs
 from autoloss_gym.task import Keys, Metric
@@ -109,12 +108,9 @@ class QuadraticRegression(GradientTask):
         for name in ("noise", "l1_coefficient"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
+        tables.check_source(self.dataset, self.target, ("synthetic",), tables.BUNDLED_REGRESSION)
         if not self.synthetic:
-            if self.dataset not in tables.BUNDLED_REGRESSION and "." not in self.dataset:
-                raise ValueError(unknown("dataset", self.dataset, ("synthetic", *tables.BUNDLED_REGRESSION)) + ", or a path")
             tables.load_table(self.dataset, self.target)
-        elif self.target is not None:
-            raise ValueError(f"target={self.target!r}: synthetic data have no columns to choose from; give a CSV file")
 
     @property
     def synthetic(self) -> bool:
