@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from agents import specifications
-from agents.command_line import OneLineParser, check_environment, environment_arguments, key_value, main, nonnegative, positive
+from agents.command_line import (
+    OneLineParser,
+    check_environment,
+    environment_arguments,
+    key_value,
+    main,
+    nonnegative,
+    positive,
+    refuse_beside_resume,
+)
 from agents.configuration import load_command, new_run_folder, save_command
 
 
@@ -33,11 +42,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
     arguments = parser.parse_args()
     if arguments.resume:
-        known = [name for name in vars(arguments) if name != "resume"]
-        given = [name for name in known if getattr(arguments, name) != parser.get_default(name)]
-        if given:
-            parser.error(f"--resume reads all arguments from the folder: leave out --{given[0].replace('_', '-')}")
-        return load_command(Path(arguments.resume), known)
+        refuse_beside_resume(parser, arguments, allowed=())
+        return load_command(Path(arguments.resume), [name for name in vars(arguments) if name != "resume"])
     if not (arguments.env and arguments.policies):
         parser.error("expected --env and --policies, or --resume FOLDER alone")
     return arguments

@@ -2,12 +2,14 @@
 
     python train_agent.py --env AutoLoss/QuadraticRegression-v0 --algo ppo --seed 0
 
-The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors (stored ten times in a
-training), TensorBoard events and progress.csv.
+The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and checkpoint.pt (saved ten times
+in a training), TensorBoard events and progress.csv. After a kill, `train_agent.py --resume <folder>` goes on from the last
+checkpoint, to the weights that an uninterrupted training ends with.
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from agents.command_line import (
     OneLineParser,
@@ -18,11 +20,13 @@ from agents.command_line import (
     main,
     nonnegative,
     positive,
+    refuse_beside_resume,
 )
 from agents.configuration import (
     ALGORITHMS,
     TrainingConfiguration,
     hyperparameters,
+    load_configuration,
     new_run_folder,
     save_configuration,
 )
@@ -30,7 +34,7 @@ from agents.configuration import (
 
 def parse_arguments() -> argparse.Namespace:
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--env", required=True, help="environment id, or module:id where the module registers it")
+    parser.add_argument("--env", help="environment id, or module:id where the module registers it")
     parser.add_argument("--algo", type=algorithm, default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
     parser.add_argument("--num-envs", type=positive, help="training runs in the batch")
     parser.add_argument("--n-timesteps", type=positive, help="environment steps in all")
@@ -42,7 +46,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--conf-file", help="YAML file of hyper-parameters (default: agents/hyperparameters/ALGO.yml)")
     parser.add_argument("-f", "--log-folder", default="runs", help="where the run folder is made (default: runs)")
     parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
-    return parser.parse_args()
+    parser.add_argument("--resume", metavar="RUN", help="go on with the training of that run folder, with its arguments")
+    arguments = parser.parse_args()
+    if arguments.resume:
+        refuse_beside_resume(parser, arguments, allowed=("num_threads",))
+    elif not arguments.env:
+        parser.error("expected --env, or --resume RUN")
+    return arguments
 
 
 def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
@@ -62,8 +72,9 @@ def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
 
 def train() -> None:
     arguments = parse_arguments()
-    check_environment(arguments.env)
-    configuration = resolve(arguments)
+    folder = Path(arguments.resume) if arguments.resume else None
+    configuration = load_configuration(folder) if folder else resolve(arguments)
+    check_environment(configuration.env)
 
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
@@ -71,8 +82,9 @@ def train() -> None:
 
     torch.set_num_threads(arguments.num_threads)
     learner = make_learner(configuration)
-    folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
-    save_configuration(folder, configuration)
+    if folder is None:
+        folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
+        save_configuration(folder, configuration)
     print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
     learner.train(folder)
     print(folder)

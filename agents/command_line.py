@@ -22,6 +22,13 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
+def refuse_beside_resume(parser: argparse.ArgumentParser, arguments: argparse.Namespace, allowed: tuple[str, ...]) -> None:
+    """`--resume FOLDER` stands alone: its folder says all the rest."""
+    given = [n for n, v in vars(arguments).items() if n not in ("resume", *allowed) and v != parser.get_default(n)]
+    if given:
+        parser.error(f"--resume reads all arguments from the folder: leave out --{given[0].replace('_', '-')}")
+
+
 def key_value(text: str) -> tuple[str, Any]:
     """`name=value` with a YAML value: numbers, true, null, lists and mappings are understood."""
     name, equals, value = text.partition("=")

@@ -1,5 +1,6 @@
 """REINFORCE as in the AutoLoss paper (Eq. 2, Algorithm 1), with the tricks of its released code as options."""
 
+import contextlib
 import sys
 import time
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from typing import Any
 import gymnasium
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.logger import Logger, configure
+from stable_baselines3.common.logger import Logger
 from torch import Tensor, nn
 
 from agents.configuration import TrainingConfiguration
 from agents.rollout import SEED_SPACING
-from agents.storage import save_weights
+from agents.storage import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
 from autoloss_gym.construct import build
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
@@ -124,23 +125,49 @@ class ReinforceLearner:
         self._envs = envs
         self.controller = build_controller(configuration, envs).to(envs.device)
         self._envs.reset(seed=configuration.seed * SEED_SPACING)
+        self._adam = torch.optim.Adam(self.controller.parameters(), lr=self._options.learning_rate)
+        self._baseline, self._steps = Baseline(self._options), 0
 
     def train(self, folder: Path) -> None:
-        """Train, logging to TensorBoard and CSV in `folder`, where the weights are stored too."""
-        adam = torch.optim.Adam(self.controller.parameters(), lr=self._options.learning_rate)
-        baseline, logger, started = Baseline(self._options), configure(str(folder), ["tensorboard", "csv"]), time.monotonic()
-        steps = 0
-        while steps < self._configuration.n_timesteps:
-            sequences = self.play()
-            advantages = baseline.advantages(sequences.final_rewards)
-            loss = policy_loss(self.controller, sequences, advantages, self._options)
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            steps += sequences.actions.numel()
-            self._log(logger, sequences, steps, folder, time.monotonic() - started)
-        save_weights(self.controller, folder, steps)
-        logger.close()
+        """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
+        checkpoint = load_checkpoint(folder)
+        if checkpoint:
+            with fitting(folder, self._configuration.algo, checkpoint):
+                self._restore(checkpoint)
+        if self._steps >= self._configuration.n_timesteps:
+            return
+        logger, started = open_logger(folder, self._steps), time.monotonic()
+        with contextlib.closing(logger):
+            while self._steps < self._configuration.n_timesteps:
+                sequences = self.play()
+                self._update(sequences)
+                self._log(logger, sequences, folder, time.monotonic() - started)
+        self._save(folder)
+
+    def _update(self, sequences: Sequences) -> None:
+        advantages = self._baseline.advantages(sequences.final_rewards)
+        loss = policy_loss(self.controller, sequences, advantages, self._options)
+        self._adam.zero_grad()
+        loss.backward()
+        self._adam.step()
+        self._steps += sequences.actions.numel()
+
+    def _save(self, folder: Path) -> None:
+        content = {
+            "algo": "reinforce",
+            "controller": self.controller.state_dict(),
+            "adam": self._adam.state_dict(),
+            "steps": self._steps,
+        }
+        save_checkpoint(folder, {**content, "baseline": self._baseline.value, "envs": self._envs.state_dict()})
+        save_weights(self.controller, folder, self._steps)
+
+    def _restore(self, content: dict[str, Any]) -> None:
+        self.controller.load_state_dict(content["controller"])
+        self._adam.load_state_dict(content["adam"])
+        self._baseline.value, self._steps = content["baseline"], content["steps"]
+        self._envs.load_state_dict(content["envs"])
+        restore_generators(content["generators"])
 
     @torch.no_grad()
     def play(self) -> Sequences:
@@ -179,7 +206,7 @@ class ReinforceLearner:
             rewards.append(torch.sign(gain) * size * options.step_reward_scale)
         return torch.stack(rewards)
 
-    def _log(self, logger: Logger, sequences: Sequences, steps: int, folder: Path, elapsed: float) -> None:
+    def _log(self, logger: Logger, sequences: Sequences, folder: Path, elapsed: float) -> None:
         pairs, shares = self._envs.task.pairs, torch.nn.functional.one_hot(sequences.actions, len(self._envs.task.pairs))
         mean = (shares * sequences.running[:, :, None]).sum(dim=(0, 1)) / sequences.running.sum()
         for name, value in sequences.figures.items():
@@ -187,11 +214,10 @@ class ReinforceLearner:
         for pair, share in zip(pairs, mean.tolist(), strict=True):
             logger.record(f"environment/share_of_{pair.name}", share)
         logger.record("rollout/final_reward", sequences.final_rewards.mean().item())
-        logger.dump(steps)
-        total = self._configuration.n_timesteps
-        before = steps - sequences.actions.numel()
-        if 10 * steps // total > 10 * before // total:
-            save_weights(self.controller, folder, steps)
+        logger.dump(self._steps)
+        total, steps = self._configuration.n_timesteps, self._steps
+        if 10 * steps // total > 10 * (steps - sequences.actions.numel()) // total:
+            self._save(folder)
             done, score = min(100, 100 * steps / total), sequences.figures["best_score"]
             print(f"{done:4.0f} %  {steps:>9,} steps  {elapsed:5.0f} s  best score {score:8.4f}  "
                   f"share of {pairs[0].name} {mean[0]:.2f}", file=sys.stderr)  # fmt: skip

@@ -1,25 +1,33 @@
 """Training with Stable-Baselines3, and its policies rebuilt from a configuration."""
 
+import contextlib
 import copy
+import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import stable_baselines3
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.configuration import TrainingConfiguration, checked_hyperparameters
 from agents.rollout import SEED_SPACING
-from agents.storage import save_weights
+from agents.storage import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.vector_env import AutoLossVectorEnv
+
+# What besides parameters and generators a training of Stable-Baselines3 goes on from.
+_COUNTERS = ("num_timesteps", "_n_updates", "_n_calls", "_episode_num", "_current_progress_remaining", "exploration_rate")
+_REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts", "pos", "full")
 
 
 def algorithm_class(algo: str) -> type[BaseAlgorithm]:
@@ -36,23 +44,71 @@ class StableBaselines3Learner:
         envs = gymnasium.make_vec(configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs)
         assert isinstance(envs, AutoLossVectorEnv)
         _check_action_space(configuration.algo, envs.single_action_space)
-        adapted = StableBaselines3VecEnv(envs)
+        self._envs = StableBaselines3VecEnv(envs)
         try:
-            self._model = algorithm("MlpPolicy", adapted, seed=configuration.seed, **arguments)
+            self._model = algorithm("MlpPolicy", self._envs, seed=configuration.seed, **arguments)
         except (TypeError, ValueError, AssertionError) as error:
             raise ValueError(f"{configuration.algo} does not accept these hyper-parameters: {error}") from error
-        adapted.seed(configuration.seed * SEED_SPACING)
+        self._envs.seed(configuration.seed * SEED_SPACING)
 
     def train(self, folder: Path) -> None:
-        """Train, logging to TensorBoard and CSV in `folder`, where the weights are stored too."""
+        """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
         configuration, model = self._configuration, self._model
-        model.set_logger(configure(str(folder), ["tensorboard", "csv"]))
-        report = Report(configuration.n_timesteps, folder)
+        checkpoint = load_checkpoint(folder)
+        if checkpoint:
+            with fitting(folder, self._configuration.algo, checkpoint):
+                self._restore(checkpoint)
+        done = model.num_timesteps
+        if done >= configuration.n_timesteps:
+            return
+        model.set_logger(open_logger(folder, done))
+        report = Report(configuration.n_timesteps, lambda: self._save(folder))
         # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
         interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
-        model.learn(configuration.n_timesteps, callback=report, log_interval=interval)
+        with contextlib.closing(model.logger):
+            remaining = configuration.n_timesteps - done
+            model.learn(remaining, callback=report, log_interval=interval, reset_num_timesteps=not done)
+        self._save(folder)
+
+    def _save(self, folder: Path) -> None:
+        """Between two rollouts: nothing is half done then."""
+        model = self._model
+        _, variables = model._get_torch_save_params()
+        content = {
+            "algo": self._configuration.algo,
+            "parameters": model.get_parameters(),
+            "variables": {name: getattr(model, name).detach().clone() for name in variables},
+            "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
+            "last_observations": torch.from_numpy(model._last_obs),
+            "last_episode_starts": torch.from_numpy(model._last_episode_starts),
+            "action_space": json.dumps(model.action_space.np_random.bit_generator.state),
+            "envs": self._envs.state_dict(),
+        }
+        if isinstance(model, OffPolicyAlgorithm):
+            buffer = model.replay_buffer
+            content["replay_buffer"] = {name: _stored(getattr(buffer, name)) for name in _REPLAY}
+        save_checkpoint(folder, content)
         save_weights(model.policy, folder, model.num_timesteps)
-        model.logger.close()
+
+    def _restore(self, content: dict[str, Any]) -> None:
+        model = self._model
+        model.set_parameters(content["parameters"], exact_match=True)
+        for name, value in content["variables"].items():
+            getattr(model, name).data.copy_(value)
+        for name, value in content["counters"].items():
+            setattr(model, name, value)
+        model._last_obs = content["last_observations"].numpy()
+        model._last_episode_starts = content["last_episode_starts"].numpy()
+        model.action_space.np_random.bit_generator.state = json.loads(content["action_space"])
+        if isinstance(model, OffPolicyAlgorithm):
+            for name, value in content["replay_buffer"].items():
+                setattr(model.replay_buffer, name, value.numpy() if isinstance(value, torch.Tensor) else value)
+        self._envs.load_state_dict(content["envs"])
+        restore_generators(content["generators"])
+
+
+def _stored(value: Any) -> Any:
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
 
 
 def _check_action_space(algo: str, space: gymnasium.Space) -> None:
@@ -66,18 +122,19 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
 
 
 class Report(BaseCallback):
-    """Logs the environment's figures, prints progress, and stores the weights ten times in a training.
+    """Logs the environment's figures, prints progress, and saves ten times in a training, when the next rollout begins.
 
     The figures are means over the episodes that ended since the last dump: `score`, `best_score`, `steps`, `diverged`, and
     the share of each pair.
     """
 
-    def __init__(self, total: int, folder: Path) -> None:
+    def __init__(self, total: int, save: Callable[[], None]) -> None:
         super().__init__()
-        self._total, self._folder, self._started = total, folder, time.monotonic()
-        self._next, self._latest = 0.1, ""
+        self._total, self._save, self._started = total, save, time.monotonic()
+        self._due, self._latest = False, ""
 
     def _on_training_start(self) -> None:
+        self._next = (10 * self.num_timesteps // self._total + 1) / 10
         self._pairs = [pair.name for pair in self.training_env.get_attr("task")[0].pairs]
 
     def _on_step(self) -> bool:
@@ -86,11 +143,16 @@ class Report(BaseCallback):
                 self._log_episode(info)
         if self.num_timesteps >= self._next * self._total:
             self._next = (10 * self.num_timesteps // self._total + 1) / 10
-            save_weights(self.model.policy, self._folder, self.num_timesteps)
+            self._due = True
             elapsed = time.monotonic() - self._started
             done = min(100, 100 * self.num_timesteps / self._total)  # algorithms finish the rollout in which they reach it
             print(f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}", file=sys.stderr)
         return True
+
+    def _on_rollout_start(self) -> None:
+        if self._due:
+            self._save()
+            self._due = False
 
     def _on_training_end(self) -> None:
         self.logger.dump(self.num_timesteps)

@@ -1,18 +1,28 @@
-"""Weights on disk, as safetensors: whole or absent, and reading them runs no code."""
+"""What a training leaves on disk: weights, checkpoints, logs. Files are whole or absent, and reading them runs no code."""
 
+import contextlib
 import hashlib
 import os
+import pickle
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from stable_baselines3.common.logger import Logger, make_output_format
 from torch import nn
 
-WEIGHTS = "policy.safetensors"
+from agents.configuration import FORMAT
+
+WEIGHTS, CHECKPOINT = "policy.safetensors", "checkpoint.pt"
 
 
 def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
-    """Store the weights and the environment steps of training behind them, atomically."""
+    """Store the weights and the environment steps of training behind them."""
     temporary = folder / f".{WEIGHTS}.tmp"
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in policy.state_dict().items()}
     save_file(tensors, temporary, metadata={"steps": str(steps)})
@@ -35,3 +45,66 @@ def load_weights(policy: nn.Module, folder: Path) -> int:
 def weights_digest(folder: Path) -> str:
     """What tells these weights from others."""
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16]
+
+
+def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
+    """Store tensors and plain values from which training goes on, and the states of the global generators."""
+    temporary = folder / f".{CHECKPOINT}.tmp"
+    torch.save({"format": FORMAT, "generators": _generators(), **content}, temporary)
+    os.replace(temporary, folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """What `save_checkpoint` stored, or None where nothing has been; ValueError if it cannot be read.
+
+    The generators are set with `restore_generators`, when all that draws from them has been made.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about foreign pickles, which are refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        version = content["format"]
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{str(path)!r} is not a checkpoint that can be read ({reason}); delete it to start over") from None
+    if version > FORMAT:
+        raise ValueError(f"{str(path)!r}: format {version} is newer than this version reads ({FORMAT})")
+    return content
+
+
+@contextlib.contextmanager
+def fitting(folder: Path, algo: str, content: dict[str, Any]) -> Iterator[None]:
+    """Around restoring a checkpoint of `algo`: what does not fit is one line."""
+    try:
+        if content["algo"] != algo:
+            raise ValueError(f"it is of {content['algo']}, not of {algo}")
+        yield
+    except (ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{str(folder / CHECKPOINT)!r} does not fit this training ({reason}); delete it to start over"
+        ) from None
+
+
+def restore_generators(states: dict[str, Any]) -> None:
+    """Set the global generators of PyTorch and NumPy, from which learners draw."""
+    torch.set_rng_state(states["torch"])
+    np.random.set_state(("MT19937", states["numpy"].numpy().astype(np.uint32), *states["numpy_position"]))
+
+
+def _generators() -> dict[str, Any]:
+    _, keys, *position = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+        "numpy_position": [int(position[0]), int(position[1]), float(position[2])],
+    }
+
+
+def open_logger(folder: Path, steps: int) -> Logger:
+    """TensorBoard and CSV in `folder`; a training that goes on after `steps` has a CSV file of its own."""
+    suffix = f"_from_{steps}" if steps else ""
+    formats = [make_output_format("tensorboard", str(folder)), make_output_format("csv", str(folder), suffix)]
+    return Logger(str(folder), formats)

@@ -31,6 +31,14 @@ class Instances:
         """Start the runs `rows` over, with these seeds; their next episode is number 0."""
         self._seeds[rows], self._episodes[rows] = seeds, -1
 
+    def counters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Seed and number of the current episode of every run, (num_envs,), int64."""
+        return self._seeds, self._episodes
+
+    def set_counters(self, seeds: np.ndarray, episodes: np.ndarray) -> None:
+        """Go on from these."""
+        self._seeds, self._episodes = seeds, episodes
+
     def next_episode(self, rows: np.ndarray) -> Keys:
         """Keys of the next episode of the runs `rows`."""
         self._episodes[rows] += 1

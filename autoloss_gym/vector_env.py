@@ -171,6 +171,24 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
         return self._trace.draw(self._elapsed) if self._trace else None
 
+    def state_dict(self) -> dict[str, Any]:
+        """All runs as they are, in tensors and plain values; an environment with the same arguments can go on from them."""
+        seeds, episodes = self._instances.counters()
+        host = {"seeds": seeds, "episodes": episodes, "elapsed": self._elapsed, "finished": self._finished}
+        tensors = [leaf.clone() for leaf in tree.leaves(self._runs)]
+        return {"runs": tensors, "is_reset": self.is_reset, **{name: torch.from_numpy(v.copy()) for name, v in host.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken; ValueError if it is of an environment made with other arguments."""
+        leaves = tree.leaves(self._runs)
+        if [leaf.shape for leaf in leaves] != [saved.shape for saved in state["runs"]]:
+            raise ValueError("the saved runs do not fit this environment: make it with the arguments of the one that was saved")
+        for leaf, saved in zip(leaves, state["runs"], strict=True):
+            leaf.copy_(saved)
+        host = {name: state[name].numpy().copy() for name in ("seeds", "episodes", "elapsed", "finished")}
+        self._elapsed, self._finished, self.is_reset = host["elapsed"], host["finished"], state["is_reset"]
+        self._instances.set_counters(host["seeds"], host["episodes"])
+
     def __getstate__(self) -> dict[str, Any]:
         # To a process of its own, PyTorch sends tensors as shared memory: send copies, or both would write to the same runs.
         return {**self.__dict__, "_runs": tree.clone(self._runs)}

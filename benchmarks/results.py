@@ -9,7 +9,6 @@ Everything is kept in <output>/<table>/; a killed command goes on where it was w
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -89,15 +88,17 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def train(table: str, algo: str, seed: int, size: Size, folder: Path) -> None:
-    """Train one learner, if it has not been trained."""
-    own = folder / f"seed_{seed}"
-    if any(_is_finished(run) for run in own.glob(f"{algo}/*")):
+    """Train one learner, or go on with its training."""
+    own, log = folder / f"seed_{seed}", folder / "logs" / f"{algo}_{seed}.txt"
+    started = [path.parent for path in own.glob(f"{algo}/*/config.json")]
+    if started:
+        if not _is_finished(started[0]):
+            _run(["train_agent.py", "--resume", str(started[0])], log)
         return
-    shutil.rmtree(own / algo, ignore_errors=True)  # of a training that was killed
     n_timesteps = size.n_timesteps or dict(TABLES[table].n_timesteps).get(algo)
     steps = ["--n-timesteps", n_timesteps] if n_timesteps else []
     chosen = ["--env", TABLES[table].env, "--algo", algo, "--seed", str(seed), *steps, "-f", str(own)]
-    _run(["train_agent.py", *chosen, *_env_kwargs(table)], folder / "logs" / f"{algo}_{seed}.txt")
+    _run(["train_agent.py", *chosen, *_env_kwargs(table)], log)
 
 
 def evaluate(table: str, size: Size, folder: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,33 @@ RESUMABLE = [
     "s2",
     "softadapt",
 ]
+
+
+def test_a_training_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(tmp_path):
+    arguments = ["--env", ID, "--algo", "ppo", *SMALL, "--n-timesteps", "1e4", "--num-envs", "8", "-P", "n_steps=16"]
+    whole = run("train_agent", *arguments, "-f", tmp_path / "whole")
+    command = [sys.executable, ROOT / "train_agent.py", *arguments, "-f", tmp_path / "killed"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob("killed/ppo/*/checkpoint.pt")):
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    (folder,) = tmp_path.glob("killed/ppo/*")
+    resumed = run("train_agent", "--resume", folder)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (folder / "policy.safetensors").read_bytes() == (Path(whole.stdout.strip()) / "policy.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--resume", "nowhere"], "is not a run folder of train_agent.py"),
+        (["--resume", "nowhere", "--seed", "3"], "reads all arguments from the folder: leave out --seed"),
+        ([], "expected --env, or --resume RUN"),
+    ],
+)
+def test_a_training_is_new_or_resumed(arguments, expected, tmp_path):
+    assert expected in one_line(run("train_agent", *arguments, cwd=tmp_path))
 
 
 def contents(folder):

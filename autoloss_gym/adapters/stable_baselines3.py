@@ -1,6 +1,6 @@
 """The vector environment as a Stable-Baselines3 `VecEnv`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,16 @@ class StableBaselines3VecEnv(VecEnv):
             infos[row]["TimeLimit.truncated"] = False
             infos[row]["episode"] = {"r": float(self._returns[row]), "l": int(self._lengths[row]), "t": 0.0}
         self._returns[rows], self._lengths[rows] = 0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The runs and the episodes' returns and lengths so far, see `AutoLossVectorEnv.state_dict`."""
+        sums = {"returns": torch.from_numpy(self._returns.copy()), "lengths": torch.from_numpy(self._lengths.copy())}
+        return {"envs": self.envs.state_dict(), **sums}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.envs.load_state_dict(state["envs"])
+        self._returns, self._lengths = state["returns"].numpy().copy(), state["lengths"].numpy().copy()
 
     def close(self) -> None:
         self.envs.close()

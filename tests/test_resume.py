@@ -1,0 +1,168 @@
+"""A training that was killed goes on from its last checkpoint, to what it would have become."""
+
+import os
+import pickle
+import shutil
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agents.configuration import TrainingConfiguration
+from agents.learners import make_learner
+from agents.storage import CHECKPOINT, WEIGHTS, load_checkpoint, save_checkpoint
+
+ID = "AutoLoss/QuadraticRegression-v0"
+SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
+OFF_POLICY = {"learning_starts": 100, "buffer_size": 1000, "batch_size": 32, "train_freq": 1}
+HYPERPARAMETERS = {
+    "ppo": {"n_steps": 20, "batch_size": 80},
+    "a2c": {"n_steps": 10},
+    "dqn": {**OFF_POLICY, "target_update_interval": 50},
+    "sac": {**OFF_POLICY, "gradient_steps": 1},
+    "td3": {**OFF_POLICY, "gradient_steps": 1},
+    "reinforce": {},
+}
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def configuration(algo, **changes):
+    control = {"control": "weights"} if algo in ("sac", "td3", "ddpg") else {}
+    defaults = {"env": ID, "env_kwargs": SMALL | control, "num_envs": 8, "n_timesteps": 1280, "seed": 3}
+    return TrainingConfiguration(algo=algo, hyperparameters=HYPERPARAMETERS[algo], **(defaults | changes))
+
+
+def train(algo, folder, saves=None, **changes):
+    """Train in `folder`; with `saves`, only until so many checkpoints have been written."""
+    folder.mkdir(exist_ok=True)
+    learner = make_learner(configuration(algo, **changes))
+    save, written = learner._save, []
+
+    def count(where):
+        save(where)
+        written.append(where)
+        if len(written) == saves:
+            raise Killed
+
+    learner._save = count
+    if saves is None:
+        learner.train(folder)
+    else:
+        with pytest.raises(Killed):
+            learner.train(folder)
+
+
+@pytest.mark.parametrize("algo", HYPERPARAMETERS)
+def test_a_training_that_goes_on_ends_with_the_weights_of_one_that_was_never_stopped(algo, tmp_path):
+    train(algo, tmp_path / "whole")
+    train(algo, tmp_path / "killed", saves=3)
+    stopped = load_file(tmp_path / "killed" / WEIGHTS)
+    torch.manual_seed(999)  # another process has other generators
+    np.random.seed(999)
+    train(algo, tmp_path / "killed")
+    whole, resumed = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert not all(torch.equal(whole[name], stopped[name]) for name in whole)
+    assert len(list((tmp_path / "killed").glob("progress*.csv"))) == 2  # what was logged before is kept
+
+
+def test_a_training_that_was_killed_before_its_first_checkpoint_starts_over(tmp_path):
+    train("reinforce", tmp_path / "whole")
+    (tmp_path / "empty").mkdir()
+    train("reinforce", tmp_path / "empty")
+    assert (tmp_path / "whole" / WEIGHTS).read_bytes() == (tmp_path / "empty" / WEIGHTS).read_bytes()
+
+
+def test_a_finished_training_is_left_as_it_is(tmp_path):
+    train("ppo", tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    train("ppo", tmp_path)
+    assert before == {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("array", ["numpy", "torch"])
+def test_an_environment_goes_on_from_its_state(array):
+    first, second = (gymnasium.make_vec(ID, num_envs=3, array=array, **SMALL) for _ in range(2))
+    actions = np.random.default_rng(0).integers(2, size=(70, 3))  # beyond the end of the episode
+    first.reset(seed=7)
+    for action in actions[:25]:
+        first.step(action)
+    second.load_state_dict(first.state_dict())
+    for action in actions[25:]:
+        one, other = first.step(action), second.step(action)
+        for left, right in zip(one[:3], other[:3], strict=True):
+            np.testing.assert_array_equal(np.asarray(left), np.asarray(right))
+
+
+def test_the_state_of_another_environment_is_refused():
+    first, second = (gymnasium.make_vec(ID, num_envs=n, **SMALL) for n in (3, 4))
+    with pytest.raises(ValueError, match="the saved runs do not fit this environment"):
+        second.load_state_dict(first.state_dict())
+
+
+class Payload:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def plain_pickle(path, payload):
+    path.write_bytes(pickle.dumps(payload))
+
+
+def pickle_in_torch(path, payload):
+    torch.save({"format": 1, "steps": payload}, path)
+
+
+def pickle_as_legacy_torch(path, payload):
+    torch.save({"format": 1, "steps": payload}, path, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize("write", [plain_pickle, pickle_in_torch, pickle_as_legacy_torch])
+def test_a_malicious_checkpoint_runs_nothing(write, tmp_path):
+    write(tmp_path / CHECKPOINT, Payload(tmp_path / "ran"))
+    with pytest.raises(ValueError, match="is not a checkpoint that can be read"):
+        load_checkpoint(tmp_path)
+    assert not (tmp_path / "ran").exists()
+    if write is plain_pickle:
+        pickle.loads((tmp_path / CHECKPOINT).read_bytes())
+    else:
+        torch.load(tmp_path / CHECKPOINT, weights_only=False)
+    assert (tmp_path / "ran").exists()  # the payload is live
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_one_line(share, tmp_path):
+    save_checkpoint(tmp_path, {"steps": 3, "tensor": torch.zeros(1000)})
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match="delete it to start over") as caught:
+        load_checkpoint(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_a_newer_version_is_one_line(tmp_path):
+    save_checkpoint(tmp_path, {"format": 2})
+    with pytest.raises(ValueError, match=r"format 2 is newer than this version reads \(1\)"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_of_another_training_is_one_line(tmp_path):
+    train("ppo", tmp_path / "first", saves=1)
+    (tmp_path / "second").mkdir()
+    shutil.copy(tmp_path / "first" / CHECKPOINT, tmp_path / "second")
+    with pytest.raises(ValueError, match="does not fit this training"):
+        train("ppo", tmp_path / "second", num_envs=4)
+    with pytest.raises(ValueError, match="does not fit this training"):
+        train("a2c", tmp_path / "second")
+    with pytest.raises(ValueError, match="does not fit this training"):
+        train("reinforce", tmp_path / "second")
