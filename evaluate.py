@@ -9,7 +9,6 @@ there too: after a kill, `evaluate.py --resume <output>/<env>_<n>` goes on where
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from agents import specifications
 from agents.command_line import (
@@ -39,6 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--deterministic", action="store_true", help="trained policies take their most probable action")
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the evaluation of that folder, with its arguments")
     parser.add_argument("-o", "--output", default="results", help="where the result folder is made (default: results)")
+    parser.add_argument("--num-workers", type=positive, default=1, help="processes that play, best one a core (default: 1)")
     parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
     arguments = parser.parse_args()
     if arguments.resume:
@@ -59,24 +59,31 @@ def evaluate() -> None:
     parsed = [specifications.parse_specification(text) for text in dict.fromkeys(arguments.policies)]
     env_kwargs = environment_arguments(arguments.env_kwargs)
 
-    import gymnasium  # noqa: PLC0415 (slow: only after the arguments are known to be good)
-    import torch  # noqa: PLC0415
+    import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
     from agents.benchmark import run_benchmark  # noqa: PLC0415
     from agents.catalogue import make_entrants, warnings  # noqa: PLC0415
     from agents.report import save_report, text_table  # noqa: PLC0415
+    from agents.rollout import EnvironmentMaker  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
 
-    def make_env(split: str) -> Any:
-        return lambda num_envs, **more: gymnasium.make_vec(arguments.env, num_envs=num_envs, split=split, **(env_kwargs | more))
+    def make_env(split: str) -> EnvironmentMaker:
+        return EnvironmentMaker(arguments.env, {**env_kwargs, "split": split})
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(parsed, task, arguments.env, arguments.deterministic)
     folder = Path(arguments.resume) if arguments.resume else new_run_folder(arguments.output, "", arguments.env)
     save_command(folder, arguments)
     benchmark = run_benchmark(
-        entrants, make_env, arguments.split, arguments.episodes, arguments.seed, progress, folder / "episodes"
+        entrants,
+        make_env,
+        arguments.split,
+        arguments.episodes,
+        arguments.seed,
+        progress,
+        folder / "episodes",
+        arguments.num_workers,
     )
     title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
     lines = warnings(entrants, env_kwargs)

@@ -11,11 +11,11 @@ from agents.catalogue import Entrant
 from agents.episode_store import EpisodeStore
 from agents.open_loop import GENERATIONS, PROBLEMS, search
 from agents.policy import Policy
-from agents.rollout import SEED_SPACING, Episodes, MakeEnv, rollout
+from agents.rollout import SEED_SPACING, Episodes, MakeEnv, rollout, worker_processes
 from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference, probability_of_improvement
 from agents.successive_halving import Play, choose
 from agents.trained_policy import TrainedPolicy
-from autoloss_gym.task import Metric
+from autoloss_gym.task import Metric, Task
 
 Announce = Callable[[str, int, int], None]
 
@@ -71,6 +71,7 @@ def run_benchmark(
     seed: int,
     announce: Announce = lambda what, done, total: None,
     folder: Path | None = None,
+    num_workers: int = 1,
 ) -> Benchmark:
     """Play every entrant on the same problems.
 
@@ -82,26 +83,33 @@ def run_benchmark(
         seed: numbers the problems; commands with different seeds share none.
         announce: called with the stage, the episodes done and their total.
         folder: keeps finished batches, which the same benchmark takes up again after it was killed.
+        num_workers: processes that play, each with batches of its own.
     """
     _load(entrants, make_env(split))
     task = make_env(split)(num_envs=1).task
-    metric = task.score_metrics[0]
-
-    def play(stage: str, split: str) -> Play:
-        store = None if folder is None else EpisodeStore(folder, split)
-        return lambda policies, seeds: rollout(policies, make_env(split), seeds, functools.partial(announce, stage), store)
-
+    minimize = task.score_metrics[0].minimize
     seeds = seed * SEED_SPACING + np.arange(episodes)
     tuning_seeds = seeds + SEED_SPACING // 2  # other problems than the table's, also where that is on validation
     searching_seeds = seeds[0] + (SEED_SPACING // 4) * (split == "train") + np.arange(GENERATIONS * PROBLEMS)
-    for entrant in entrants:
-        if entrant.knots:
-            entrant.candidates = search(task, entrant.knots, play("search", "train"), searching_seeds, metric.minimize)
-    chosen, reference = _choose(entrants, play("choice", "validation"), tuning_seeds, metric.minimize)
-    policies = [policy for candidates in chosen for policy in candidates]
-    played = iter(play(split, split)(policies, seeds))
-    results = [[next(played) for _ in candidates] for candidates in chosen]
-    baseline = None if reference is None else results[reference][0].best_scores[None]
+    with worker_processes(num_workers) as pool:
+
+        def play(stage: str, split: str) -> Play:
+            store, progress = EpisodeStore(folder, split) if folder else None, functools.partial(announce, stage)
+            return lambda policies, seeds: rollout(policies, make_env(split), seeds, progress, store, pool, num_workers)
+
+        for entrant in entrants:
+            if entrant.knots:
+                entrant.candidates = search(task, entrant.knots, play("search", "train"), searching_seeds, minimize)
+        chosen, reference = _choose(entrants, play("choice", "validation"), tuning_seeds, minimize)
+        played = iter(play(split, split)([policy for candidates in chosen for policy in candidates], seeds))
+    return _tabulate(task, entrants, chosen, [[next(played) for _ in candidates] for candidates in chosen], reference)
+
+
+def _tabulate(
+    task: Task, entrants: Sequence[Entrant], chosen: list[list[Policy]], results: list[list[Episodes]], reference: int | None
+) -> Benchmark:
+    """The rows of what was played."""
+    metric, baseline = task.score_metrics[0], None if reference is None else results[reference][0].best_scores[None]
     rows = []
     for index, (entrant, candidates, runs) in enumerate(zip(entrants, chosen, results, strict=True)):
         compared = None if index == reference else baseline
@@ -109,7 +117,7 @@ def run_benchmark(
     rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
     instances = results[0][0].figures["instance"]
     distinct = len(np.unique(instances))
-    noun = task.instances if distinct == episodes else f"runs of {distinct} {task.instances}"
+    noun = task.instances if distinct == len(instances) else f"runs of {distinct} {task.instances}"
     label = None if reference is None else entrants[reference].label
     return Benchmark(rows, metric, label, instances, [pair.name for pair in task.pairs], noun)
 

@@ -1,10 +1,15 @@
 """Paired rollouts: many policies on the same problems, as large batches."""
 
+import contextlib
+import functools
 import json
-from collections.abc import Callable, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 
@@ -40,36 +45,68 @@ MakeEnv = Callable[..., AutoLossVectorEnv]
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class EnvironmentMaker:
+    """Makes environments of an id with these arguments, also in another process: (num_envs, **more) → environment."""
+
+    id: str
+    arguments: dict[str, Any]
+
+    def __call__(self, num_envs: int, **more: Any) -> AutoLossVectorEnv:
+        envs = gymnasium.make_vec(self.id, num_envs=num_envs, **(self.arguments | more))
+        assert isinstance(envs, AutoLossVectorEnv)
+        return envs
+
+
+@contextlib.contextmanager
+def worker_processes(num_workers: int) -> Iterator[Executor | None]:
+    """A pool of processes with one PyTorch thread each; None for a single one, which is this."""
+    if num_workers == 1:
+        yield None
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield pool
+
+
 def rollout(
     policies: Sequence[Policy],
     make_env: MakeEnv,
     seeds: np.ndarray,
     progress: Progress = lambda done, total: None,
     store: EpisodeStore | None = None,
+    pool: Executor | None = None,
+    num_batches: int = 1,
 ) -> list[Episodes]:
     """One episode of every policy on every problem.
 
     Args:
         policies: they meet the same problems.
-        make_env: (num_envs, **env_arguments) → environment.
+        make_env: (num_envs, **env_arguments) → environment; it must be picklable for a pool.
         seeds: (problems,), int64; problem j is the first episode of an environment seeded with `seeds[j]`.
         progress: called with the episodes done and their total.
         store: keeps finished batches, and gives back those that it has.
+        pool: processes that play the batches; without one they are played here.
+        num_batches: into how many the problems are divided at least.
 
     Returns:
         The episodes of each policy, in the order of `seeds`.
     """
+    groups, parts = [], []
+    for group in _same_environment(policies):
+        width = max(1, min(MAX_RUNS // len(group), -(-len(seeds) // num_batches)))
+        for start in range(0, len(seeds), width):
+            groups.append(group)
+            parts.append(seeds[start : start + width])
+    members = [[policies[index] for index in group] for group in groups]
+    play = functools.partial(_stored, make_env=make_env, store=store)
     results: dict[int, list[Episodes]] = {index: [] for index in range(len(policies))}
     done = 0
-    for group in _same_environment(policies):
-        width = max(1, MAX_RUNS // len(group))
-        for start in range(0, len(seeds), width):
-            part = seeds[start : start + width]
-            members = [policies[index] for index in group]
-            for index, episodes in zip(group, _stored(members, make_env, part, store), strict=True):
-                results[index].append(episodes)
-            done += len(part) * len(group)
-            progress(done, len(seeds) * len(policies))
+    for group, part, played in zip(groups, parts, (pool.map if pool else map)(play, members, parts), strict=True):
+        for index, episodes in zip(group, played, strict=True):
+            results[index].append(episodes)
+        done += len(part) * len(group)
+        progress(done, len(seeds) * len(policies))
     return [_join(parts) for parts in results.values()]
 
 
@@ -82,7 +119,7 @@ def _same_environment(policies: Sequence[Policy]) -> list[list[int]]:
     return [group[i : i + MAX_RUNS] for group in groups.values() for i in range(0, len(group), MAX_RUNS)]
 
 
-def _stored(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray, store: EpisodeStore | None) -> list[Episodes]:
+def _stored(policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: EpisodeStore | None) -> list[Episodes]:
     """The episodes of one batch, from the store where it has them."""
     known = store.load(policies, seeds) if store else None
     if known is not None:

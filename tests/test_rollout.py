@@ -11,7 +11,7 @@ from agents.benchmark import _best_of_each, run_benchmark
 from agents.catalogue import Entrant, make_entrants
 from agents.episode_store import EpisodeStore
 from agents.open_loop import OpenLoop
-from agents.rollout import Episodes, rollout
+from agents.rollout import EnvironmentMaker, Episodes, rollout, worker_processes
 from agents.schedules import FixedWeights, RandomPair, Ratio
 from agents.specifications import parse_specification
 
@@ -45,6 +45,17 @@ def test_results_do_not_depend_on_the_company_or_the_size_of_the_batch(monkeypat
         np.testing.assert_array_equal(one.best_scores, other.best_scores)
         np.testing.assert_array_equal(one.best_scores, piece.best_scores)
         np.testing.assert_allclose(one.shares, piece.shares)
+
+
+def test_two_processes_play_what_one_plays():
+    maker = EnvironmentMaker(ID, {**SMALL, "split": "validation"})
+    alone = rollout(policies(), maker, np.arange(7))
+    with worker_processes(2) as pool:
+        together = rollout(policies(), maker, np.arange(7), pool=pool, num_batches=2)
+    for one, other in zip(alone, together, strict=True):
+        for name, figures in one.figures.items():
+            np.testing.assert_array_equal(figures, other.figures[name])
+        np.testing.assert_allclose(one.shares, other.shares)
 
 
 def test_only_the_first_episode_counts_where_runs_end_early():
