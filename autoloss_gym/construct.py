@@ -151,6 +151,15 @@ def sequence(name: str, value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def seed_list(seed: Any, num_envs: int) -> list[int | None]:
+    """One seed for each run, None where it goes on."""
+    seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
+    good = (each is None or (isinstance(each, int | np.integer) and 0 <= each < 2**62) for each in seeds)
+    if len(seeds) != num_envs or not all(good):
+        raise ValueError(f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or None")
+    return seeds
+
+
 def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
     """Which runs a reset with these options starts anew, (num_envs,), bool."""
     for name in options or {}:

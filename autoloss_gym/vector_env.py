@@ -15,7 +15,17 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from autoloss_gym import tree
-from autoloss_gym.construct import available_device, build_task, divisor, one_of, pick, positive, reset_mask, sequence
+from autoloss_gym.construct import (
+    available_device,
+    build_task,
+    divisor,
+    one_of,
+    pick,
+    positive,
+    reset_mask,
+    seed_list,
+    sequence,
+)
 from autoloss_gym.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.features import Features
 from autoloss_gym.history import History
@@ -207,11 +217,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         if seed is None or (isinstance(seed, int | np.integer) and seed < 2**62):
             super().reset(seed=None if seed is None else int(seed))
             return [None if seed is None else int(seed) + row for row in range(self.num_envs)]
-        seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
-        good = (each is None or (isinstance(each, int | np.integer) and 0 <= each < 2**62) for each in seeds)
-        if len(seeds) != self.num_envs or not all(good):
-            raise ValueError(f"seed={seed}: expected an integer from 0 to 2**62, or a list of {self.num_envs} such or None")
-        return seeds
+        return seed_list(seed, self.num_envs)
 
     def _fresh(self, rows: np.ndarray) -> _Runs:
         """New episodes for the runs `rows`, measured once; a run that is not finite from the start has diverged."""

@@ -60,6 +60,12 @@ def test_an_id_that_is_taken_is_not_registered_again():
     assert_refused(lambda: register_task(ID, "elsewhere:Task"), ID, "registered already", "another version")
 
 
+@pytest.mark.parametrize("repeat", [2, 3, 10, 0, -5, 2.5, "5"])
+def test_a_control_is_repeated_a_divisor_of_the_validation_interval(repeat):
+    assert_refused(lambda: make_vec(repeat=repeat), "repeat=")
+    make_vec(repeat=5)
+
+
 @pytest.mark.parametrize("task", ["Task", "module:", ":Task"])
 def test_a_task_to_register_is_named_by_module_and_class(task):
     assert_refused(lambda: register_task("Mine/Task-v0", task), task, "module:Class")

@@ -572,3 +572,24 @@ def test_diagnostics_are_of_the_kind_that_was_asked_for():
         assert isinstance(tensors[name], torch.Tensor)
         assert np.array_equal(tensors[name].numpy(), array)
         assert np.array_equal(numbers[name], array[0])
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
+def test_a_repeated_control_is_as_many_steps(mode):
+    once, often = (
+        gymnasium.make_vec(
+            "AutoLoss/QuadraticRegression-v0", num_envs=3, repeat=repeat, autoreset_mode=mode, dimension=4, num_samples=20,
+            max_steps=20, validate_every=5,
+        )
+        for repeat in (5, 1)
+    )  # fmt: skip
+    once.reset(seed=1)
+    often.reset(seed=1)
+    for action in np.random.default_rng(0).integers(2, size=(4, 3)):
+        observations, rewards, ended, _, infos = once.step(action)
+        steps = [often.step(action) for _ in range(5)]
+        np.testing.assert_array_equal(observations, steps[-1][0])
+        np.testing.assert_array_equal(rewards, np.sum([step[1] for step in steps], axis=0))
+        np.testing.assert_array_equal(ended, steps[-1][2])
+        np.testing.assert_array_equal(infos["steps"], steps[-1][4]["steps"])
+    assert ended.all()
