@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 
-.PHONY: demo results test
+.PHONY: benchmark demo results test
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Installing into .venv (PyTorch is large: this takes minutes)"
 	@$(PYTHON) -m venv .venv
@@ -22,6 +22,10 @@ demo: .venv/installed
 # Make every table of docs/results.md; about an hour on two cores, and it can be killed and called again.
 results: .venv/installed
 	$(BIN)/python benchmarks/results.py
+
+# Training steps a second, against loops that train one model at a time.
+benchmark: .venv/installed
+	$(BIN)/python benchmarks/throughput.py
 
 test: .venv/installed
 	$(BIN)/ruff check .
