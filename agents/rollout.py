@@ -20,6 +20,7 @@ from autoloss_gym.task import Control
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
+MAX_POLICIES = 32  # policies in a batch; each is asked in turn at every step
 SEED_SPACING = 1 << 20  # commands with different seeds share no problem
 _SHARES = "shares of the pairs"
 
@@ -111,12 +112,12 @@ def rollout(
 
 
 def _same_environment(policies: Sequence[Policy]) -> list[list[int]]:
-    """Indices of policies that can share a batch, at most `MAX_RUNS` in a group."""
+    """Indices of policies that can share a batch, at most `MAX_POLICIES` in a group."""
     groups: dict[str, list[int]] = {}
     for index, policy in enumerate(policies):
         key = json.dumps([policy.env_arguments, policy.diagnostics], sort_keys=True)
         groups.setdefault(key, []).append(index)
-    return [group[i : i + MAX_RUNS] for group in groups.values() for i in range(0, len(group), MAX_RUNS)]
+    return [group[i : i + MAX_POLICIES] for group in groups.values() for i in range(0, len(group), MAX_POLICIES)]
 
 
 def _stored(policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: EpisodeStore | None) -> list[Episodes]:

@@ -103,6 +103,8 @@ def train(table: str, algo: str, seed: int, size: Size, folder: Path) -> None:
 
 def evaluate(table: str, size: Size, folder: Path) -> None:
     """Play the table, or go on with it."""
+    if any((folder / "evaluation").glob("*/figure.png")):  # the last that is written
+        return
     trained = [f"{algo}:{folder}/seed_*/{algo}/*" for algo in TABLES[table].learners]
     problems = ["--episodes", str(size.episodes), "--split", size.split]
     policies = ["--policies", *trained, *(size.policies or TABLES[table].policies)]
