@@ -1,5 +1,6 @@
 """The picture of a benchmark: scores with their intervals, the schedules behind them, and how the scores are distributed."""
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from agents.statistics import performance_profile
 
 _GRAY = "#8a949e"
 _COLORS = ("#c0392b", "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#148f77")  # of policies that react to what they see
+_LONGEST = 24  # characters of a choice that is written
 _WIDEST = 2.5  # scores beyond this multiple of the best are written instead of drawn
 
 
@@ -33,10 +35,14 @@ def draw(benchmark: Benchmark, title: str, path: Path) -> None:
 
 
 def _row_colors(benchmark: Benchmark) -> dict[str, str]:
-    adaptive = [row.label for row in benchmark.rows if not row.static]
-    colors = {label: _COLORS[index % len(_COLORS)] for index, label in enumerate(adaptive)}
-    reference = {} if benchmark.reference is None else {benchmark.reference: "black"}
-    return {row.label: _GRAY for row in benchmark.rows} | colors | reference
+    reference, adaptive = _shown(benchmark)
+    colors = {row.label: color for row, color in zip(adaptive, _COLORS, strict=False)}
+    return {row.label: _GRAY for row in benchmark.rows} | colors | {row.label: "black" for row in reference}
+
+
+def _label(row: Row) -> str:
+    """The row's name, with what was chosen where that is short."""
+    return f"{row.label} → {row.chosen}" if row.chosen and len(row.chosen) <= _LONGEST else row.label
 
 
 def _draw_scores(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> None:
@@ -52,7 +58,7 @@ def _draw_scores(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> Non
         axes.plot(row.mean.value, place, "o", color=color, markersize=5.5)
         if row.label == benchmark.reference:
             axes.axvline(row.mean.value, color=color, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_yticks(range(len(rows)), [f"{row.label} → {row.chosen}" if row.chosen else row.label for row in rows])
+    axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     direction = "lower" if benchmark.metric.minimize else "higher"
     axes.set_xlabel(f"{_name(benchmark)}: mean, 95 % interval ({direction} is better)")
@@ -72,13 +78,15 @@ def _name(benchmark: Benchmark) -> str:
     return benchmark.metric.name.replace("_", " ")
 
 
-def _shown(benchmark: Benchmark) -> list[Row]:
-    """The rows that have curves: those that react to what they see, and the reference."""
-    return [row for row in benchmark.rows if not row.static or row.label == benchmark.reference]
+def _shown(benchmark: Benchmark) -> tuple[list[Row], list[Row]]:
+    """The rows that have curves: the reference, and as many that react to what they see as there are colours, trained first."""
+    reference = [row for row in benchmark.rows if row.label == benchmark.reference]
+    adaptive = [row for row in benchmark.rows if not row.static and row.label != benchmark.reference]
+    return reference, sorted(adaptive, key=lambda row: not row.trained)[: len(_COLORS)]
 
 
 def _draw_schedules(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> None:
-    for row in _shown(benchmark):
+    for row in itertools.chain(*_shown(benchmark)):
         steps, levels = _smoothed(row)
         axes.plot(steps, levels, color=colors[row.label], label=row.label, linewidth=1.6)
     axes.set(xlabel="step of the training run", ylabel=f"share of {benchmark.pairs[0]} updates", ylim=(0, 1), xlim=(0, None))
@@ -90,7 +98,7 @@ def _draw_schedules(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> 
 
 def _draw_profiles(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> None:
     levels = _levels(benchmark)
-    for row in _shown(benchmark):
+    for row in itertools.chain(*_shown(benchmark)):
         band = performance_profile(row.figures, levels, benchmark.metric.minimize)
         axes.fill_between(levels, band.low, band.high, color=colors[row.label], alpha=0.13, linewidth=0)
         axes.plot(levels, band.value, color=colors[row.label], linewidth=1.6, clip_on=False)
@@ -103,7 +111,7 @@ def _draw_profiles(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> N
 
 def _levels(benchmark: Benchmark, count: int = 200) -> np.ndarray:
     """Scores over the central mass of the rows that have curves, (count,); rows beyond the limit only run into it."""
-    shown, limit = _shown(benchmark), _limit(benchmark)
+    shown, limit = list(itertools.chain(*_shown(benchmark))), _limit(benchmark)
     rows = [row for row in shown if row.mean.value <= limit] or shown
     pooled = np.concatenate([row.figures.ravel() for row in rows])
     finite = pooled[np.isfinite(pooled)]
