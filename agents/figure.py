@@ -13,7 +13,7 @@ from agents.statistics import performance_profile
 _GRAY = "#8a949e"
 _COLORS = ("#c0392b", "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#148f77")  # of policies that react to what they see
 _LONGEST = 24  # characters of a choice that is written
-_WIDEST = 2.5  # scores beyond this multiple of the best are written instead of drawn
+_WIDEST = 2.5  # scores beyond this multiple of the reference, or of the best, are written instead of drawn
 
 
 def draw(benchmark: Benchmark, title: str, path: Path) -> None:
@@ -51,7 +51,7 @@ def _draw_scores(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> Non
     for place, row in enumerate(rows):
         color = colors[row.label]
         if row.mean.value > limit:
-            axes.annotate(f"{row.mean.value:.2f} →", (1, place), xycoords=("axes fraction", "data"), ha="right", va="center",
+            axes.annotate(f"{row.mean.value:.3g} →", (1, place), xycoords=("axes fraction", "data"), ha="right", va="center",
                           color=color, fontsize="small")  # fmt: skip
             continue
         axes.plot([row.mean.low, row.mean.high], [place, place], color=color, linewidth=2, solid_capstyle="round")
@@ -64,14 +64,15 @@ def _draw_scores(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> Non
     axes.set_xlabel(f"{_name(benchmark)}: mean, 95 % interval ({direction} is better)")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=6)
     axes.grid(axis="x", color="#e5e8ea", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
 def _limit(benchmark: Benchmark) -> float:
     """The greatest mean that is drawn."""
-    best = min(row.mean.value for row in benchmark.rows)
-    return _WIDEST * best if benchmark.metric.minimize and best > 0 else np.inf
+    values = [row.mean.value for row in benchmark.rows if benchmark.reference in (None, row.label)]
+    return _WIDEST * min(values) if benchmark.metric.minimize and min(values) > 0 else np.inf
 
 
 def _name(benchmark: Benchmark) -> str:
