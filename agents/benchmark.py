@@ -11,9 +11,9 @@ from agents.catalogue import Entrant
 from agents.episode_store import EpisodeStore
 from agents.open_loop import GENERATIONS, PROBLEMS, search
 from agents.policy import Policy
-from agents.rollout import SEED_SPACING, Episodes, MakeEnv, rollout, worker_processes
+from agents.rollout import SEED_SPACING, Episodes, MakeEnv, Play, rollout, worker_processes
 from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference, probability_of_improvement
-from agents.successive_halving import Play, choose
+from agents.successive_halving import choose
 from agents.trained_policy import TrainedPolicy
 from autoloss_gym.task import Metric, Task
 

@@ -1,11 +1,12 @@
 """Resolved configuration of a training run, and the folder that keeps it; imports nothing slow."""
 
 import argparse
+import contextlib
 import inspect
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -101,19 +102,10 @@ def save_configuration(folder: Path, configuration: TrainingConfiguration) -> No
 
 def load_configuration(folder: Path) -> TrainingConfiguration:
     """The configuration of a run folder; ValueError if it is not one, or from a newer version."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ValueError(f"{str(folder)!r} is not a run folder of train_agent.py: it holds no config.json")
-    try:
-        content = json.loads(path.read_text())
-        version = content.pop("format")
-        if version > FORMAT:
-            raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
+    with _reading(folder / "config.json", "a run folder of train_agent.py") as content:
         if content["algo"] not in ALGORITHMS:
             raise ValueError(unknown("algorithm", content["algo"], ALGORITHMS))
         return TrainingConfiguration(**content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
 
 
 def save_command(folder: Path, arguments: argparse.Namespace) -> None:
@@ -124,19 +116,25 @@ def save_command(folder: Path, arguments: argparse.Namespace) -> None:
 
 def load_command(folder: Path, known: Iterable[str]) -> argparse.Namespace:
     """The arguments `known` of the evaluation in a folder; ValueError if it is none, or from a newer version."""
-    path = folder / "command.json"
-    if not path.is_file():
-        raise ValueError(f"{str(folder)!r} is not a result folder of evaluate.py: it holds no command.json")
-    try:
-        content = json.loads(path.read_text())
-        version = content.pop("format")
-        if version > FORMAT:
-            raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
+    with _reading(folder / "command.json", "a result folder of evaluate.py") as content:
         missing = [name for name in known if name not in content]
         if missing:
             raise ValueError(f"it has no {missing[0]!r}")
         content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
         return argparse.Namespace(**content, resume=str(folder))
+
+
+@contextlib.contextmanager
+def _reading(path: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """The content of a JSON file of this project; what is wrong with it, or with its use, is one line."""
+    if not path.is_file():
+        raise ValueError(f"{str(path.parent)!r} is not {kind}: it holds no {path.name}")
+    try:
+        content = json.loads(path.read_text())
+        version = content.pop("format")
+        if version > FORMAT:
+            raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
+        yield content
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
 

@@ -1,13 +1,12 @@
 """Open-loop schedules p(t): probabilities that change with progress alone, and their search by the cross-entropy method."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from agents.policy import Policy
-from agents.rollout import Episodes
+from agents.rollout import Play
 from agents.schedules import Draws, one_hot
 from autoloss_gym.task import Control, Task
 
@@ -45,8 +44,7 @@ class OpenLoop:
         return one_hot(self._draws.categorical(probabilities), knots.shape[1])
 
 
-def search(task: Task, knots: int, play: Callable[[Sequence[Policy], np.ndarray], list[Episodes]], seeds: np.ndarray,
-           minimize: bool) -> list[Policy]:  # fmt: skip
+def search(task: Task, knots: int, play: Play, seeds: np.ndarray, minimize: bool) -> list[Policy]:
     """The mean schedule after each generation of the cross-entropy method (Rubinstein 1999) on the knots' logits.
 
     Args:

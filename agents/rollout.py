@@ -44,6 +44,7 @@ class Episodes:
 
 MakeEnv = Callable[..., AutoLossVectorEnv]
 Progress = Callable[[int, int], None]
+Play = Callable[[Sequence[Policy], np.ndarray], list[Episodes]]  # (policies, seeds) → the episodes of each policy
 
 
 @dataclass(frozen=True)

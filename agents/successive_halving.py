@@ -1,16 +1,14 @@
 """Choosing among many candidates: all meet a few problems, the best quarter goes on to more (Jamieson, Talwalkar 2016)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from agents.policy import Policy
-from agents.rollout import Episodes
+from agents.rollout import Play
 
 FEWEST = 16  # problems on which candidates may be dropped
 _SHARES = (8, 2, 1)  # stages end at an eighth, a half and all of the problems
-
-Play = Callable[[Sequence[Policy], np.ndarray], list[Episodes]]
 
 
 def choose(fields: Sequence[Sequence[Policy]], play: Play, seeds: np.ndarray, minimize: bool) -> list[tuple[Policy, float]]:
