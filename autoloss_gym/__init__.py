@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from autoloss_gym.checker import check_task
     from autoloss_gym.env import AutoLossEnv
     from autoloss_gym.gradient_task import GradientTask
+    from autoloss_gym.losses import ClosedForm
     from autoloss_gym.optimizers import SGD, Adam
     from autoloss_gym.task import Control, Evaluation, Keys, Metric, Pair, State, Task
     from autoloss_gym.vector_env import AutoLossVectorEnv
@@ -22,6 +23,7 @@ __all__ = [
     "Adam",
     "AutoLossEnv",
     "AutoLossVectorEnv",
+    "ClosedForm",
     "Control",
     "Evaluation",
     "GradientTask",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "losses": ("ClosedForm",),
     "optimizers": ("SGD", "Adam"),
     "task": ("Control", "Evaluation", "Keys", "Metric", "Pair", "State", "Task"),
     "gradient_task": ("GradientTask",),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from autoloss_gym import random, tree
 from autoloss_gym.gradient_task import GradientTask
+from autoloss_gym.losses import ClosedForm
 from autoloss_gym.task import Control, Evaluation, Keys, State, Task
 
 _RUNS = 3
@@ -28,7 +29,10 @@ def check_task(task: Task, device: str = "cpu") -> None:
     state = task.reset(keys)
     if isinstance(task, GradientTask):
         _check_losses(task, state)
+        _check_full_batch(task, state)
     _check_shapes(task, state)
+    if isinstance(task, GradientTask):
+        _check_closed_forms(task, state)
     _check_partial_reset(task, keys)
     _check_repeatability(task, keys)
     _check_only_chosen_blocks_move(task, keys)
@@ -86,6 +90,31 @@ def _check_losses(task: GradientTask, state: State) -> None:
         for block in pair.blocks:
             known = ", ".join(state.parameters)
             _require(block in state.parameters, f"pair {pair.name!r}: there is no block {block!r}; there are {known}")
+
+
+def _check_full_batch(task: GradientTask, state: State) -> None:
+    batches = [tree.leaves(task.batch(state.data, random.fold_in(state.keys.run, step))) for step in range(2)]
+    same = all(map(torch.equal, *batches))
+    _require(same or not task.full_batch, "full_batch is declared, but batch() depends on its keys: leave full_batch False")
+
+
+def _check_closed_forms(task: GradientTask, state: State) -> None:
+    """Compare closed forms with automatic differentiation, in float64."""
+    doubled = tree.map_tensors(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf, state)
+    parameters, batch = task.unpack(doubled.parameters), task.batch(doubled.data, state.keys.run)
+    for pair in task.pairs:
+        loss, own = task.losses()[pair.loss], {block: parameters[block] for block in pair.blocks}
+        if not isinstance(loss, ClosedForm):
+            continue
+        values, gradients = loss.value_and_gradient(parameters, batch)
+        leaves = [leaf.requires_grad_() for leaf in tree.leaves(tree.clone(own))]
+        remade = iter(leaves)
+        expected = loss.loss({**parameters, **tree.map_tensors(lambda _: next(remade), own)}, batch)
+        derived = torch.autograd.grad(expected.sum(), leaves, materialize_grads=True)
+        written = tree.leaves({block: gradients[block] for block in pair.blocks})
+        for first, second in ((values, expected), *zip(written, derived, strict=True)):
+            close = first.shape == second.shape and torch.allclose(first, second, rtol=1e-9, atol=1e-12)
+            _require(close, f"loss {pair.loss!r}: value_and_gradient differs from automatic differentiation of its loss")
 
 
 def _check_shapes(task: Task, state: State) -> None:

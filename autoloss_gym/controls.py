@@ -34,14 +34,14 @@ class ChoosePair(ActionControl):
         return spaces.Discrete(len(task.pairs))
 
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
-        pairs = len(task.pairs)
-        on_device = isinstance(actions, Tensor) and actions.device.type != "cpu"
-        choice = None if on_device else _host_choice(actions, num_envs, pairs)
-        indices = actions if on_device else torch.from_numpy(choice).to(device)
-        if on_device:
+        step_size = torch.ones(num_envs, device=device)
+        if isinstance(actions, Tensor) and actions.device.type != "cpu":
             _check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
-        weights = (indices[:, None] == torch.arange(pairs, device=device)).to(torch.float32)
-        return Control(weights=weights, step_size=torch.ones(num_envs, device=device), choice=choice)
+            weights = actions[:, None] == torch.arange(len(task.pairs), device=device)
+            return Control(weights=weights.to(torch.float32), step_size=step_size)
+        choice = _host_choice(actions, num_envs, len(task.pairs))
+        one_hot = (choice[:, None] == np.arange(len(task.pairs))).astype(np.float32)
+        return Control(weights=torch.from_numpy(one_hot).to(device), step_size=step_size, choice=choice)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Observations: status features of training (AutoLoss §4.1–4.3), computed from the history."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,12 @@ GROUPS = (
     "patience",
     "extra",
 )
+_SCALES = {  # whether the logarithm is taken, then a factor, and whether tanh bounds the result
+    **dict.fromkeys(("gradient_norms", "losses", "validation", "average", "loss_ratio"), (True, 0.25, True)),
+    **dict.fromkeys(("difference", "second_difference"), (False, 20.0, True)),
+    "norm_ratio": (False, 0.25, True),
+    **dict.fromkeys(("progress", "patience", "extra"), (False, 1.0, False)),
+}
 RAW_BOUND = 1e6
 _TINY = 1e-8
 
@@ -54,7 +61,7 @@ class Features:
         if unknown or not self.groups:
             raise ValueError(f"drop={list(self.drop)}: expected some, but not all, of {', '.join(GROUPS)}")
 
-    @property
+    @functools.cached_property
     def groups(self) -> tuple[str, ...]:
         """The groups that this task has and that are not dropped."""
         absent = set(self.drop)
@@ -69,15 +76,18 @@ class Features:
 
     def __call__(
         self, history: History, extra: Float[Tensor, "num_envs extras"]
-    ) -> tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"]]:
-        """Observations, float32, and how many of each run's features were clipped."""
-        values = torch.cat([self._group(group, history, extra) for group in self.groups], dim=1)
+    ) -> tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]:
+        """Observations, float32, and where they are raw how many of each run's features were clipped."""
+        groups = [self._raw(group, history, extra) for group in self.groups]
+        values = torch.cat(groups, dim=1)
         if self.scaling == "scaled":
-            return values, torch.zeros_like(values[:, 0])
+            logarithmic, factor, bounded = _columns(self.groups, tuple(group.shape[1] for group in groups), values.device)
+            logs = torch.log(values.abs().clamp(min=_TINY, max=1 / _TINY))
+            return torch.where(bounded, torch.tanh(torch.where(logarithmic, logs, values) * factor), values), None
         clipped = torch.nan_to_num(values, nan=0.0).clamp(-RAW_BOUND, RAW_BOUND)
         return clipped, (clipped != values).sum(dim=1).to(values.dtype)
 
-    def _group(self, group: str, history: History, extra: Tensor) -> Tensor:
+    def _raw(self, group: str, history: History, extra: Tensor) -> Tensor:
         if group == "progress":
             return (history.steps / self.task.max_steps).to(history.losses.dtype)[:, None]
         if group == "patience":
@@ -85,22 +95,24 @@ class Features:
         if group == "extra":
             return extra
         if group == "norm_ratio":
-            logs = torch.log(history.gradient_norms.clamp(min=_TINY))
-            return self._bounded(logs[:, :1] - logs[:, 1:])
+            first, second = torch.log(history.gradient_norms.clamp(min=_TINY)).chunk(2, dim=1)
+            return first - second
         if group == "loss_ratio":
-            first, second = history.losses[:, :1], history.losses[:, 1:]
-            return self._magnitude(first / torch.where(second == 0, _TINY, second))
-        if group in ("difference", "second_difference"):
-            return self._difference(getattr(history, group), history.average)
-        return self._magnitude(getattr(history, group))
+            first, second = history.losses.chunk(2, dim=1)
+            return first / torch.where(second == 0, _TINY, second)
+        values: Tensor = getattr(history, group)
+        if self.scaling == "scaled" and group in ("difference", "second_difference"):
+            return values / history.average.abs().clamp(min=_TINY)
+        return values
 
-    def _bounded(self, logs: Tensor) -> Tensor:
-        return torch.tanh(logs / 4) if self.scaling == "scaled" else logs
 
-    def _magnitude(self, values: Tensor) -> Tensor:
-        if self.scaling == "raw":
-            return values
-        return torch.tanh(torch.log(values.abs().clamp(min=_TINY, max=1 / _TINY)) / 4)
+@torch.compiler.assume_constant_result
+def _columns(groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, ...]:
+    """Of every column: whether its logarithm is taken, what it is multiplied by, and whether tanh bounds it."""
+    return _known_columns(groups, sizes, device)
 
-    def _difference(self, values: Tensor, level: Tensor) -> Tensor:
-        return torch.tanh(20 * values / level.abs().clamp(min=_TINY)) if self.scaling == "scaled" else values
+
+@functools.lru_cache(maxsize=64)
+def _known_columns(groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, ...]:
+    scales = [scale for group, size in zip(groups, sizes, strict=True) for scale in [_SCALES[group]] * size]
+    return tuple(torch.tensor(column, device=device) for column in zip(*scales, strict=True))

@@ -3,9 +3,9 @@
 import functools
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random, tree
+from autoloss_gym.losses import ClosedForm, Loss, Parameters
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.task import Control, Evaluation, Keys, Pair, State, Task
 
-Parameters = Mapping[str, Any]
-Loss = Callable[[Parameters, Any], Float[Tensor, " num_envs"]]
+_CHUNK = 64  # runs whose losses are computed together on the CPU: more would leave its caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class GradientTask(Task):
     The functions of the author work on whole batches: the first dimension of every tensor is the run, and runs share
     nothing. `parameters[block]` has the shape that `initial_parameters` gave it.
     """
+
+    full_batch: ClassVar[bool] = False  # True where `batch` ignores its keys: they are then not hashed anew for each step
 
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3))
 
@@ -40,11 +42,17 @@ class GradientTask(Task):
 
     @abstractmethod
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
-        """What the losses of one step see: the data itself, or a mini-batch drawn with the keys of this step."""
+        """What the losses of one step see: the data itself, or a mini-batch drawn with the keys of this step.
+
+        Where `full_batch`, the keys are the same at every step.
+        """
 
     @abstractmethod
     def losses(self) -> Mapping[str, Loss]:
-        """Every loss by name: functions (parameters, batch) → (num_envs,), valid for any subset of the runs."""
+        """Every loss by name: functions (parameters, batch) → (num_envs,), valid for any subset of the runs.
+
+        One whose gradient is known in closed form may be a `ClosedForm`.
+        """
 
     @abstractmethod
     def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
@@ -71,101 +79,151 @@ class GradientTask(Task):
 
     def update(self, state: State, control: Control, *, differentiable: bool = False) -> tuple[State, Evaluation]:
         used = control.weights != 0
-        indices = range(len(self.pairs)) if control.choice is None else np.unique(control.choice).tolist()
+        indices = range(len(self.pairs)) if control.choice is None else _chosen(control.choice)
         evaluation, gradients = self._differentiate(state, used, indices, differentiable)
         if differentiable:
             state = tree.clone(state)
-        failed = used & ~(torch.isfinite(evaluation.losses) & torch.isfinite(evaluation.gradient_norms))
-        state.diverged |= failed.any(dim=1)
-        evaluation.measured = used & ~failed
+        finite = torch.maximum(evaluation.losses.abs(), evaluation.gradient_norms) < math.inf
+        evaluation.measured = used & finite
+        state.diverged |= (used != evaluation.measured).any(dim=1)
+        weights, used = None if control.choice is not None else control.weights, used & ~state.diverged[:, None]
         with torch.set_grad_enabled(differentiable):
             for name, parameters in state.parameters.items():
-                total, active = self._combine(name, gradients, control.weights, used & ~state.diverged[:, None])
+                total, active = self._combine(name, gradients, weights, used)
                 if total is not None:
                     self.optimizer.update(parameters, total, state.optimizer[name], active, control.step_size)
         state.steps += 1
         return state, evaluation
 
     def validate(self, state: State) -> Float[Tensor, "num_envs metrics"]:
-        with torch.no_grad():
-            values = self.validation(self._unpack(state.parameters), state.data)
-        return _shaped("validation()", values, (len(state.steps), len(self.validation_metrics)))
+        return self._measured("validation()", self.validation, state, len(self.validation_metrics))
 
     def score(self, state: State) -> Float[Tensor, "num_envs metrics"]:
-        with torch.no_grad():
-            values = self.test(self._unpack(state.parameters), state.data)
-        return _shaped("test()", values, (len(state.steps), len(self.score_metrics)))
+        return self._measured("test()", self.test, state, len(self.score_metrics))
+
+    def _measured(self, name: str, metrics: Callable[[Parameters, Any], Tensor], state: State, width: int) -> Tensor:
+        """The metrics of all runs; not of too many at once on the CPU."""
+        count, inputs = len(state.steps), (state.parameters, state.data)
+        size = _CHUNK if _is_eager_on_cpu(state.steps) else count
+        chunks = [(i, min(i + size, count)) for i in range(0, count, size)]
+        parts = []
+        for first, last in chunks:
+            part = tree.map_tensors(lambda leaf, a=first, b=last: leaf[a:b], inputs) if len(chunks) > 1 else inputs
+            with torch.no_grad():
+                values = metrics(self.unpack(part[0]), part[1])
+            parts.append(_shaped(name, values, (last - first, width)))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 0"]:
         return torch.zeros(len(state.steps), 0, device=state.steps.device)
 
-    def _unpack(self, packed: Mapping[str, Tensor]) -> Parameters:
-        shapes = _block_shapes(self)
-        return {name: _view(block, shapes[name]) for name, block in packed.items()}
+    @functools.cached_property
+    def _shapes(self) -> Mapping[str, Any]:
+        """Shape of every block without the leading run dimension; a dict of shapes where the block is a dict."""
+        zero = torch.zeros(1, dtype=torch.int64)
+        return tree.map_tensors(lambda leaf: leaf.shape[1:], self.initial_parameters(Keys(problem=zero, run=zero)))
+
+    @functools.cached_property
+    def _losses(self) -> Mapping[str, Loss]:
+        return self.losses()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is derived from the arguments is derived anew elsewhere: a loss may be a function that cannot be pickled.
+        return {name: value for name, value in vars(self).items() if name not in ("_losses", "_shapes")}
+
+    def unpack(self, packed: Mapping[str, Float[Tensor, "num_envs _"]]) -> Parameters:
+        """Views of packed blocks in the shapes that `initial_parameters` gave them."""
+        return {name: _view(block, self._shapes[name]) for name, block in packed.items()}
 
     def _differentiate(
-        self, state: State, used: Bool[Tensor, "num_envs pairs"], indices: Any, differentiable: bool
+        self, state: State, used: Bool[Tensor, "num_envs pairs"], indices: Iterable[int], differentiable: bool
     ) -> tuple[Evaluation, dict[tuple[int, str], Tensor]]:
         """Losses, norms and gradients by (pair, block) of the pairs `indices`; entries not computed are 0."""
-        batch = self.batch(state.data, random.fold_in(state.keys.run, state.steps))
-        packed = {n: p if p.requires_grad else p.detach().requires_grad_() for n, p in state.parameters.items()}
-        zeros = torch.zeros_like(used, dtype=torch.float32)
-        evaluation = Evaluation(losses=zeros, gradient_norms=zeros.clone(), measured=used)
-        gradients: dict[tuple[int, str], Tensor] = {}
+        keys = state.keys.run if self.full_batch else random.fold_in(state.keys.run, state.steps)
+        inputs, losses = (state.parameters, self.batch(state.data, keys)), self._losses
+        zeros = torch.zeros_like(used[:, 0], dtype=torch.float32)
+        values, norms, gradients = [zeros] * len(self.pairs), [zeros] * len(self.pairs), {}
         for index in indices:
             pair = self.pairs[index]
             rows = None if pair.cheap else _rows(used[:, index])
             if rows is not None and not len(rows):
                 continue
-            values, parts = self._pair_gradients(pair, packed, batch, rows, differentiable)
-            evaluation.losses[:, index] = _scatter(values.detach(), rows, len(used))
-            squares = torch.stack([(part.detach() * part.detach()).sum(dim=1) for part in parts]).sum(dim=0)
-            norms = torch.sqrt(squares / sum(part.shape[1] for part in parts))
-            evaluation.gradient_norms[:, index] = _scatter(norms, rows, len(used))
+            measured, parts = self._by_chunks(pair, losses[pair.loss], inputs, rows, differentiable)
+            norm = _norm([part.detach() for part in parts])
+            values[index], norms[index] = _scatter(measured.detach(), rows, len(used)), _scatter(norm, rows, len(used))
             for name, part in zip(pair.blocks, parts, strict=True):
                 gradients[index, name] = _scatter(part, rows, len(used))
-        return evaluation, gradients
+        return Evaluation(torch.stack(values, dim=1), torch.stack(norms, dim=1), measured=used), gradients
 
-    def _pair_gradients(
-        self, pair: Pair, packed: dict[str, Tensor], batch: Any, rows: Tensor | None, differentiable: bool
+    def _by_chunks(
+        self, pair: Pair, loss: Loss, inputs: tuple[Any, Any], rows: Tensor | None, differentiable: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One backward for all runs, or for the runs `rows`: they share nothing, so the sum separates."""
+        """Values and gradients of one loss for all runs, or for the runs `rows`: not too many at once on the CPU."""
+        some = next(iter(inputs[0].values()))
+        chunks = [rows] if rows is None or len(rows) <= _CHUNK else list(rows.split(_CHUNK))
+        if rows is None and not pair.cheap and len(some) > _CHUNK and _is_eager_on_cpu(some):
+            chunks = list(torch.arange(len(some)).split(_CHUNK))
+        chosen = (inputs if chunk is None else tree.select(inputs, chunk) for chunk in chunks)
+        parts = [self._gradients(pair, loss, part, differentiable) for part in chosen]
+        if len(parts) == 1:
+            return parts[0]
+        values, gradients = zip(*parts, strict=True)
+        return torch.cat(values), tuple(torch.cat(each) for each in zip(*gradients, strict=True))
+
+    def _gradients(
+        self, pair: Pair, loss: Loss, inputs: tuple[Any, Any], differentiable: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Values and the gradients of the pair's blocks: one backward for all runs, which share nothing, or the closed form."""
+        packed, batch = inputs
+        if isinstance(loss, ClosedForm):
+            with torch.set_grad_enabled(differentiable):
+                values, gradients = loss.value_and_gradient(self.unpack(packed), batch)
+                return values, tuple(_pack(gradients[block]) for block in pair.blocks)
+        if torch.compiler.is_compiling():
+            values_and_gradients = torch.func.grad(lambda blocks: self._total(pair, loss, packed | blocks, batch), has_aux=True)
+            gradients, values = values_and_gradients({block: packed[block] for block in pair.blocks})
+            return values, tuple(gradients[block] for block in pair.blocks)
         with torch.enable_grad():
-            if rows is not None:
-                packed, batch = tree.select(packed, rows), tree.select(batch, rows)
-            blocks = [packed[name] for name in pair.blocks]
-            values = self.losses()[pair.loss](self._unpack(packed), batch)
-            _shaped(f"loss {pair.loss!r}", values, (len(blocks[0]),))
-            return values, torch.autograd.grad(values.sum(), blocks, create_graph=differentiable)
+            packed = {n: p if p.requires_grad else p.detach().requires_grad_() for n, p in packed.items()}
+            total, values = self._total(pair, loss, packed, batch)
+            return values, torch.autograd.grad(total, [packed[block] for block in pair.blocks], create_graph=differentiable)
+
+    def _total(self, pair: Pair, loss: Loss, packed: dict[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        """The sum of the losses of all runs, and each."""
+        values = _shaped(f"loss {pair.loss!r}", loss(self.unpack(packed), batch), (len(packed[pair.blocks[0]]),))
+        return values.sum(), values
 
     def _combine(
         self,
         block: str,
         gradients: dict[tuple[int, str], Tensor],
-        weights: Tensor,
+        weights: Tensor | None,
         used: Bool[Tensor, "num_envs pairs"],
     ) -> tuple[Tensor | None, Tensor]:
         """The weighted gradient of a block over the pairs in use, finite everywhere, and the runs that have one.
 
-        None where nothing was computed for the block, which no run updates then.
+        Without weights every run uses one pair. None where nothing was computed for the block, which no run updates then.
         """
-        total, active = None, torch.zeros_like(used[:, 0])
-        for index, pair in enumerate(self.pairs):
-            if block not in pair.blocks:
-                continue
-            active = active | used[:, index]
+        total, users = None, [index for index, pair in enumerate(self.pairs) if block in pair.blocks]
+        for index in users:
             if (index, block) in gradients:
-                part = gradients[index, block] * weights[:, index : index + 1]
-                part = torch.where(used[:, index : index + 1], part, 0.0)
-                total = part if total is None else total + part
-        return total, active
+                part = gradients[index, block]
+                part = part if weights is None else part * weights[:, index : index + 1]
+                rest = total if weights is None and total is not None else 0.0
+                part = torch.where(used[:, index : index + 1], part, rest)
+                total = part if weights is None or total is None else total + part
+        return total, (used if len(users) == len(self.pairs) else used[:, users]).any(dim=1)
 
 
-@functools.lru_cache(maxsize=64)
-def _block_shapes(task: GradientTask) -> Mapping[str, Any]:
-    """Shape of every block without the leading run dimension; a dict of shapes where the block is a dict."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    return tree.map_tensors(lambda leaf: leaf.shape[1:], task.initial_parameters(Keys(problem=zero, run=zero)))
+def _norm(parts: list[Tensor]) -> Float[Tensor, " num_envs"]:
+    """‖·‖₂ / √dim of the vector that the parts (num_envs, size) make up."""
+    squares = [(part * part).sum(dim=1) for part in parts]
+    return torch.sqrt(sum(squares[1:], squares[0]) / sum(part.shape[1] for part in parts))
+
+
+def _chosen(choice: np.ndarray) -> list[int]:
+    """The pairs that some run chose, in order."""
+    return np.flatnonzero(np.bincount(choice)).tolist()
 
 
 def _shaped(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -176,8 +234,8 @@ def _shaped(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _pack(block: Any) -> Tensor:
-    leaves = list(block.values()) if isinstance(block, dict) else [block]
-    return torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], dim=1)
+    leaves = [leaf.reshape(len(leaf), -1) for leaf in (block.values() if isinstance(block, dict) else [block])]
+    return leaves[0] if len(leaves) == 1 else torch.cat(leaves, dim=1)
 
 
 def _view(packed: Tensor, shapes: Any) -> Any:
@@ -190,9 +248,13 @@ def _view(packed: Tensor, shapes: Any) -> Any:
 
 def _rows(used: Bool[Tensor, " num_envs"]) -> Int64[Tensor, " rows"] | None:
     """The runs that use a pair; None stands for all, and for where finding them would make the host wait for the device."""
-    if used.device.type != "cpu" or bool(used.all()):
+    if len(used) == 1 or not _is_eager_on_cpu(used) or bool(used.all()):
         return None
     return used.nonzero().squeeze(1)
+
+
+def _is_eager_on_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _scatter(values: Tensor, rows: Tensor | None, num_envs: int) -> Tensor:

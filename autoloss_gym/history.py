@@ -19,8 +19,7 @@ class History:
         losses, gradient_norms: of each pair, when it was last optimised.
         losses_refreshed: whether the last update measured them.
         validation: metrics at the last validation.
-        average: exponential moving average of `validation`.
-        difference, second_difference: the same of its first and second difference.
+        averages: exponential moving averages of `validation` and of its first and second difference.
         last_difference: the difference between the last two validations.
         past: the deciding metric at this and the preceding validations, newest first; filled with the first value.
         best: best value of the deciding metric.
@@ -33,9 +32,7 @@ class History:
     gradient_norms: Float[Tensor, "num_envs pairs"]
     losses_refreshed: Bool[Tensor, "num_envs pairs"]
     validation: Float[Tensor, "num_envs metrics"]
-    average: Float[Tensor, "num_envs metrics"]
-    difference: Float[Tensor, "num_envs metrics"]
-    second_difference: Float[Tensor, "num_envs metrics"]
+    averages: Float[Tensor, "num_envs 3 metrics"]
     last_difference: Float[Tensor, "num_envs metrics"]
     past: Float[Tensor, "num_envs memory"]
     best: Float[Tensor, " num_envs"]
@@ -52,16 +49,26 @@ class History:
             gradient_norms=evaluation.gradient_norms,
             losses_refreshed=evaluation.measured,
             validation=validation,
-            average=validation.clone(),
-            difference=zeros,
-            second_difference=zeros.clone(),
-            last_difference=zeros.clone(),
+            averages=torch.stack([validation, zeros, zeros], dim=1),
+            last_difference=zeros,
             past=validation[:, :1].repeat(1, memory + 1),
             best=validation[:, 0].clone(),
             since_best=counts.to(validation.device),
             steps=counts.to(validation.device, copy=True),
             weight_sums=torch.zeros_like(evaluation.losses),
         )
+
+    @property
+    def average(self) -> Float[Tensor, "num_envs metrics"]:
+        return self.averages[:, 0]
+
+    @property
+    def difference(self) -> Float[Tensor, "num_envs metrics"]:
+        return self.averages[:, 1]
+
+    @property
+    def second_difference(self) -> Float[Tensor, "num_envs metrics"]:
+        return self.averages[:, 2]
 
     @property
     def pair_shares(self) -> Float[Tensor, "num_envs pairs"]:
@@ -81,10 +88,8 @@ class History:
         """Take in the metrics of the runs that are `valid`; return those whose deciding metric is a new best."""
         rows = valid[:, None]
         difference = values - self.validation
-        second = difference - self.last_difference
-        self.average = _moving(self.average, values, rows)
-        self.difference = _moving(self.difference, difference, rows)
-        self.second_difference = _moving(self.second_difference, second, rows)
+        new = torch.stack([values, difference, difference - self.last_difference], dim=1)
+        self.averages = torch.where(rows[:, None], self.averages * DECAY + new * (1 - DECAY), self.averages)
         self.last_difference = torch.where(rows, difference, self.last_difference)
         self.validation = torch.where(rows, values, self.validation)
         self.past = torch.where(rows, torch.cat([self.validation[:, :1], self.past[:, :-1]], dim=1), self.past)
@@ -93,7 +98,3 @@ class History:
         self.best = torch.where(improved, latest, self.best)
         self.since_best = torch.where(improved, 0, self.since_best + valid)
         return improved
-
-
-def _moving(average: Tensor, new: Tensor, rows: Tensor) -> Tensor:
-    return torch.where(rows, average * DECAY + new * (1 - DECAY), average)

@@ -5,6 +5,7 @@ flow. Only correctly rounded operations are used (no `pow`, no fused multiply-ad
 batch of any size.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -83,11 +84,9 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
-        ones = parameters.new_ones(len(parameters), dtype=torch.float64)
         return {
-            "steps": torch.zeros_like(ones, dtype=torch.int64),
-            "first_power": ones,  # β₁ᵗ and β₂ᵗ as running products
-            "second_power": ones.clone(),
+            "steps": parameters.new_zeros(len(parameters), dtype=torch.int64),
+            "powers": parameters.new_ones(len(parameters), 2, dtype=torch.float64),  # β₁ᵗ and β₂ᵗ as running products
             "first_moment": torch.zeros_like(parameters),
             "second_moment": torch.zeros_like(parameters),
         }
@@ -100,21 +99,40 @@ class Adam(Optimizer):
         active: Bool[Tensor, " num_envs"],
         step_size: Float[Tensor, " num_envs"],
     ) -> None:
-        first_beta, second_beta = self.betas
         state["steps"].add_(active)
-        for name, beta in (("first_power", first_beta), ("second_power", second_beta)):
-            state[name].copy_(torch.where(active, state[name] * beta, state[name]))
-        first_power, second_power = state["first_power"], state["second_power"]
-        first = torch.where(active, self.learning_rate / (1 - first_power), 0.0).to(parameters.dtype) * step_size
-        second = torch.sqrt(torch.where(active, 1 - second_power, 1.0)).to(parameters.dtype)
-
         active = active[:, None]
-        kept, new = torch.where(active, first_beta, 1.0), torch.where(active, 1 - first_beta, 0.0)
-        moment = state["first_moment"].mul_(kept).add_(gradients * new)
-        kept, new = torch.where(active, second_beta, 1.0), torch.where(active, 1 - second_beta, 0.0)
-        variance = state["second_moment"].mul_(kept).add_(gradients * gradients * new)
-        denominator = (_square_root(variance) / second[:, None]).add_(torch.where(active, self.epsilon, 1.0))
-        parameters.sub_(moment * first[:, None] / denominator)
+        taken, idle, betas, idle_corrections = _constants(self.betas, self.epsilon, parameters.device, parameters.dtype)
+        kept_1, kept_2, new_1, new_2, epsilon = torch.where(active, taken, idle).chunk(5, dim=1)
+        powers = state["powers"].mul_(torch.where(active, betas, 1.0))
+        first, second = torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype).chunk(2, dim=1)
+
+        moment = state["first_moment"].mul_(kept_1).add_(gradients * new_1)
+        variance = state["second_moment"].mul_(kept_2).add_((gradients * gradients).mul_(new_2))
+        denominator = (_square_root(variance) / torch.sqrt(second)).add_(epsilon)
+        parameters.sub_((moment * ((self.learning_rate * step_size)[:, None] / first)).div_(denominator))
+
+
+@torch.compiler.assume_constant_result
+def _constants(betas: tuple[float, float], epsilon: float, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Rows of numbers for the runs that take a step, and for those that nothing may change.
+
+    Returns:
+        β₁, β₂, 1 − β₁, 1 − β₂ and ε; the same for idle runs; the betas; and the bias corrections of idle runs.
+    """
+    return _known_constants(betas, epsilon, device, dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _known_constants(
+    betas: tuple[float, float], epsilon: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    first, second = betas
+    return (
+        torch.tensor((first, second, 1 - first, 1 - second, epsilon), device=device, dtype=dtype),
+        torch.tensor((1.0, 1.0, 0.0, 0.0, 1.0), device=device, dtype=dtype),
+        torch.tensor(betas, device=device, dtype=torch.float64),
+        torch.tensor((float("inf"), 1.0), device=device, dtype=torch.float64),
+    )
 
 
 def _square_root(values: Tensor) -> Tensor:

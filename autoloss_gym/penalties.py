@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoloss_gym.gradient_task import Loss, Parameters
+from autoloss_gym.losses import ClosedForm, Loss, Parameters
 from autoloss_gym.names import unknown
 from autoloss_gym.task import Pair
 
@@ -56,14 +56,23 @@ def named_tensors(parameters: Parameters) -> dict[str, Tensor]:
 
 def penalties(pairs: tuple[Pair, ...], coefficient: float, exempt: Iterable[str] = ()) -> dict[str, Loss]:
     """The L1 losses of `pairs` by name: coefficient · the sum of the absolute values of their blocks, but for `exempt`."""
-    exempt = tuple(exempt)
+    return {pair.loss: _penalty(pair.blocks, coefficient, tuple(exempt)) for pair in pairs[1:]}
 
-    def penalty(pair: Pair) -> Loss:
-        def loss(parameters: Parameters, batch: Any) -> Tensor:
-            tensors = named_tensors({block: parameters[block] for block in pair.blocks})
-            sums = [values.flatten(1).abs().sum(dim=1) for name, values in tensors.items() if name not in exempt]
-            return coefficient * torch.stack(sums).sum(dim=0)
 
-        return loss
+def _penalty(blocks: tuple[str, ...], coefficient: float, exempt: tuple[str, ...]) -> ClosedForm:
+    def loss(parameters: Parameters, batch: Any) -> Tensor:
+        tensors = named_tensors({block: parameters[block] for block in blocks})
+        flat = [values.flatten(1) for name, values in tensors.items() if name not in exempt]
+        return torch.cat(flat, dim=1).abs().sum(dim=1) * coefficient
 
-    return {pair.loss: penalty(pair) for pair in pairs[1:]}
+    def value_and_gradient(parameters: Parameters, batch: Any) -> tuple[Tensor, Parameters]:
+        gradients = {
+            block: {
+                name: torch.zeros_like(values) if name in exempt else values.sign() * coefficient
+                for name, values in parameters[block].items()
+            }
+            for block in blocks
+        }
+        return loss(parameters, batch), gradients
+
+    return ClosedForm(loss, value_and_gradient)

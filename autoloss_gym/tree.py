@@ -39,7 +39,7 @@ def leaves(tree: Any) -> list[Tensor]:
 
 def select(tree: Tree, rows: Tensor) -> Tree:
     """The runs `rows` (integer indices) of every tensor, copied."""
-    return map_tensors(lambda leaf: leaf[rows], tree)
+    return map_tensors(lambda leaf: leaf.index_select(0, rows), tree)
 
 
 def merge(tree: Tree, rows: Tensor, part: Tree) -> Tree:

@@ -1,9 +1,9 @@
 """The vector environment: `num_envs` training runs stepped, ended and reset as one batch."""
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -28,23 +28,14 @@ from autoloss_gym.construct import (
 )
 from autoloss_gym.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.features import Features
-from autoloss_gym.history import History
 from autoloss_gym.infos import final_infos, on_rows, running_infos
 from autoloss_gym.instances import Instances
 from autoloss_gym.rendering import Trace
 from autoloss_gym.rewards import REWARDS, Reward
-from autoloss_gym.task import Control, State, Task
+from autoloss_gym.runs import Programs, Runs, start
+from autoloss_gym.task import Control, Task
 
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
-
-
-@dataclass
-class _Runs:
-    """All that a reset of some runs replaces."""
-
-    state: State
-    history: History
-    best: dict[str, Tensor]  # the parameters at the best validation so far
 
 
 class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
@@ -65,6 +56,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         autoreset_mode: "SameStep", "NextStep" or "Disabled", as Gymnasium defines them.
         device: "cpu", "cuda" or "auto" (cuda where there is one).
         array: "numpy", or "torch" for tensors on the device.
+        compile: whether PyTorch compiles the step for this number of runs when it is first made, which takes seconds and
+            needs a C++ compiler; numbers then agree with those of `compile=False` up to rounding.
         render_mode: None or "rgb_array".
         preset: a named set of task arguments.
         task_arguments: arguments of the task.
@@ -92,6 +85,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         device: str = "cpu",
         array: str = "numpy",
+        compile: bool = False,
         render_mode: str | None = None,
         preset: str | None = None,
         **task_arguments: Any,
@@ -108,6 +102,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self.features = Features(self.task, features, (drop,) if isinstance(drop, str) else sequence("drop", drop))
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
         self._memory = self.reward.memory(self.task)
+        self._programs = Programs(one_of("compile", compile, (False, True)))
         self._instances = Instances(split, num_instances, self.num_envs, self.device)
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
         self._finished = np.zeros(self.num_envs, dtype=bool)
@@ -132,7 +127,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
 
     def step(self, actions: Any) -> Step:
         """Translate one action a run and make the update that it asks for."""
-        return self.step_control(self.control(self.task, actions, self.num_envs, self.device))
+        return self._step(self.control(self.task, actions, self.num_envs, self.device))
 
     def step_control(self, control: Control) -> Step:
         """The layer under `step`: any weights on the pairs and any step size.
@@ -140,23 +135,25 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         Returns:
             Observations (num_envs, features), rewards, terminations, truncations (num_envs,) and infos.
         """
-        resetting = self._begin_step()
         check_control(control, self.num_envs, len(self.task.pairs))
-        if resetting.any():
+        return self._step(control)
+
+    def _step(self, control: Control) -> Step:
+        resetting = self._begin_step()
+        if np.count_nonzero(resetting):
             idle = torch.from_numpy(resetting).to(self.device)
             control = dataclasses.replace(control, weights=torch.where(idle[:, None], 0.0, control.weights))
-        runs = self._runs
-        for _ in range(self.repeat):
-            runs.state, evaluation = self.task.update(runs.state, control)
-            runs.history.record_update(evaluation, control.weights)
+        if self._programs.compile:
+            control = dataclasses.replace(control, choice=None)  # which runs chose what must not change the program
+        self._programs.update(self.task, self._runs, control, self.repeat)
         self._elapsed += self.repeat
         due = (self._elapsed % self.task.validate_every == 0) & ~resetting
         rewards, ended = self._validate(due)
         if self._trace:
-            self._trace.record(self._elapsed, runs.history, control.weights, ~resetting)
-        infos: dict[str, Any] = self._final(ended, due) if ended.any() else {}
+            self._trace.record(self._elapsed, self._runs.history, control.weights, ~resetting)
+        infos: dict[str, Any] = self._final(ended, due) if np.count_nonzero(ended) else {}
         restart = resetting | (ended & (self.autoreset_mode == AutoresetMode.SAME_STEP))
-        if restart.any():
+        if np.count_nonzero(restart):
             self._restart(np.flatnonzero(restart))
         self._finished = ended & (self.autoreset_mode != AutoresetMode.SAME_STEP)
         observations, newest = self._report(due & ~restart)
@@ -219,15 +216,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             return [None if seed is None else int(seed) + row for row in range(self.num_envs)]
         return seed_list(seed, self.num_envs)
 
-    def _fresh(self, rows: np.ndarray) -> _Runs:
-        """New episodes for the runs `rows`, measured once; a run that is not finite from the start has diverged."""
-        state = self.task.reset(self._instances.next_episode(rows))
-        evaluation, validation = self.task.observe(state), self.task.validate(state)
-        for values in (evaluation.losses, evaluation.gradient_norms, validation):
-            state.diverged |= ~torch.isfinite(values).all(dim=1)
-            values.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-        history = History.start(evaluation, validation, self._memory)
-        return _Runs(state=state, history=history, best=tree.clone(state.parameters))
+    def _fresh(self, rows: np.ndarray) -> Runs:
+        """New episodes for the runs `rows`."""
+        return start(self.task, self._instances.next_episode(rows), self._memory)
 
     def _restart(self, rows: np.ndarray) -> None:
         fresh = self._fresh(rows)
@@ -241,7 +232,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """Runs that this step only resets (NEXT_STEP); an error where a step is not allowed."""
         if not self.is_reset:
             raise gymnasium.error.ResetNeeded("step() before reset(): call reset() first")
-        if self._finished.any() and self.autoreset_mode == AutoresetMode.DISABLED:
+        if self.autoreset_mode == AutoresetMode.DISABLED and self._finished.any():
             rows = np.flatnonzero(self._finished).tolist()
             raise gymnasium.error.ResetNeeded(
                 f"environments {rows} have ended and autoreset is disabled: call reset(options={{'reset_mask': …}}) first"
@@ -250,20 +241,11 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _validate(self, due: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """Validate the runs that are due; rewards of this step and, on the host, the runs that end with it."""
-        runs = self._runs
-        if not due.any():
+        if not np.count_nonzero(due):
             return torch.zeros(self.num_envs, device=self.device), due
-        on_device = torch.from_numpy(due).to(self.device)
-        values = on_rows(self.task.validate, runs.state, due)
-        runs.state.diverged |= on_device & ~torch.isfinite(values).all(dim=1)
-        valid = on_device & ~runs.state.diverged
-        improved = runs.history.record_validation(values, valid, self.task.validation_metrics[0].minimize)
-        runs.best = tree.where(improved, runs.state.parameters, runs.best)
-        over = torch.from_numpy(due & (self._elapsed >= self.task.max_steps)).to(self.device)
-        if self.task.patience:
-            over = over | (on_device & (runs.history.since_best >= self.task.patience))
-        ended = over | (on_device & runs.state.diverged)
-        rewards = self.reward(self.task, runs.history, valid, ended)
+        values = on_rows(functools.partial(self._programs.validate, self.task), self._runs.state, due)
+        masks = (torch.from_numpy(mask).to(self.device) for mask in (due, self._elapsed >= self.task.max_steps))
+        rewards, ended = self._programs.judge(self.task, self.reward, self._runs, values, *masks)
         return rewards, ended.cpu().numpy()
 
     def _final(self, ended: np.ndarray, due: np.ndarray) -> dict[str, Any]:
@@ -275,14 +257,15 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         final = {"final_obs": observations, "final_info": info | {f"_{name}": self._output(mask) for name in info}}
         return final | {f"_{name}": self._output(mask) for name in final}
 
-    def _observe(self) -> tuple[Tensor, Tensor]:
-        return self.features(self._runs.history, self.task.extra(self._runs.state))
+    def _observe(self) -> tuple[Tensor, Tensor | None]:
+        observations: tuple[Tensor, Tensor | None] = self._programs.observe(self.task, self.features, self._runs)
+        return observations
 
     def _report(self, validated: np.ndarray) -> tuple[Any, dict[str, Any]]:
         """Observations and infos; `validated` are the runs whose validation this step has refreshed."""
         observations, clipped = self._observe()
         values = running_infos(self._runs.state, self._runs.history, validated | (self._elapsed == 0))
-        if self.features.scaling == "raw":
+        if clipped is not None:
             values["clipped"] = clipped
         return self._output(observations), {name: self._output(value) for name, value in values.items()}
 
@@ -290,4 +273,4 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """A copy for the caller, who may keep it."""
         if self.array == "torch":
             return values.to(self.device, copy=True)
-        return values.to("cpu", copy=True).numpy()
+        return values.numpy().copy() if values.device.type == "cpu" else values.cpu().numpy()

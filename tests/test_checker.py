@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import autoloss_gym
-from autoloss_gym import Adam, GradientTask, Metric, Pair, random
+from autoloss_gym import Adam, ClosedForm, GradientTask, Metric, Pair, random
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 
 
@@ -103,6 +103,33 @@ def test_data_that_all_runs_share_may_be_expanded_but_needs_the_run_dimension():
     autoloss_gym.check_task(Shared())
     with pytest.raises(ValueError, match="first dimension of all data must be the run"):
         autoloss_gym.check_task(Shared(break_="no run dimension"))
+
+
+@pytest.mark.parametrize("factor", [2.0, 2.0001])
+def test_a_closed_form_is_compared_with_automatic_differentiation(factor):
+    class Written(Good):
+        def losses(self):
+            def value_and_gradient(p, d):
+                return self.left(p, d), {"a": factor * (p["a"] - d["target"])}
+
+            return {**super().losses(), "left": ClosedForm(self.left, value_and_gradient)}
+
+    if factor == 2:
+        autoloss_gym.check_task(Written())
+        return
+    with pytest.raises(ValueError, match="loss 'left': value_and_gradient differs from automatic differentiation"):
+        autoloss_gym.check_task(Written())
+
+
+def test_a_batch_that_depends_on_its_keys_is_not_full():
+    class Drawn(Good):
+        full_batch = True
+
+        def batch(self, data, keys):
+            return {"target": data["target"] + random.normal(keys, (3,))}
+
+    with pytest.raises(ValueError, match="full_batch is declared, but"):
+        autoloss_gym.check_task(Drawn())
 
 
 def test_a_forgotten_dataclass_decorator_is_noticed():

@@ -219,6 +219,30 @@ def test_an_expensive_loss_is_computed_only_for_the_runs_that_chose_it(monkeypat
     assert sizes == [2]
 
 
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_many_runs_are_computed_in_chunks_with_the_bits_of_each_run_alone(share):
+    """An expensive loss of 150 runs, chosen by most or by all of them."""
+    sizes = []
+
+    class Spy(TwoBlocks):
+        def losses(self):
+            losses = super().losses()
+            return losses | {"both": lambda p, batch: sizes.append(len(batch["noise"])) or losses["both"](p, batch)}
+
+    task, runs = Spy(cheap=False), 150
+    state, choice = task.reset(keys_of(*range(runs))), np.where(np.arange(runs) < share * runs, 2, 0)
+    for _ in range(3):
+        state, evaluation = task.update(state, choose(*choice))
+    assert sizes == [64, 64, round(share * runs) - 128] * 3
+    for run in (0, 63, 64, 134, 149):
+        alone = task.reset(keys_of(run))
+        for _ in range(3):
+            alone, alone_evaluation = task.update(alone, choose(choice[run]))
+        for name, values in alone.parameters.items():
+            assert torch.equal(values[0], state.parameters[name][run])
+        assert torch.equal(alone_evaluation.losses[0], evaluation.losses[run])
+
+
 @pytest.mark.parametrize(("cheap", "expected"), [(False, [True, False]), (True, [True, True])])
 def test_a_loss_that_all_runs_chose_is_computed_on_their_own_data_without_a_copy(cheap, expected):
     """Rows are taken out only where some runs did not choose the loss, and never of one that is cheap."""

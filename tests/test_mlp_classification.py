@@ -25,7 +25,7 @@ def keys(num_envs, split="train"):
 def single_model(task, state, row):
     """The run `row` as a torch.nn model."""
     sizes, layers = task.layer_sizes, []
-    values = task._unpack(state.parameters)["weights"]
+    values = task.unpack(state.parameters)["weights"]
     for index, (size, next_size) in enumerate(pairwise(sizes)):
         layer = nn.Linear(size, next_size)
         layer.weight.data.copy_(values[f"weight_{index}"][row].T)

@@ -10,8 +10,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import datasets, random, tables
-from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
+from autoloss_gym.gradient_task import GradientTask
 from autoloss_gym.linear import affine
+from autoloss_gym.losses import Loss, Parameters
 from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.penalties import named_tensors, packed_for, penalties, penalty_pairs
@@ -83,6 +84,7 @@ class MLPClassification(GradientTask):
     v0: initial version.
     """
 
+    full_batch: ClassVar[bool] = True
     validation_metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("accuracy", minimize=False, worst=0.0),
         Metric("cross_entropy", worst=100.0),
@@ -207,7 +209,7 @@ class MLPClassification(GradientTask):
 
     def _logits(self, parameters: Parameters, part: Any) -> Float[Tensor, "num_envs rows classes"]:
         weights, values = named_tensors(parameters), part["inputs"]
-        last = len(self.layer_sizes) - 2
+        last = len(self.hidden_sizes)
         for index in range(last + 1):
             values = affine(values, weights[f"weight_{index}"], weights[f"bias_{index}"])
             values = values if index == last else torch.relu(values)
@@ -223,8 +225,8 @@ class MLPClassification(GradientTask):
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Float[Tensor, " num_envs"]:
-    logs = torch.log_softmax(logits.contiguous(), dim=2)
-    return -logs.gather(2, targets[:, :, None]).squeeze(2).mean(dim=1)
+    logs = torch.log_softmax(logits.transpose(1, 2).contiguous(), dim=1)  # (num_envs, classes, rows), many times as fast
+    return -logs.gather(1, targets[:, None]).squeeze(1).mean(dim=1)
 
 
 def _error_rate(logits: Tensor, targets: Tensor) -> Float[Tensor, " num_envs"]:

@@ -9,8 +9,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import datasets, random, tables
-from autoloss_gym.gradient_task import GradientTask, Loss, Parameters
-from autoloss_gym.linear import affine
+from autoloss_gym.gradient_task import GradientTask
+from autoloss_gym.linear import affine, sum_of_outer_products
+from autoloss_gym.losses import ClosedForm, Loss, Parameters
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.penalties import named_tensors, packed_for, penalties, penalty_pairs
 from autoloss_gym.task import Keys, Metric
@@ -74,6 +75,7 @@ class QuadraticRegression(GradientTask):
     v0: initial version.
     """
 
+    full_batch: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "released": {
             "optimizer": Adam(learning_rate=5e-4),
@@ -163,7 +165,8 @@ class QuadraticRegression(GradientTask):
         return data["training"]
 
     def losses(self) -> dict[str, Loss]:
-        return {"mse": _mean_squared_error, **penalties(self.pairs, self.l1_coefficient, exempt=("constant",))}
+        mse = ClosedForm(_mean_squared_error, _mean_squared_error_and_gradient)
+        return {"mse": mse, **penalties(self.pairs, self.l1_coefficient, exempt=("constant",))}
 
     def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
         return _mean_squared_error(parameters, data["validation"])[:, None]
@@ -197,3 +200,16 @@ def excess_risk(weights: Parameters, truth: Float[Tensor, "num_envs features"]) 
 def _mean_squared_error(parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:
     error = predict(named_tensors(parameters), part["inputs"]) - part["targets"]
     return (error * error).mean(dim=1)
+
+
+def _mean_squared_error_and_gradient(parameters: Parameters, part: Any) -> tuple[Float[Tensor, " num_envs"], Parameters]:
+    """∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e, where e = ŷ − y on P samples u."""
+    inputs = part["inputs"]
+    error = predict(named_tensors(parameters), inputs) - part["targets"]
+    slope = error * (2 / inputs.shape[1])
+    weighted = inputs * slope[:, :, None]
+    gradients = {"linear": weighted.sum(dim=1), "quadratic": sum_of_outer_products(inputs, weighted) * 0.1}
+    if any("constant" in tensors for tensors in parameters.values()):
+        gradients["constant"] = slope.sum(dim=1, keepdim=True)
+    by_block = {block: {name: gradients[name] for name in tensors} for block, tensors in parameters.items()}
+    return (error * error).mean(dim=1), by_block

@@ -1,0 +1,73 @@
+"""Checks of compiled environments, each run by `test_runs.py` in a process of its own: the annotation checks of the other tests
+cannot be compiled.
+
+    python tests/compiled_runs.py CHECK
+"""
+
+import pickle
+import sys
+
+import numpy as np
+import torch
+from recording import play
+from toy_tasks import SMALL, TwoBlocks
+
+from autoloss_gym.runs import compiled
+from autoloss_gym.vector_env import AutoLossVectorEnv
+
+VARIANTS = {
+    "closed_forms": {"task": SMALL},
+    "automatic": {"task": TwoBlocks(max_steps=20, validate_every=5, cheap=False), "control": "weights", "features": "raw"},
+}
+
+
+def actions_for(envs: AutoLossVectorEnv, steps: int) -> list[np.ndarray]:
+    envs.action_space.seed(0)
+    return [envs.action_space.sample() for _ in range(steps)]
+
+
+def agrees(name: str) -> None:
+    """Compiled runs agree with eager ones over two episodes."""
+    eager, fast = (AutoLossVectorEnv(num_envs=5, compile=compile, **VARIANTS[name]) for compile in (False, True))
+    actions = actions_for(eager, 41)
+    one, other = play(eager, actions, parameters=True), play(fast, actions, parameters=True)
+    assert sum(record["terminations"].sum() for record in one[1:]) == 10
+    for first, second in zip(one, other, strict=True):
+        assert first.keys() == second.keys()
+        for key, values in first.items():
+            tolerance = 2e-3 if values.dtype.kind == "f" else 0
+            np.testing.assert_allclose(second[key], values, rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+def repeats() -> None:
+    """A compiled environment repeats itself bit for bit, also from a pickle."""
+    envs = AutoLossVectorEnv(SMALL, 2, compile=True)
+    actions = actions_for(envs, 7)
+    first, again = play(envs, actions), play(envs, actions)
+    elsewhere = play(pickle.loads(pickle.dumps(envs)), actions)
+    for one, two, three in zip(first, again, elsewhere, strict=True):
+        for name, values in one.items():
+            np.testing.assert_array_equal(two[name], values)
+            np.testing.assert_array_equal(three[name], values)
+
+
+def double(values: torch.Tensor) -> torch.Tensor:
+    return values * 2
+
+
+def many() -> None:
+    """More environments, each of another size, than PyTorch keeps versions of one function."""
+    for size in range(1, torch._dynamo.config.recompile_limit + 3):
+        assert compiled(double)(torch.ones(size)).tolist() == [2.0] * size
+
+
+CHECKS = {
+    "closed_forms": lambda: agrees("closed_forms"),
+    "automatic": lambda: agrees("automatic"),
+    "repeats": repeats,
+    "many": many,
+}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    CHECKS[sys.argv[1]]()
