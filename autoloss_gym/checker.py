@@ -103,13 +103,13 @@ def _check_closed_forms(task: GradientTask, state: State) -> None:
     doubled = tree.map_tensors(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf, state)
     parameters, batch = task.unpack(doubled.parameters), task.batch(doubled.data, state.keys.run)
     for pair in task.pairs:
-        loss, own = task.losses()[pair.loss], {block: parameters[block] for block in pair.blocks}
+        loss = task.losses()[pair.loss]
         if not isinstance(loss, ClosedForm):
             continue
         values, gradients = loss.value_and_gradient(parameters, batch)
-        leaves = [leaf.requires_grad_() for leaf in tree.leaves(tree.clone(own))]
-        remade = iter(leaves)
-        expected = loss.loss({**parameters, **tree.map_tensors(lambda _: next(remade), own)}, batch)
+        own = tree.clone({block: parameters[block] for block in pair.blocks})
+        leaves = [leaf.requires_grad_() for leaf in tree.leaves(own)]
+        expected = loss.loss({**parameters, **own}, batch)
         derived = torch.autograd.grad(expected.sum(), leaves, materialize_grads=True)
         written = tree.leaves({block: gradients[block] for block in pair.blocks})
         for first, second in ((values, expected), *zip(written, derived, strict=True)):
