@@ -78,7 +78,8 @@ class Features:
         self, history: History, extra: Float[Tensor, "num_envs extras"]
     ) -> tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]:
         """Observations, float32, and where they are raw how many of each run's features were clipped."""
-        groups = [self._raw(group, history, extra) for group in self.groups]
+        level = history.average.abs().clamp(min=_TINY) if self.scaling == "scaled" else None
+        groups = [self._raw(group, history, extra, level) for group in self.groups]
         values = torch.cat(groups, dim=1)
         if self.scaling == "scaled":
             logarithmic, factor, bounded = _columns(self.groups, tuple(group.shape[1] for group in groups), values.device)
@@ -87,7 +88,7 @@ class Features:
         clipped = torch.nan_to_num(values, nan=0.0).clamp(-RAW_BOUND, RAW_BOUND)
         return clipped, (clipped != values).sum(dim=1).to(values.dtype)
 
-    def _raw(self, group: str, history: History, extra: Tensor) -> Tensor:
+    def _raw(self, group: str, history: History, extra: Tensor, level: Tensor | None) -> Tensor:
         if group == "progress":
             return (history.steps / self.task.max_steps).to(history.losses.dtype)[:, None]
         if group == "patience":
@@ -101,9 +102,7 @@ class Features:
             first, second = history.losses.chunk(2, dim=1)
             return first / torch.where(second == 0, _TINY, second)
         values: Tensor = getattr(history, group)
-        if self.scaling == "scaled" and group in ("difference", "second_difference"):
-            return values / history.average.abs().clamp(min=_TINY)
-        return values
+        return values if level is None or group not in ("difference", "second_difference") else values / level
 
 
 @torch.compiler.assume_constant_result

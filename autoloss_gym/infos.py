@@ -13,7 +13,7 @@ from autoloss_gym.history import History
 from autoloss_gym.task import Metric, State, Task
 
 
-def running_infos(state: State, history: History, validated: np.ndarray) -> dict[str, Tensor]:
+def running_infos(state: State, history: History, validated: np.ndarray) -> dict[str, Tensor | np.ndarray]:
     """The latest known figures of every run.
 
     Returns:
@@ -25,7 +25,7 @@ def running_infos(state: State, history: History, validated: np.ndarray) -> dict
         "gradient_norms": history.gradient_norms,
         "losses_refreshed": history.losses_refreshed,
         "validation": history.validation,
-        "validation_refreshed": torch.from_numpy(validated),
+        "validation_refreshed": validated,
         "steps": history.steps,
         "instance": state.keys.problem,
     }

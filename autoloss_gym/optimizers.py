@@ -101,9 +101,9 @@ class Adam(Optimizer):
     ) -> None:
         state["steps"].add_(active)
         active = active[:, None]
-        taken, idle, betas, idle_corrections = _constants(self.betas, self.epsilon, parameters.device, parameters.dtype)
+        taken, idle, betas, ones, idle_corrections = _constants(self.betas, self.epsilon, parameters.device, parameters.dtype)
         kept_1, kept_2, new_1, new_2, epsilon = torch.where(active, taken, idle).chunk(5, dim=1)
-        powers = state["powers"].mul_(torch.where(active, betas, 1.0))
+        powers = state["powers"].mul_(torch.where(active, betas, ones))
         first, second = torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype).chunk(2, dim=1)
 
         moment = state["first_moment"].mul_(kept_1).add_(gradients * new_1)
@@ -117,7 +117,7 @@ def _constants(betas: tuple[float, float], epsilon: float, device: torch.device,
     """Rows of numbers for the runs that take a step, and for those that nothing may change.
 
     Returns:
-        β₁, β₂, 1 − β₁, 1 − β₂ and ε; the same for idle runs; the betas; and the bias corrections of idle runs.
+        β₁, β₂, 1 − β₁, 1 − β₂ and ε; the same for idle runs; the betas, and for idle runs; the bias corrections of idle runs.
     """
     return _known_constants(betas, epsilon, device, dtype)
 
@@ -131,6 +131,7 @@ def _known_constants(
         torch.tensor((first, second, 1 - first, 1 - second, epsilon), device=device, dtype=dtype),
         torch.tensor((1.0, 1.0, 0.0, 0.0, 1.0), device=device, dtype=dtype),
         torch.tensor(betas, device=device, dtype=torch.float64),
+        torch.tensor((1.0, 1.0), device=device, dtype=torch.float64),
         torch.tensor((float("inf"), 1.0), device=device, dtype=torch.float64),
     )
 

@@ -36,11 +36,15 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
     return Runs(state=state, history=history, best=tree.clone(state.parameters))
 
 
-def update(task: Task, runs: Runs, control: Control, repeat: int) -> None:
-    """`repeat` updates of all runs with the same control."""
+Observations = tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]
+
+
+def update(task: Task, runs: Runs, control: Control, repeat: int, features: Features | None) -> Observations | None:
+    """`repeat` updates of all runs with the same control, and what is then observed, if it is asked for."""
     for _ in range(repeat):
         runs.state, evaluation = task.update(runs.state, control)
         runs.history.record_update(evaluation, control.weights)
+    return observe(task, features, runs) if features else None
 
 
 def judge(
@@ -65,8 +69,8 @@ def judge(
     return reward(task, runs.history, valid, ended), ended
 
 
-def observe(task: Task, features: Features, runs: Runs) -> tuple[Tensor, Tensor | None]:
-    """Observations (num_envs, features), and where they are raw how many of each run's were clipped."""
+def observe(task: Task, features: Features, runs: Runs) -> Observations:
+    """Observations, and where they are raw how many of each run's features were clipped."""
     return features(runs.history, task.extra(runs.state))
 
 

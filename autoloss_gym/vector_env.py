@@ -32,7 +32,7 @@ from autoloss_gym.infos import final_infos, on_rows, running_infos
 from autoloss_gym.instances import Instances
 from autoloss_gym.rendering import Trace
 from autoloss_gym.rewards import REWARDS, Reward
-from autoloss_gym.runs import Programs, Runs, start
+from autoloss_gym.runs import Observations, Programs, Runs, start
 from autoloss_gym.task import Control, Task
 
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
@@ -143,11 +143,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         if np.count_nonzero(resetting):
             idle = torch.from_numpy(resetting).to(self.device)
             control = dataclasses.replace(control, weights=torch.where(idle[:, None], 0.0, control.weights))
-        if self._programs.compile:
-            control = dataclasses.replace(control, choice=None)  # which runs chose what must not change the program
-        self._programs.update(self.task, self._runs, control, self.repeat)
         self._elapsed += self.repeat
         due = (self._elapsed % self.task.validate_every == 0) & ~resetting
+        observed = self._update(control, quiet=not np.count_nonzero(due | resetting))
         rewards, ended = self._validate(due)
         if self._trace:
             self._trace.record(self._elapsed, self._runs.history, control.weights, ~resetting)
@@ -156,10 +154,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         if np.count_nonzero(restart):
             self._restart(np.flatnonzero(restart))
         self._finished = ended & (self.autoreset_mode != AutoresetMode.SAME_STEP)
-        observations, newest = self._report(due & ~restart)
-        terminations = torch.from_numpy(ended)
-        truncations = torch.zeros_like(terminations)
-        outputs = (self._output(values) for values in (rewards, terminations, truncations))
+        observations, newest = self._report(due & ~restart, observed)
+        outputs = (self._output(values) for values in (rewards, ended, np.zeros_like(ended)))
         return observations, *outputs, infos | newest
 
     def diagnostics(self) -> dict[str, Any]:
@@ -201,7 +197,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return {**self.__dict__, "_runs": tree.clone(self._runs)}
 
     def _set_spaces(self) -> None:
-        size, bound = self._observe()[0].shape[1], self.features.bound()
+        observations, _ = self._programs.observe(self.task, self.features, self._runs)
+        size, bound = observations.shape[1], self.features.bound()
         self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
         self.single_action_space = self.control.action_space(self.task)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -239,6 +236,15 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             )
         return self._finished.copy()
 
+    def _update(self, control: Control, quiet: bool) -> Observations | None:
+        """Make the updates; return what is then observed, if the step is `quiet`: nothing else changes the runs."""
+        compiled = self._programs.compile
+        if compiled:
+            control = dataclasses.replace(control, choice=None)  # which runs chose what must not change the program
+        features = self.features if quiet or compiled else None
+        observed: Observations | None = self._programs.update(self.task, self._runs, control, self.repeat, features)
+        return observed if quiet else None
+
     def _validate(self, due: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """Validate the runs that are due; rewards of this step and, on the host, the runs that end with it."""
         if not np.count_nonzero(due):
@@ -250,27 +256,23 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _final(self, ended: np.ndarray, due: np.ndarray) -> dict[str, Any]:
         """`final_obs` and `final_info` of the runs that end with this step."""
-        runs, mask = self._runs, torch.from_numpy(ended)
+        runs = self._runs
         figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
         observations, info = self._report(due)
         info |= {name: self._output(value) for name, value in figures.items()}
-        final = {"final_obs": observations, "final_info": info | {f"_{name}": self._output(mask) for name in info}}
-        return final | {f"_{name}": self._output(mask) for name in final}
+        final = {"final_obs": observations, "final_info": info | {f"_{name}": self._output(ended) for name in info}}
+        return final | {f"_{name}": self._output(ended) for name in final}
 
-    def _observe(self) -> tuple[Tensor, Tensor | None]:
-        observations: tuple[Tensor, Tensor | None] = self._programs.observe(self.task, self.features, self._runs)
-        return observations
-
-    def _report(self, validated: np.ndarray) -> tuple[Any, dict[str, Any]]:
+    def _report(self, validated: np.ndarray, observed: Observations | None = None) -> tuple[Any, dict[str, Any]]:
         """Observations and infos; `validated` are the runs whose validation this step has refreshed."""
-        observations, clipped = self._observe()
+        observations, clipped = observed or self._programs.observe(self.task, self.features, self._runs)
         values = running_infos(self._runs.state, self._runs.history, validated | (self._elapsed == 0))
         if clipped is not None:
             values["clipped"] = clipped
         return self._output(observations), {name: self._output(value) for name, value in values.items()}
 
-    def _output(self, values: Tensor) -> Any:
+    def _output(self, values: Tensor | np.ndarray) -> Any:
         """A copy for the caller, who may keep it."""
         if self.array == "torch":
-            return values.to(self.device, copy=True)
-        return values.numpy().copy() if values.device.type == "cpu" else values.cpu().numpy()
+            return torch.as_tensor(values).to(self.device, copy=True)
+        return values.copy() if isinstance(values, np.ndarray) else values.cpu().numpy().copy()
