@@ -36,14 +36,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
                         help="arguments of the environment and its task")  # fmt: skip
     parser.add_argument("--deterministic", action="store_true", help="trained policies take their most probable action")
+    parser.add_argument("--trust-checkpoint", action="store_true",
+                        help="read .zip files of Stable-Baselines3, which can run code")  # fmt: skip
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the evaluation of that folder, with its arguments")
     parser.add_argument("-o", "--output", default="results", help="where the result folder is made (default: results)")
     parser.add_argument("--num-workers", type=positive, default=1, help="processes that play, best one a core (default: 1)")
     parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
     arguments = parser.parse_args()
     if arguments.resume:
-        refuse_beside_resume(parser, arguments, allowed=())
-        return load_command(Path(arguments.resume), [name for name in vars(arguments) if name != "resume"])
+        refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint",))
+        stored = [name for name in vars(arguments) if name not in ("resume", "trust_checkpoint")]
+        resumed = load_command(Path(arguments.resume), stored)
+        resumed.trust_checkpoint = arguments.trust_checkpoint
+        return resumed
     if not (arguments.env and arguments.policies):
         parser.error("expected --env and --policies, or --resume FOLDER alone")
     return arguments
@@ -57,6 +62,12 @@ def evaluate() -> None:
     arguments = parse_arguments()
     check_environment(arguments.env)
     parsed = [specifications.parse_specification(text) for text in dict.fromkeys(arguments.policies)]
+    for each in parsed:
+        if each.zip_file and not arguments.trust_checkpoint:
+            raise ValueError(
+                f"policy {each.text!r}: a .zip file of Stable-Baselines3 can run code when it is read; "
+                "add --trust-checkpoint if you trust where it comes from"
+            )
     env_kwargs = environment_arguments(arguments.env_kwargs)
 
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)

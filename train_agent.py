@@ -3,8 +3,8 @@
     python train_agent.py --env AutoLoss/QuadraticRegression-v0 --algo ppo --seed 0
 
 The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and checkpoint.pt (saved ten times
-in a training), TensorBoard events and progress.csv. After a kill, `train_agent.py --resume <folder>` goes on from the last
-checkpoint, to the weights that an uninterrupted training ends with.
+in a training, or every so many steps), TensorBoard events and progress.csv. After a kill, `train_agent.py --resume <folder>`
+goes on from the last checkpoint, to the weights that an uninterrupted training ends with.
 """
 
 import argparse
@@ -46,10 +46,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--conf-file", help="YAML file of hyper-parameters (default: agents/hyperparameters/ALGO.yml)")
     parser.add_argument("-f", "--log-folder", default="runs", help="where the run folder is made (default: runs)")
     parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
+    parser.add_argument("--checkpoint-every", type=positive, metavar="STEPS",
+                        help="environment steps between two checkpoints (default: a tenth of the training)")  # fmt: skip
     parser.add_argument("--resume", metavar="RUN", help="go on with the training of that run folder, with its arguments")
     arguments = parser.parse_args()
     if arguments.resume:
-        refuse_beside_resume(parser, arguments, allowed=("num_threads",))
+        refuse_beside_resume(parser, arguments, allowed=("num_threads", "checkpoint_every"))
     elif not arguments.env:
         parser.error("expected --env, or --resume RUN")
     return arguments
@@ -86,7 +88,7 @@ def train() -> None:
         folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
         save_configuration(folder, configuration)
     print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
-    learner.train(folder)
+    learner.train(folder, arguments.checkpoint_every or -(-configuration.n_timesteps // 10))
     print(folder)
 
 

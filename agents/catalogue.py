@@ -14,6 +14,7 @@ from agents.specifications import RULES, Specification, run_folders, softadapt_o
 from agents.threshold_rules import threshold_rule, thresholds
 from agents.trained_policy import TrainedPolicy
 from agents.weighting import WeightingPolicy
+from agents.zip_policy import ZipPolicy
 from autoloss_gym.names import unknown
 from autoloss_gym.task import Task
 from autoloss_gym.weightings.softadapt import SoftAdapt
@@ -76,6 +77,8 @@ def make_entrant(specification: Specification, task: Task, env: str, determinist
     """The policies that a specification stands for; ValueError where the task does not have what it names."""
     text, argument = specification.text, specification.argument
     if specification.kind in ALGORITHMS:
+        if specification.zip_file:
+            return Entrant(specification.kind, [ZipPolicy(specification.kind, specification.zip_file, deterministic)])
         policies = [TrainedPolicy(folder, env, deterministic) for folder in run_folders(specification)]
         _check_training_seeds(specification, policies)
         return Entrant(specification.kind, list(policies))

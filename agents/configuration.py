@@ -109,8 +109,8 @@ def load_configuration(folder: Path) -> TrainingConfiguration:
 
 
 def save_command(folder: Path, arguments: argparse.Namespace) -> None:
-    """Keep the arguments of an evaluation, from which `--resume` goes on."""
-    content = {name: value for name, value in vars(arguments).items() if name != "resume"}
+    """Keep the arguments of an evaluation, from which `--resume` goes on; whom to trust is asked each time."""
+    content = {name: value for name, value in vars(arguments).items() if name not in ("resume", "trust_checkpoint")}
     write_text(folder / "command.json", json.dumps({"format": FORMAT, **content}, indent=1))
 
 

@@ -128,7 +128,7 @@ class ReinforceLearner:
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=self._options.learning_rate)
         self._baseline, self._steps = Baseline(self._options), 0
 
-    def train(self, folder: Path) -> None:
+    def train(self, folder: Path, checkpoint_every: int) -> None:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
         checkpoint = load_checkpoint(folder)
         if checkpoint:
@@ -141,7 +141,9 @@ class ReinforceLearner:
             while self._steps < self._configuration.n_timesteps:
                 sequences = self.play()
                 self._update(sequences)
-                self._log(logger, sequences, folder, time.monotonic() - started)
+                self._log(logger, sequences, time.monotonic() - started)
+                if self._steps // checkpoint_every > (self._steps - sequences.actions.numel()) // checkpoint_every:
+                    self._save(folder)
         self._save(folder)
 
     def _update(self, sequences: Sequences) -> None:
@@ -178,16 +180,18 @@ class ReinforceLearner:
         final_rewards = torch.zeros(envs.num_envs, device=envs.device)
         figures: dict[str, Tensor] = {}
         metrics = [infos["validation"][:, 0]]
-        while running.any():
+        playing = True
+        while playing:
             actions = torch.distributions.Categorical(logits=self.controller(observations)).sample()
             recorded.append((observations, actions, running))
             observations, rewards, ended, _, infos = envs.step(actions)
-            latest = infos["validation"][:, 0]
-            metrics.append(torch.where(ended, infos["final_info"]["validation"][:, 0], latest) if ended.any() else latest)
-            final_rewards = torch.where(running & ended, rewards, final_rewards)
-            if ended.any():
+            metrics.append(infos["validation"][:, 0])
+            if "final_info" in infos:  # some have ended; to ask the device at every step would make it wait
+                metrics[-1] = torch.where(ended, infos["final_info"]["validation"][:, 0], metrics[-1])
+                final_rewards = torch.where(running & ended, rewards, final_rewards)
                 figures = _collect(figures, infos["final_info"], running & ended)
-            running = running & ~ended
+                running = running & ~ended
+                playing = bool(running.any())
         seen, chosen, ran = (torch.stack(column) for column in zip(*recorded, strict=True))
         means = {name: values.double().mean().item() for name, values in figures.items()}
         return Sequences(seen, chosen, ran, self._step_rewards(torch.stack(metrics)), final_rewards, means)
@@ -206,7 +210,7 @@ class ReinforceLearner:
             rewards.append(torch.sign(gain) * size * options.step_reward_scale)
         return torch.stack(rewards)
 
-    def _log(self, logger: Logger, sequences: Sequences, folder: Path, elapsed: float) -> None:
+    def _log(self, logger: Logger, sequences: Sequences, elapsed: float) -> None:
         pairs, shares = self._envs.task.pairs, torch.nn.functional.one_hot(sequences.actions, len(self._envs.task.pairs))
         mean = (shares * sequences.running[:, :, None]).sum(dim=(0, 1)) / sequences.running.sum()
         for name, value in sequences.figures.items():
@@ -217,7 +221,6 @@ class ReinforceLearner:
         logger.dump(self._steps)
         total, steps = self._configuration.n_timesteps, self._steps
         if 10 * steps // total > 10 * (steps - sequences.actions.numel()) // total:
-            self._save(folder)
             done, score = min(100, 100 * steps / total), sequences.figures["best_score"]
             print(f"{done:4.0f} %  {steps:>9,} steps  {elapsed:5.0f} s  best score {score:8.4f}  "
                   f"share of {pairs[0].name} {mean[0]:.2f}", file=sys.stderr)  # fmt: skip

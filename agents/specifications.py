@@ -22,7 +22,8 @@ without_penalty      the first pair only, trained on the training and the valida
 s1, s2, s3, …:T      penalise where (A − B) / B > T, else fit (AutoLoss, §5.1.1); s1: loss on validation against training, s2:
                      penalty against loss on validation, s3: their gradient norms; without T, the best of 24 on validation
 softadapt            SoftAdapt as loss weights; softadapt:pair draws a pair with them; add ,normalized ,loss_weighted ,beta=B
-ALGO:RUN [,RUN …]    a policy trained by train_agent.py: its run folder, or a pattern for those of several training seeds"""
+ALGO:RUN [,RUN …]    a policy trained by train_agent.py: its run folder, or a pattern for those of several training seeds
+ALGO:FILE.zip        a model that Stable-Baselines3 has saved; reading it can run code, so it needs --trust-checkpoint"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Specification:
     argument: str
     text: str
 
+    @property
+    def zip_file(self) -> Path | None:
+        """The model of Stable-Baselines3 that it names, if it names one."""
+        return Path(self.argument) if self.kind in ALGORITHMS and self.argument.endswith(".zip") else None
+
 
 def parse_specification(text: str) -> Specification:
     """Read one policy; ValueError if there is no such kind, its argument is bad, or a folder is missing."""
@@ -42,7 +48,10 @@ def parse_specification(text: str) -> Specification:
     if kind not in (*_CHECKS, *ALGORITHMS):
         raise ValueError(unknown("policy", kind, (*_CHECKS, *ALGORITHMS, "1:1")))
     specification = Specification(kind, argument, text)
-    if kind in ALGORITHMS:
+    if specification.zip_file:
+        if kind == "reinforce" or not specification.zip_file.is_file():
+            raise ValueError(f"policy {text!r}: expected a file that an algorithm of Stable-Baselines3 has saved")
+    elif kind in ALGORITHMS:
         run_folders(specification)
     else:
         expected = _CHECKS[kind]

@@ -51,7 +51,7 @@ class StableBaselines3Learner:
             raise ValueError(f"{configuration.algo} does not accept these hyper-parameters: {error}") from error
         self._envs.seed(configuration.seed * SEED_SPACING)
 
-    def train(self, folder: Path) -> None:
+    def train(self, folder: Path, checkpoint_every: int) -> None:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
         configuration, model = self._configuration, self._model
         checkpoint = load_checkpoint(folder)
@@ -62,7 +62,7 @@ class StableBaselines3Learner:
         if done >= configuration.n_timesteps:
             return
         model.set_logger(open_logger(folder, done))
-        report = Report(configuration.n_timesteps, lambda: self._save(folder))
+        report = Report(configuration.n_timesteps, checkpoint_every, lambda: self._save(folder))
         # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
         interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
         with contextlib.closing(model.logger):
@@ -122,28 +122,32 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
 
 
 class Report(BaseCallback):
-    """Logs the environment's figures, prints progress, and saves ten times in a training, when the next rollout begins.
+    """Logs the environment's figures, prints progress ten times in a training, and saves every so many environment steps.
 
-    The figures are means over the episodes that ended since the last dump: `score`, `best_score`, `steps`, `diverged`, and
-    the share of each pair.
+    It saves when the next rollout begins. The figures are means over the episodes that ended since the last dump: `score`,
+    `best_score`, `steps`, `diverged`, and the share of each pair.
     """
 
-    def __init__(self, total: int, save: Callable[[], None]) -> None:
+    def __init__(self, total: int, checkpoint_every: int, save: Callable[[], None]) -> None:
         super().__init__()
-        self._total, self._save, self._started = total, save, time.monotonic()
-        self._due, self._latest = False, ""
+        self._total, self._checkpoint_every, self._save = total, checkpoint_every, save
+        self._started, self._due, self._latest = time.monotonic(), False, ""
 
     def _on_training_start(self) -> None:
-        self._next = (10 * self.num_timesteps // self._total + 1) / 10
+        self._tenths, self._checkpoints = self._reached()
         self._pairs = [pair.name for pair in self.training_env.get_attr("task")[0].pairs]
+
+    def _reached(self) -> tuple[int, int]:
+        return 10 * self.num_timesteps // self._total, self.num_timesteps // self._checkpoint_every
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
             if "best_score" in info:
                 self._log_episode(info)
-        if self.num_timesteps >= self._next * self._total:
-            self._next = (10 * self.num_timesteps // self._total + 1) / 10
-            self._due = True
+        before, saved = self._tenths, self._checkpoints
+        self._tenths, self._checkpoints = self._reached()
+        self._due = self._due or self._checkpoints > saved
+        if self._tenths > before:
             elapsed = time.monotonic() - self._started
             done = min(100, 100 * self.num_timesteps / self._total)  # algorithms finish the rollout in which they reach it
             print(f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}", file=sys.stderr)

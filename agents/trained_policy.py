@@ -52,19 +52,21 @@ class TrainedPolicy:
         self._draws = Draws(seeds, f"policy {self.configuration.seed}")
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
-        probabilities = self._probabilities(observations)
+        assert self._policy is not None
+        probabilities = action_probabilities(self._policy, observations)
         if probabilities is None:
             assert isinstance(self._policy, BasePolicy)
             return self._policy.predict(observations, deterministic=True)[0]
         return probabilities.argmax(axis=1) if self._deterministic else self._draws.categorical(probabilities)
 
-    @torch.no_grad()
-    def _probabilities(self, observations: np.ndarray) -> np.ndarray | None:
-        """Probability of every discrete action (num_envs, actions); None where the policy does not give any."""
-        values = torch.from_numpy(observations)
-        if isinstance(self._policy, reinforce.Controller):
-            return torch.softmax(self._policy(values), dim=1).numpy()
-        if not isinstance(self._policy, ActorCriticPolicy):
-            return None
-        distribution = self._policy.get_distribution(values)
-        return distribution.distribution.probs.numpy() if isinstance(distribution, CategoricalDistribution) else None
+
+@torch.no_grad()
+def action_probabilities(policy: BasePolicy | reinforce.Controller, observations: np.ndarray) -> np.ndarray | None:
+    """Probability of every discrete action (num_envs, actions); None where the policy does not give any."""
+    values = torch.from_numpy(observations)
+    if isinstance(policy, reinforce.Controller):
+        return torch.softmax(policy(values), dim=1).numpy()
+    if not isinstance(policy, ActorCriticPolicy):
+        return None
+    distribution = policy.get_distribution(values)
+    return distribution.distribution.probs.numpy() if isinstance(distribution, CategoricalDistribution) else None

@@ -3,17 +3,23 @@
 import os
 import pickle
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from stable_baselines3 import PPO
 
 from agents.configuration import TrainingConfiguration
 from agents.learners import make_learner
 from agents.storage import CHECKPOINT, WEIGHTS, load_checkpoint, save_checkpoint
+from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 
+ROOT = Path(__file__).resolve().parent.parent
 ID = "AutoLoss/QuadraticRegression-v0"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
 OFF_POLICY = {"learning_starts": 100, "buffer_size": 1000, "batch_size": 32, "train_freq": 1}
@@ -51,10 +57,10 @@ def train(algo, folder, saves=None, **changes):
 
     learner._save = count
     if saves is None:
-        learner.train(folder)
+        learner.train(folder, checkpoint_every=128)
     else:
         with pytest.raises(Killed):
-            learner.train(folder)
+            learner.train(folder, checkpoint_every=128)
 
 
 @pytest.mark.parametrize("algo", HYPERPARAMETERS)
@@ -138,6 +144,42 @@ def test_a_malicious_checkpoint_runs_nothing(write, tmp_path):
     else:
         torch.load(tmp_path / CHECKPOINT, weights_only=False)
     assert (tmp_path / "ran").exists()  # the payload is live
+
+
+def evaluate(*arguments):
+    command = [sys.executable, ROOT / "evaluate.py", *arguments]
+    return subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_zip_of_stable_baselines3_is_read_only_where_it_is_trusted(tmp_path):
+    """A model that runs code when it is read: nothing happens without the flag, nor on --resume of what was played with it."""
+    envs = StableBaselines3VecEnv(gymnasium.make_vec(ID, num_envs=4, **SMALL))
+    model = PPO("MlpPolicy", envs, n_steps=8, batch_size=32)
+    model.payload = Payload(tmp_path / "ran")
+    model.save(tmp_path / "model.zip")
+    arguments = ["--env", ID, "--env-kwargs", *(f"{n}={v}" for n, v in SMALL.items()), "--episodes", 3, "-o", tmp_path / "out",
+                 "--policies", f"ppo:{tmp_path / 'model.zip'}", "1:1"]  # fmt: skip
+    refused = evaluate(*arguments)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("evaluate.py: error: policy 'ppo:")
+    assert "add --trust-checkpoint if you trust where it comes from" in refused.stderr
+    assert not (tmp_path / "ran").exists()
+    trusted = evaluate(*arguments, "--trust-checkpoint")
+    assert trusted.returncode == 0, trusted.stderr
+    assert "ppo" in trusted.stdout
+    assert (tmp_path / "ran").exists()
+    (folder,) = (tmp_path / "out").iterdir()
+    assert "add --trust-checkpoint" in evaluate("--resume", folder).stderr
+    assert evaluate("--resume", folder, "--trust-checkpoint").stdout == trusted.stdout
+
+
+@pytest.mark.parametrize("content", [b"", b"PK no zip"])
+def test_a_file_that_is_no_model_is_one_line(content, tmp_path):
+    (tmp_path / "model.zip").write_bytes(content)
+    arguments = ["--env", ID, "--policies", f"ppo:{tmp_path / 'model.zip'}", "--trust-checkpoint", "-o", tmp_path / "out"]
+    result = evaluate(*arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "cannot be read as a model of ppo" in result.stderr
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])

@@ -41,7 +41,7 @@ def test_the_numpy_loops_have_the_losses_and_gradients_of_the_tasks(name, by_han
 
 
 def test_the_parts_of_a_ppo_iteration_are_positive_and_reported_as_shares():
-    training = ppo_profile.Training("regression", 4, compile=False)
+    training = ppo_profile.Training("regression", 16, compile=False)
     rollouts = [training.advance() for _ in range(2)]
     assert all(rollout[part] > 0 for rollout in rollouts for part in ppo_profile.PARTS)
     made = [dict(zip(ppo_profile.PARTS, (1.0, 0.0, 1.0, 2.0), strict=True)) | {"steps a second": 1000.0}]

@@ -1,0 +1,56 @@
+"""Models that Stable-Baselines3 has stored by itself: zip files, which can run code when they are read."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from agents.schedules import Draws
+from agents.stable_baselines3 import algorithm_class
+from agents.trained_policy import action_probabilities
+
+
+class ZipPolicy:
+    """A model of `algorithm.save("model.zip")`. Discrete actions are drawn from it, as in training; others are its mode.
+
+    Args:
+        algo: name of its algorithm.
+        path: the file. Reading it unpickles objects: it must come from someone who is trusted.
+        deterministic: take the most probable action instead of drawing one.
+
+    Raises:
+        ValueError: the file is not a model of that algorithm.
+    """
+
+    static = False
+    diagnostics = False
+
+    def __init__(self, algo: str, path: Path, deterministic: bool = False) -> None:
+        self.label, self._path, self._deterministic = algo, path, deterministic
+        self.env_arguments: dict[str, Any] = {}
+        try:
+            self._model = algorithm_class(algo).load(path, device="cpu")
+        except Exception as error:  # whatever unpickling a foreign file raises
+            raise ValueError(f"{str(path)!r} cannot be read as a model of {algo} ({' '.join(str(error).split())})") from None
+        self._model.policy.set_training_mode(False)
+        self._digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        return f"ZipPolicy({self.label!r}, {self._deterministic}, {self._digest})"
+
+    def reset(self, seeds: np.ndarray) -> None:
+        self._draws = Draws(seeds, "policy")
+
+    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
+        expected = self._model.observation_space
+        if not isinstance(expected, spaces.Box) or expected.shape != observations.shape[1:]:
+            raise ValueError(
+                f"{str(self._path)!r} was trained on observations {expected.shape}, this environment has "
+                f"{observations.shape[1:]}: give the --env-kwargs of its training"
+            )
+        probabilities = action_probabilities(self._model.policy, observations)
+        if probabilities is None:
+            return self._model.predict(observations, deterministic=True)[0]
+        return probabilities.argmax(axis=1) if self._deterministic else self._draws.categorical(probabilities)
