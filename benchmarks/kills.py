@@ -87,10 +87,9 @@ def lost_steps(folder: Path) -> int:
     saved = torch.load(checkpoint, weights_only=True)["counters"]["num_timesteps"] if checkpoint.is_file() else 0
     newest = max(folder.glob("progress*.csv"), key=lambda path: path.stat().st_mtime_ns)
     header, *lines = newest.read_text().splitlines() or [""]
-    complete = [line for line in lines if line.count(",") == header.count(",")]
-    if not complete:
-        return 0
-    return max(0, int(float(complete[-1].split(",")[header.split(",").index("time/total_timesteps")])) - saved)
+    column = header.split(",").index("time/total_timesteps") if lines else 0
+    logged = [line.split(",")[column] for line in lines if line.count(",") == header.count(",")]
+    return max([0, *(int(float(steps)) - saved for steps in logged if steps)])
 
 
 def run() -> None:
