@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--resume", metavar="RUN", help="go on with the training of that run folder, with its arguments")
     arguments = parser.parse_args()
     if arguments.resume:
-        refuse_beside_resume(parser, arguments, allowed=("num_threads", "checkpoint_every"))
+        refuse_beside_resume(parser, arguments, allowed=("num_threads",))
     elif not arguments.env:
         parser.error("expected --env, or --resume RUN")
     return arguments
@@ -69,6 +69,7 @@ def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
         n_timesteps=int(arguments.n_timesteps or n_timesteps),
         seed=arguments.seed,
         hyperparameters=chosen,
+        checkpoint_every=arguments.checkpoint_every,
     )
 
 
@@ -88,7 +89,7 @@ def train() -> None:
         folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
         save_configuration(folder, configuration)
     print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
-    learner.train(folder, arguments.checkpoint_every or -(-configuration.n_timesteps // 10))
+    learner.train(folder)
     print(folder)
 
 

@@ -21,6 +21,7 @@ from autoloss_gym.weightings.softadapt import SoftAdapt
 
 GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}  # least and greatest R, and their number, for so many penalties
 KNOTS = 4
+_MAY_DIFFER = ("seed", "checkpoint_every")  # of trainings that are pooled
 
 
 @dataclass
@@ -103,7 +104,7 @@ def _check_training_seeds(specification: Specification, policies: list[TrainedPo
     if first.algo != specification.kind:
         raise ValueError(f"policy {specification.text!r}: {str(policies[0].folder)!r} was trained by {first.algo}")
     for policy in policies[1:]:
-        names = [n for n, value in asdict(policy.configuration).items() if n != "seed" and value != asdict(first)[n]]
+        names = [n for n, value in asdict(policy.configuration).items() if n not in _MAY_DIFFER and value != asdict(first)[n]]
         if names:
             raise ValueError(
                 f"policy {specification.text!r}: {policies[0].folder.name} and {policy.folder.name} differ in "

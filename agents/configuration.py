@@ -32,6 +32,7 @@ class TrainingConfiguration:
         n_timesteps: environment steps in all.
         seed: of the learner and of the problems.
         hyperparameters: arguments of the algorithm.
+        checkpoint_every: environment steps between two checkpoints; None for a tenth of the training. It changes no result.
     """
 
     algo: str
@@ -41,6 +42,11 @@ class TrainingConfiguration:
     n_timesteps: int
     seed: int
     hyperparameters: dict[str, Any]
+    checkpoint_every: int | None = None
+
+    @property
+    def checkpoint_interval(self) -> int:
+        return self.checkpoint_every or -(-self.n_timesteps // 10)
 
 
 def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, Any]:

@@ -11,11 +11,8 @@ from agents.stable_baselines3 import StableBaselines3Learner
 class Learner(Protocol):
     """Trains a policy; its constructor raises ValueError where algorithm and environment do not fit."""
 
-    def train(self, folder: Path, checkpoint_every: int) -> None:
-        """Train, or go on from the checkpoint in `folder`, where weights, TensorBoard events and progress.csv are kept.
-
-        A checkpoint is stored every so many environment steps.
-        """
+    def train(self, folder: Path) -> None:
+        """Train, or go on from the checkpoint in `folder`, where weights, TensorBoard events and progress.csv are kept."""
 
 
 def make_learner(configuration: TrainingConfiguration) -> Learner:

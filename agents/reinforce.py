@@ -128,7 +128,7 @@ class ReinforceLearner:
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=self._options.learning_rate)
         self._baseline, self._steps = Baseline(self._options), 0
 
-    def train(self, folder: Path, checkpoint_every: int) -> None:
+    def train(self, folder: Path) -> None:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
         checkpoint = load_checkpoint(folder)
         if checkpoint:
@@ -137,12 +137,13 @@ class ReinforceLearner:
         if self._steps >= self._configuration.n_timesteps:
             return
         logger, started = open_logger(folder, self._steps), time.monotonic()
+        interval = self._configuration.checkpoint_interval
         with contextlib.closing(logger):
             while self._steps < self._configuration.n_timesteps:
                 sequences = self.play()
                 self._update(sequences)
                 self._log(logger, sequences, time.monotonic() - started)
-                if self._steps // checkpoint_every > (self._steps - sequences.actions.numel()) // checkpoint_every:
+                if self._steps // interval > (self._steps - sequences.actions.numel()) // interval:
                     self._save(folder)
         self._save(folder)
 

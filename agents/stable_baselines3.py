@@ -51,7 +51,7 @@ class StableBaselines3Learner:
             raise ValueError(f"{configuration.algo} does not accept these hyper-parameters: {error}") from error
         self._envs.seed(configuration.seed * SEED_SPACING)
 
-    def train(self, folder: Path, checkpoint_every: int) -> None:
+    def train(self, folder: Path) -> None:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
         configuration, model = self._configuration, self._model
         checkpoint = load_checkpoint(folder)
@@ -62,7 +62,7 @@ class StableBaselines3Learner:
         if done >= configuration.n_timesteps:
             return
         model.set_logger(open_logger(folder, done))
-        report = Report(configuration.n_timesteps, checkpoint_every, lambda: self._save(folder))
+        report = Report(configuration.n_timesteps, configuration.checkpoint_interval, lambda: self._save(folder))
         # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
         interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
         with contextlib.closing(model.logger):

@@ -60,12 +60,12 @@ class Training:
         self._clock = Clock()
         for owner, method in ((vector, "step"), (envs, "step_wait"), (self._model, "collect_rollouts"), (self._model, "train")):
             self._clock.watch(owner, method)
-        self._steps = num_envs * self._model.n_steps
+        self.steps = num_envs * self._model.n_steps  # environment steps in a rollout
 
     def advance(self) -> dict[str, float]:
         """Seconds of each part in one rollout and its update."""
         self._clock.seconds.clear()
-        self._model.learn(self._steps, reset_num_timesteps=False)
+        self._model.learn(self.steps, reset_num_timesteps=False)
         taken = self._clock.seconds
         parts = (
             taken["step"],
@@ -73,7 +73,7 @@ class Training:
             taken["collect_rollouts"] - taken["step_wait"],
             taken["train"],
         )
-        return dict(zip(PARTS, parts, strict=True)) | {"steps a second": self._steps / sum(parts)}
+        return dict(zip(PARTS, parts, strict=True)) | {"steps a second": self.steps / sum(parts)}
 
 
 def report(title: str, rollouts: list[dict[str, float]]) -> str:

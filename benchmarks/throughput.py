@@ -1,7 +1,7 @@
 """How many training steps a second: the environments against loops that train one model at a time.
 
     python benchmarks/throughput.py                       # both tasks, 64 runs
-    python benchmarks/throughput.py --num-envs 1 8 64 512 4096
+    python benchmarks/throughput.py --num-envs 1 8 64 512 4096 --compiled 1 8 64 512 --turns 2 --figure throughput.png
     python benchmarks/throughput.py --device cuda         # on a GPU
 
 All sides do the same: a random choice of the pair, its gradient and norm, an Adam step, a validation as often, and a new
@@ -119,6 +119,26 @@ def report(name: str, rates: dict[str, np.ndarray]) -> str:
     return "\n".join(lines)
 
 
+def draw(tables: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+    """Steps a second against the number of runs, and those of the loops as lines."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 (slow to import, needed at the end alone)
+
+    figure = Figure(figsize=(5 * len(tables), 3.8), layout="constrained")
+    for axes, (name, rates) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
+        for label, marker in ((" runs", "o"), (" runs, compiled", "s")):
+            sizes = {side.removesuffix(label).rpartition(" ")[2]: rate for side, rate in rates.items() if side.endswith(label)}
+            if sizes:
+                axes.plot(
+                    [int(n) for n in sizes], [np.median(r) for r in sizes.values()], marker=marker, label=label.split()[-1]
+                )
+        for side, style in (("PyTorch loop, one model at a time", "--"), ("NumPy loop, one model at a time", ":")):
+            if side in rates:
+                axes.axhline(np.median(rates[side]), linestyle=style, color="gray", label=side.partition(",")[0])
+        axes.set(xscale="log", yscale="log", xlabel="runs in a batch", ylabel="training steps a second", title=name)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
 def run() -> None:
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)} (default: all)")
@@ -126,16 +146,19 @@ def run() -> None:
     parser.add_argument("--compiled", type=positive, nargs="*", default=[64], help="runs in a compiled batch (default: 64)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--turns", type=positive, default=5, help="default: 5")
+    parser.add_argument("--figure", type=Path, help="draw steps a second against the number of runs to this file")
     arguments = parser.parse_args()
     for name in arguments.tasks:
         if name not in TASKS:
             parser.error(unknown("task", name, TASKS))
     torch.set_num_threads(1)
+    tables = {}
     for name in arguments.tasks or TASKS:
-        print(
-            report(name, measure(sides(name, arguments.num_envs, arguments.device, arguments.compiled), arguments.turns)),
-            flush=True,
-        )
+        chosen = sides(name, arguments.num_envs, arguments.device, arguments.compiled)
+        tables[name] = measure(chosen, arguments.turns)
+        print(report(name, tables[name]), flush=True)
+    if arguments.figure:
+        draw(tables, arguments.figure)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def test_training_is_repeatable_and_moves_the_weights(tmp_path):
     for name in ("first", "second"):
         learner = ReinforceLearner(configuration(learning_rate=0.1))
         before = [parameter.clone() for parameter in learner.controller.parameters()]
-        learner.train(tmp_path / name, checkpoint_every=10_000)
+        learner.train(tmp_path / name)
         trained.append(list(learner.controller.parameters()))
         assert any((old != new).any() for old, new in zip(before, trained[-1], strict=True))
     assert all(torch.equal(one, other) for one, other in zip(*trained, strict=True))
@@ -128,7 +128,7 @@ def test_it_learns_to_leave_a_loss_that_only_harms(tmp_path):
     learner = ReinforceLearner(configuration(num_envs=16, env_kwargs=harmful, learning_rate=0.05))
     before = learner.play()
     learner._configuration = TrainingConfiguration(**{**vars(learner._configuration), "n_timesteps": 16 * 40 * 40})
-    learner.train(tmp_path, checkpoint_every=10_000)
+    learner.train(tmp_path)
     after = learner.play()
     assert (before.actions == 0).float().mean() < 0.7
     assert (after.actions == 0).float().mean() > 0.8

@@ -57,10 +57,10 @@ def train(algo, folder, saves=None, **changes):
 
     learner._save = count
     if saves is None:
-        learner.train(folder, checkpoint_every=128)
+        learner.train(folder)
     else:
         with pytest.raises(Killed):
-            learner.train(folder, checkpoint_every=128)
+            learner.train(folder)
 
 
 @pytest.mark.parametrize("algo", HYPERPARAMETERS)
@@ -208,3 +208,14 @@ def test_a_checkpoint_of_another_training_is_one_line(tmp_path):
         train("a2c", tmp_path / "second")
     with pytest.raises(ValueError, match="does not fit this training"):
         train("reinforce", tmp_path / "second")
+
+
+@pytest.mark.parametrize(("algo", "every", "expected"), [("ppo", 320, [320, 640]), ("reinforce", 400, [640, 960])])
+def test_a_checkpoint_is_saved_every_so_many_steps_also_after_resuming(algo, every, expected, tmp_path):
+    """At the end of the rollout of 160 steps, or of the episodes of 320, in which the number is reached."""
+    steps = []
+    for _ in range(2):
+        train(algo, tmp_path, saves=1, checkpoint_every=every)
+        content = load_checkpoint(tmp_path)
+        steps.append(content["steps"] if algo == "reinforce" else content["counters"]["num_timesteps"])
+    assert steps == expected
