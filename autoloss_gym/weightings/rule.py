@@ -65,7 +65,6 @@ class WeightingRule(ABC):
     def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
         """The weights, before prior and scale; NaN where they are unknown. Writes into `state`, also `keys` and `calls`."""
 
-    @torch.no_grad()
     def update(
         self, losses: Values, refreshed: Values | None = None, gradient_norms: Values | None = None
     ) -> Float[Tensor, "*num_envs losses"]:
@@ -80,16 +79,22 @@ class WeightingRule(ABC):
         Returns:
             Weights of the shape, device and floating-point dtype of `losses`.
         """
-        given = as_tensor("losses", losses)
+        with torch.no_grad():
+            weights = self._update(as_tensor("losses", losses), refreshed, gradient_norms)
+        if weights.device.type == "cpu":
+            self._warn()
+        return weights
+
+    def _update(self, given: Tensor, refreshed: Values | None, gradient_norms: Values | None) -> Tensor:
         measured, failed = self._measured(given, refreshed, gradient_norms)
         state = self._state
-        weights = self._normalised(self._weigh(state, measured))
-        sound = torch.isfinite(weights).all(dim=1, keepdim=True) & ~failed[:, None]
-        weights = torch.where(sound, weights, self._default(weights))
+        weights = self._scaled(self._weigh(state, measured), failed)
         if self.every > 1:
-            due = (state["calls"] % self.every == 0) | failed
+            due = state["calls"] % self.every == 0
+            due = due if failed is None else due | failed
             weights = torch.where(due[:, None], weights, state["weights"])
-        state["calls"], state["weights"] = state["calls"] + 1, weights
+        state["calls"].add_(1)
+        state["weights"] = weights
         weights = weights.to(given.dtype if given.is_floating_point() else weights.dtype, copy=True)
         return weights if given.dim() == 2 else weights[0]
 
@@ -129,18 +134,16 @@ class WeightingRule(ABC):
 
     def _measured(
         self, given: Tensor, refreshed: Values | None, gradient_norms: Values | None
-    ) -> tuple[Measurements, Bool[Tensor, " num_envs"]]:
-        """What the rule is told, and the runs in which some of that was not finite and is left out."""
+    ) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
+        """What the rule is told, and the runs in which some of that is not finite and left out; None where all is."""
         values = self._begin(given if given.dim() == 2 else given[None])
         mask = torch.ones_like(values, dtype=torch.bool) if refreshed is None else as_mask("refreshed", refreshed, values)
         norms = self._norms(gradient_norms, values) if self.needs_gradient_norms else torch.zeros_like(values)
-        if not self.reads_losses:
-            return Measurements(losses=values, refreshed=mask, gradient_norms=norms), torch.zeros_like(mask[:, 0])
-        finite = torch.isfinite(values) & torch.isfinite(norms) if self.needs_gradient_norms else torch.isfinite(values)
+        finite = torch.maximum(values.abs(), norms) < math.inf if self.needs_gradient_norms else values.abs() < math.inf
+        if not self.reads_losses or _known_to_hold(finite):
+            return Measurements(losses=values, refreshed=mask, gradient_norms=norms), None
         failed = (mask & ~finite).any(dim=1)
         self._failed = failed.any() if self._failed is None else self._failed | failed.any()
-        if failed.device.type == "cpu":
-            self._warn()
         return Measurements(losses=values, refreshed=mask & finite, gradient_norms=norms), failed
 
     def _norms(self, gradient_norms: Values | None, values: Tensor) -> Float[Tensor, "num_envs losses"]:
@@ -174,14 +177,18 @@ class WeightingRule(ABC):
         base = {"keys": keys.clone(), "calls": torch.zeros_like(keys), "weights": self._default(losses).expand_as(losses)}
         return tree.clone(base) | self._start(losses)
 
-    def _normalised(self, weights: Float[Tensor, "num_envs losses"]) -> Float[Tensor, "num_envs losses"]:
-        """The weights times the prior, with the sum that `scale` asks for."""
+    def _scaled(
+        self, weights: Float[Tensor, "num_envs losses"], failed: Bool[Tensor, " num_envs"] | None
+    ) -> Float[Tensor, "num_envs losses"]:
+        """The weights times the prior, with the sum that `scale` asks for; the default where that cannot be."""
         if self.prior is not None:
             weights = weights * row(tuple(self.prior), weights.device, weights.dtype)
-        if self.scale is None:
-            return weights
-        total = 1.0 if self.scale == "sum" else float(weights.shape[1])
-        return weights * (total / weights.sum(dim=1, keepdim=True))
+        total = weights.sum(dim=1, keepdim=True)
+        sound = (total > 0) & (total < math.inf)
+        sound = sound if failed is None else sound & ~failed[:, None]
+        if self.scale is not None:
+            weights = weights * ((1.0 if self.scale == "sum" else float(weights.shape[1])) / total)
+        return weights if _known_to_hold(sound) else torch.where(sound, weights, self._default(weights))
 
     def _default(self, like: Float[Tensor, "num_envs losses"]) -> Float[Tensor, "1 losses"]:
         """What a run gets where nothing is known: the prior, or equal weights."""
@@ -215,6 +222,11 @@ def positive_weights(name: str, weights: Sequence[float | int]) -> tuple[float, 
     if not all(0 <= number < math.inf for number in numbers) or not any(numbers):
         raise ValueError(f"{name}={numbers}: expected finite numbers of at least 0, not all 0, one for each loss")
     return numbers
+
+
+def _known_to_hold(condition: Tensor) -> bool:
+    """Whether the condition is true everywhere, as far as this can be asked without waiting for a device."""
+    return condition.device.type == "cpu" and bool(condition.all())
 
 
 def _shapes(state: Any) -> Any:

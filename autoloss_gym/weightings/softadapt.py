@@ -38,9 +38,9 @@ class SoftAdapt(WeightingRule):
             `window` values, less noisy; "forward": the difference at the oldest of `order` + 1 values, as in the authors'
             code of 2023, for comparison only.
         order: accuracy of the difference, 1 to 4. Higher orders amplify noise.
-        window: values that a line is fitted to.
+        window: values that a line is fitted to, and that loss_value="mean" averages.
         loss_value: with `loss_weighted`, the "latest" value of each loss (the paper; the authors' code of 2020), or the
-            "mean" of the values that its slope uses (their code of 2023).
+            "mean" of the last `window` (their code of 2023).
         prior, scale, every: see `WeightingRule`.
     """
 
@@ -70,6 +70,12 @@ class SoftAdapt(WeightingRule):
     @property
     def _size(self) -> int:
         """Values of each loss that are kept."""
+        needs_window = self.slope == "least_squares" or (self.loss_weighted and self.loss_value == "mean")
+        return max(self._points, self.window) if needs_window else self._points
+
+    @property
+    def _points(self) -> int:
+        """Values that a slope uses."""
         return self.window if self.slope == "least_squares" else self.order + 1
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
@@ -78,7 +84,7 @@ class SoftAdapt(WeightingRule):
     def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
         memory.remember(state, measured)
         history, seen = state["history"], state["seen"]
-        slopes, averages = _coefficients(self.slope, self._size, history.device, history.dtype)
+        slopes, averages = _coefficients(self.slope, self._points, self._size, history.device, history.dtype)
         latest = history[..., 0]
         changes = ((history - latest[..., None]) * slopes[seen]).sum(dim=-1)  # exactly 0 where a loss is constant
         if self.normalized:
@@ -89,15 +95,17 @@ class SoftAdapt(WeightingRule):
         if self.loss_weighted:  # as logarithms: the products of tiny or huge losses could not be represented
             values = latest if self.loss_value == "latest" else (history * averages[seen]).sum(dim=-1)
             exponents = exponents + torch.log(values.clamp(min=0))
-        known = (seen >= 2).all(dim=1, keepdim=True)
-        return torch.where(known, torch.softmax(exponents, dim=1), 1.0)
+        return torch.softmax(exponents, dim=1)
 
 
 @functools.lru_cache(maxsize=64)
-def _coefficients(slope: str, size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _coefficients(
+    slope: str, points: int, size: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Float[Tensor, "known size"], Float[Tensor, "known size"]]:
     """Slope and mean as sums over the history, newest first: row p holds the factors where p values are known."""
-    rows = [[0.0] * size, *(_slope_of(slope, points) + [0.0] * (size - points) for points in range(1, size + 1))]
-    means = [[0.0] * size, *([1 / points] * points + [0.0] * (size - points) for points in range(1, size + 1))]
+    blank, known = [[math.nan] * size] * 2, range(2, size + 1)  # one value has no slope: the weights are then equal
+    rows = blank + [_slope_of(slope, min(p, points)) + [0.0] * (size - min(p, points)) for p in known]
+    means = blank + [[1 / p] * p + [0.0] * (size - p) for p in known]
     return torch.tensor(rows, device=device, dtype=dtype), torch.tensor(means, device=device, dtype=dtype)
 
 
@@ -108,8 +116,6 @@ def _slope_of(slope: str, points: int) -> list[float]:
     (−1)ʲ C(n, j) / j (Fornberg: "Generation of finite difference formulas on arbitrarily spaced grids", Mathematics of
     Computation 51, 1988). The one at the oldest value is its mirror image.
     """
-    if points == 1:
-        return [0.0]
     order = points - 1
     if slope == "least_squares":
         return [12 * (order / 2 - j) / (points * (points * points - 1)) for j in range(points)]
