@@ -227,7 +227,7 @@ def passes(copy: Path, tests: str) -> bool:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("autoloss_gym", "agents", "tests", "pyproject.toml"):
+        for name in ("autoloss_gym", "agents", "examples", "tests", "pyproject.toml"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
         chosen = [mutation for mutation in MUTATIONS if any(word in mutation[0] for word in sys.argv[1:] or [""])]

@@ -115,7 +115,8 @@ def test_loading_runs_no_code(store, tmp_path):
 
 TEXTS = ["1:1", "2:1", "always:mse", "random:0.3", "random:0.4", "fixed:2", "fixed:3", "without_penalty", "s1:0.5", "s2:0.5",
          "s2:0.6", "softadapt", "softadapt:pair", "softadapt:beta=1", "softadapt:normalized", "softadapt:order=2",
-         "softadapt:least_squares=3", "softadapt:every=2", "softadapt:scale=count", "equal", "equal:pair", "dwa", "dwa:temperature=1", "dwa:window=2",
+         "softadapt:least_squares=3", "softadapt:every=2", "softadapt:scale=count", "equal", "equal:pair", "dwa",
+         "dwa:temperature=1", "dwa:window=2",
          "uncertainty", "uncertainty:learning_rate=0.1", "gradnorm", "gradnorm:alpha=1", "random_weights"]  # fmt: skip
 
 

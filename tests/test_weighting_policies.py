@@ -61,7 +61,8 @@ def test_a_name_with_options_is_a_rule_with_arguments(text, rule, sample):
     "text",
     ["softadapt:order=0", "softadapt:order=1.5", "softadapt:order=2,least_squares=3", "softadapt:least_squares=1",
      "softadapt:beta=inf", "softadapt:beta=nan", "softadapt:beta", "softadapt:pair=1", "softadapt:pair,pair",
-     "softadapt:alpha=1", "dwa:temperature=0", "equal:beta=1", "equal:every=0", "gradnorm:scale=mean", "random_weights:normalized"],
+     "softadapt:alpha=1", "dwa:temperature=0", "equal:beta=1", "equal:every=0", "gradnorm:scale=mean",
+     "random_weights:normalized"],
 )  # fmt: skip
 def test_options_that_a_rule_does_not_have_are_one_line(text):
     kind = text.partition(":")[0]

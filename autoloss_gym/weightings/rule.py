@@ -25,8 +25,8 @@ class WeightingRule(ABC):
         weights = rule.update(losses)
         sum(weight * loss for weight, loss in zip(weights, losses)).backward()
 
-    A rule holds the history of one model, or of `num_envs` runs that share nothing. What it learns from a call's losses it
-    may use in the weights of that call. No gradient flows through the weights, and no graph is kept alive.
+    A rule holds the history of one model, or of `num_envs` runs that share nothing. No gradient flows through the weights,
+    and no graph is kept alive.
 
     A run some of whose refreshed losses (or gradient norms, where the rule needs them) are not finite gets equal weights, or
     the prior, and those values are left out of its history. The first time, a warning says so: at once on the CPU, elsewhere
@@ -187,7 +187,7 @@ class WeightingRule(ABC):
         sound = (total > 0) & (total < math.inf)
         sound = sound if failed is None else sound & ~failed[:, None]
         if self.scale is not None:
-            weights = weights * ((1.0 if self.scale == "sum" else float(weights.shape[1])) / total)
+            weights = weights / (total if self.scale == "sum" else total / weights.shape[1])
         return weights if _known_to_hold(sound) else torch.where(sound, weights, self._default(weights))
 
     def _default(self, like: Float[Tensor, "num_envs losses"]) -> Float[Tensor, "1 losses"]:
