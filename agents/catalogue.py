@@ -10,14 +10,13 @@ import numpy as np
 from agents.configuration import ALGORITHMS
 from agents.policy import Policy
 from agents.schedules import FixedWeights, RandomPair, Ratio
-from agents.specifications import RULES, Specification, run_folders, softadapt_options
+from agents.specifications import RULES, WEIGHTINGS, Specification, run_folders, weighting_options
 from agents.threshold_rules import threshold_rule, thresholds
 from agents.trained_policy import TrainedPolicy
-from agents.weighting import WeightingPolicy
+from agents.weighting import weighting_policy
 from agents.zip_policy import ZipPolicy
 from autoloss_gym.names import unknown
 from autoloss_gym.task import Task
-from autoloss_gym.weightings.softadapt import SoftAdapt
 
 GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}  # least and greatest R, and their number, for so many penalties
 KNOTS = 4
@@ -165,10 +164,9 @@ def _fixed(text: str, argument: str, task: Task) -> Policy:
     return FixedWeights(text, weights)
 
 
-def _softadapt(text: str, argument: str, task: Task) -> Policy:
-    options = softadapt_options(argument)
-    sample = bool(options.pop("pair", False))
-    return WeightingPolicy(text, SoftAdapt(**options), sample)  # type: ignore[arg-type]
+def _weighting(text: str, argument: str, task: Task) -> Policy:
+    kind = text.partition(":")[0]
+    return weighting_policy(text, kind, weighting_options(kind, argument))
 
 
 _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
@@ -179,7 +177,7 @@ _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
     "fixed": _fixed,
     "without_penalty": _without_penalty,
     **{rule: lambda text, argument, task: threshold_rule(text.partition(":")[0], float(argument), task) for rule in RULES},
-    "softadapt": _softadapt,
+    **dict.fromkeys(WEIGHTINGS, _weighting),
 }
 
 

@@ -1,8 +1,10 @@
 """Policies as they are written on the command line; imports nothing slow."""
 
 import glob
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agents.configuration import ALGORITHMS
 from autoloss_gym.names import unknown
@@ -21,7 +23,15 @@ open_loop, …:K       probabilities that change with progress, linear between K
 without_penalty      the first pair only, trained on the training and the validation part together (AutoLoss: W/O L1)
 s1, s2, s3, …:T      penalise where (A − B) / B > T, else fit (AutoLoss, §5.1.1); s1: loss on validation against training, s2:
                      penalty against loss on validation, s3: their gradient norms; without T, the best of 24 on validation
-softadapt            SoftAdapt as loss weights; softadapt:pair draws a pair with them; add ,normalized ,loss_weighted ,beta=B
+softadapt            SoftAdapt as loss weights (Heydari et al.); add :normalized ,loss_weighted ,beta=B, and for the slopes
+                     ,order=K (a difference of order 1 to 4) or ,least_squares=K (a line through K values)
+dwa                  Dynamic Weight Average (Liu et al.); add :temperature=T ,window=K
+uncertainty          learned uncertainties (Kendall et al.); add :learning_rate=R
+gradnorm             GradNorm (Chen et al.), with the norms by each pair's own parameters; add :alpha=A ,learning_rate=R
+equal                equal weights
+random_weights       the softmax of normal draws, new at every step (Lin et al.)
+  each of these six  add :pair to draw a pair with the weights; ,every=K to keep them for K steps; ,scale=sum or
+                     ,scale=count for weights that sum to 1 or to the number of losses
 ALGO:RUN [,RUN …]    a policy trained by train_agent.py: its run folder, or a pattern for those of several training seeds
 ALGO:FILE.zip        a model that Stable-Baselines3 has saved; reading it can run code, so it needs --trust-checkpoint"""
 
@@ -76,15 +86,65 @@ def run_folders(specification: Specification) -> list[Path]:
     return folders
 
 
-def softadapt_options(argument: str) -> dict[str, bool | float]:
-    """Options of `softadapt`: words, and beta=B."""
-    options: dict[str, bool | float] = {}
+def weighting_options(kind: str, argument: str) -> dict[str, Any]:
+    """Options of a weighting rule: words and name=value, divided by commas; ValueError for one that it does not have."""
+    options: dict[str, Any] = {}
+    known = {**WEIGHTINGS[kind], **_ANY_WEIGHTING}
     for part in filter(None, argument.split(",")):
-        name, _, value = part.partition("=")
-        if name not in ("pair", "normalized", "loss_weighted", "beta") or (name == "beta") != bool(value):
+        name, equals, value = part.partition("=")
+        if name not in known or name in options or (known[name] is _word) == bool(equals):
             raise ValueError(part)
-        options[name] = float(value) if value else True
+        options[name] = known[name](value)
+    if {"order", "least_squares"} <= options.keys():
+        raise ValueError(argument)
     return options
+
+
+def _word(text: str) -> bool:
+    return True
+
+
+def _between(least: float, most: float, convert: Callable[[str], float] = float) -> Callable[[str], float]:
+    """Reads a number from `least` to `most`."""
+
+    def read(text: str) -> float:
+        if not least <= convert(text) <= most:
+            raise ValueError(text)
+        return convert(text)
+
+    return read
+
+
+def _scale(text: str) -> str:
+    if text not in ("sum", "count"):
+        raise ValueError(text)
+    return text
+
+
+WEIGHTINGS: dict[str, dict[str, Callable[[str], Any]]] = {
+    "softadapt": {
+        "normalized": _word,
+        "loss_weighted": _word,
+        "beta": _between(-1e6, 1e6),
+        "order": _between(1, 4, int),
+        "least_squares": _between(2, 10_000, int),
+    },
+    "dwa": {"temperature": _between(1e-6, 1e6), "window": _between(1, 10_000, int)},
+    "uncertainty": {"learning_rate": _between(1e-9, 1e3)},
+    "gradnorm": {"alpha": _between(0, 100), "learning_rate": _between(1e-9, 1e3)},
+    "equal": {},
+    "random_weights": {},
+}
+_ANY_WEIGHTING: dict[str, Callable[[str], Any]] = {"pair": _word, "every": _between(1, 1_000_000, int), "scale": _scale}
+
+
+def _weighting_check(kind: str) -> tuple[str, Callable[[str], bool]]:
+    """What the options of a rule look like, and whether these do."""
+    forms = {"beta": "beta=B", "order": "order=1 to 4", "least_squares": "least_squares=K of at least 2"}
+    named = [
+        forms.get(name, name if read is _word else f"{name}=…") for name, read in (WEIGHTINGS[kind] | _ANY_WEIGHTING).items()
+    ]
+    return f"{kind}, or {kind}: with some of {', '.join(named)}", lambda text: weighting_options(kind, text) is not None
 
 
 def _is_size(text: str) -> bool:
@@ -111,8 +171,5 @@ _CHECKS = {
     "open_loop": ("open_loop or open_loop:K with K of at least 2", _is_size),
     "without_penalty": ("without_penalty alone", lambda text: not text),
     **{rule: (f"{rule} or {rule}:T with a number T", lambda text: not text or abs(float(text)) < 1e6) for rule in RULES},
-    "softadapt": (
-        "softadapt, softadapt:pair, with ,normalized ,loss_weighted ,beta=B as wished",
-        lambda text: softadapt_options(text) is not None,
-    ),
+    **{kind: _weighting_check(kind) for kind in WEIGHTINGS},
 }

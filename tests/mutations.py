@@ -82,9 +82,21 @@ MUTATIONS = [
     ),
     (
         "4 slopes use refreshed values",
-        "autoloss_gym/weightings/softadapt.py",
-        [("self._previous = torch.where(refreshed, self._latest, self._previous)", "self._previous = self._latest")],
+        "autoloss_gym/weightings/memory.py",
+        [('state["history"] = torch.where(refreshed[..., None], pushed, history)', 'state["history"] = pushed')],
         "test_vector_env.py test_softadapt.py",
+    ),
+    (
+        "4 a loss that is not finite is left out of the history",
+        "autoloss_gym/weightings/rule.py",
+        [("refreshed=mask & finite", "refreshed=mask")],
+        "test_softadapt.py test_weightings.py",
+    ),
+    (
+        "4 a prior is never forgotten",
+        "autoloss_gym/weightings/rule.py",
+        [("weights = weights * row(tuple(self.prior), weights.device, weights.dtype)", "pass")],
+        "test_softadapt.py",
     ),
     (
         "5 a failed run is idle before the optimizer",
@@ -215,7 +227,7 @@ def passes(copy: Path, tests: str) -> bool:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("autoloss_gym", "agents", "tests", "pyproject.toml"):
+        for name in ("autoloss_gym", "agents", "examples", "tests", "pyproject.toml"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
         chosen = [mutation for mutation in MUTATIONS if any(word in mutation[0] for word in sys.argv[1:] or [""])]

@@ -60,7 +60,9 @@ def test_training_keeps_configuration_weights_events_and_figures(trained):
 
 def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
     policies = [f"ppo:{trained}", "always:mse", "round_robin", "2:1", "random:0.3", "fixed:2", "grid:3", "grid_each:2",
-                "without_penalty", "s1:0.5", "s2", "s3:-0.9", "softadapt", "softadapt:pair,normalized,beta=1"]  # fmt: skip
+                "without_penalty", "s1:0.5", "s2", "s3:-0.9", "softadapt", "softadapt:pair,normalized,beta=1",
+                "softadapt:loss_weighted,least_squares=4,every=2", "equal", "dwa:scale=sum", "uncertainty:pair", "gradnorm",
+                "random_weights:pair"]  # fmt: skip
     result = run("evaluate", "--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path, "--policies", *policies)
     assert result.returncode == 0, result.stderr
     for policy in ("ppo", *policies[1:]):
@@ -187,6 +189,7 @@ def test_bad_input_to_train_agent_is_one_line(arguments, expected, tmp_path):
     ("policy", "expected"),
     [
         ("softadap", "did you mean 'softadapt'"),
+        ("softadapt:order=5", "expected softadapt, or softadapt: with some of"),
         ("ppo:nowhere", "there is no folder 'nowhere'"),
         ("ppo:.", "holds no config.json"),
         ("random:1.5", "P between 0 and 1"),

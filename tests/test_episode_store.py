@@ -114,7 +114,10 @@ def test_loading_runs_no_code(store, tmp_path):
 
 
 TEXTS = ["1:1", "2:1", "always:mse", "random:0.3", "random:0.4", "fixed:2", "fixed:3", "without_penalty", "s1:0.5", "s2:0.5",
-         "s2:0.6", "softadapt", "softadapt:pair", "softadapt:beta=1", "softadapt:normalized"]  # fmt: skip
+         "s2:0.6", "softadapt", "softadapt:pair", "softadapt:beta=1", "softadapt:normalized", "softadapt:order=2",
+         "softadapt:least_squares=3", "softadapt:every=2", "softadapt:scale=count", "equal", "equal:pair", "dwa",
+         "dwa:temperature=1", "dwa:window=2",
+         "uncertainty", "uncertainty:learning_rate=0.1", "gradnorm", "gradnorm:alpha=1", "random_weights"]  # fmt: skip
 
 
 def test_the_repr_of_a_policy_tells_it_from_all_others_and_stays_what_it_is_while_it_acts():
@@ -122,7 +125,7 @@ def test_the_repr_of_a_policy_tells_it_from_all_others_and_stays_what_it_is_whil
     task = QuadraticRegression()
     first, second = ([make_entrant(parse_specification(text), task, "").candidates[0] for text in TEXTS] for _ in range(2))
     ones = np.ones((2, 2), np.float32)
-    infos = dict.fromkeys(("losses", "fresh_losses", "fresh_gradient_norms", "fresh_validation"), ones)
+    infos = dict.fromkeys(("losses", "gradient_norms", "fresh_losses", "fresh_gradient_norms", "fresh_validation"), ones)
     for policy in first:
         policy.reset(np.arange(2))
         policy.act(ones, infos | {"steps": np.zeros(2, int), "losses_refreshed": ones.astype(bool)})

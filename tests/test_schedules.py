@@ -58,8 +58,8 @@ def test_fixed_weights_use_every_pair_with_its_weight():
 def test_softadapt_policy_follows_the_last_refreshed_losses(sample):
     policy = WeightingPolicy("softadapt", SoftAdapt(beta=50.0), sample)
     policy.reset(np.arange(2))
-    first = {"losses": np.ones((2, 2), np.float32), "losses_refreshed": np.ones((2, 2), bool)}
-    second = {"losses": np.array([[2.0, 0.0]] * 2, np.float32), "losses_refreshed": np.ones((2, 2), bool)}
+    first = {n: np.ones((2, 2), d) for n, d in (("losses", "f4"), ("gradient_norms", "f4"), ("losses_refreshed", "?"))}
+    second = first | {"losses": np.array([[2.0, 0.0]] * 2, np.float32)}
     act(policy, runs=2, **first)
     control = act(policy, runs=2, **second)  # the first loss rises, the second falls: beta > 0 favours the first
     torch.testing.assert_close(control.weights, torch.tensor([[1.0, 0.0]] * 2))

@@ -1,0 +1,28 @@
+"""Equal weights: what every other rule is compared with."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autoloss_gym.weightings.measurements import Measurements
+from autoloss_gym.weightings.rule import WeightingRule
+
+
+@dataclass(kw_only=True)
+class Equal(WeightingRule):
+    """The same weight for every loss: 1/n, or with `scale="count"` the plain sum of the losses.
+
+    Args:
+        prior, scale, every: see `WeightingRule`.
+    """
+
+    reads_losses: ClassVar[bool] = False
+
+    def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
+        return {}
+
+    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+        return torch.full_like(measured.losses, 1 / measured.losses.shape[1])

@@ -1,0 +1,40 @@
+"""Fixed weights: the usual λ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from autoloss_gym.weightings.measurements import Measurements
+from autoloss_gym.weightings.rule import Scale, WeightingRule, positive_weights, row
+
+
+@dataclass(kw_only=True)
+class Fixed(WeightingRule):
+    """The given weights, at every call.
+
+    Args:
+        weights: one for each loss, at least 0.
+        scale: None (default) leaves them as they are.
+        prior, every: see `WeightingRule`.
+    """
+
+    reads_losses: ClassVar[bool] = False
+
+    weights: Sequence[float | int]
+    scale: Scale = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.weights = positive_weights("weights", self.weights)
+
+    def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
+        if len(self.weights) != losses.shape[1]:
+            raise ValueError(f"weights={self.weights}: expected {losses.shape[1]} numbers, one for each loss")
+        return {}
+
+    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+        losses = measured.losses
+        return row(tuple(self.weights), losses.device, losses.dtype).expand_as(losses)

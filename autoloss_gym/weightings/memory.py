@@ -1,0 +1,24 @@
+"""The last measured values of every loss: a bounded memory, however long training goes on."""
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from autoloss_gym.weightings.measurements import Measurements
+
+
+def start(losses: Float[Tensor, "num_envs losses"], size: int) -> dict[str, Shaped[Tensor, "num_envs losses ..."]]:
+    """An empty memory.
+
+    Returns:
+        `history` (num_envs, losses, size), newest first; `seen` (num_envs, losses), how many of these are known.
+    """
+    return {"history": losses.new_zeros(*losses.shape, size), "seen": torch.zeros_like(losses, dtype=torch.int64)}
+
+
+def remember(state: dict[str, Tensor], measured: Measurements) -> None:
+    """Push the refreshed losses; the others keep their history."""
+    history, refreshed = state["history"], measured.refreshed
+    pushed = torch.cat([measured.losses[..., None], history[..., :-1]], dim=-1)
+    state["history"] = torch.where(refreshed[..., None], pushed, history)
+    state["seen"] = (state["seen"] + refreshed).clamp(max=history.shape[-1])

@@ -1,0 +1,50 @@
+"""Uncertainty weighting: weights from a learned noise variance of every loss."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autoloss_gym import tree
+from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.weightings.learned import descend
+from autoloss_gym.weightings.measurements import Measurements
+from autoloss_gym.weightings.rule import Scale, WeightingRule
+
+_WIDEST = 30.0  # |log σ²|: keeps the weights of losses that fall to 0, or below, representable
+
+
+@dataclass(kw_only=True)
+class UncertaintyWeighting(WeightingRule):
+    """w_k = ½ exp(−s_k), with s_k = log σ_k² learned (Kendall, Gal, Cipolla: "Multi-task learning using uncertainty to
+    weigh losses", CVPR 2018, Eq. 7 for two regressions).
+
+    The rule descends Σ_k ½ exp(−s_k) L_k + ½ s_k by s, whose gradient ½ (1 − exp(−s_k) L_k) needs the losses alone; at rest
+    w_k = 1 / (2 L_k). The weights of a call are those before its step. s starts at 0, moves only where a loss was refreshed,
+    and stays within ±30: for losses of at least 0.
+
+    Args:
+        optimizer: descends by s.
+        scale: None (default) for the weights as they are, ½ each at the start.
+        prior, every: see `WeightingRule`.
+    """
+
+    optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-2))
+    scale: Scale = None
+
+    def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
+        moments = self.optimizer.init(losses.new_zeros(losses.numel(), 1))  # a row for each loss: it steps when refreshed
+        moments = tree.map_tensors(lambda leaf: leaf.unflatten(0, losses.shape), moments)
+        return {"log_variances": torch.zeros_like(losses), "optimizer": moments}
+
+    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+        log_variances = state["log_variances"]
+        precisions = torch.exp(-log_variances)
+        gradients = (1 - precisions * measured.losses) / 2
+        moments = tree.map_tensors(lambda leaf: leaf.flatten(0, 1), state["optimizer"])  # views, written in place
+        rows = (log_variances.view(-1, 1), gradients.view(-1, 1))
+        descend(self.optimizer, *rows, moments, measured.refreshed.flatten())
+        log_variances.clamp_(-_WIDEST, _WIDEST)
+        return precisions / 2
