@@ -67,7 +67,7 @@ class Beale(Surface):
 
     pairs: ClassVar[tuple[Pair, ...]] = tuple(Pair(name, ("point",)) for name in _CONSTANTS)
 
-    start: tuple[float, float] = (1.0, 1.0)
+    start: tuple[float, ...] = (1.0, 1.0)
     max_steps: int = 1000
     validate_every: int = 10
     optimizer: Optimizer = field(default_factory=lambda: SGD(learning_rate=1e-2))

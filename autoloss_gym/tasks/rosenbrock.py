@@ -70,7 +70,7 @@ class Rosenbrock(Surface):
 
     a: float = 1.0
     b: float = 100.0
-    start: tuple[float, float] = (-1.2, 1.0)
+    start: tuple[float, ...] = (-1.2, 1.0)
     max_steps: int = 1000
     validate_every: int = 10
     optimizer: Optimizer = field(default_factory=lambda: SGD(learning_rate=1e-3))

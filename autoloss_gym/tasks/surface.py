@@ -37,10 +37,10 @@ class Surface(GradientTask):
     validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("distance", worst=100.0),)
     score_metrics: ClassVar[tuple[Metric, ...]] = (Metric("distance", worst=100.0), Metric("objective", worst=1e4))
 
-    start: tuple[float, float]
+    start: tuple[float, ...]
     start_width: float = 0.5
     step: str | None = None
-    step_bounds: tuple[float, float] = (1e-4, 1e-1)
+    step_bounds: tuple[float, ...] = (1e-4, 1e-1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
