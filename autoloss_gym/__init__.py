@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from autoloss_gym.env import AutoLossEnv
     from autoloss_gym.gradient_task import GradientTask
     from autoloss_gym.losses import ClosedForm
-    from autoloss_gym.optimizers import SGD, Adam
+    from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
     from autoloss_gym.task import Control, Evaluation, Keys, Metric, Pair, State, Task
     from autoloss_gym.vector_env import AutoLossVectorEnv
 
@@ -23,6 +23,7 @@ __all__ = [
     "Adam",
     "AutoLossEnv",
     "AutoLossVectorEnv",
+    "BarzilaiBorwein",
     "ClosedForm",
     "Control",
     "Evaluation",
@@ -38,7 +39,7 @@ __all__ = [
 
 _HOME = {
     "losses": ("ClosedForm",),
-    "optimizers": ("SGD", "Adam"),
+    "optimizers": ("SGD", "Adam", "BarzilaiBorwein"),
     "task": ("Control", "Evaluation", "Keys", "Metric", "Pair", "State", "Task"),
     "gradient_task": ("GradientTask",),
     "vector_env": ("AutoLossVectorEnv",),

@@ -5,8 +5,10 @@ from typing import Any
 import gymnasium
 
 TASKS = {
+    "AutoLoss/Beale-v0": "autoloss_gym.tasks.beale:Beale",
     "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.mlp_classification:MLPClassification",
     "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.quadratic_regression:QuadraticRegression",
+    "AutoLoss/Rosenbrock-v0": "autoloss_gym.tasks.rosenbrock:Rosenbrock",
 }
 
 

@@ -1,9 +1,34 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from autoloss_gym.optimizers import SGD, Adam
+from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
+
+
+class BarzilaiBorweinLoop:
+    """One run by hand in NumPy, with the interface of PyTorch's optimizers; `lr` over its first value scales every step."""
+
+    def __init__(self, parameters, form, lr, lower, upper):
+        (self.parameter,), self.form, self.first, self.bounds = parameters, form, lr, (lower, upper)
+        self.param_groups, self.previous = [{"lr": lr}], None
+
+    def step(self):
+        point, gradient = (tensor.detach().numpy().copy() for tensor in (self.parameter, self.parameter.grad))
+        step = self.first
+        if self.previous is not None and not np.array_equal(point, self.previous[0]):
+            moved, changed = (
+                (now - before).astype(float) for now, before in zip((point, gradient), self.previous, strict=True)
+            )
+            if self.form == "long":
+                step = np.dot(moved, moved) / abs(np.dot(moved, changed))
+            else:
+                step = abs(np.dot(moved, changed)) / np.dot(changed, changed)
+            step = min(max(step, self.bounds[0]), self.bounds[1])
+        self.previous = point, gradient
+        self.parameter.data -= torch.from_numpy(gradient * np.float32(step * self.param_groups[0]["lr"] / self.first))
+
 
 OPTIMIZERS = {
     "adam": (Adam(learning_rate=0.05), lambda p: torch.optim.Adam(p, lr=0.05)),
@@ -13,6 +38,14 @@ OPTIMIZERS = {
     ),
     "sgd": (SGD(learning_rate=0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
     "momentum": (SGD(learning_rate=0.1, momentum=0.9), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
+    "barzilai_borwein_1": (
+        BarzilaiBorwein(learning_rate=0.01, form="long", lower=1e-3, upper=1.0),
+        lambda p: BarzilaiBorweinLoop(p, "long", 0.01, 1e-3, 1.0),
+    ),
+    "barzilai_borwein_2": (
+        BarzilaiBorwein(learning_rate=0.01, form="short", lower=1e-4, upper=1e-2),
+        lambda p: BarzilaiBorweinLoop(p, "short", 0.01, 1e-4, 1e-2),
+    ),
 }
 RUNS, SIZE, STEPS = 5, 7, 60
 each_optimizer = pytest.mark.parametrize(("ours", "theirs"), OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
@@ -120,8 +153,98 @@ def test_gradients_flow_to_step_size_through_an_update_of_clones(ours, theirs):
     torch.testing.assert_close(slope, (moved.detach() - parameters).sum(dim=1), rtol=1e-4, atol=1e-4)
 
 
+def barzilai_borwein_steps(optimizer, points, gradients):
+    """Steps of a run that is put at each of the points in turn and meets these gradients, (len(points),)."""
+    state, steps = optimizer.init(torch.tensor(points[:1])), []
+    for point, gradient in zip(points, gradients, strict=True):
+        at = torch.tensor([point])
+        optimizer.update(at, torch.tensor([gradient]), state, torch.tensor([True]), torch.ones(1))
+        steps.append(((point[0] - at[0, 0]) / gradient[0]).item())
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("form", "lower", "upper", "second"),
+    [  # Δx = (1, 2), Δh = (3, 4): 5 / 11 and 11 / 25
+        ("long", 1e-4, 10.0, 5 / 11),
+        ("short", 1e-4, 10.0, 11 / 25),
+        ("long", 1e-4, 0.25, 0.25),
+        ("short", 0.5, 10.0, 0.5),
+    ],
+)
+def test_barzilai_borwein_steps_by_hand(form, lower, upper, second):
+    optimizer = BarzilaiBorwein(learning_rate=0.125, form=form, lower=lower, upper=upper)
+    assert barzilai_borwein_steps(optimizer, [(0.0, 0.0), (1.0, 2.0)], [(1.0, 1.0), (4.0, 5.0)]) == pytest.approx(
+        [0.125, second]
+    )
+    falling = [(1.0, 1.0), (-2.0, -3.0)]  # Δx·Δh = -11: the step stays positive
+    assert barzilai_borwein_steps(optimizer, [(0.0, 0.0), (1.0, 2.0)], falling) == pytest.approx([0.125, second])
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize(
+    ("moved", "changed", "long", "short"),
+    [
+        ((0.0, 0.0), (0.0, 0.0), 0.125, 0.125),  # nothing is known
+        ((0.0, 0.0), (1.0, 0.0), 0.125, 0.125),
+        ((1.0, 0.0), (0.0, 0.0), 10.0, 10.0),  # no curvature
+        ((1.0, 0.0), (0.0, 1.0), 10.0, 0.01),  # none along the step
+        ((1.0, 0.0), (1.0, 0.0), 1.0, 1.0),
+    ],
+)
+def test_barzilai_borwein_steps_are_finite_where_a_denominator_is_zero_or_a_square_leaves_float32(
+    moved, changed, long, short, scale
+):
+    gradients = [(scale, scale), tuple(scale + scale * each for each in changed)]
+    for form, expected in (("long", long), ("short", short)):
+        optimizer = BarzilaiBorwein(learning_rate=0.125, form=form, lower=0.01, upper=10.0)
+        points = [(0.0, 0.0), tuple(scale * each for each in moved)]
+        assert barzilai_borwein_steps(optimizer, points, gradients)[1] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["long", "short"])
+def test_barzilai_borwein_reaches_the_minimum_of_a_line_in_its_second_step(form):
+    """Of 3 x² from 2 with step 0.1: to 0.8, where the curvature 6 is known."""
+    x, optimizer = torch.tensor([[2.0]]), BarzilaiBorwein(learning_rate=0.1, form=form, upper=1.0)
+    state = optimizer.init(x)
+    for expected in (0.8, 0.0):
+        optimizer.update(x, 6 * x, state, torch.tensor([True]), torch.ones(1))
+        assert x.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("form", ["long", "short"])
+def test_gradients_flow_through_barzilai_borwein_steps_as_finite_differences_say(form):
+    """Two steps of a quadratic: the second depends on where the first, of this size, led."""
+    curvatures = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
+    optimizer = BarzilaiBorwein(learning_rate=0.1, form=form, lower=1e-4, upper=10.0)
+
+    def end(step_size):
+        x = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+        state = optimizer.init(x)
+        for _ in range(3):
+            x, state = x.clone(), {name: value.clone() for name, value in state.items()}
+            optimizer.update(x, curvatures * x, state, torch.tensor([True]), step_size)
+        return x
+
+    assert torch.autograd.gradcheck(end, torch.ones(1, dtype=torch.float64, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"form": "short_"}, "form='short_': expected 'long' or 'short'"),
+        ({"lower": 0.0}, r"lower=0.0, upper=0.1: expected positive finite numbers in this order"),
+        ({"lower": 1.0}, r"lower=1.0, upper=0.1: expected positive"),
+        ({"upper": math.inf}, r"upper=inf: expected positive finite"),
+    ],
+)
+def test_a_bad_form_or_bound_of_barzilai_borwein_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        BarzilaiBorwein(**{"learning_rate": 0.1} | arguments)
+
+
 @pytest.mark.parametrize("learning_rate", [0.0, -1.0, math.inf, math.nan])
-@pytest.mark.parametrize("optimizer", [SGD, Adam])
+@pytest.mark.parametrize("optimizer", [SGD, Adam, BarzilaiBorwein])
 def test_a_learning_rate_that_is_not_positive_and_finite_is_refused(optimizer, learning_rate):
     with pytest.raises(ValueError, match=r"learning_rate=.*expected a positive finite number"):
         optimizer(learning_rate=learning_rate)

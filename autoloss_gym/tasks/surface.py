@@ -1,0 +1,118 @@
+"""What the test surfaces share: a point (x, y), squares of residuals as losses, and the distance to their common minimum."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from autoloss_gym import random
+from autoloss_gym.gradient_task import GradientTask
+from autoloss_gym.losses import ClosedForm, Parameters
+from autoloss_gym.names import unknown
+from autoloss_gym.optimizers import SGD, BarzilaiBorwein, Optimizer
+from autoloss_gym.task import Keys, Metric
+
+_FORMS = {"barzilai_borwein_1": "long", "barzilai_borwein_2": "short"}
+Residual = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surface(GradientTask):
+    """A point in the plane that moves down several losses, all of which are 0 at `minimum`.
+
+    Args:
+        start: (x, y) where runs begin.
+        start_width: side of the square around `start` from which each problem draws its own beginning.
+        step: "fixed" for plain gradient descent, "barzilai_borwein_1" or "barzilai_borwein_2" for steps of that form;
+            they replace `optimizer`, of which only the learning rate is kept. None leaves `optimizer` as it is.
+        step_bounds: least and greatest Barzilai–Borwein step.
+    """
+
+    full_batch: ClassVar[bool] = True
+    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("distance", worst=100.0),)
+    score_metrics: ClassVar[tuple[Metric, ...]] = (Metric("distance", worst=100.0), Metric("objective", worst=1e4))
+
+    start: tuple[float, ...]
+    start_width: float = 0.5
+    step: str | None = None
+    step_bounds: tuple[float, ...] = (1e-4, 1e-1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _are_two_numbers(self.start):
+            raise ValueError(f"start={self.start}: expected two finite numbers, x and y")
+        if not 0 <= self.start_width < math.inf:
+            raise ValueError(f"start_width={self.start_width}: expected a finite number of at least 0")
+        if not _are_two_numbers(self.step_bounds):
+            raise ValueError(f"step_bounds={self.step_bounds}: expected two numbers, the least and the greatest step")
+        if self.step is not None:
+            object.__setattr__(self, "optimizer", self._optimizer_of(self.step))
+
+    def _optimizer_of(self, step: str) -> Optimizer:
+        if step not in (*_FORMS, "fixed"):
+            raise ValueError(unknown("step", step, (*_FORMS, "fixed")))
+        rate, (lower, upper) = self.optimizer.learning_rate, self.step_bounds
+        if step == "fixed":
+            return SGD(learning_rate=rate)
+        return BarzilaiBorwein(learning_rate=rate, form=_FORMS[step], lower=lower, upper=upper)
+
+    @property
+    @abstractmethod
+    def minimum(self) -> tuple[float, float]:
+        """The one point (x, y) where every loss is 0."""
+
+    def make_data(self, keys: Keys) -> dict[str, Any]:
+        return {}
+
+    def initial_parameters(self, keys: Keys) -> dict[str, Any]:
+        half = self.start_width / 2
+        shift = random.uniform(random.fold_in(keys.problem, "start"), (2,), -half, half)
+        return {"point": shift + torch.tensor(self.start, device=shift.device)}
+
+    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
+        return data
+
+    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
+        return self._distance(parameters)[:, None]
+
+    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
+        objective = torch.stack([loss(parameters, data) for loss in self._losses.values()], dim=1).sum(dim=1)
+        return torch.stack([self._distance(parameters), objective], dim=1)
+
+    def _distance(self, parameters: Parameters) -> Float[Tensor, " num_envs"]:
+        x, y = parameters["point"].unbind(dim=1)
+        right, up = x - self.minimum[0], y - self.minimum[1]
+        return torch.sqrt(right * right + up * up)
+
+
+def square(residual: Residual, scale: float = 1.0) -> ClosedForm:
+    """The loss scale · r(x, y)², with its gradient 2 · scale · r · (∂r/∂x, ∂r/∂y).
+
+    Args:
+        residual: (x, y) → r, ∂r/∂x and ∂r/∂y, each (num_envs,).
+        scale: factor.
+    """
+
+    def loss(parameters: Parameters, batch: Any) -> Tensor:
+        value = residual(*parameters["point"].unbind(dim=1))[0]
+        return value * value * scale
+
+    def value_and_gradient(parameters: Parameters, batch: Any) -> tuple[Tensor, Parameters]:
+        value, slope_x, slope_y = residual(*parameters["point"].unbind(dim=1))
+        factor = value * (2 * scale)
+        return value * value * scale, {"point": torch.stack([factor * slope_x, factor * slope_y], dim=1)}
+
+    return ClosedForm(loss, value_and_gradient)
+
+
+def _are_two_numbers(values: Any) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) == 2
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )
