@@ -7,6 +7,7 @@ import gymnasium
 TASKS = {
     "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.mlp_classification:MLPClassification",
     "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.quadratic_regression:QuadraticRegression",
+    "AutoLoss/SparseAutoencoder-v0": "autoloss_gym.tasks.sparse_autoencoder:SparseAutoencoder",
 }
 
 
