@@ -12,6 +12,7 @@ import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,6 @@ class Classifier:
         return affine(values, weight.expand(len(values), -1, -1), bias.expand(len(values), -1))
 
 
-@torch.compiler.assume_constant_result
 def load_classifier(dataset: str, data_dir: str | None = None, size: int = 0, device: str = "cpu") -> Classifier:
     """The classifier of a set of images, trained now (seconds) if the cache folder does not hold it yet.
 
@@ -81,8 +81,15 @@ def load_classifier(dataset: str, data_dir: str | None = None, size: int = 0, de
     Raises:
         ValueError: the images have no labels, or cannot be loaded (see `images.load_images`).
     """
+    return Classifier(*_layers_on(dataset, data_dir, size, device))
+
+
+@torch.compiler.assume_constant_result
+def _layers_on(dataset: str, data_dir: str | None, size: int, device: str) -> tuple[Any, ...]:
+    """The fields of the classifier: what a compiled program can hold."""
     folder = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "autoloss_gym").expanduser()
-    return _load_classifier(dataset, data_folder(data_dir), size, device, folder)
+    classifier = _load_classifier(dataset, data_folder(data_dir), size, device, folder)
+    return classifier.weights, classifier.biases, classifier.accuracy
 
 
 @functools.lru_cache(maxsize=8)

@@ -116,6 +116,12 @@ def pixels_on(dataset: str, data_dir: str | None, size: int, device: str) -> Sha
 
 
 @torch.compiler.assume_constant_result
+def has_labels(dataset: str, data_dir: str | None, size: int) -> bool:
+    """Whether it is known what the images of a set show."""
+    return load_images(dataset, data_dir, size).labels is not None
+
+
+@torch.compiler.assume_constant_result
 def labels_on(dataset: str, data_dir: str | None, size: int, device: str) -> Int64[Tensor, " images"]:
     """The classes of all images of a set that has labels, on a device."""
     return _labels_on(dataset, data_folder(data_dir), size, device)

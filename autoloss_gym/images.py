@@ -3,6 +3,7 @@
 import functools
 import gzip
 import lzma
+import math
 import os
 import struct
 import zipfile
@@ -51,7 +52,7 @@ class Images:
     @property
     def num_pixels(self) -> int:
         """Numbers in an image: height · width · channels."""
-        return int(np.prod(self.images.shape[1:]))
+        return math.prod(self.images.shape[1:])
 
 
 def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Images:
@@ -148,13 +149,12 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
             magic, *shape = struct.unpack(f">{1 + dimensions}I", head)
             if magic != 0x800 + dimensions:
                 raise ValueError(f"it starts with {head[:4].hex()}, expected {0x800 + dimensions:08x}")
-            count = int(np.prod(shape, dtype=object))
-            values = file.read(min(count, 1 << 40) + 1)
+            values = file.read()
     except (struct.error, *_DAMAGE) as error:
         raise _unreadable(path, f"an idx file of {dimensions}-dimensional bytes", error) from None
+    count = math.prod(shape)
     if len(values) != count:
-        more = "more" if len(values) > count else f"{len(values):,}"
-        raise ValueError(f"{str(path)!r}: expected {count:,} bytes after the header, got {more}; get the file anew")
+        raise ValueError(f"{str(path)!r}: expected {count:,} bytes after the header, got {len(values):,}; get the file anew")
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 

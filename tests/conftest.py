@@ -1,7 +1,20 @@
-"""Every test checks the shapes and types that the package's annotations promise, and runs on one thread."""
+"""Every test checks the shapes and types that the package's annotations promise, and runs on one thread.
 
+What the package keeps between processes is kept in a folder of the tests.
+"""
+
+from collections.abc import Iterator
+
+import pytest
 import torch
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
 install_import_hook("autoloss_gym", "beartype.beartype")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOLOSS_GYM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -136,7 +136,7 @@ class SparseAutoencoder(GradientTask):
 
     @property
     def has_labels(self) -> bool:
-        return load_images(self.dataset, self.data_dir, self.size).labels is not None
+        return datasets.has_labels(self.dataset, self.data_dir, self.size)
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
