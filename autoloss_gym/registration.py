@@ -9,6 +9,7 @@ TASKS = {
     "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.mlp_classification:MLPClassification",
     "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.quadratic_regression:QuadraticRegression",
     "AutoLoss/Rosenbrock-v0": "autoloss_gym.tasks.rosenbrock:Rosenbrock",
+    "AutoLoss/SparseAutoencoder-v0": "autoloss_gym.tasks.sparse_autoencoder:SparseAutoencoder",
 }
 
 

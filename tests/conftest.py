@@ -1,4 +1,9 @@
-"""Every test checks the shapes and types that the package's annotations promise, and runs on one thread."""
+"""Every test checks the shapes and types that the package's annotations promise, and runs on one thread.
+
+What the package keeps between processes is kept in a folder of the tests.
+"""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,3 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> str:
     return request.config.getoption("--device")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOLOSS_GYM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

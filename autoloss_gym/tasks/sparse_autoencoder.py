@@ -1,0 +1,246 @@
+"""A sparse autoencoder of images (SoftAdapt §4)."""
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from autoloss_gym import datasets, random
+from autoloss_gym.classifiers import Classifier, load_classifier
+from autoloss_gym.gradient_task import GradientTask
+from autoloss_gym.images import load_images
+from autoloss_gym.linear import affine
+from autoloss_gym.losses import Loss, Parameters
+from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.task import Keys, Metric, Pair
+
+_SLICE = 256  # images of a run that are measured together: more would leave the caches
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseAutoencoder(GradientTask):
+    """How sparse may a code become before its images are no longer recognised?
+
+    ## Description
+    A perceptron encodes images in a layer of ReLU units, and a mirrored one decodes them. The mean squared error alone uses
+    all units, a penalty on the activations alone switches all of them off; a good code needs few and still says what the
+    image shows.
+
+    ## Losses
+    `reconstruction`: mean squared error of the images of a mini-batch, over pixels; updates encoder and decoder. `sparsity`:
+    `l1_coefficient` · Σ_i |a_i| over the units of the code, mean over the mini-batch; it has no gradient in the decoder and
+    updates the encoder. Both share the Adam of the encoder. (SoftAdapt: L = MSE + λ Σ_i |a_i|.)
+
+    ## Action Space
+    `control="pair"`: Discrete(2), 0 = a step on `reconstruction`, 1 = a step on `sparsity`. `control="weights"`: Box(-1, 1)
+    with two entries. As only `reconstruction` has a gradient in the decoder, Adam makes its weight there irrelevant.
+
+    ## Observation Space
+    Box, the feature groups of `autoloss_gym.features.Features`: 27 numbers, 28 with `patience`; four less where images have
+    no labels. The validation metrics, means over images of the validation part, are `cost` (which decides),
+    `reconstruction_error` (mean squared error), `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0)
+    and, where images have labels, `pcc`: the share of reconstructions that a classifier trained on originals (see
+    `autoloss_gym.classifiers`) still takes for the right class.
+
+    cost = 1 − pcc + `active_price` · active. It states the goal without either loss, so that no weights are right by
+    definition: PCC alone asks for no sparsity, and Σ_i |a_i| can be had by shrinking activations which the decoder then
+    magnifies, whereas the number of units in use has no scale. `active_price=0` leaves the figure of the paper. Without
+    labels, the squared error divided by the variance of the images takes the place of 1 − pcc.
+
+    ## Rewards
+    `shaped` (default) is the decrease of the log validation cost since the last validation; `final` pays 10 / best cost at
+    the end; `improvement` is the online reward of AutoLoss §4.4.
+
+    ## Starting State
+    Weights normal with variance 2 / inputs, biases 0. Every episode draws these, its mini-batches and the images that it
+    trains on anew; see `num_instances`.
+
+    ## Episode End
+    Terminates after `max_steps` updates, after `patience` validations without a new best, or when training diverges.
+
+    ## Arguments
+    dataset: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from `data_dir`; or
+        the path of an NPZ file or of a folder of pictures (see `autoloss_gym.images.load_images`).
+    data_dir: folder of the data sets that have a name; by default what the environment variable AUTOLOSS_GYM_DATA names.
+    size: height and width that the pictures of a folder are resized to; 0 leaves them.
+    hidden_sizes: units of the layers between image and code; the decoder has them in reverse order.
+    code_size: units of the code.
+    l1_coefficient: λ of the penalty.
+    active_price: what using all units of the code costs, in units of all images being mistaken.
+    num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
+    batch_size: images of a step, drawn with replacement: num_samples / batch_size steps are an epoch.
+    num_held_out, num_test: images of the validation and of the test part that are used, at most.
+    optimizer, max_steps, validate_every, patience: see `GradientTask` and `Task`.
+    preset: "mnist" for MNIST, with batches of 100 and 30 epochs of 15,000 images.
+
+    The scores are the same figures on the test part. Images are shared by all runs; a run holds the numbers of its own.
+
+    ## References
+    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural Networks with Multi-Part Loss
+    Functions", arXiv 1912.12355, 2019.
+    LeCun, Bottou, Bengio, Haffner: "Gradient-based learning applied to document recognition", Proc. IEEE 86, 1998 (mnist).
+    Alpaydin, Kaynak: "Cascading classifiers", Kybernetika 34, 1998 (digits).
+
+    ## Version History
+    v0: initial version.
+    """
+
+    instances: ClassVar[str] = "resamples"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mnist": {
+            "dataset": "mnist",
+            "hidden_sizes": (128,),
+            "code_size": 64,
+            "l1_coefficient": 1e-3,
+            "batch_size": 100,
+            "optimizer": Adam(learning_rate=1e-3),
+            "max_steps": 4500,
+            "validate_every": 50,
+        }
+    }
+    pairs: ClassVar[tuple[Pair, ...]] = (
+        Pair("reconstruction", ("encoder", "decoder"), cheap=False),
+        Pair("sparsity", ("encoder",), cheap=False),
+    )
+
+    dataset: str = "digits"
+    data_dir: str | None = None
+    size: int = 0
+    hidden_sizes: tuple[int, ...] = (64,)
+    code_size: int = 32
+    l1_coefficient: float = 3e-3
+    active_price: float = 0.5
+    num_samples: int = 0
+    batch_size: int = 32
+    num_held_out: int = 256
+    num_test: int = 2000
+    max_steps: int = 1000
+    validate_every: int = 20
+    optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=3e-3))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(isinstance(size, int) and size > 0 for size in self.hidden_sizes):
+            raise ValueError(f"hidden_sizes={self.hidden_sizes}: expected positive integers")
+        for name, least in (("code_size", 1), ("num_samples", 0), ("batch_size", 1), ("num_held_out", 1), ("num_test", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least {least}")
+        for name in ("l1_coefficient", "active_price"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
+        load_images(self.dataset, self.data_dir, self.size)
+
+    @property
+    def has_labels(self) -> bool:
+        return datasets.has_labels(self.dataset, self.data_dir, self.size)
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Pixels, hidden units, units of the code: the encoder, and the decoder backwards."""
+        return load_images(self.dataset, self.data_dir, self.size).num_pixels, *self.hidden_sizes, self.code_size
+
+    @property
+    def validation_metrics(self) -> tuple[Metric, ...]:
+        metrics = (
+            Metric("cost", worst=1.0 + self.active_price),
+            Metric("reconstruction_error", worst=1.0),
+            Metric("sparsity", worst=1e6),
+            Metric("active", worst=1.0),
+        )
+        return (*metrics, Metric("pcc", minimize=False, worst=0.0)) if self.has_labels else metrics
+
+    @property
+    def score_metrics(self) -> tuple[Metric, ...]:
+        return self.validation_metrics
+
+    def classifier(self, device: str = "cpu") -> Classifier:
+        """What decides whether a reconstruction is recognised; trained at first use."""
+        return load_classifier(self.dataset, self.data_dir, self.size, device)
+
+    def make_data(self, keys: Keys) -> dict[str, Tensor]:
+        images = load_images(self.dataset, self.data_dir, self.size)
+        sizes = self.num_samples, self.num_held_out, self.num_test
+        return datasets.resampled_images(images, keys.problem, keys.split, *sizes)
+
+    def initial_parameters(self, keys: Keys) -> dict[str, Any]:
+        sizes, blocks = self.layer_sizes, {}
+        for block, own in (("encoder", sizes), ("decoder", sizes[::-1])):
+            drawn, layers = random.fold_in(keys.run, block), list(pairwise(own))
+            blocks[block] = {
+                **{f"weight_{i}": _weights(random.fold_in(drawn, i), *layer) for i, layer in enumerate(layers)},
+                **{f"bias_{i}": torch.zeros(len(drawn), outputs, device=drawn.device) for i, (_, outputs) in enumerate(layers)},
+            }
+        return blocks
+
+    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Float[Tensor, "num_envs batch pixels"]:
+        rows = data["training"]
+        return self._images(rows.gather(1, random.integers(keys, (self.batch_size,), rows.shape[1])))
+
+    def _images(self, rows: Int64[Tensor, "num_envs rows"]) -> Float[Tensor, "num_envs rows pixels"]:
+        return datasets.gather(datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device)), rows)
+
+    def losses(self) -> dict[str, Loss]:
+        return {"reconstruction": _mean_squared_error, "sparsity": self._penalty}
+
+    def _penalty(self, parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
+        return encode(parameters, images).sum(dim=2).mean(dim=1) * self.l1_coefficient  # activations are not negative
+
+    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+        return self._figures(parameters, data["validation"])
+
+    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+        return self._figures(parameters, data["test"])
+
+    def _figures(self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]) -> Float[Tensor, "num_envs metrics"]:
+        """The columns of `validation_metrics`, means over the images `rows` of each run."""
+        slices = [self._figures_by_image(parameters, part) for part in rows.split(_SLICE, dim=1)]
+        error, sparsity, active, *recognised = (torch.cat(each, dim=1).mean(dim=1) for each in zip(*slices, strict=True))
+        missed = 1 - recognised[0] if recognised else error / self._variance
+        return torch.stack([missed + self.active_price * active, error, sparsity, active, *recognised], dim=1)
+
+    def _figures_by_image(self, parameters: Parameters, rows: Tensor) -> list[Float[Tensor, "num_envs rows"]]:
+        images = self._images(rows)
+        code = encode(parameters, images)
+        reconstructions = decode(parameters, code)
+        error = reconstructions - images
+        figures = [(error * error).mean(dim=2), code.sum(dim=2), (code > 0).to(code.dtype).mean(dim=2)]
+        if self.has_labels:
+            labels = datasets.labels_on(self.dataset, self.data_dir, self.size, str(rows.device))
+            figures.append(self.classifier(str(rows.device)).recognises(reconstructions, labels[rows]))
+        return figures
+
+    @property
+    def _variance(self) -> float:
+        """Of a pixel over images, mean over pixels."""
+        return datasets.pixel_variance(self.dataset, self.data_dir, self.size)
+
+
+def encode(parameters: Parameters, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows units"]:
+    """Activations of the code."""
+    return torch.relu(_perceptron(parameters["encoder"], images))
+
+
+def decode(parameters: Parameters, code: Float[Tensor, "num_envs rows units"]) -> Float[Tensor, "num_envs rows pixels"]:
+    """Reconstructions within [0, 1]: the logistic function, as (1 + tanh(x / 2)) / 2, of the decoder's outputs."""
+    return torch.tanh(_perceptron(parameters["decoder"], code) * 0.5) * 0.5 + 0.5
+
+
+def _perceptron(layers: Parameters, values: Tensor) -> Tensor:
+    last = len(layers) // 2 - 1
+    for index in range(last + 1):
+        values = affine(values, layers[f"weight_{index}"], layers[f"bias_{index}"])
+        values = values if index == last else torch.relu(values)
+    return values
+
+
+def _mean_squared_error(parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
+    error = decode(parameters, encode(parameters, images)) - images
+    return (error * error).mean(dim=2).mean(dim=1)
+
+
+def _weights(keys: Int64[Tensor, " num_envs"], inputs: int, outputs: int) -> Float[Tensor, "num_envs inputs outputs"]:
+    return random.normal(keys, (inputs, outputs), math.sqrt(2 / inputs))
