@@ -145,7 +145,7 @@ def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[
     while running.any():
         if policies[0].diagnostics:
             infos = infos | env.diagnostics()
-        control = _decide(policies, slices, env, observations, infos)
+        control = decide(policies, slices, env, observations, infos)
         shares.append(_shares(control.weights.cpu().numpy(), running, slices))
         observations, _, ended, _, infos = env.step_control(control)
         if ended.any():
@@ -156,9 +156,10 @@ def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[
     return [Episodes({n: v[s] for n, v in figures.items()}, stacked[:, k]) for k, s in enumerate(slices)]
 
 
-def _decide(
+def decide(
     policies: list[Policy], slices: list[slice], env: AutoLossVectorEnv, observations: np.ndarray, infos: dict[str, Any]
 ) -> Control:
+    """What all policies do next, each in the runs of its slice."""
     parts = []
     for policy, rows in zip(policies, slices, strict=True):
         known = {n: v[rows] for n, v in infos.items() if isinstance(v, np.ndarray)}

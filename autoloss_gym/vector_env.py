@@ -170,6 +170,13 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         fresh = {"losses": evaluation.losses, "gradient_norms": evaluation.gradient_norms, "validation": validation}
         return {f"fresh_{name}": self._output(values) for name, values in fresh.items()}
 
+    def scores(self) -> Any:
+        """The figures of merit of all runs as they are now, (num_envs, score metrics), float32, for curves of a finished study.
+
+        They are measured on data that no decision may see: nothing that is yet to be chosen should depend on them.
+        """
+        return self._output(self.task.score(self._runs.state))
+
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
         return self._trace.draw(self._elapsed) if self._trace else None

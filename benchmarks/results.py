@@ -32,6 +32,9 @@ SEEDS = 5
 _SOFTADAPT = ("softadapt", "softadapt:normalized", "softadapt:pair", "softadapt:pair,normalized")
 _STATIC = ("without_penalty", "1:1", "random", "grid:50", "open_loop")
 _JOINT = (*_STATIC, "s1", "s2", "s3", *_SOFTADAPT)
+_WEIGHTS = ("control=weights",)
+_RULES = ("equal", "softadapt", "softadapt:normalized", "softadapt:loss_weighted", "softadapt:normalized,loss_weighted", "dwa",
+          "uncertainty", "gradnorm", "random_weights")  # fmt: skip
 _SPLIT = ("1:1:1", "random", "grid", "open_loop", "softadapt", "softadapt:pair")
 
 
@@ -56,6 +59,10 @@ TABLES = {
     "make_classification": Table(_CLASSIFICATION, (), ("always:cross_entropy", *_JOINT)),
     "paper_classification": Table(_CLASSIFICATION, ("dataset=paper",), ("always:cross_entropy", *_JOINT)),
     "breast_cancer": Table(_CLASSIFICATION, ("dataset=breast_cancer",), ("always:cross_entropy", *_JOINT)),
+    "weights_regression": Table(_REGRESSION, _WEIGHTS, (*_RULES, "random", "open_loop", "grid:50"), ("ppo",)),
+    "weights_rosenbrock": Table("AutoLoss/Rosenbrock-v0", _WEIGHTS, _RULES, ("ppo",)),
+    "weights_beale": Table("AutoLoss/Beale-v0", _WEIGHTS, _RULES, ("ppo",)),
+    "weights_autoencoder": Table("AutoLoss/SparseAutoencoder-v0", _WEIGHTS, (*_RULES, "grid"), ("ppo",)),
 }
 
 
