@@ -1,6 +1,5 @@
 """What a weighting rule is told, as batched tensors that keep no graph alive."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ class Measurements:
     Args:
         losses: finite where refreshed.
         refreshed: which losses were measured anew.
-        gradient_norms: of each loss, unweighted; finite where refreshed. 0 for rules that do not need them.
+        gradient_norms: of each loss, unweighted; finite where refreshed. They mean nothing to rules that do not need them.
     """
 
     losses: Float[Tensor, "num_envs losses"]
@@ -27,7 +26,7 @@ class Measurements:
 
 
 def as_tensor(name: str, values: Values) -> Shaped[Tensor, "*num_envs losses"]:
-    """`values` detached: a tensor (n,) or (num_envs, n), or n scalars, of which plain numbers follow the tensors."""
+    """`values` as a tensor (n,) or (num_envs, n) without a graph; plain numbers follow the tensors beside them."""
     if not isinstance(values, Tensor):
         values = _stack(name, values)
     if values.dim() not in (1, 2) or not values.numel():
@@ -50,12 +49,13 @@ def as_batch(name: str, values: Values, like: Tensor) -> Shaped[Tensor, "num_env
 
 
 def _stack(name: str, values: Sequence[Tensor | float | int]) -> Tensor:
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    for index, value in enumerate(tensors):
+    first = next((value for value in values if isinstance(value, Tensor)), None)
+    if first is None:
+        return torch.tensor(list(values))
+    scalars = [v if isinstance(v, Tensor) else torch.as_tensor(v, dtype=first.dtype, device=first.device) for v in values]
+    for index, value in enumerate(scalars):
         if value.numel() != 1:
             shape, stacked = tuple(value.shape), f"torch.stack({name}, dim=1)"
             raise ValueError(f"{name}[{index}] of shape {shape}: expected scalars; for a batch of runs give {stacked}")
-    if not tensors:
-        return torch.tensor(list(values))
-    dtype = functools.reduce(torch.promote_types, [tensor.dtype for tensor in tensors])
-    return torch.stack([torch.as_tensor(v, dtype=dtype, device=tensors[0].device).detach().reshape(()) for v in values])
+    with torch.no_grad():
+        return torch.stack([scalar if scalar.dim() == 0 else scalar.reshape(()) for scalar in scalars])

@@ -137,11 +137,11 @@ class WeightingRule(ABC):
     ) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
         """What the rule is told, and the runs in which some of that is not finite and left out; None where all is."""
         values = self._begin(given if given.dim() == 2 else given[None])
-        mask = torch.ones_like(values, dtype=torch.bool) if refreshed is None else as_mask("refreshed", refreshed, values)
-        norms = self._norms(gradient_norms, values) if self.needs_gradient_norms else torch.zeros_like(values)
-        finite = torch.maximum(values.abs(), norms) < math.inf if self.needs_gradient_norms else values.abs() < math.inf
-        if not self.reads_losses or _known_to_hold(finite):
+        mask = _everything(values.shape, values.device) if refreshed is None else as_mask("refreshed", refreshed, values)
+        norms = self._norms(gradient_norms, values) if self.needs_gradient_norms else values
+        if not self.reads_losses or (_known_to_be_finite(values) and (norms is values or _known_to_be_finite(norms))):
             return Measurements(losses=values, refreshed=mask, gradient_norms=norms), None
+        finite = torch.isfinite(values) & torch.isfinite(norms)
         failed = (mask & ~finite).any(dim=1)
         self._failed = failed.any() if self._failed is None else self._failed | failed.any()
         return Measurements(losses=values, refreshed=mask & finite, gradient_norms=norms), failed
@@ -184,11 +184,13 @@ class WeightingRule(ABC):
         if self.prior is not None:
             weights = weights * row(tuple(self.prior), weights.device, weights.dtype)
         total = weights.sum(dim=1, keepdim=True)
-        sound = (total > 0) & (total < math.inf)
-        sound = sound if failed is None else sound & ~failed[:, None]
         if self.scale is not None:
             weights = weights / (total if self.scale == "sum" else total / weights.shape[1])
-        return weights if _known_to_hold(sound) else torch.where(sound, weights, self._default(weights))
+        if failed is None and _known_to_be_positive(total):
+            return weights
+        sound = (total > 0) & (total < math.inf)
+        sound = sound if failed is None else sound & ~failed[:, None]
+        return torch.where(sound, weights, self._default(weights))
 
     def _default(self, like: Float[Tensor, "num_envs losses"]) -> Float[Tensor, "1 losses"]:
         """What a run gets where nothing is known: the prior, or equal weights."""
@@ -224,9 +226,23 @@ def positive_weights(name: str, weights: Sequence[float | int]) -> tuple[float, 
     return numbers
 
 
-def _known_to_hold(condition: Tensor) -> bool:
-    """Whether the condition is true everywhere, as far as this can be asked without waiting for a device."""
-    return condition.device.type == "cpu" and bool(condition.all())
+@functools.lru_cache(maxsize=64)
+def _everything(shape: torch.Size, device: torch.device) -> Bool[Tensor, "num_envs losses"]:
+    """A mask that is true everywhere; it is shared, nobody may write into it."""
+    return torch.ones(shape, dtype=torch.bool, device=device)
+
+
+def _known_to_be_finite(values: Tensor) -> bool:
+    """Whether all values are finite, as far as one operation tells without waiting for a device."""
+    return values.device.type == "cpu" and math.isfinite(values.sum().item())
+
+
+def _known_to_be_positive(values: Tensor) -> bool:
+    """Whether all values are positive and finite, as far as this can be asked without waiting for a device."""
+    if values.device.type != "cpu":
+        return False
+    least, greatest = torch.aminmax(values)
+    return least.item() > 0 and greatest.item() < math.inf
 
 
 def _shapes(state: Any) -> Any:
