@@ -35,6 +35,7 @@ _JOINT = (*_STATIC, "s1", "s2", "s3", *_SOFTADAPT)
 _WEIGHTS = ("control=weights",)
 _RULES = ("equal", "softadapt", "softadapt:normalized", "softadapt:loss_weighted", "softadapt:normalized,loss_weighted", "dwa",
           "uncertainty", "gradnorm", "random_weights")  # fmt: skip
+_FIXED = ("fixed:0.25", "fixed:0.5", "fixed:2", "fixed:4")
 _SPLIT = ("1:1:1", "random", "grid", "open_loop", "softadapt", "softadapt:pair")
 
 
@@ -47,6 +48,7 @@ class Table:
     policies: tuple[str, ...]
     learners: tuple[str, ...] = ("ppo", "reinforce")
     n_timesteps: tuple[tuple[str, str], ...] = ()  # of a learner, where its default is too few
+    episodes: int | None = None  # where a run takes long
 
 
 SAME_PROBLEMS = (("regression", "regression_split"),)  # tables whose runs can be paired with each other
@@ -62,7 +64,7 @@ TABLES = {
     "weights_regression": Table(_REGRESSION, _WEIGHTS, (*_RULES, "random", "open_loop", "grid:50"), ("ppo",)),
     "weights_rosenbrock": Table("AutoLoss/Rosenbrock-v0", _WEIGHTS, _RULES, ("ppo",)),
     "weights_beale": Table("AutoLoss/Beale-v0", _WEIGHTS, _RULES, ("ppo",)),
-    "weights_autoencoder": Table("AutoLoss/SparseAutoencoder-v0", _WEIGHTS, (*_RULES, "grid"), ("ppo",)),
+    "weights_autoencoder": Table("AutoLoss/SparseAutoencoder-v0", _WEIGHTS, (*_RULES, *_FIXED), ("ppo",), episodes=40),
 }
 
 
@@ -113,7 +115,8 @@ def evaluate(table: str, size: Size, folder: Path) -> None:
     if any((folder / "evaluation").glob("*/figure.png")):  # the last that is written
         return
     trained = [f"{algo}:{folder}/seed_*/{algo}/*" for algo in TABLES[table].learners]
-    problems = ["--episodes", str(size.episodes), "--split", size.split]
+    episodes = min(size.episodes, TABLES[table].episodes or size.episodes)
+    problems = ["--episodes", str(episodes), "--split", size.split]
     policies = ["--policies", *trained, *(size.policies or TABLES[table].policies)]
     command = ["--env", TABLES[table].env, *_env_kwargs(table), *problems, "-o", str(folder / "evaluation"), *policies]
     started = [str(path.parent) for path in (folder / "evaluation").glob("*/command.json")]
