@@ -35,7 +35,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=nonnegative, default=0, help="numbers the problems (default: 0)")
     parser.add_argument("--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
                         help="arguments of the environment and its task")  # fmt: skip
-    parser.add_argument("--deterministic", action="store_true", help="trained policies take their most probable action")
+    parser.add_argument("--deterministic", action="store_true", help="trained policies take their mode instead of drawing")
     parser.add_argument("--trust-checkpoint", action="store_true",
                         help="read .zip files of Stable-Baselines3, which can run code")  # fmt: skip
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the evaluation of that folder, with its arguments")

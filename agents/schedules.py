@@ -76,6 +76,11 @@ class Draws:
         levels = np.cumsum(weights, axis=1)
         return np.minimum((levels <= uniform[:, None] * levels[:, -1:]).sum(axis=1), weights.shape[1] - 1)
 
+    def normal(self, size: int) -> np.ndarray:
+        """Normal draws with mean 0 and deviation 1, (num_envs, size), float32."""
+        self._count += 1
+        return random.normal(random.fold_in(self._keys, self._count), (size,)).numpy()
+
 
 def one_hot(choice: np.ndarray, num_pairs: int) -> Control:
     """The control that updates the chosen pair of each run."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.distributions import CategoricalDistribution
+from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from agents import reinforce, stable_baselines3
@@ -19,7 +19,7 @@ _SEEN_BY_POLICY = {"control": "pair", "control_arguments": None, "features": "sc
 
 
 class TrainedPolicy:
-    """A policy that `train_agent.py` stored. Discrete actions are drawn from it, as in training; others are its mode.
+    """A policy that `train_agent.py` stored. Actions are drawn from it, as in training; those of SAC, TD3, DDPG and DQN are its mode.
 
     Args:
         folder: the run folder.
@@ -53,20 +53,26 @@ class TrainedPolicy:
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
         assert self._policy is not None
-        probabilities = action_probabilities(self._policy, observations)
-        if probabilities is None:
-            assert isinstance(self._policy, BasePolicy)
-            return self._policy.predict(observations, deterministic=True)[0]
-        return probabilities.argmax(axis=1) if self._deterministic else self._draws.categorical(probabilities)
+        return choose_actions(self._policy, observations, self._draws, self._deterministic)
 
 
 @torch.no_grad()
-def action_probabilities(policy: BasePolicy | reinforce.Controller, observations: np.ndarray) -> np.ndarray | None:
-    """Probability of every discrete action (num_envs, actions); None where the policy does not give any."""
+def choose_actions(
+    policy: BasePolicy | reinforce.Controller, observations: np.ndarray, draws: Draws, deterministic: bool
+) -> np.ndarray:
+    """Actions (num_envs, …): drawn from the policy's distribution, or its mode; always that where it gives no distribution."""
     values = torch.from_numpy(observations)
     if isinstance(policy, reinforce.Controller):
-        return torch.softmax(policy(values), dim=1).numpy()
-    if not isinstance(policy, ActorCriticPolicy):
-        return None
-    distribution = policy.get_distribution(values)
-    return distribution.distribution.probs.numpy() if isinstance(distribution, CategoricalDistribution) else None
+        return _drawn(torch.softmax(policy(values), dim=1).numpy(), draws, deterministic)
+    if isinstance(policy, ActorCriticPolicy):
+        distribution = policy.get_distribution(values)
+        if isinstance(distribution, CategoricalDistribution):
+            return _drawn(distribution.distribution.probs.numpy(), draws, deterministic)
+        if isinstance(distribution, DiagGaussianDistribution) and not deterministic:
+            normal = distribution.distribution
+            return np.clip(normal.mean.numpy() + normal.stddev.numpy() * draws.normal(normal.mean.shape[1]), -1, 1)
+    return policy.predict(observations, deterministic=True)[0]
+
+
+def _drawn(probabilities: np.ndarray, draws: Draws, deterministic: bool) -> np.ndarray:
+    return probabilities.argmax(axis=1) if deterministic else draws.categorical(probabilities)

@@ -9,11 +9,11 @@ from gymnasium import spaces
 
 from agents.schedules import Draws
 from agents.stable_baselines3 import algorithm_class
-from agents.trained_policy import action_probabilities
+from agents.trained_policy import choose_actions
 
 
 class ZipPolicy:
-    """A model of `algorithm.save("model.zip")`. Discrete actions are drawn from it, as in training; others are its mode.
+    """A model of `algorithm.save("model.zip")`. Actions are drawn as by `TrainedPolicy`.
 
     Args:
         algo: name of its algorithm.
@@ -50,7 +50,4 @@ class ZipPolicy:
                 f"{str(self._path)!r} was trained on observations {expected.shape}, this environment has "
                 f"{observations.shape[1:]}: give the --env-kwargs of its training"
             )
-        probabilities = action_probabilities(self._model.policy, observations)
-        if probabilities is None:
-            return self._model.predict(observations, deterministic=True)[0]
-        return probabilities.argmax(axis=1) if self._deterministic else self._draws.categorical(probabilities)
+        return choose_actions(self._model.policy, observations, self._draws, self._deterministic)

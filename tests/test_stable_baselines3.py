@@ -230,3 +230,16 @@ def test_training_through_numpy_and_through_torch_arrays_gives_the_same_weights(
     first, second = (ppo(adapted(array=array)).learn(64).policy.state_dict() for array in ("numpy", "torch"))
     for name, value in first.items():
         torch.testing.assert_close(value, second[name], rtol=0, atol=0)
+
+
+def test_continuous_actions_are_drawn_with_the_deviation_of_the_policy_or_are_its_mode():
+    envs = StableBaselines3VecEnv(gymnasium.make_vec("AutoLoss/QuadraticRegression-v0", num_envs=2, control="weights"))
+    policy = PPO("MlpPolicy", envs, policy_kwargs={"log_std_init": -2.0}, n_steps=8, batch_size=16).policy
+    observations = np.zeros((4000, envs.observation_space.shape[0]), dtype=np.float32)
+    draws = Draws(np.arange(4000), "test")
+    mode = choose_actions(policy, observations, draws, deterministic=True)
+    drawn = choose_actions(policy, observations, draws, deterministic=False)
+    np.testing.assert_allclose(drawn.std(axis=0), np.exp(-2), rtol=0.05)
+    np.testing.assert_allclose(drawn.mean(axis=0), mode[0], atol=0.01)
+    assert (mode == mode[0]).all()
+    assert not np.array_equal(choose_actions(policy, observations, draws, deterministic=False), drawn)
