@@ -19,7 +19,7 @@ _SEEN_BY_POLICY = {"control": "pair", "control_arguments": None, "features": "sc
 
 
 class TrainedPolicy:
-    """A policy that `train_agent.py` stored. Actions are drawn from it, as in training; those of SAC, TD3, DDPG and DQN are its mode.
+    """A policy that `train_agent.py` stored. Actions are drawn from it, as in training; SAC, TD3, DDPG and DQN take the mode.
 
     Args:
         folder: the run folder.

@@ -12,6 +12,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
+from agents.schedules import Draws
+from agents.trained_policy import choose_actions
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -233,7 +235,7 @@ def test_training_through_numpy_and_through_torch_arrays_gives_the_same_weights(
 
 
 def test_continuous_actions_are_drawn_with_the_deviation_of_the_policy_or_are_its_mode():
-    envs = StableBaselines3VecEnv(gymnasium.make_vec("AutoLoss/QuadraticRegression-v0", num_envs=2, control="weights"))
+    envs = StableBaselines3VecEnv(gym.make_vec(ID, num_envs=2, control="weights"))
     policy = PPO("MlpPolicy", envs, policy_kwargs={"log_std_init": -2.0}, n_steps=8, batch_size=16).policy
     observations = np.zeros((4000, envs.observation_space.shape[0]), dtype=np.float32)
     draws = Draws(np.arange(4000), "test")
