@@ -10,6 +10,7 @@ up to 1e-9 (in float32, 1e-6). All runs of one surface and one kind of step are 
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -217,6 +218,7 @@ def run() -> None:
     if output and not output.parent.is_dir():
         parser.error(f"--output {output}: there is no folder {str(output.parent)!r}")
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "SoftAdapt: losses or gradient norms", RuntimeWarning)  # the table says who diverges
     outcomes = []
     for experiment in EXPERIMENTS:
         copies = arguments.copies if experiment.chaotic else 1
