@@ -23,9 +23,10 @@ demo: .venv/installed
 results: .venv/installed
 	$(BIN)/python benchmarks/results.py
 
-# Training steps a second, against loops that train one model at a time.
+# Training steps a second, against loops that train one model at a time; then where the time of a PPO training goes.
 benchmark: .venv/installed
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/ppo_profile.py
 
 test: .venv/installed
 	$(BIN)/ruff check .
