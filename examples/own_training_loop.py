@@ -3,11 +3,12 @@ import torch
 from autoloss_gym.weightings import SoftAdapt
 
 inputs = torch.randn(256, 3) @ torch.randn(3, 10)
-model = torch.nn.Sequential(torch.nn.Linear(10, 3), torch.nn.Linear(3, 10))
-optimizer, rule = torch.optim.Adam(model.parameters(), lr=0.01), SoftAdapt(beta=0.1, normalized=True)
+encoder, decoder = torch.nn.Linear(10, 3), torch.nn.Linear(3, 10)
+optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=0.01)
+rule = SoftAdapt(beta=0.1, normalized=True)
 for _ in range(500):
-    code = model[0](inputs)
-    losses = [(model[1](code) - inputs).square().mean(), 0.1 * code.abs().mean()]
+    code = encoder(inputs)
+    losses = [(decoder(code) - inputs).square().mean(), 0.1 * code.abs().mean()]
     weights = rule.update(losses)
     optimizer.zero_grad()
     (weights * torch.stack(losses)).sum().backward()
