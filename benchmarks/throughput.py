@@ -125,12 +125,12 @@ def draw(tables: dict[str, dict[str, np.ndarray]], path: Path) -> None:
 
     figure = Figure(figsize=(5 * len(tables), 3.8), layout="constrained")
     for axes, (name, rates) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
-        for label, marker in ((" runs", "o"), (" runs, compiled", "s")):
-            sizes = {side.removesuffix(label).rpartition(" ")[2]: rate for side, rate in rates.items() if side.endswith(label)}
+        for ending, kind, marker in ((" runs", "eager", "o"), (" runs, compiled", "compiled", "s")):
+            sizes = {
+                side.removesuffix(ending).rpartition(" ")[2]: rate for side, rate in rates.items() if side.endswith(ending)
+            }
             if sizes:
-                axes.plot(
-                    [int(n) for n in sizes], [np.median(r) for r in sizes.values()], marker=marker, label=label.split()[-1]
-                )
+                axes.plot([int(n) for n in sizes], [np.median(r) for r in sizes.values()], marker=marker, label=kind)
         for side, style in (("PyTorch loop, one model at a time", "--"), ("NumPy loop, one model at a time", ":")):
             if side in rates:
                 axes.axhline(np.median(rates[side]), linestyle=style, color="gray", label=side.partition(",")[0])
