@@ -10,7 +10,6 @@ up to 1e-9 (in float32, 1e-6). All runs of one surface and one kind of step are 
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,8 +142,9 @@ def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype
         if bool((state.diverged | (steps >= 0)).all()):
             break
         losses = task.observe(state).losses
-        weights = torch.cat([rule(part) for rule, part in zip(rules, losses.split(copies), strict=True)])
         usable = torch.isfinite(losses).all(dim=1, keepdim=True)
+        told = torch.where(usable, losses, 1.0)  # runs that have diverged are not weighed any more
+        weights = torch.cat([rule(part) for rule, part in zip(rules, told.split(copies), strict=True)])
         state, _ = task.update(state, Control(weights=torch.where(usable, weights, 1.0), step_size=step_size))
     arrivals, diverged = (values.view(-1, copies).numpy() for values in (steps, state.diverged))
     return Outcome(arrivals, diverged, _paths(torch.stack(points, dim=1).numpy(), arrivals[:, 0]))
@@ -218,7 +218,6 @@ def run() -> None:
     if output and not output.parent.is_dir():
         parser.error(f"--output {output}: there is no folder {str(output.parent)!r}")
     torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", "SoftAdapt: losses or gradient norms", RuntimeWarning)  # the table says who diverges
     outcomes = []
     for experiment in EXPERIMENTS:
         copies = arguments.copies if experiment.chaotic else 1
