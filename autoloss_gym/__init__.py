@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from autoloss_gym.gradient_task import GradientTask
     from autoloss_gym.losses import ClosedForm
     from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
-    from autoloss_gym.task import Control, Evaluation, Keys, Metric, Pair, State, Task
+    from autoloss_gym.task import Control, Evaluation, ImageTask, Keys, Metric, Pair, State, Task
     from autoloss_gym.vector_env import AutoLossVectorEnv
 
 __version__ = "0.1.0"
@@ -28,6 +28,7 @@ __all__ = [
     "Control",
     "Evaluation",
     "GradientTask",
+    "ImageTask",
     "Keys",
     "Metric",
     "Pair",
@@ -40,7 +41,7 @@ __all__ = [
 _HOME = {
     "losses": ("ClosedForm",),
     "optimizers": ("SGD", "Adam", "BarzilaiBorwein"),
-    "task": ("Control", "Evaluation", "Keys", "Metric", "Pair", "State", "Task"),
+    "task": ("Control", "Evaluation", "ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
     "gradient_task": ("GradientTask",),
     "vector_env": ("AutoLossVectorEnv",),
     "env": ("AutoLossEnv",),

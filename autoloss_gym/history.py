@@ -25,6 +25,9 @@ class History:
         best: best value of the deciding metric.
         since_best: validations since then.
         steps: updates since the reset.
+        repeats: updates in a row, up to the last, that used one and the same pair alone; counted where the task can collapse.
+        alone: the pair that the last update used alone, if it did.
+        collapsed: runs that the task's rules of collapse have ended.
         weight_sums: sum over updates of the weights given to each pair, normalised to 1 per update.
     """
 
@@ -38,12 +41,16 @@ class History:
     best: Float[Tensor, " num_envs"]
     since_best: Int64[Tensor, " num_envs"]
     steps: Int64[Tensor, " num_envs"]
+    repeats: Int64[Tensor, " num_envs"]
+    alone: Bool[Tensor, "num_envs pairs"]
+    collapsed: Bool[Tensor, " num_envs"]
     weight_sums: Float[Tensor, "num_envs pairs"]
 
     @classmethod
     def start(cls, evaluation: Evaluation, validation: Float[Tensor, "num_envs metrics"], memory: int) -> "History":
         """The history of fresh runs, all of whose losses have been measured once."""
-        zeros, counts = torch.zeros_like(validation), torch.zeros(len(validation), dtype=torch.int64)
+        zeros = torch.zeros_like(validation)
+        counts = torch.zeros(len(validation), dtype=torch.int64, device=validation.device)
         return cls(
             losses=evaluation.losses,
             gradient_norms=evaluation.gradient_norms,
@@ -53,8 +60,11 @@ class History:
             last_difference=zeros,
             past=validation[:, :1].repeat(1, memory + 1),
             best=validation[:, 0].clone(),
-            since_best=counts.to(validation.device),
-            steps=counts.to(validation.device, copy=True),
+            since_best=counts,
+            steps=counts.clone(),
+            repeats=counts.clone(),
+            alone=torch.zeros_like(evaluation.measured),
+            collapsed=counts.bool(),
             weight_sums=torch.zeros_like(evaluation.losses),
         )
 
@@ -81,6 +91,14 @@ class History:
         self.losses_refreshed = evaluation.measured
         self.weight_sums = self.weight_sums + weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-30)
         self.steps = self.steps + 1
+
+    def record_repeats(self, weights: Float[Tensor, "num_envs pairs"]) -> None:
+        """Count how often the same pair has been used alone; runs that use none stay as they are."""
+        used = weights != 0
+        count = used.sum(dim=1)
+        repeated = torch.where((used == self.alone).all(dim=1), self.repeats + 1, 1)
+        self.repeats = torch.where(count == 1, repeated, torch.where(count == 0, self.repeats, 0))
+        self.alone = torch.where((count == 0)[:, None], self.alone, used & (count == 1)[:, None])
 
     def record_validation(
         self, values: Float[Tensor, "num_envs metrics"], valid: Bool[Tensor, " num_envs"], minimize: bool

@@ -36,13 +36,13 @@ def final_infos(task: Task, state: State, best: dict[str, Tensor], history: Hist
 
     Returns:
         `score` at the last step, `best_score` at the best validation, each score metric by its name (at the best
-        validation), `best_validation` and `diverged`, (num_envs,); `pair_shares`, (num_envs, pairs).
+        validation), `best_validation`, `diverged` and `collapsed`, (num_envs,); `pair_shares`, (num_envs, pairs).
     """
     last_scores = _bounded_scores(task, state, ended)
     best_scores = _bounded_scores(task, replace(state, parameters=best), ended)
     figures = {"score": last_scores[:, 0], "best_score": best_scores[:, 0]}
     figures |= {metric.name: best_scores[:, i] for i, metric in enumerate(task.score_metrics)}
-    figures |= {"best_validation": history.best, "diverged": state.diverged}
+    figures |= {"best_validation": history.best, "diverged": state.diverged, "collapsed": history.collapsed}
     return figures | {"pair_shares": history.pair_shares}
 
 

@@ -44,6 +44,8 @@ def update(task: Task, runs: Runs, control: Control, repeat: int, features: Feat
     for _ in range(repeat):
         runs.state, evaluation = task.update(runs.state, control)
         runs.history.record_update(evaluation, control.weights)
+        if task.collapse_repeats:
+            runs.history.record_repeats(control.weights)
     return observe(task, features, runs) if features else None
 
 
@@ -65,8 +67,21 @@ def judge(
     improved = runs.history.record_validation(values, valid, task.validation_metrics[0].minimize)
     runs.best = tree.where(improved, runs.state.parameters, runs.best)
     over = last | (runs.history.since_best >= task.patience) if task.patience else last
+    if task.collapse_repeats or task.collapse_level is not None:
+        runs.history.collapsed = valid & _collapsed(task, runs.history)
+        over = over | runs.history.collapsed
     ended = due & (over | diverged)
     return reward(task, runs.history, valid, ended), ended
+
+
+def _collapsed(task: Task, history: History) -> Bool[Tensor, " num_envs"]:
+    """Runs that have trained one pair alone for too long, or whose deciding metric was above its level and is not any more."""
+    repeated = history.repeats >= task.collapse_repeats if task.collapse_repeats else history.collapsed
+    if task.collapse_level is None:
+        return repeated
+    sign = -1.0 if task.validation_metrics[0].minimize else 1.0
+    level = sign * task.collapse_level
+    return repeated | ((sign * history.best > level) & (sign * history.validation[:, 0] <= level))
 
 
 def observe(task: Task, features: Features, runs: Runs) -> Observations:

@@ -106,6 +106,9 @@ class Task(ABC):
         max_steps: updates in a run, a multiple of `validate_every`.
         validate_every: updates between two validations.
         patience: validations without a new best after which the run ends; 0 means never.
+        collapse_repeats: updates in a row of one and the same pair alone after which the run has collapsed and ends at the next
+            validation; 0 means never.
+        collapse_level: a run whose deciding metric was better than this and becomes worse has collapsed; None means never.
     """
 
     instances: ClassVar[str] = "problems"  # what episodes differ in; "resamples" where they are resamples of one data set
@@ -113,6 +116,8 @@ class Task(ABC):
     max_steps: int = 1000
     validate_every: int = 10
     patience: int = 0
+    collapse_repeats: int = 0
+    collapse_level: float | None = None
 
     def __post_init__(self) -> None:
         if self.validate_every < 1:
@@ -124,6 +129,10 @@ class Task(ABC):
             )
         if self.patience < 0:
             raise ValueError(f"patience={self.patience}: expected 0 (never stop early) or more validations")
+        if self.collapse_repeats < 0:
+            raise ValueError(f"collapse_repeats={self.collapse_repeats}: expected 0 (never) or more updates")
+        if not isinstance(self.collapse_level, int | float | None):
+            raise ValueError(f"collapse_level={self.collapse_level!r}: expected a number, or None (never)")
 
     @property
     @abstractmethod
@@ -169,3 +178,11 @@ class Task(ABC):
     @abstractmethod
     def extra(self, state: State) -> Float[Tensor, "num_envs extras"]:
         """Task features, each within [-1, 1], that end the observation; (num_envs, 0) for none."""
+
+
+class ImageTask(Task):
+    """A task whose models make images."""
+
+    @abstractmethod
+    def samples(self, state: State, count: int) -> Float[Tensor, "num_envs count height width channels"]:
+        """Images in [0, 1]; a run that is asked again with the same parameters makes the same ones."""

@@ -33,7 +33,7 @@ from autoloss_gym.instances import Instances
 from autoloss_gym.rendering import Trace
 from autoloss_gym.rewards import REWARDS, Reward
 from autoloss_gym.runs import Observations, Programs, Runs, start
-from autoloss_gym.task import Control, Task
+from autoloss_gym.task import Control, ImageTask, Task
 
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
@@ -176,6 +176,16 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         They are measured on data that no decision may see: nothing that is yet to be chosen should depend on them.
         """
         return self._output(self.task.score(self._runs.state))
+
+    def samples(self, count: int = 16) -> Any:
+        """Images that the models make, (num_envs, count, height, width, channels), float32 in [0, 1].
+
+        Raises:
+            ValueError: the task is no `ImageTask`.
+        """
+        if not isinstance(self.task, ImageTask):
+            raise ValueError(f"{type(self.task).__name__} makes no images: samples() is for tasks that are an ImageTask")
+        return self._output(self.task.samples(self._runs.state, positive("count", count)))
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
