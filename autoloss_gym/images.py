@@ -8,13 +8,14 @@ import os
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autoloss_gym.names import unknown
+from autoloss_gym.resizing import resized
 
 DATA_VARIABLE = "AUTOLOSS_GYM_DATA"
 BUNDLED = ("digits",)
@@ -64,7 +65,8 @@ def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Ima
             numbers in [0, 1], and perhaps "labels" (images,), or "x_train", "x_test" and perhaps "y_train", "y_test"; channels
             may also come second. In a folder, PNG and JPEG files lie side by side or each class in a folder of its own.
         data_dir: the data folder; by default what the environment variable AUTOLOSS_GYM_DATA names.
-        size: height and width that the pictures of a folder are resized to; 0 where they have one size.
+        size: height and width that the images are resized to, each new pixel the mean over the area that it covers; uint8 stays
+            uint8, rounded. 0 leaves the images as they are.
 
     Files are checked, read once in a process, and nothing in them is executed.
 
@@ -72,9 +74,7 @@ def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Ima
         ValueError: one line that names the file that is missing or cannot be used, and what is expected.
     """
     if size < 0:
-        raise ValueError(f"size={size}: expected a number of pixels, or 0 to leave the pictures as they are")
-    if size and not Path(dataset).expanduser().is_dir():
-        raise ValueError(f"size={size}: dataset={dataset!r} is not a folder of pictures, which alone are resized")
+        raise ValueError(f"size={size}: expected a number of pixels, or 0 to leave the images as they are")
     return _load(dataset, data_folder(data_dir) if dataset in _FILES else None, size)
 
 
@@ -85,6 +85,10 @@ def data_folder(data_dir: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=8)
 def _load(dataset: str, folder: str | None, size: int) -> Images:
+    named = dataset in (*BUNDLED, *_FILES)
+    if size and (named or not Path(dataset).expanduser().is_dir()):  # the pictures of a folder are resized as they are read
+        stored = _load(dataset, folder, 0)
+        return replace(stored, images=resized(stored.images, size))
     if dataset in BUNDLED:
         from sklearn.datasets import load_digits  # noqa: PLC0415 (slow to import, needed here alone)
 
@@ -218,10 +222,10 @@ def _read_picture(path: Path, size: int) -> np.ndarray:
             if file.mode.startswith(("I", "F")):
                 raise ValueError(f"its mode is {file.mode}, expected 8 bits a channel")
             picture: Any = file.convert("L" if file.mode in ("1", "L", "LA") else "RGB")
-            picture = picture.resize((size, size), Image.Resampling.BOX) if size else picture
     except (Image.DecompressionBombError, *_DAMAGE) as error:
         raise _unreadable(path, "a PNG or JPEG picture", error) from None
-    return np.atleast_3d(np.asarray(picture, np.uint8))
+    values = np.atleast_3d(np.asarray(picture, np.uint8))
+    return resized(values[None], size)[0] if size else values
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> ValueError:

@@ -135,6 +135,57 @@ def test_pictures_are_resized_by_averaging_where_a_size_is_given(tmp_path):
     assert_holds(load_images(write(tmp_path, files), size=2), GREY[:, :2], None)
 
 
+def by_areas(image: np.ndarray, size: int) -> np.ndarray:
+    """The mean over the area of each new pixel, of an image (height, width, channels), by fine pixels of equal size."""
+    height, width, channels = image.shape
+    fine = np.repeat(np.repeat(image.astype(float), size, axis=0), size, axis=1)
+    return fine.reshape(size, height, size, width, channels).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7], ids=lambda size: f"to {size}")
+@pytest.mark.parametrize(
+    "images", [GREY[..., None], COLOUR, (COLOUR / 255).astype(np.float32)], ids=["grey", "colour", "floats"]
+)
+def test_any_set_is_resized_to_the_mean_over_areas_where_a_size_is_given(images, size, tmp_path):
+    path = write(tmp_path, {"x.npz": npz(images=images, labels=LABELS)}) + "/x.npz"
+    found, expected = load_images(path, size=size), np.stack([by_areas(image, size) for image in images])
+    assert found.images.dtype == images.dtype
+    assert found.images.shape == (40, size, size, images.shape[3])
+    assert (found.labels == LABELS).all()
+    rounding = 0.5 if images.dtype == np.uint8 else 1e-7
+    assert np.abs(found.images - expected).max() <= rounding + 1e-9
+
+
+def test_resized_by_hand(tmp_path):
+    """2 × 2 from 3 × 3: a new pixel holds one old one, two halves and a quarter; 4 × 4 from 2 × 2: each old one four times."""
+    three = np.array([[90, 60, 30], [12, 36, 0], [9, 18, 255]], np.uint8)
+    two = np.array([[1, 2], [3, 4]], np.uint8)
+    files = {"three.npz": npz(images=np.stack([three] * 30)), "two.npz": npz(images=np.stack([two] * 30))}
+    folder = write(tmp_path, files)
+    # (90 + 60/2 + 12/2 + 36/4) / 2.25 = 60;  (60/2 + 30 + 36/4 + 0/2) / 2.25 = 30.67;  (12/2 + 36/4 + 9 + 18/2) / 2.25 = 14.67;
+    # (36/4 + 0/2 + 18/2 + 255) / 2.25 = 121.33
+    assert load_images(f"{folder}/three.npz", size=2).images[29, :, :, 0].tolist() == [[60, 31], [15, 121]]
+    expected = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    assert load_images(f"{folder}/two.npz", size=4).images[0, :, :, 0].tolist() == expected
+
+
+def test_each_size_of_a_set_is_kept_and_its_own_size_leaves_it_as_it_is(tmp_path):
+    path = write(tmp_path, {"x.npz": npz(x_train=COLOUR[:30, :2], x_test=COLOUR[30:, :2])}) + "/x.npz"
+    one, two = load_images(path, size=1), load_images(path, size=2)
+    assert load_images(path, size=1) is one
+    assert load_images(path, size=2) is two
+    assert one.num_test == two.num_test == 10
+    assert two.images is load_images(path).images
+
+
+def test_pictures_of_different_sizes_are_resized_one_by_one(tmp_path):
+    wide = np.repeat(GREY, 5, axis=2)
+    files = {f"{i:02}.png": picture(GREY[i] if i % 2 else wide[i]) for i in range(40)}
+    expected = np.stack([by_areas(image[..., None], 2) for image in GREY])
+    found = load_images(write(tmp_path, files), size=2).images
+    assert np.abs(found - expected).max() <= 0.5
+
+
 def test_a_jpeg_is_read_up_to_its_own_losses(tmp_path):
     flat = [np.full((8, 8, 3), i * 6, np.uint8) for i in range(40)]
     found = load_images(write(tmp_path, {f"{i:02}.jpg": picture(each, "JPEG") for i, each in enumerate(flat)}))
@@ -168,6 +219,16 @@ def test_real_cifar10_is_balanced_and_keeps_its_test_images_apart():
     assert cifar.images.shape == (12_000, 32, 32, 3)
     assert cifar.num_test == 2_000
     assert np.bincount(cifar.labels[:10_000]).tolist() == [1000] * 10
+
+
+@pytest.mark.skipif(not (LOCAL / "lfwcrop").is_dir(), reason=f"{DATA_VARIABLE} names no folder with LFWcrop")
+def test_real_faces_at_half_their_size_are_means_over_four_pixels():
+    faces, small = load_images("lfwcrop", str(LOCAL)), load_images("lfwcrop", str(LOCAL), size=32)
+    assert faces.images.shape == (2_800, 64, 64, 3)
+    assert faces.labels is None
+    assert small.num_test == 300
+    means = faces.images[:100].reshape(100, 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    assert (small.images[:100] == np.rint(means)).all()
 
 
 # The partition, and what runs share
@@ -326,5 +387,6 @@ def test_a_folder_that_cannot_be_used_is_one_line_that_names_the_culprit(files, 
 def test_names_paths_and_sizes_that_mean_nothing_are_refused(tmp_path):
     assert_refused(lambda: load_images("mnits"), "did you mean 'mnist'", "cifar10, digits, lfwcrop, mnist, or the path")
     assert_refused(lambda: load_images(str(tmp_path / "x.npz")), "there is no such file")
-    assert_refused(lambda: load_images("digits", size=16), "size=16.*not a folder")
+    assert_refused(lambda: load_images("mnits", size=16), "did you mean 'mnist'")
+    assert_refused(lambda: load_images("digits", size=-1), "size=-1")
     assert_refused(lambda: load_images(str(tmp_path), size=-1), "size=-1")

@@ -322,7 +322,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, cach
         ({"l1_coefficient": -1.0}, "l1_coefficient=-1.0.*at least 0"),
         ({"active_price": float("inf")}, "active_price=inf"),
         ({"num_samples": 450}, "num_samples=450: the training part has 449 images"),
-        ({"size": 4}, "not a folder of pictures"),
+        ({"size": -1}, "size=-1: expected a number of pixels"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments, expected):

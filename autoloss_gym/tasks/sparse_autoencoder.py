@@ -66,7 +66,7 @@ class SparseAutoencoder(GradientTask):
     dataset: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from `data_dir`; or
         the path of an NPZ file or of a folder of pictures (see `autoloss_gym.images.load_images`).
     data_dir: folder of the data sets that have a name; by default what the environment variable AUTOLOSS_GYM_DATA names.
-    size: height and width that the pictures of a folder are resized to; 0 leaves them.
+    size: height and width that the images are resized to; 0 leaves them.
     hidden_sizes: units of the layers between image and code; the decoder has them in reverse order.
     code_size: units of the code.
     l1_coefficient: λ of the penalty.
