@@ -24,7 +24,7 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
         # Sums of whole numbers are exact, so that rounding gives the same bytes on every machine.
         means = _overlaps(height, size) @ values @ _overlaps(width, size).T / (height * width)
         means = np.rint(means) if images.dtype == np.uint8 else means
-        parts.append(np.moveaxis(means, 1, 3).astype(images.dtype))
+        parts.append(np.ascontiguousarray(np.moveaxis(means, 1, 3), images.dtype))
     return np.concatenate(parts)
 
 

@@ -12,7 +12,10 @@ import torch
 from recording import play
 from toy_tasks import SMALL, TwoBlocks
 
+from autoloss_gym.classifiers import load_classifier
+from autoloss_gym.images import load_images
 from autoloss_gym.runs import compiled
+from autoloss_gym.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 VARIANTS = {
@@ -61,11 +64,28 @@ def many() -> None:
         assert compiled(double)(torch.ones(size)).tolist() == [2.0] * size
 
 
+def scores(images: torch.Tensor, kind: str, real: Moments) -> list[torch.Tensor]:
+    classifier = load_classifier("digits", kind=kind)
+    features = classifier.features(images)
+    return [inception_score(classifier.probabilities(images)), frechet_distance(features, real), diversity(features, real)]
+
+
+def judges(kind: str) -> None:
+    """A compiled program holds a classifier, and its scores of images are those of an eager one."""
+    digits = torch.from_numpy(load_images("digits").images).flatten(1)
+    real = moments(load_classifier("digits", kind=kind).features(digits[None, :300])[0])
+    images = digits[300:900].view(3, 200, 64) * torch.tensor([1.0, 0.5, 0.0])[:, None, None]
+    for score, expected in zip(compiled(scores)(images, kind, real), scores(images, kind, real), strict=True):
+        torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
+
+
 CHECKS = {
     "closed_forms": lambda: agrees("closed_forms"),
     "automatic": lambda: agrees("automatic"),
     "repeats": repeats,
     "many": many,
+    "judged_by_a_perceptron": lambda: judges("perceptron"),
+    "judged_by_a_convolutional_network": lambda: judges("convolutional"),
 }
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
-"""The autoencoder against single models written with torch.nn, its data, and the classifier that judges it."""
+"""The autoencoder against single models written with torch.nn, and its data."""
 
 import os
-import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 import autoloss_gym
-from autoloss_gym import classifiers, datasets, random
-from autoloss_gym.classifiers import CACHE_VARIABLE, load_classifier
+from autoloss_gym import datasets, random
 from autoloss_gym.images import load_images
 from autoloss_gym.task import Keys
 from autoloss_gym.tasks.sparse_autoencoder import SparseAutoencoder, decode, encode
@@ -210,103 +206,6 @@ def test_reconstructions_lie_in_the_unit_interval_and_dead_codes_cost_nothing_bu
     assert not sparsity.any()
     assert not active.any()
     torch.testing.assert_close(cost, 1 - pcc)
-
-
-# The classifier
-
-
-def stored(folder: Path) -> Path:
-    (path,) = folder.iterdir()
-    return path
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """A cache folder of its own, and a recipe that takes no time."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(classifiers, "_STEPS", 20)
-    classifiers._load_classifier.cache_clear()
-    yield tmp_path / "cache"
-    classifiers._load_classifier.cache_clear()
-
-
-def same_layers(first, second):
-    return all(map(torch.equal, (*first.weights, *first.biases), (*second.weights, *second.biases)))
-
-
-def test_the_share_of_perfect_reconstructions_that_is_recognised_is_the_classifiers_accuracy():
-    digits, classifier = load_images("digits"), load_classifier("digits")
-    test = datasets.five_way_partition(1797)["test"]
-    images, labels = torch.from_numpy(digits.images[test]).flatten(1), torch.from_numpy(digits.labels[test])
-    assert classifier.recognises(images[None], labels[None]).mean().item() == pytest.approx(classifier.accuracy, abs=1e-6)
-    assert classifier.accuracy > 0.93
-    features, logits = by_hand(classifier, images)
-    torch.testing.assert_close(classifier.features(images[None])[0], features)
-    torch.testing.assert_close(classifier.probabilities(images[None])[0], torch.softmax(logits, dim=1))
-
-
-def test_the_classifier_learns_from_the_controllers_training_part_alone(tmp_path, cache):
-    """Other labels everywhere else change its accuracy and nothing in its weights."""
-    digits = load_images("digits")
-    others = np.ones(1797, bool)
-    others[datasets.five_way_partition(1797)["controller_train"]] = False
-    changed = np.where(others, (digits.labels + 1) % 10, digits.labels)
-    for name, labels in (("a", digits.labels), ("b", changed)):
-        np.savez(tmp_path / f"{name}.npz", images=digits.images, labels=labels)
-    first, second = (load_classifier(str(tmp_path / f"{name}.npz")) for name in "ab")
-    assert same_layers(first, second)
-    assert second.accuracy < first.accuracy
-
-
-def test_a_classifier_is_trained_once_and_then_read_from_its_file(cache, monkeypatch):
-    first = load_classifier("digits")
-    classifiers._load_classifier.cache_clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(classifiers, "_trained", lambda images: pytest.fail("trained again"))
-        again = load_classifier("digits")
-    assert same_layers(first, again)
-    assert again.accuracy == first.accuracy
-    classifiers._load_classifier.cache_clear()
-    stored(cache).unlink()
-    assert same_layers(first, load_classifier("digits"))  # the same bits where it is trained anew
-
-
-def _broken(path: Path, kind: str) -> None:
-    tensors = {f"weight_{i}": torch.ones(s) for i, s in enumerate([(64, 256), (256, 64), (64, 10)])}
-    tensors |= {f"bias_{i}": torch.ones(s) for i, s in enumerate([256, 64, 10])}
-    if kind == "cut":
-        path.write_bytes(path.read_bytes()[:1000])
-    elif kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "no accuracy":
-        save_file(tensors, path)
-    elif kind == "another shape":
-        save_file(tensors | {"bias_2": torch.ones(9)}, path, metadata={"accuracy": "0.9"})
-    elif kind == "a layer missing":
-        save_file({name: value for name, value in tensors.items() if name != "weight_1"}, path, metadata={"accuracy": "0.9"})
-    elif kind == "NaN":
-        save_file(tensors | {"bias_2": torch.full((10,), torch.nan)}, path, metadata={"accuracy": "0.9"})
-
-
-@pytest.mark.parametrize("kind", ["cut", "empty", "no accuracy", "another shape", "a layer missing", "NaN"])
-def test_a_file_that_cannot_be_used_is_made_anew(kind, cache):
-    first = load_classifier("digits")
-    path = stored(cache)
-    whole = path.read_bytes()
-    _broken(path, kind)
-    assert path.read_bytes() != whole
-    classifiers._load_classifier.cache_clear()
-    assert same_layers(first, load_classifier("digits"))
-    assert path.read_bytes() == whole
-
-
-def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, cache, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
-    with pytest.warns(UserWarning, match=rf"is not kept: .*file.*{CACHE_VARIABLE}"):
-        classifier = load_classifier("digits")
-    with warnings.catch_warnings(action="error"):
-        assert same_layers(classifier, load_classifier("digits"))
 
 
 # Arguments

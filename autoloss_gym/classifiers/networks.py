@@ -1,0 +1,123 @@
+"""Classifiers of images as plain data and a forward pass, the same for all runs, with ReLU units."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import conv2d, max_pool2d
+
+from autoloss_gym.linear import affine
+
+_LARGEST_MAP = 4  # height and width, in pixels, that a convolutional network halves its images down to
+_ROWS_AT_ONCE = 250  # of a run on the CPU: more of them leave its caches
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier(ABC):
+    """What the kinds of classifiers have in common: the last layer is dense and gives the logits.
+
+    Args:
+        weights: of each layer, float32: of a dense one (inputs, outputs).
+        biases: of each layer, (outputs,).
+        image_shape: height, width and channels of the images.
+        accuracy: share of the test part's images that it classifies correctly.
+    """
+
+    weights: tuple[Float[Tensor, "..."], ...]
+    biases: tuple[Float[Tensor, " _"], ...]
+    image_shape: tuple[int, ...]
+    accuracy: float = 0.0
+
+    @abstractmethod
+    def features(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows features"]:
+        """Activations of the last hidden layer, of images in [0, 1] as they are stored, channels last."""
+
+    @staticmethod
+    @abstractmethod
+    def weight_shapes(sizes: Sequence[int], image_shape: Sequence[int], num_classes: int) -> list[tuple[int, ...]]:
+        """Shape of each layer's weights."""
+
+    def logits(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows classes"]:
+        return self.dense(-1, self.features(images))
+
+    def probabilities(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows classes"]:
+        return torch.softmax(self.logits(images), dim=2)
+
+    def recognises(
+        self, images: Float[Tensor, "num_envs rows pixels"], labels: Int64[Tensor, "num_envs rows"]
+    ) -> Float[Tensor, "num_envs rows"]:
+        """1 where an image is taken for its class, else 0."""
+        return (self.logits(images).argmax(dim=2) == labels).to(torch.float32)
+
+    def dense(self, index: int, values: Float[Tensor, "num_envs rows inputs"]) -> Float[Tensor, "num_envs rows outputs"]:
+        """The layer `index` without what makes it non-linear."""
+        # The same weights are expanded to every run: one product for all rows would have bits that depend on their number.
+        weight, bias = self.weights[index], self.biases[index]
+        return affine(values, weight.expand(len(values), -1, -1), bias.expand(len(values), -1))
+
+
+class Perceptron(Classifier):
+    """Dense layers alone."""
+
+    def features(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows features"]:
+        for index in range(len(self.weights) - 1):
+            images = torch.relu(self.dense(index, images))
+        return images
+
+    @staticmethod
+    def weight_shapes(sizes: Sequence[int], image_shape: Sequence[int], num_classes: int) -> list[tuple[int, ...]]:
+        """`sizes` are the units of the hidden layers."""
+        return list(pairwise((prod(image_shape), *sizes, num_classes)))
+
+
+class ConvolutionalNetwork(Classifier):
+    """Convolutions of 3 × 3 pixels, each followed by the maximum over 2 × 2, then a dense hidden layer.
+
+    The weights of a convolution are (outputs, inputs, 3, 3).
+    """
+
+    def features(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows features"]:
+        if images.is_cpu and not torch.compiler.is_compiling():
+            # Run by run: how a convolution of all rows is computed would depend on their number.
+            maps = torch.stack([torch.cat([self._maps(part) for part in run.split(_ROWS_AT_ONCE)]) for run in images])
+        else:
+            maps = self._maps(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        return torch.relu(self.dense(-2, maps))
+
+    def _maps(self, images: Float[Tensor, "rows pixels"]) -> Float[Tensor, "rows values"]:
+        """What the convolutions make of images."""
+        values = channels_first(images.unflatten(1, self.image_shape))
+        for weight, bias in zip(self.weights[:-2], self.biases[:-2], strict=True):
+            values = pooled(conv2d(values, weight, bias, padding=1))
+        return values.flatten(1)
+
+    @staticmethod
+    def weight_shapes(sizes: Sequence[int], image_shape: Sequence[int], num_classes: int) -> list[tuple[int, ...]]:
+        """`sizes` are the channels of the first convolution, of every later one, and the units of the dense layer.
+
+        There are at least two convolutions, and as many as make maps of at most 4 × 4 pixels.
+        """
+        height, width, inputs = image_shape
+        shapes: list[tuple[int, ...]] = []
+        while len(shapes) < 2 or max(height, width) > _LARGEST_MAP:
+            shapes.append((sizes[1] if shapes else sizes[0], inputs, 3, 3))
+            height, width, inputs = -(-height // 2), -(-width // 2), shapes[-1][0]
+        return [*shapes, (height * width * inputs, sizes[2]), (sizes[2], num_classes)]
+
+
+def channels_first(images: Float[Tensor, "rows height width channels"]) -> Float[Tensor, "rows channels height width"]:
+    """Images in [0, 1] as a convolution takes them, from −1 to 1."""
+    return (images * 2 - 1).permute(0, 3, 1, 2).contiguous()
+
+
+def pooled(values: Float[Tensor, "rows channels height width"]) -> Float[Tensor, "rows channels half_height half_width"]:
+    """The maximum over 2 × 2 pixels, or what there is of them, if positive; else 0."""
+    return torch.relu(max_pool2d(values, 2, ceil_mode=True))
+
+
+KINDS: dict[str, type[Classifier]] = {"perceptron": Perceptron, "convolutional": ConvolutionalNetwork}
