@@ -74,7 +74,7 @@ def evaluate() -> None:
 
     from agents.benchmark import run_benchmark  # noqa: PLC0415
     from agents.catalogue import make_entrants, warnings  # noqa: PLC0415
-    from agents.report import save_report, text_table  # noqa: PLC0415
+    from agents.report import real_data, save_report, text_table  # noqa: PLC0415
     from agents.rollout import EnvironmentMaker  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
@@ -97,7 +97,7 @@ def evaluate() -> None:
         arguments.num_workers,
     )
     title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
-    lines = warnings(entrants, env_kwargs)
+    lines = [*real_data(task), *warnings(entrants, env_kwargs)]
     print(f"{title}\n{text_table(benchmark, lines)}")
     for path in save_report(benchmark, lines, title, folder, vars(arguments)):
         print(path)

@@ -29,12 +29,14 @@ class Row:
         static, trained: whether it looks at nothing; whether it was learned.
         figures: `best_score`, (training seeds, problems).
         last_scores: `score` at the last step, of the same shape.
+        others: the other score metrics by name, at the best validation, of the same shape.
         mean, interquartile_mean: of `best_score`.
         difference: paired mean difference to the reference; None for the reference itself or where there is none.
         improvement: probability of a better score than the reference's on the same problem; None like `difference`.
         chosen: the candidate that validation problems chose, if there was a choice.
         shares: mean share of each pair at every step, (max_steps, pairs).
         diverged: share of runs that diverged.
+        collapsed: share of runs that collapsed.
     """
 
     label: str
@@ -42,6 +44,7 @@ class Row:
     trained: bool
     figures: np.ndarray
     last_scores: np.ndarray
+    others: dict[str, np.ndarray]
     mean: Estimate
     interquartile_mean: Estimate
     difference: Estimate | None
@@ -49,6 +52,7 @@ class Row:
     chosen: str | None
     shares: np.ndarray
     diverged: float
+    collapsed: float
 
 
 @dataclass
@@ -110,10 +114,10 @@ def _tabulate(
 ) -> Benchmark:
     """The rows of what was played."""
     metric, baseline = task.score_metrics[0], None if reference is None else results[reference][0].best_scores[None]
-    rows = []
+    others, rows = [each.name for each in task.score_metrics[1:]], []
     for index, (entrant, candidates, runs) in enumerate(zip(entrants, chosen, results, strict=True)):
         compared = None if index == reference else baseline
-        rows.append(_row(entrant, candidates, runs, compared, task.validation_metrics[0].minimize, metric.minimize))
+        rows.append(_row(entrant, candidates, runs, compared, task.validation_metrics[0].minimize, metric.minimize, others))
     rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
     instances = results[0][0].figures["instance"]
     distinct = len(np.unique(instances))
@@ -147,6 +151,7 @@ def _row(
     baseline: np.ndarray | None,
     minimize: bool,
     minimize_score: bool,
+    others: Sequence[str] = (),
 ) -> Row:
     if entrant.mode == "each":
         runs = [_best_of_each(runs, minimize)]
@@ -157,6 +162,7 @@ def _row(
         trained=isinstance(candidates[0], TrainedPolicy),
         figures=figures,
         last_scores=np.stack([run.figures["score"] for run in runs]).astype(np.float64),
+        others={name: np.stack([run.figures[name] for run in runs]).astype(np.float64) for name in others},
         mean=bootstrap(figures),
         interquartile_mean=bootstrap(figures, interquartile_mean),
         difference=None if baseline is None else paired_difference(figures, baseline),
@@ -164,6 +170,7 @@ def _row(
         chosen=candidates[0].label if entrant.mode == "tuned" else None,
         shares=np.mean([run.shares for run in runs], axis=0),
         diverged=float(np.mean([run.figures["diverged"].mean() for run in runs])),
+        collapsed=float(np.mean([run.figures["collapsed"].mean() for run in runs])),
     )
 
 

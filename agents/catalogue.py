@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from agents.balance import Balance
 from agents.configuration import ALGORITHMS
 from agents.policy import Policy
 from agents.schedules import FixedWeights, RandomPair, Ratio
@@ -20,6 +21,7 @@ from autoloss_gym.task import Task
 
 GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}  # least and greatest R, and their number, for so many penalties
 KNOTS = 4
+RATIOS = ("1:1", *(ratio for k in (3, 5, 7, 9, 11) for ratio in (f"1:{k}", f"{k}:1")))
 _MAY_DIFFER = ("seed", "checkpoint_every")  # of trainings that are pooled
 
 
@@ -91,6 +93,8 @@ def make_entrant(specification: Specification, task: Task, env: str, determinist
     if specification.kind == "random" and not argument:
         _check_choice(text, task)
         return Entrant(text, [_random(probabilities) for probabilities in _simplex_grid(len(task.pairs))], "tuned")
+    if specification.kind == "ratios":
+        return Entrant(text, _ratios(text, task), "tuned")
     if specification.kind in RULES and not argument:
         rule = specification.kind
         return Entrant(text, [threshold_rule(rule, value, task) for value in thresholds(rule)], "tuned")
@@ -118,6 +122,17 @@ def _ratio(text: str, argument: str, task: Task) -> Policy:
     counts = tuple(map(int, argument.split(":"))) if argument else (1,) * len(task.pairs)
     _check_length(text, len(counts), task)
     return Ratio(text, counts)
+
+
+def _ratios(text: str, task: Task) -> list[Policy]:
+    if len(task.pairs) != 2:
+        raise ValueError(f"policy {text!r}: this task has {len(task.pairs)} pairs; the ratios are for 2. Use K:L:…")
+    return [_ratio(ratio, ratio, task) for ratio in RATIOS]
+
+
+def _balance(text: str, argument: str, task: Task) -> Policy:
+    _check_choice(text, task)
+    return Balance(text, float(argument or 1))
 
 
 def _always(text: str, argument: str, task: Task) -> Policy:
@@ -173,6 +188,7 @@ _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
     "ratio": _ratio,
     "round_robin": _ratio,
     "always": _always,
+    "balance": _balance,
     "random": _random_pair,
     "fixed": _fixed,
     "without_penalty": _without_penalty,

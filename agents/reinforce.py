@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from agents.configuration import TrainingConfiguration
 from agents.rollout import SEED_SPACING
+from agents.samples import SampleLog
 from agents.storage import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
 from autoloss_gym.construct import build
 from autoloss_gym.vector_env import AutoLossVectorEnv
@@ -126,7 +127,7 @@ class ReinforceLearner:
         self.controller = build_controller(configuration, envs).to(envs.device)
         self._envs.reset(seed=configuration.seed * SEED_SPACING)
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=self._options.learning_rate)
-        self._baseline, self._steps = Baseline(self._options), 0
+        self._baseline, self._steps, self._samples = Baseline(self._options), 0, SampleLog(envs)
 
     def train(self, folder: Path) -> None:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
@@ -187,6 +188,7 @@ class ReinforceLearner:
             recorded.append((observations, actions, running))
             observations, rewards, ended, _, infos = envs.step(actions)
             metrics.append(infos["validation"][:, 0])
+            self._samples.watch(ended="final_info" in infos and bool(ended[0]))
             if "final_info" in infos:  # some have ended; to ask the device at every step would make it wait
                 metrics[-1] = torch.where(ended, infos["final_info"]["validation"][:, 0], metrics[-1])
                 final_rewards = torch.where(running & ended, rewards, final_rewards)
@@ -219,12 +221,13 @@ class ReinforceLearner:
         for pair, share in zip(pairs, mean.tolist(), strict=True):
             logger.record(f"environment/share_of_{pair.name}", share)
         logger.record("rollout/final_reward", sequences.final_rewards.mean().item())
-        logger.dump(self._steps)
         total, steps = self._configuration.n_timesteps, self._steps
         if 10 * steps // total > 10 * (steps - sequences.actions.numel()) // total:
+            self._samples.record(logger)
             done, score = min(100, 100 * steps / total), sequences.figures["best_score"]
             print(f"{done:4.0f} %  {steps:>9,} steps  {elapsed:5.0f} s  best score {score:8.4f}  "
                   f"share of {pairs[0].name} {mean[0]:.2f}", file=sys.stderr)  # fmt: skip
+        logger.dump(steps)
 
 
 def _collect(figures: dict[str, Tensor], final: dict[str, Any], rows: Tensor) -> dict[str, Tensor]:

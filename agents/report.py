@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from agents.benchmark import Benchmark, Row
 from agents.configuration import write_text
 from agents.figure import draw
 from agents.statistics import Estimate
+from autoloss_gym.task import Task
 
 MIN_SEEDS = 5  # of a trained policy, for an interval that means something
 
@@ -85,8 +86,19 @@ def _notes(benchmark: Benchmark) -> list[str]:
         notes.append(
             f"Intervals of trained policies cover {benchmark.noun} and training seeds; the others cover {benchmark.noun}."
         )
-    diverged = [f"{row.label} {row.diverged:.1%}" for row in benchmark.rows if row.diverged]
-    return notes + ([f"Diverged runs: {', '.join(diverged)}."] if diverged else [])
+    for what in ("diverged", "collapsed"):
+        shares = [f"{row.label} {getattr(row, what):.1%}" for row in benchmark.rows if getattr(row, what)]
+        notes += [f"{what.capitalize()} runs: {', '.join(shares)}."] if shares else []
+    return notes
+
+
+def real_data(task: Task) -> list[str]:
+    """One line with the score metrics of real data in the place of what models make, if the task knows them.
+
+    A task does if it has a method `real_data_scores()`, which gives figures by the name of the metric.
+    """
+    scores: Callable[[], dict[str, float]] | None = getattr(task, "real_data_scores", None)
+    return [f"Real data: {', '.join(f'{name} {value:.2f}' for name, value in scores().items())}"] if scores else []
 
 
 def save_report(benchmark: Benchmark, warnings: Sequence[str], title: str, folder: Path, command: dict[str, Any]) -> list[Path]:
@@ -103,6 +115,7 @@ def _plain(benchmark: Benchmark, command: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for row in benchmark.rows:
         content = {name: value for name, value in asdict(row).items() if not isinstance(value, np.ndarray)}
+        content["others"] = {name: values.tolist() for name, values in row.others.items()}
         rows.append(content | {"best_scores": row.figures.tolist(), "scores": row.last_scores.tolist()})
     head = {"command": command, "metric": asdict(benchmark.metric), "reference": benchmark.reference}
     return head | {"instances": benchmark.instances.tolist(), "rows": rows}
@@ -112,9 +125,11 @@ def _long_csv(benchmark: Benchmark) -> str:
     """One line for each policy, training seed and problem."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["policy", "training_seed", "problem", "instance", "best_score", "score"])
+    others = list(benchmark.rows[0].others)
+    writer.writerow(["policy", "training_seed", "problem", "instance", "best_score", "score", *others])
     for row in benchmark.rows:
         for seed, (best, last) in enumerate(zip(row.figures, row.last_scores, strict=True)):
             for problem, instance in enumerate(benchmark.instances):
-                writer.writerow([row.label, seed, problem, instance, best[problem], last[problem]])
+                figures = [row.others[name][seed, problem] for name in others]
+                writer.writerow([row.label, seed, problem, instance, best[problem], last[problem], *figures])
     return buffer.getvalue()

@@ -13,6 +13,7 @@ RULES = ("s1", "s2", "s3")
 HELP = """\
 round_robin          every pair in turn (the same as 1:1)
 K:1, 1:K, …          K updates of the first pair, then one of the second, and so on
+ratios               the best of 1:1, 1:K and K:1 for K = 3, 5, 7, 9, 11 on validation problems; for two pairs
 always:LOSS          one pair only, named by its loss
 random:P             the first pair with probability P, else one of the others; random:P1,P2,… for all probabilities
 random               the best random:P of a grid on validation problems
@@ -23,6 +24,7 @@ open_loop, …:K       probabilities that change with progress, linear between K
 without_penalty      the first pair only, trained on the training and the validation part together (AutoLoss: W/O L1)
 s1, s2, s3, …:T      penalise where (A − B) / B > T, else fit (AutoLoss, §5.1.1); s1: loss on validation against training, s2:
                      penalty against loss on validation, s3: their gradient norms; without T, the best of 24 on validation
+balance, balance:R   trains whoever is losing: the pair whose latest loss is the largest, the first taken R times (default 1)
 softadapt            SoftAdapt as loss weights (Heydari et al.); add :normalized ,loss_weighted ,beta=B, and for the slopes
                      ,order=K (a difference of order 1 to 4) or ,least_squares=K (a line through K values)
 dwa                  Dynamic Weight Average (Liu et al.); add :temperature=T ,window=K
@@ -157,6 +159,7 @@ def _is_distribution(values: list[float]) -> bool:
 
 _CHECKS = {
     "round_robin": ("round_robin alone", lambda text: not text),
+    "ratios": ("ratios alone", lambda text: not text),
     "always": ("always:LOSS with the name of a loss", bool),
     "random": (
         "random, random:P with P between 0 and 1, or random:P1,P2,… that sum to 1",
@@ -170,6 +173,10 @@ _CHECKS = {
     "grid_each": ("grid_each or grid_each:N with N of at least 2", _is_size),
     "open_loop": ("open_loop or open_loop:K with K of at least 2", _is_size),
     "without_penalty": ("without_penalty alone", lambda text: not text),
+    "balance": (
+        "balance or balance:R with a number R above 0 and below 1e6",
+        lambda text: not text or 0 < float(text) < 1e6,
+    ),
     **{rule: (f"{rule} or {rule}:T with a number T", lambda text: not text or abs(float(text)) < 1e6) for rule in RULES},
     **{kind: _weighting_check(kind) for kind in WEIGHTINGS},
 }

@@ -21,6 +21,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from agents.configuration import TrainingConfiguration, checked_hyperparameters
 from agents.rollout import SEED_SPACING
+from agents.samples import SampleLog
 from agents.storage import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.vector_env import AutoLossVectorEnv
@@ -62,7 +63,8 @@ class StableBaselines3Learner:
         if done >= configuration.n_timesteps:
             return
         model.set_logger(open_logger(folder, done))
-        report = Report(configuration.n_timesteps, configuration.checkpoint_interval, lambda: self._save(folder))
+        samples = SampleLog(self._envs.envs)
+        report = Report(configuration.n_timesteps, configuration.checkpoint_interval, lambda: self._save(folder), samples)
         # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
         interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
         with contextlib.closing(model.logger):
@@ -124,13 +126,15 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
 class Report(BaseCallback):
     """Logs the environment's figures, prints progress ten times in a training, and saves every so many environment steps.
 
+    With the progress, the samples of the first run are logged, where the task makes images.
+
     It saves when the next rollout begins. The figures are means over the episodes that ended since the last dump: `score`,
     `best_score`, `steps`, `diverged`, and the share of each pair.
     """
 
-    def __init__(self, total: int, checkpoint_every: int, save: Callable[[], None]) -> None:
+    def __init__(self, total: int, checkpoint_every: int, save: Callable[[], None], samples: SampleLog) -> None:
         super().__init__()
-        self._total, self._checkpoint_every, self._save = total, checkpoint_every, save
+        self._total, self._checkpoint_every, self._save, self._samples = total, checkpoint_every, save, samples
         self._started, self._due, self._latest = time.monotonic(), False, ""
 
     def _on_training_start(self) -> None:
@@ -144,6 +148,7 @@ class Report(BaseCallback):
         for info in self.locals["infos"]:
             if "best_score" in info:
                 self._log_episode(info)
+        self._samples.watch(ended="best_score" in self.locals["infos"][0])
         before, saved = self._tenths, self._checkpoints
         self._tenths, self._checkpoints = self._reached()
         self._due = self._due or self._checkpoints > saved
@@ -151,6 +156,7 @@ class Report(BaseCallback):
             elapsed = time.monotonic() - self._started
             done = min(100, 100 * self.num_timesteps / self._total)  # algorithms finish the rollout in which they reach it
             print(f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}", file=sys.stderr)
+            self._samples.record(self.logger)
         return True
 
     def _on_rollout_start(self) -> None:

@@ -34,12 +34,35 @@ def load_weights(policy: nn.Module, folder: Path) -> int:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ValueError(f"{str(folder)!r} holds no {WEIGHTS}: its training was stopped before the first save")
-    try:
-        policy.load_state_dict(load_file(path))
+    with _reading_weights(path):
+        tensors = load_file(path)
         with safe_open(path, framework="pt") as file:
-            return int((file.metadata() or {}).get("steps", 0))
+            steps = int((file.metadata() or {}).get("steps", 0))
+    _check_observations(policy, tensors, folder)
+    with _reading_weights(path):
+        policy.load_state_dict(tensors)
+    return steps
+
+
+@contextlib.contextmanager
+def _reading_weights(path: Path) -> Iterator[None]:
+    """What is wrong with the weights is one line."""
+    try:
+        yield
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} does not fit this environment: {' '.join(str(error).split())}") from None
+
+
+def _check_observations(policy: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    """ValueError if the first layer was trained on observations of another size."""
+    expected = policy.state_dict()
+    first = next(name for name, value in expected.items() if value.ndim == 2)
+    trained, present = tensors.get(first, expected[first]).shape[-1], expected[first].shape[-1]
+    if trained != present:
+        raise ValueError(
+            f"{str(folder)!r} was trained on observations of {trained} numbers, this environment has {present}: "
+            "give the --env-kwargs of its training"
+        )
 
 
 def weights_digest(folder: Path) -> str:

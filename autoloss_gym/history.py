@@ -27,7 +27,7 @@ class History:
         steps: updates since the reset.
         repeats: updates in a row, up to the last, that used one and the same pair alone; counted where the task can collapse.
         alone: the pair that the last update used alone, if it did.
-        collapsed: runs that the task's rules of collapse have ended.
+        collapsed: runs that one of the task's rules of collapse is about to end, or has ended.
         weight_sums: sum over updates of the weights given to each pair, normalised to 1 per update.
     """
 
@@ -92,13 +92,14 @@ class History:
         self.weight_sums = self.weight_sums + weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-30)
         self.steps = self.steps + 1
 
-    def record_repeats(self, weights: Float[Tensor, "num_envs pairs"]) -> None:
-        """Count how often the same pair has been used alone; runs that use none stay as they are."""
+    def record_repeats(self, weights: Float[Tensor, "num_envs pairs"], limit: int) -> None:
+        """Count how often one pair has been used alone in a row, `limit` times being a collapse; using none changes nothing."""
         used = weights != 0
         count = used.sum(dim=1)
         repeated = torch.where((used == self.alone).all(dim=1), self.repeats + 1, 1)
         self.repeats = torch.where(count == 1, repeated, torch.where(count == 0, self.repeats, 0))
         self.alone = torch.where((count == 0)[:, None], self.alone, used & (count == 1)[:, None])
+        self.collapsed = self.collapsed | (self.repeats >= limit)
 
     def record_validation(
         self, values: Float[Tensor, "num_envs metrics"], valid: Bool[Tensor, " num_envs"], minimize: bool

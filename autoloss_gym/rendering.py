@@ -1,12 +1,33 @@
-"""The picture of a run: its losses, its validation and the schedule chosen so far."""
+"""The picture of a run: its losses, its validation, the schedule chosen so far, and the images that its model makes."""
 
+import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from autoloss_gym.history import History
 from autoloss_gym.task import Task
+
+SAMPLES = 16  # images of a run that are shown
+_BORDER = 1  # pixels between two images
+
+
+def image_grid(images: Float[np.ndarray, "count height width channels"]) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Images in [0, 1], of one channel or three, as a single picture: about as many rows as columns, with white borders."""
+    count, height, width, _ = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    shape = (rows * (height + _BORDER) + _BORDER, columns * (width + _BORDER) + _BORDER, 3)
+    grid = np.full(shape, 255, dtype=np.uint8)
+    pixels = np.rint(255 * np.nan_to_num(images).clip(0, 1)).astype(np.uint8)
+    for index, image in enumerate(pixels):
+        top, left = (
+            place * (size + _BORDER) + _BORDER for place, size in zip(divmod(index, columns), (height, width), strict=True)
+        )
+        grid[top : top + height, left : left + width] = image
+    return grid
 
 
 class Trace:
@@ -28,19 +49,33 @@ class Trace:
         if weights is not None:
             self._weights[at] = weights.cpu().numpy()[rows]
 
-    def draw(self, steps: np.ndarray) -> tuple[np.ndarray, ...]:
-        """A picture (400, 600, 3), uint8, of each run from its reset to its present step."""
-        return tuple(self._draw_one(row, int(count)) for row, count in enumerate(steps))
+    def draw(self, steps: np.ndarray, samples: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        """A picture of each run from its reset to its present step, uint8.
 
-    def _draw_one(self, row: int, count: int) -> np.ndarray:
+        Args:
+            steps: at which each run is, (num_envs,).
+            samples: images that the models make, (num_envs, count, height, width, channels), for tasks that have some.
+
+        Returns:
+            (400, 600, 3); with samples, which stand beside the curves, (400, 900, 3).
+        """
+        images = [None] * len(steps) if samples is None else list(samples)
+        return tuple(self._draw_one(row, int(count), images[row]) for row, count in enumerate(steps))
+
+    def _draw_one(self, row: int, count: int, images: np.ndarray | None) -> np.ndarray:
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (optional)
             from matplotlib.figure import Figure  # noqa: PLC0415
         except ImportError:
             raise ImportError("rendering needs matplotlib: pip install 'autoloss_gym[agents]'") from None
-        figure = Figure(figsize=(6, 4), dpi=100, layout="constrained")
+        figure = Figure(figsize=(6, 4) if images is None else (9, 4), dpi=100, layout="constrained")
         canvas = FigureCanvasAgg(figure)
-        curves, schedule = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        panel: Any = figure
+        if images is not None:
+            panels: Any = figure.subfigures(1, 2, width_ratios=(2, 1))
+            panel = panels[0]
+            _draw_images(panels[1].subplots(), images)
+        curves, schedule = panel.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         self._draw_curves(curves, row, count)
         self._draw_schedule(schedule, row, count)
         canvas.draw()
@@ -48,15 +83,22 @@ class Trace:
 
     def _draw_curves(self, axes: Any, row: int, count: int) -> None:
         steps = np.arange(count + 1)
+        losses, validation = self._losses[: count + 1, row], self._validation[: count + 1, row]
+        metric = self._task.validation_metrics[0]
         for index, pair in enumerate(self._task.pairs):
-            axes.plot(steps, self._losses[: count + 1, row, index], label=pair.name, linewidth=1.2, color=f"C{index}")
-        metric = self._task.validation_metrics[0].name
-        axes.plot(steps, self._validation[: count + 1, row], label=f"validation {metric}", color="black", linewidth=1.8)
-        if (self._losses[: count + 1, row] > 0).all() and (self._validation[: count + 1, row] > 0).all():
+            axes.plot(steps, losses[:, index], label=pair.name, linewidth=1.2, color=f"C{index}")
+        beside = axes if metric.minimize else axes.twinx()  # what is maximised is no loss: it has a scale of its own
+        beside.plot(steps, validation, label=f"validation {metric.name}", color="black", linewidth=1.8)
+        if (losses > 0).all() and (beside is not axes or (validation > 0).all()):
             axes.set_yscale("log")
         axes.set_ylabel("loss")
-        axes.legend(loc="upper right", frameon=False, fontsize="small")
         axes.spines[["top", "right"]].set_visible(False)
+        if beside is axes:
+            axes.legend(loc="upper right", frameon=False, fontsize="small")
+            return
+        beside.set_ylabel(f"validation {metric.name} (black)")
+        beside.spines["top"].set_visible(False)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
 
     def _draw_schedule(self, axes: Any, row: int, count: int) -> None:
         weights = self._weights[1 : count + 1, row]
@@ -69,3 +111,8 @@ class Trace:
         axes.stackplot(np.arange(1, count + 1), *levels, labels=[p.name for p in self._task.pairs], colors=colors)
         axes.set(xlim=(0, self._task.max_steps), ylim=(0, 1), xlabel="step", ylabel="share")
         axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_images(axes: Any, images: np.ndarray) -> None:
+    axes.imshow(image_grid(images), interpolation="nearest")
+    axes.set_axis_off()

@@ -45,7 +45,7 @@ def update(task: Task, runs: Runs, control: Control, repeat: int, features: Feat
         runs.state, evaluation = task.update(runs.state, control)
         runs.history.record_update(evaluation, control.weights)
         if task.collapse_repeats:
-            runs.history.record_repeats(control.weights)
+            runs.history.record_repeats(control.weights, task.collapse_repeats)
     return observe(task, features, runs) if features else None
 
 
@@ -67,21 +67,20 @@ def judge(
     improved = runs.history.record_validation(values, valid, task.validation_metrics[0].minimize)
     runs.best = tree.where(improved, runs.state.parameters, runs.best)
     over = last | (runs.history.since_best >= task.patience) if task.patience else last
-    if task.collapse_repeats or task.collapse_level is not None:
-        runs.history.collapsed = valid & _collapsed(task, runs.history)
-        over = over | runs.history.collapsed
+    if task.collapse_level is not None:
+        runs.history.collapsed = runs.history.collapsed | (valid & _fallen(task, runs.history, float(task.collapse_level)))
+    runs.history.collapsed = runs.history.collapsed & ~diverged
+    over = over | runs.history.collapsed
     ended = due & (over | diverged)
     return reward(task, runs.history, valid, ended), ended
 
 
-def _collapsed(task: Task, history: History) -> Bool[Tensor, " num_envs"]:
-    """Runs that have trained one pair alone for too long, or whose deciding metric was above its level and is not any more."""
-    repeated = history.repeats >= task.collapse_repeats if task.collapse_repeats else history.collapsed
-    if task.collapse_level is None:
-        return repeated
-    sign = -1.0 if task.validation_metrics[0].minimize else 1.0
-    level = sign * task.collapse_level
-    return repeated | ((sign * history.best > level) & (sign * history.validation[:, 0] <= level))
+def _fallen(task: Task, history: History, level: float) -> Bool[Tensor, " num_envs"]:
+    """Runs whose deciding metric was better than `level` and is not any more."""
+    metric = history.validation[:, 0]
+    if task.validation_metrics[0].minimize:
+        return (history.best < level) & (metric >= level)
+    return (history.best > level) & (metric <= level)
 
 
 def observe(task: Task, features: Features, runs: Runs) -> Observations:

@@ -1,5 +1,6 @@
 """What a task is: a batched tensor program that trains `num_envs` models, one (loss, parameters) pair at a time."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -108,7 +109,7 @@ class Task(ABC):
         patience: validations without a new best after which the run ends; 0 means never.
         collapse_repeats: updates in a row of one and the same pair alone after which the run has collapsed and ends at the next
             validation; 0 means never.
-        collapse_level: a run whose deciding metric was better than this and becomes worse has collapsed; None means never.
+        collapse_level: a run whose deciding metric was better than this and is not any more has collapsed; None means never.
     """
 
     instances: ClassVar[str] = "problems"  # what episodes differ in; "resamples" where they are resamples of one data set
@@ -131,8 +132,9 @@ class Task(ABC):
             raise ValueError(f"patience={self.patience}: expected 0 (never stop early) or more validations")
         if self.collapse_repeats < 0:
             raise ValueError(f"collapse_repeats={self.collapse_repeats}: expected 0 (never) or more updates")
-        if not isinstance(self.collapse_level, int | float | None):
-            raise ValueError(f"collapse_level={self.collapse_level!r}: expected a number, or None (never)")
+        level = self.collapse_level
+        if level is not None and (not isinstance(level, int | float) or isinstance(level, bool) or not math.isfinite(level)):
+            raise ValueError(f"collapse_level={level!r}: expected a finite number, or None (never)")
 
     @property
     @abstractmethod

@@ -30,7 +30,7 @@ from autoloss_gym.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.features import Features
 from autoloss_gym.infos import final_infos, on_rows, running_infos
 from autoloss_gym.instances import Instances
-from autoloss_gym.rendering import Trace
+from autoloss_gym.rendering import SAMPLES, Trace
 from autoloss_gym.rewards import REWARDS, Reward
 from autoloss_gym.runs import Observations, Programs, Runs, start
 from autoloss_gym.task import Control, ImageTask, Task
@@ -177,7 +177,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """
         return self._output(self.task.score(self._runs.state))
 
-    def samples(self, count: int = 16) -> Any:
+    def samples(self, count: int = SAMPLES) -> Any:
         """Images that the models make, (num_envs, count, height, width, channels), float32 in [0, 1].
 
         Raises:
@@ -188,8 +188,11 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return self._output(self.task.samples(self._runs.state, positive("count", count)))
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture (height, width, 3), uint8, of each run: losses, validation, and the schedule so far."""
-        return self._trace.draw(self._elapsed) if self._trace else None
+        """One picture (height, width, 3), uint8, of each run: losses, validation, the schedule so far, and images it makes."""
+        if self._trace is None:
+            return None
+        images = self.task.samples(self._runs.state, SAMPLES) if isinstance(self.task, ImageTask) else None
+        return self._trace.draw(self._elapsed, None if images is None else images.cpu().numpy())
 
     def state_dict(self) -> dict[str, Any]:
         """All runs as they are, in tensors and plain values; an environment with the same arguments can go on from them."""

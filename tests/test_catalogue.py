@@ -7,6 +7,7 @@ import pytest
 from toy_tasks import SMALL, Fragile, TwoBlocks
 
 from agents import catalogue
+from agents.balance import Balance
 from agents.catalogue import make_entrant
 from agents.open_loop import OpenLoop
 from agents.schedules import FixedWeights, RandomPair, Ratio
@@ -93,7 +94,24 @@ def test_the_label_of_a_candidate_is_a_policy_that_does_about_the_same(text, tas
         assert next(values) == pytest.approx(next(values), rel=5e-3)
 
 
+def test_ratios_are_the_eleven_of_one_pair_to_the_other_and_may_be_the_reference():
+    found = entrant("ratios")
+    assert (found.label, found.mode, found.static) == ("ratios", "tuned", True)
+    assert all(isinstance(policy, Ratio) for policy in found.candidates)
+    counts = [policy.counts for policy in found.candidates]
+    assert sorted(counts) == [(1, k) for k in (1, 3, 5, 7, 9, 11)] + [(k, 1) for k in (3, 5, 7, 9, 11)]
+    assert [only(policy.label).counts for policy in found.candidates] == counts
+
+
 # Single policies
+
+
+def test_balance_takes_the_factor_of_the_first_loss_and_is_never_the_reference():
+    for text, ratio in (("balance", 1.0), ("balance:", 1.0), ("balance:0.5", 0.5), ("balance:3", 3.0)):
+        policy = only(text)
+        assert isinstance(policy, Balance)
+        assert (policy.label, policy.ratio, entrant(text).static) == (text, ratio, False)
+    assert only("balance", SPLIT).ratio == 1.0
 
 
 @pytest.mark.parametrize(
@@ -149,6 +167,12 @@ def test_open_loop_leaves_its_candidates_to_a_search_over_its_knots():
         ("random:0.5,0.6", "sum to 1"),
         ("random:0.2,0.2,0.2", "sum to 1"),
         ("random:0.5,", "random:P1,P2"),
+        ("ratios:3", "ratios alone"),
+        ("balance:0", "R above 0 and below 1e6"),
+        ("balance:-1", "R above 0 and below 1e6"),
+        ("balance:nan", "R above 0 and below 1e6"),
+        ("balance:much", "R above 0 and below 1e6"),
+        ("balanc", "did you mean 'balance'"),
         ("grid:1", "N of at least 2"),
         ("grid:2.5", "N of at least 2"),
         ("open_loop:1", "K of at least 2"),
@@ -175,6 +199,9 @@ def test_bad_arguments_are_one_line(text, expected):
         ("random:0.2,0.3,0.5", SMALL, "has 3 parts, but the task has 2 pairs: mse, l1"),
         ("random", SinglePair(), "a single pair, there is nothing to choose"),
         ("random:0.5", SinglePair(), "a single pair, there is nothing to choose"),
+        ("ratios", SPLIT, "this task has 3 pairs; the ratios are for 2"),
+        ("ratios", SinglePair(), "this task has 1 pairs; the ratios are for 2"),
+        ("balance", SinglePair(), "a single pair, there is nothing to choose"),
         ("open_loop", SinglePair(), "a single pair, there is nothing to choose"),
         ("grid", FOUR, "this task has 4 pairs; the grid is for 2 or 3"),
         ("grid", SinglePair(), "this task has 1 pairs; the grid is for 2 or 3"),

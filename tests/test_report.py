@@ -1,14 +1,16 @@
 """What a benchmark says on paper."""
 
+import csv
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from toy_tasks import SMALL, Painter
 
 from agents.benchmark import Benchmark, _row
 from agents.catalogue import Entrant
-from agents.report import save_report, text_table
+from agents.report import real_data, save_report, text_table
 from agents.rollout import Episodes
 from agents.schedules import Ratio
 from autoloss_gym.task import Metric
@@ -16,12 +18,13 @@ from autoloss_gym.task import Metric
 REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])
 
 
-def row(label, scores, baseline=None, minimize=True, minimize_score=True):
+def row(label, scores, baseline=None, minimize=True, minimize_score=True, others=()):
     policy = Ratio(label, (1, 1))
     scores = np.asarray(scores, dtype=float)
-    episodes = Episodes({"best_score": scores, "score": scores, "diverged": scores > 1e6}, np.full((10, 2), 0.5))
+    figures = {"best_score": scores, "score": scores, "diverged": scores > 1e6, "collapsed": scores < 0, "twice": 2 * scores}
+    episodes = Episodes(figures, np.full((10, 2), 0.5))
     reference = None if baseline is None else np.asarray(baseline)[None]
-    return _row(Entrant(label, [policy]), [policy], [episodes], reference, minimize, minimize_score)
+    return _row(Entrant(label, [policy]), [policy], [episodes], reference, minimize, minimize_score, others)
 
 
 def compared(minimize=True):
@@ -77,3 +80,27 @@ def test_single_equal_and_negative_figures_are_drawn_without_a_warning(tmp_path,
         benchmark = Benchmark(rows, Metric("score"), reference, np.arange(len(scores)), ["mse", "l1"], "problems")
         paths = save_report(benchmark, [], "title", tmp_path, {})
         assert paths[4].read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_notes_say_which_share_of_the_runs_diverged_or_collapsed():
+    rows = [row("a", [1.0, 2.0, -1.0, -2.0]), row("b", [1e7, 1.0, 1.0, 1.0]), row("c", [1.0] * 4), row("d", [-1.0] * 4)]
+    notes = text_table(Benchmark(rows, Metric("score"), None, np.arange(4), ["mse", "l1"], "problems")).splitlines()
+    assert notes[-2:] == ["Diverged runs: b 25.0%.", "Collapsed runs: a 50.0%, d 100.0%."]
+    assert not any("Diverged" in note or "Collapsed" in note for note in text_table(alone([1.0, 2.0])).splitlines())
+
+
+def test_the_files_have_the_other_score_metrics_by_name(tmp_path):
+    rows = [row("a", [1.0, 2.0], others=["twice"]), row("b", [3.0, -4.0], others=["twice"])]
+    benchmark = Benchmark(rows, Metric("score"), "a", np.arange(2), ["mse", "l1"], "problems")
+    paths = save_report(benchmark, [], "title", tmp_path, {})
+    content = json.loads(paths[2].read_text())["rows"]
+    assert [each["others"] for each in content] == [{"twice": [[2, 4]]}, {"twice": [[6, -8]]}]
+    assert [each["collapsed"] for each in content] == [0, 0.5]
+    lines = list(csv.DictReader(paths[3].read_text().splitlines()))
+    assert [(line["policy"], float(line["best_score"]), float(line["twice"])) for line in lines] == [
+        ("a", 1, 2), ("a", 2, 4), ("b", 3, 6), ("b", -4, -8)]  # fmt: skip
+
+
+def test_the_scores_of_real_data_are_a_line_where_the_task_knows_them():
+    assert real_data(Painter()) == ["Real data: brightness 9.93, square 0.30"]
+    assert real_data(SMALL) == []

@@ -1,11 +1,15 @@
-"""Policies that look at nothing, and SoftAdapt as a policy."""
+"""Policies that look at nothing, the rule that balances losses, and SoftAdapt as a policy."""
 
 import numpy as np
 import pytest
 import torch
+from toy_tasks import Painter
 
+from agents.balance import Balance
+from agents.rollout import rollout
 from agents.schedules import Draws, FixedWeights, RandomPair, Ratio
 from agents.weighting import WeightingPolicy
+from autoloss_gym.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings.softadapt import SoftAdapt
 
 
@@ -52,6 +56,32 @@ def test_fixed_weights_use_every_pair_with_its_weight():
     control = act(policy, runs=3)
     assert control.choice is None
     torch.testing.assert_close(control.weights, torch.tensor([[1.0, 2.0]] * 3))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "losses", "expected"),
+    [
+        (1.0, [[0.6, 0.7], [0.7, 0.6], [0.5, 0.5], [-3.0, -2.0]], [1, 0, 0, 1]),
+        (2.0, [[0.6, 0.7], [0.3, 0.7], [0.4, 0.7], [0.35, 0.7]], [0, 1, 0, 0]),
+        (0.5, [[0.6, 0.2, 0.1], [0.6, 0.2, 0.4], [0.6, 0.4, 0.2], [0.0, 0.0, 0.1]], [0, 2, 1, 2]),
+    ],
+)
+def test_balance_updates_the_pair_of_the_largest_loss_the_first_taken_so_many_times(ratio, losses, expected):
+    policy = Balance("balance", ratio)
+    policy.reset(np.arange(4))
+    told = np.array(losses, np.float32)
+    before = told.copy()
+    control = act(policy, losses=told)
+    assert control.choice.tolist() == expected
+    torch.testing.assert_close(control.weights, torch.eye(told.shape[1])[expected])
+    assert (told == before).all()
+
+
+def test_balance_goes_by_the_losses_that_are_known_which_are_those_before_the_updates():
+    """Painter's losses are −b and b, with b = 8 at first: `lower` is above the −8 known of `raise` until it was −8 itself."""
+    (episodes,) = rollout([Balance("balance")], lambda num_envs, **more: AutoLossVectorEnv(Painter(), num_envs), np.arange(3))
+    np.testing.assert_array_equal(episodes.shares[:, 1], [1] * 17 + [0] * 7)
+    assert episodes.figures["score"].tolist() == [8 - 17 + 7] * 3
 
 
 @pytest.mark.parametrize("sample", [False, True])

@@ -7,7 +7,8 @@ import torch
 from autoloss_gym import random
 from autoloss_gym.gradient_task import GradientTask
 from autoloss_gym.optimizers import SGD, Adam, Optimizer
-from autoloss_gym.task import Keys, Metric, Pair
+from autoloss_gym.registration import register_task
+from autoloss_gym.task import ImageTask, Keys, Metric, Pair
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 
 SMALL = QuadraticRegression(dimension=4, num_samples=20, max_steps=20, validate_every=5)
@@ -119,3 +120,60 @@ class Fragile(GradientTask):
 
     def test(self, parameters, data):
         return parameters["a"].square().sum(1, keepdim=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter(GradientTask, ImageTask):
+    """Pictures of one brightness, 8 at first, that either loss moves: raise by +1 a step, lower by −1.
+
+    Pixel (row, column) of picture k is (brightness + k + row + column) / 32. With `minimize` a low brightness is good.
+    """
+
+    minimize: bool = False
+    height: int = 2
+    channels: int = 1
+    max_steps: int = 24
+    validate_every: int = 4
+    optimizer: Optimizer = field(default_factory=lambda: SGD(learning_rate=1.0))
+
+    pairs = (Pair("raise", ("brightness",)), Pair("lower", ("brightness",)))
+
+    @property
+    def validation_metrics(self):
+        return (Metric("brightness", self.minimize),)
+
+    @property
+    def score_metrics(self):
+        return Metric("brightness", self.minimize, worst=99.0 if self.minimize else -99.0), Metric("square", worst=1e4)
+
+    def make_data(self, keys):
+        return {}
+
+    def initial_parameters(self, keys):
+        return {"brightness": torch.full((len(keys.run), 1), 8.0)}
+
+    def batch(self, data, keys):
+        return data
+
+    def losses(self):
+        return {
+            "raise": lambda p, batch: -p["brightness"].squeeze(1),
+            "lower": lambda p, batch: p["brightness"].squeeze(1),
+        }
+
+    def validation(self, parameters, data):
+        return parameters["brightness"].clone()
+
+    def test(self, parameters, data):
+        return torch.cat([parameters["brightness"], parameters["brightness"].square()], dim=1)
+
+    def samples(self, state, count):
+        offsets = (torch.arange(count)[:, None, None] + torch.arange(self.height)[:, None] + torch.arange(3))[..., None]
+        pixels = (state.parameters["brightness"][:, :, None, None, None] + offsets) / 32
+        return pixels.clamp(0, 1).expand(-1, -1, -1, -1, self.channels)
+
+    def real_data_scores(self):
+        return {"brightness": 9.934, "square": 0.3}
+
+
+register_task("Toy/Painter-v0", "toy_tasks:Painter")

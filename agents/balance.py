@@ -1,0 +1,33 @@
+"""A rule that trains whoever is losing."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agents.schedules import one_hot
+from autoloss_gym.task import Control
+
+
+@dataclass
+class Balance:
+    """Updates the pair whose latest known loss is the largest, the first loss taken `ratio` times.
+
+    It is meant for two players. In a non-saturating GAN both losses are log 2 at the equilibrium, if that of the discriminator
+    is the mean of its two parts; the player with the larger one is losing. What is known of a loss is its value when it was
+    last updated.
+    """
+
+    label: str
+    ratio: float = 1.0
+    static: bool = False
+    diagnostics: bool = False
+    env_arguments: dict[str, Any] = field(default_factory=dict)
+
+    def reset(self, seeds: np.ndarray) -> None:
+        """Nothing to begin: the rule has no memory."""
+
+    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
+        losses = infos["losses"].astype(np.float64)
+        losses[:, 0] *= self.ratio
+        return one_hot(losses.argmax(axis=1), losses.shape[1])
