@@ -16,8 +16,14 @@ from autoloss_gym.task import Task
 Built = TypeVar("Built")
 
 
-def pick(table: Mapping[str, type[Built]], value: Any, kind: str, arguments: Mapping[str, Any] | None) -> Built:
-    """`value` itself if it is of a class in `table`, else the class of that name, made with `arguments`."""
+def pick(
+    table: Mapping[str, type[Built]],
+    value: Any,
+    kind: str,
+    suited: Mapping[str, Any] | None,
+    arguments: Mapping[str, Any] | None,
+) -> Built:
+    """`value` itself if it is of a class in `table`, else that class made with `suited`, replaced by `arguments`."""
     if isinstance(value, tuple(table.values())):
         if arguments:
             raise ValueError(f"{kind}_arguments={dict(arguments)}: expected none where {kind} is given as an object")
@@ -26,7 +32,7 @@ def pick(table: Mapping[str, type[Built]], value: Any, kind: str, arguments: Map
         raise ValueError(unknown(kind, value, table))
     if not isinstance(arguments or {}, Mapping):
         raise ValueError(f"{kind}_arguments={arguments!r}: expected a mapping of names to values")
-    return build(table[value], arguments or {})
+    return build(table[value], {**(suited or {}), **(arguments or {})})
 
 
 def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:

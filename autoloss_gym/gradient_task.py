@@ -17,8 +17,6 @@ from autoloss_gym.losses import ClosedForm, Loss, Parameters
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.task import Control, Evaluation, Keys, Pair, State, Task
 
-_CHUNK = 64  # runs whose losses are computed together on the CPU: more would leave its caches
-
 
 @dataclass(frozen=True, kw_only=True)
 class GradientTask(Task):
@@ -29,6 +27,7 @@ class GradientTask(Task):
     """
 
     full_batch: ClassVar[bool] = False  # True where `batch` ignores its keys: they are then not hashed anew for each step
+    runs_at_once: ClassVar[int] = 64  # runs that are computed together on the CPU: more would leave its caches
 
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3))
 
@@ -104,7 +103,7 @@ class GradientTask(Task):
     def _measured(self, name: str, metrics: Callable[[Parameters, Any], Tensor], state: State, width: int) -> Tensor:
         """The metrics of all runs; not of too many at once on the CPU."""
         count, inputs = len(state.steps), (state.parameters, state.data)
-        size = _CHUNK if _is_eager_on_cpu(state.steps) else count
+        size = self.runs_at_once if _is_eager_on_cpu(state.steps) else count
         chunks = [(i, min(i + size, count)) for i in range(0, count, size)]
         parts = []
         for first, last in chunks:
@@ -159,10 +158,10 @@ class GradientTask(Task):
         self, pair: Pair, loss: Loss, inputs: tuple[Any, Any], rows: Tensor | None, differentiable: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Values and gradients of one loss for all runs, or for the runs `rows`: not too many at once on the CPU."""
-        some = next(iter(inputs[0].values()))
-        chunks = [rows] if rows is None or len(rows) <= _CHUNK else list(rows.split(_CHUNK))
-        if rows is None and not pair.cheap and len(some) > _CHUNK and _is_eager_on_cpu(some):
-            chunks = list(torch.arange(len(some)).split(_CHUNK))
+        some, size = next(iter(inputs[0].values())), self.runs_at_once
+        chunks = [rows] if rows is None or len(rows) <= size else list(rows.split(size))
+        if rows is None and not pair.cheap and len(some) > size and _is_eager_on_cpu(some):
+            chunks = list(torch.arange(len(some)).split(size))
         chosen = (inputs if chunk is None else tree.select(inputs, chunk) for chunk in chunks)
         parts = [self._gradients(pair, loss, part, differentiable) for part in chosen]
         if len(parts) == 1:
@@ -184,7 +183,8 @@ class GradientTask(Task):
             gradients, values = values_and_gradients({block: packed[block] for block in pair.blocks})
             return values, tuple(gradients[block] for block in pair.blocks)
         with torch.enable_grad():
-            packed = {n: p if p.requires_grad else p.detach().requires_grad_() for n, p in packed.items()}
+            own = {n: packed[n] if packed[n].requires_grad else packed[n].detach().requires_grad_() for n in pair.blocks}
+            packed = {**packed, **own}
             total, values = self._total(pair, loss, packed, batch)
             return values, torch.autograd.grad(total, [packed[block] for block in pair.blocks], create_graph=differentiable)
 

@@ -6,6 +6,7 @@ import gymnasium
 
 TASKS = {
     "AutoLoss/Beale-v0": "autoloss_gym.tasks.beale:Beale",
+    "AutoLoss/ImageGAN-v0": "autoloss_gym.tasks.image_gan:ImageGAN",
     "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.mlp_classification:MLPClassification",
     "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.quadratic_regression:QuadraticRegression",
     "AutoLoss/Rosenbrock-v0": "autoloss_gym.tasks.rosenbrock:Rosenbrock",

@@ -67,20 +67,20 @@ def judge(
     improved = runs.history.record_validation(values, valid, task.validation_metrics[0].minimize)
     runs.best = tree.where(improved, runs.state.parameters, runs.best)
     over = last | (runs.history.since_best >= task.patience) if task.patience else last
-    if task.collapse_level is not None:
-        runs.history.collapsed = runs.history.collapsed | (valid & _fallen(task, runs.history, float(task.collapse_level)))
+    if task.collapse_share:
+        runs.history.collapsed = runs.history.collapsed | (valid & _fallen(task, runs.history))
     runs.history.collapsed = runs.history.collapsed & ~diverged
     over = over | runs.history.collapsed
     ended = due & (over | diverged)
     return reward(task, runs.history, valid, ended), ended
 
 
-def _fallen(task: Task, history: History, level: float) -> Bool[Tensor, " num_envs"]:
-    """Runs whose deciding metric was better than `level` and is not any more."""
-    metric = history.validation[:, 0]
+def _fallen(task: Task, history: History) -> Bool[Tensor, " num_envs"]:
+    """Runs whose deciding metric has fallen too far behind its best."""
+    worse, better = history.validation[:, 0], history.best
     if task.validation_metrics[0].minimize:
-        return (history.best < level) & (metric >= level)
-    return (history.best > level) & (metric <= level)
+        worse, better = better, worse
+    return worse < better * task.collapse_share
 
 
 def observe(task: Task, features: Features, runs: Runs) -> Observations:

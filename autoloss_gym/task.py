@@ -1,7 +1,7 @@
 """What a task is: a batched tensor program that trains `num_envs` models, one (loss, parameters) pair at a time."""
 
-import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -109,16 +109,18 @@ class Task(ABC):
         patience: validations without a new best after which the run ends; 0 means never.
         collapse_repeats: updates in a row of one and the same pair alone after which the run has collapsed and ends at the next
             validation; 0 means never.
-        collapse_level: a run whose deciding metric was better than this and is not any more has collapsed; None means never.
+        collapse_share: a run whose deciding metric is under this share of its best has collapsed, or where it is minimised,
+            whose best is under this share of it; 0 means never. For metrics that are positive.
     """
 
     instances: ClassVar[str] = "problems"  # what episodes differ in; "resamples" where they are resamples of one data set
+    reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # of a reward, by its name, where its defaults do not suit
 
     max_steps: int = 1000
     validate_every: int = 10
     patience: int = 0
     collapse_repeats: int = 0
-    collapse_level: float | None = None
+    collapse_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.validate_every < 1:
@@ -132,9 +134,8 @@ class Task(ABC):
             raise ValueError(f"patience={self.patience}: expected 0 (never stop early) or more validations")
         if self.collapse_repeats < 0:
             raise ValueError(f"collapse_repeats={self.collapse_repeats}: expected 0 (never) or more updates")
-        level = self.collapse_level
-        if level is not None and (not isinstance(level, int | float) or isinstance(level, bool) or not math.isfinite(level)):
-            raise ValueError(f"collapse_level={level!r}: expected a finite number, or None (never)")
+        if not 0 <= self.collapse_share < 1:
+            raise ValueError(f"collapse_share={self.collapse_share}: expected 0 (never) or a number below 1")
 
     @property
     @abstractmethod

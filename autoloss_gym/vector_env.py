@@ -47,7 +47,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         control: what an action is: "pair" chooses the pair to update, "weights" weighs all of them.
         control_arguments: arguments of that control, such as {"normalize": "count"}.
         reward: "shaped", "final" or "improvement", see `autoloss_gym.rewards`.
-        reward_arguments: arguments of that reward.
+        reward_arguments: arguments of that reward; the task may replace its defaults.
         features: "scaled" (within [-1, 1]) or "raw".
         drop: groups of features to leave out.
         split: "train", "validation" or "test"; their problems are disjoint.
@@ -97,8 +97,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self.autoreset_mode = AutoresetMode(one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode)))
         self.render_mode = one_of("render_mode", render_mode, (None, "rgb_array"))
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self.control = pick(CONTROLS, control, "control", control_arguments)
-        self.reward = pick(REWARDS, reward, "reward", reward_arguments)
+        self.control = pick(CONTROLS, control, "control", None, control_arguments)
+        self.reward = pick(REWARDS, reward, "reward", self.task.reward_arguments.get(str(reward)), reward_arguments)
         self.features = Features(self.task, features, (drop,) if isinstance(drop, str) else sequence("drop", drop))
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
         self._memory = self.reward.memory(self.task)

@@ -111,38 +111,41 @@ def test_idle_runs_are_not_counted():
     assert history.collapsed.tolist() == [True, False, False]
 
 
-# A metric that falls under its level
+# A metric that falls behind its best
 
 UP, DOWN, REST = [RAISE] * 4, [LOWER] * 4, [RAISE, LOWER, RAISE, LOWER]  # from one validation to the next
 
 
 @each_mode
 @pytest.mark.parametrize(
-    ("level", "rises", "end"),
+    ("share", "minimize", "rises", "end"),
     [
-        (10, [UP, REST, DOWN, UP], 12),  # 12, 12, 8
-        (8, [UP, DOWN], 8),  # 12, 8: no better than the level any more
-        (8, [DOWN, UP, REST], None),  # 4, 8, 8: never better
-        (11.5, [UP, UP, DOWN, UP, REST], None),  # 12, 16, 12, 16, 16: never under
-        (7, [DOWN], 4),  # better from the start, 8; then 4
+        (0.7, False, [UP, REST, DOWN, UP], 12),  # 12, 12, 8
+        (0.6, False, [UP, DOWN], None),  # 12, 8: two thirds are left
+        (0.6, False, [UP, DOWN, DOWN], 12),  # 12, 8, 4
+        (0.6, False, [DOWN], 4),  # 8 at the start, then 4
+        (0.4, False, [DOWN, UP, UP, DOWN], None),  # 4, 8, 12, 8
+        (0.7, True, [UP], 4),  # 8 at the start, then 12
+        (0.6, True, [UP, REST], None),  # the best, 8, is two thirds of 12
+        (0.6, True, [DOWN, UP], 8),  # 4, 8
+        (0.4, True, [UP, DOWN, DOWN, UP], None),  # 12, 8, 4, 8
     ],
 )
-@pytest.mark.parametrize("minimize", [False, True])
-def test_a_metric_that_was_better_than_the_level_and_is_not_any_more_ends_the_run(level, rises, end, minimize, mode):
-    """Where the metric is minimised, everything is mirrored at the first value, 8."""
-    task = Painter(minimize=minimize, collapse_level=16 - level if minimize else level)
-    actions = [1 - pair if minimize else pair for rise in rises for pair in rise]
-    assert ends(task, actions[:end], mode) == ({end: True} if end else {})
+def test_a_metric_that_falls_behind_a_share_of_its_best_ends_the_run(share, minimize, rises, end, mode):
+    actions = [pair for rise in rises for pair in rise]
+    assert ends(Painter(minimize=minimize, collapse_share=share), actions[:end], mode) == ({end: True} if end else {})
 
 
 def test_either_rule_is_enough():
-    both = Painter(collapse_repeats=6, collapse_level=10)
+    both = Painter(collapse_repeats=6, collapse_share=0.7)
     assert ends(both, [*UP, *DOWN]) == {8: True}
+    assert ends(both, [*UP, *REST, *UP[:2], LOWER, *UP]) == {}
+    both = Painter(collapse_repeats=6, collapse_share=0.1)
     assert ends(both, [*REST, *DOWN, *DOWN]) == {12: True}
 
 
 def test_the_figures_of_a_collapsed_run_are_those_of_its_last_step_and_its_best_validation():
-    envs = AutoLossVectorEnv(Painter(collapse_level=10), 2)
+    envs = AutoLossVectorEnv(Painter(collapse_share=0.7), 2)
     *_, last = play(envs, [*[[RAISE, RAISE]] * 4, *[[LOWER, RAISE]] * 4])
     assert last["terminations"].tolist() == [True, False]
     assert last["final collapsed"][0]
@@ -170,7 +173,7 @@ def test_a_single_environment_says_that_it_has_collapsed():
 
 def test_runs_that_collapse_get_the_same_bits_as_alone():
     actions = np.random.default_rng(0).integers(2, size=(60, 5))
-    task = Painter(collapse_repeats=4, collapse_level=9)
+    task = Painter(collapse_repeats=4, collapse_share=0.8)
     together = play(AutoLossVectorEnv(task, 5), actions)
     assert sum(record["terminations"].sum() for record in together[1:]) > 10
     for i in range(5):
@@ -185,9 +188,9 @@ def test_runs_that_collapse_get_the_same_bits_as_alone():
     [
         ({"collapse_repeats": -1}, r"collapse_repeats=-1: expected 0 \(never\) or more updates"),
         ({"collapse_repeats": 2.5}, "collapse_repeats=2.5: expected an integer"),
-        ({"collapse_level": "high"}, "collapse_level='high': expected a finite number, or None"),
-        ({"collapse_level": float("nan")}, "collapse_level=nan: expected a finite number, or None"),
-        ({"collapse_level": True}, "collapse_level=True: expected a finite number, or None"),
+        ({"collapse_share": "high"}, "collapse_share='high': expected a number"),
+        ({"collapse_share": float("nan")}, r"collapse_share=nan: expected 0 \(never\) or a number below 1"),
+        ({"collapse_share": 1.5}, r"collapse_share=1.5: expected 0 \(never\) or a number below 1"),
     ],
 )
 def test_bad_rules_are_refused_in_one_line(arguments, expected, as_users_have_it):

@@ -9,9 +9,14 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_stab
 import autoloss_gym
 from autoloss_gym.registration import TASKS
 
+SHORTER = {"AutoLoss/ImageGAN-v0": {"max_steps": 300, "num_test": 500, "collapse_repeats": 0}}
+ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v0",)  # where weights are refused
 
-@pytest.mark.parametrize("id", TASKS)
-@pytest.mark.parametrize("control", ["pair", "weights"])
+
+@pytest.mark.parametrize(
+    ("id", "control"),
+    [(id, control) for id in TASKS for control in ("pair", "weights")[: 1 if id in ONE_LOSS_FOR_EACH_BLOCK else 2]],
+)
 def test_both_checkers_are_content(id, control):
     env = gymnasium.make(id, control=control)
     check_env(env.unwrapped)
@@ -26,7 +31,7 @@ def test_the_task_keeps_its_promises(id):
 @pytest.mark.parametrize("id", TASKS)
 def test_using_every_loss_beats_using_none_of_the_first(id):
     """A reward or score of the wrong sign would turn this around."""
-    envs = gymnasium.make_vec(id, num_envs=4)
+    envs = gymnasium.make_vec(id, num_envs=4, **SHORTER.get(id, {}))
     task, finals = envs.task, []
     for choose in (lambda step: step % 2, lambda step: 1):
         envs.reset(seed=0)
