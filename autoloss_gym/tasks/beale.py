@@ -52,7 +52,7 @@ class Beale(Surface):
     step: "fixed", "barzilai_borwein_1" (‖Δx‖² / |Δx·Δh|) or "barzilai_borwein_2" (|Δx·Δh| / ‖Δh‖²), where h is the weighted
         gradient; the first step is the learning rate. None, the default, leaves `optimizer` as it is: a fixed step.
     step_bounds: least and greatest Barzilai–Borwein step.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_level: see `GradientTask` and `Task`.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
 
     The score is the distance to the minimum; `objective` is the sum of the three losses.
 

@@ -70,7 +70,7 @@ class MLPClassification(GradientTask):
     pairs: "joint", or "split" for a penalty on each layer.
     train_on_validation: fit the training and the validation part together (the paper's baseline without a penalty); the
         validation metrics then say nothing.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_level: see `GradientTask` and `Task`.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
 
     Every part of generated data is standardised on the training part. The score is the share of errors on the test part.
 

@@ -60,7 +60,7 @@ class QuadraticRegression(GradientTask):
     pairs: "joint", or "split" for a penalty on each of w and A.
     train_on_validation: fit the training and the validation part together (the paper's baseline without a penalty); the
         validation metric then says nothing.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_level: see `GradientTask` and `Task`.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
     preset: "released" for the settings of the authors' code: learning rate 5e-4, up to 20,000 steps, validation every 10,
         patience 100.
 
