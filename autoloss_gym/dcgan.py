@@ -27,7 +27,7 @@ class Architecture:
     backwards. Images of fewer than 32 pixels are doubled twice, others three times.
 
     Args:
-        image_shape: channels, height and width of an image.
+        image_shape: height, width and channels of an image.
         filters: f.
         latent_size: normal numbers that an image is made from.
         kernel_size: of the convolutions, 4 or 5.
@@ -48,20 +48,20 @@ class Architecture:
     @property
     def widths(self) -> tuple[int, ...]:
         """Filters of the generator's hidden layers, first to last."""
-        doublings = 2 if self.image_shape[1] < 32 else 3
+        doublings = 2 if self.image_shape[0] < 32 else 3
         return tuple(self.filters * 2**power for power in reversed(range(doublings)))
 
     @property
     def base_shape(self) -> tuple[int, int, int]:
         """Of the generator's first layer and of the discriminator's last."""
-        widths, (_, height, width) = self.widths, self.image_shape
-        return widths[0], height >> len(widths), width >> len(widths)
+        widths, (height, width, _) = self.widths, self.image_shape
+        return height >> len(widths), width >> len(widths), widths[0]
 
     def initial_generator(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
         """Normal weights, biases 0."""
         size, kernel = math.prod(self.base_shape), self.kernel_size
         layers: list[_Layer] = [("dense", (self.latent_size, size), self.latent_size, size)]
-        for index, (inputs, outputs) in enumerate(pairwise((*self.widths, self.image_shape[0]))):
+        for index, (inputs, outputs) in enumerate(pairwise((*self.widths, self.image_shape[2]))):
             layers.append((f"double_{index}", (inputs, outputs, kernel, kernel), inputs * kernel**2 // 4, outputs))
         norms = {f"norm_{index}": width for index, width in enumerate(self.widths)} if self.batch_norm else {}
         return self._drawn(keys, layers, norms)
@@ -70,7 +70,7 @@ class Architecture:
         """Normal weights, biases 0."""
         size, kernel, widths = math.prod(self.base_shape), self.kernel_size, self.widths[::-1]
         layers: list[_Layer] = []
-        for index, (inputs, outputs) in enumerate(pairwise((self.image_shape[0], *widths))):
+        for index, (inputs, outputs) in enumerate(pairwise((self.image_shape[2], *widths))):
             layers.append((f"halve_{index}", (outputs, inputs, kernel, kernel), inputs * kernel**2, outputs))
         norms = {f"norm_{index}": width for index, width in enumerate(widths) if index} if self.batch_norm else {}
         return self._drawn(keys, [*layers, ("dense", (size, 1), size, 1)], norms)
@@ -88,7 +88,7 @@ class Architecture:
 
     def generate(
         self, generator: Parameters, latents: Float[Tensor, "num_envs batch latents"]
-    ) -> Float[Tensor, "num_envs batch channels height width"]:
+    ) -> Float[Tensor, "num_envs batch height width channels"]:
         """Images in [-1, 1]."""
         values = affine(latents, generator["dense"], generator["dense_bias"]).unflatten(2, self.base_shape)
         for index in range(len(self.widths)):
@@ -97,7 +97,7 @@ class Architecture:
         return torch.tanh(values)
 
     def discriminate(
-        self, discriminator: Parameters, images: Float[Tensor, "num_envs batch channels height width"]
+        self, discriminator: Parameters, images: Float[Tensor, "num_envs batch height width channels"]
     ) -> Float[Tensor, "num_envs batch"]:
         """Log odds that an image is real."""
         values = images

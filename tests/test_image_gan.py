@@ -10,7 +10,7 @@ from torch import nn
 import autoloss_gym
 from autoloss_gym import random, tree
 from autoloss_gym.adversarial import ADVERSARIAL_LOSSES, classification_error, discriminator_loss, generator_loss
-from autoloss_gym.convolutions import batch_norm, double, halve
+from autoloss_gym.convolutions import double, halve
 from autoloss_gym.images import load_images
 from autoloss_gym.task import Control, Keys
 from autoloss_gym.tasks.image_gan import ImageGAN
@@ -38,6 +38,16 @@ def unlabelled(tmp_path_factory):
     return str(path)
 
 
+class ChannelsFirst(nn.Module):
+    def forward(self, images):
+        return images.permute(0, 3, 1, 2)
+
+
+class ChannelsLast(nn.Module):
+    def forward(self, images):
+        return images.permute(0, 2, 3, 1)
+
+
 class Single(nn.Module):
     """The players of the run `row` as torch.nn models."""
 
@@ -45,14 +55,13 @@ class Single(nn.Module):
         super().__init__()
         self.task = task
         parameters = task.unpack(state.parameters)
-        architecture = task.architecture
         padding, output_padding = {4: (1, 0), 5: (2, 1)}[task.kernel_size]
-        channels, size, _ = architecture.image_shape
+        _, size, channels = task.image_shape
         doublings = 2 if size < 32 else 3
         base, widths = size // 2**doublings, [task.filters * 2**i for i in range(doublings)]
         generator = parameters["generator"]
         dense = self._filled(nn.Linear(task.latent_size, widths[-1] * base * base), generator, "dense", row)
-        layers = [dense, nn.Unflatten(1, (widths[-1], base, base))]
+        layers = [dense, nn.Unflatten(1, (base, base, widths[-1])), ChannelsFirst()]
         for index, (inputs, outputs) in enumerate(zip(widths[::-1], [*widths[-2::-1], channels], strict=True)):
             layers += self._middle(generator, index, inputs, task.generator_activation, row)
             module = nn.ConvTranspose2d(inputs, outputs, task.kernel_size, 2, padding, output_padding)
@@ -64,7 +73,7 @@ class Single(nn.Module):
             layers.append(self._filled(module, discriminator, f"halve_{index}", row))
             layers += self._middle(discriminator, index, outputs, task.discriminator_activation, row)
         dense = self._filled(nn.Linear(widths[-1] * base * base, 1), discriminator, "dense", row)
-        self.discriminator = nn.Sequential(*layers, nn.Flatten(), dense)
+        self.discriminator = nn.Sequential(*layers, ChannelsLast(), nn.Flatten(), dense)
 
     def _filled(self, module, values, name, row):
         weight = values[name][row]
@@ -171,21 +180,30 @@ def test_the_classification_error_counts_both_kinds_of_mistakes():
 
 
 @pytest.mark.parametrize("kernel", [4, 5])
-def test_grouped_convolutions_are_those_of_each_run(kernel, monkeypatch):
-    """What other devices compute at once is what the CPU computes run by run."""
-    drawn = torch.Generator().manual_seed(0)
-    images, bias = torch.randn(3, 2, 4, 8, 8, generator=drawn), torch.randn(3, 6, generator=drawn)
-    down, up = (torch.randn(3, *shape, kernel, kernel, generator=drawn) for shape in ((6, 4), (4, 6)))
-    scale, shift = bias[:, :4], bias[:, 2:]
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 6), (6, 3), (6, 7)])
+@pytest.mark.parametrize("compiling", [False, True])
+def test_convolutions_are_those_of_pytorch_with_their_gradients(kernel, inputs, outputs, compiling, monkeypatch):
+    """In float64, for two runs of images of 8 × 12 pixels; what is compiled is what other devices compute."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    drawn, padding = torch.Generator().manual_seed(0), {4: 1, 5: 2}[kernel]
+    shapes = (2, 3, 8, 12, inputs), (2, outputs, inputs, kernel, kernel), (2, inputs, outputs, kernel, kernel), (2, outputs)
+    images, down, up, bias = (torch.randn(s, generator=drawn, dtype=torch.float64, requires_grad=True) for s in shapes)
 
-    def everything():
-        return halve(images, down, bias), double(images, up, bias), batch_norm(images, scale, shift)
+    def expected(function, weights, **arguments):
+        values = [
+            function(x.permute(0, 3, 1, 2), w, b, 2, padding, **arguments)
+            for x, w, b in zip(images, weights, bias, strict=True)
+        ]
+        return torch.stack(values).permute(0, 1, 3, 4, 2)
 
-    apart = everything()
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    together = everything()
-    assert [values.shape[2:] for values in apart] == [(6, 4, 4), (6, 16, 16), (4, 8, 8)]
-    torch.testing.assert_close(apart, together)
+    for found, reference, weights in (
+        (halve(images, down, bias), expected(nn.functional.conv2d, down), down),
+        (double(images, up, bias), expected(nn.functional.conv_transpose2d, up, output_padding=kernel - 4), up),
+    ):
+        torch.testing.assert_close(found, reference)
+        slope = torch.randn(found.shape, generator=drawn, dtype=torch.float64)
+        gradients = [torch.autograd.grad((each * slope).sum(), [images, weights, bias]) for each in (found, reference)]
+        torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("arguments", ARCHITECTURES[:2], ids=str)

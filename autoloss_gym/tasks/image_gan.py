@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autoloss_gym import datasets, random
 from autoloss_gym.adversarial import check_adversarial_loss, classification_error, discriminator_loss, generator_loss
-from autoloss_gym.convolutions import KERNEL_SIZES
+from autoloss_gym.convolutions import PADDINGS
 from autoloss_gym.dcgan import ACTIVATIONS, Architecture
 from autoloss_gym.gradient_task import GradientTask
 from autoloss_gym.image_judge import SLICE, ImageJudge
@@ -164,8 +164,8 @@ class ImageGAN(GradientTask, ImageTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_adversarial_loss(self.loss)
-        if self.kernel_size not in KERNEL_SIZES:
-            raise ValueError(f"kernel_size={self.kernel_size}: expected {' or '.join(map(str, KERNEL_SIZES))}")
+        if self.kernel_size not in PADDINGS:
+            raise ValueError(f"kernel_size={self.kernel_size}: expected {' or '.join(map(str, PADDINGS))}")
         for name in ("generator_activation", "discriminator_activation"):
             if getattr(self, name) not in ACTIVATIONS:
                 raise ValueError(unknown(name, getattr(self, name), ACTIVATIONS))
@@ -191,9 +191,8 @@ class ImageGAN(GradientTask, ImageTask):
     @functools.cached_property
     def architecture(self) -> Architecture:
         """Of both players."""
-        height, width, channels = self.image_shape
         return Architecture(
-            image_shape=(channels, height, width),
+            image_shape=self.image_shape,
             filters=self.filters,
             latent_size=self.latent_size,
             kernel_size=self.kernel_size,
@@ -263,7 +262,7 @@ class ImageGAN(GradientTask, ImageTask):
         return discriminator_loss(self.loss, *odds.chunk(2, dim=1))
 
     def _generate(self, parameters: Parameters, keys: Tensor, count: int) -> Tensor:
-        """Images (num_envs, count, channels, height, width) in [-1, 1]."""
+        """Images (num_envs, count, height, width, channels) in [-1, 1]."""
         latents = random.normal(keys, (count, self.latent_size))
         return self.architecture.generate(parameters["generator"], latents)
 
@@ -272,10 +271,9 @@ class ImageGAN(GradientTask, ImageTask):
         return self.architecture.discriminate(parameters["discriminator"], images)
 
     def _real(self, rows: Int64[Tensor, "num_envs rows"]) -> Tensor:
-        """Images (num_envs, rows, channels, height, width) in [-1, 1]."""
+        """Images (num_envs, rows, height, width, channels) in [-1, 1]."""
         pixels = datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device))
-        images = (datasets.gather(pixels, rows) * 2 - 1).unflatten(2, self.image_shape)
-        return images.permute(0, 1, 4, 2, 3).contiguous()
+        return (datasets.gather(pixels, rows) * 2 - 1).unflatten(2, self.image_shape)
 
     def _maker(self, parameters: Parameters, data: Any, stream: str, made: list[Tensor]) -> Callable[[int, int], Tensor]:
         """Makes the images first … last − 1 of a stream, (num_envs, images, pixels) in [0, 1]; `made` gets them as they are."""
@@ -283,7 +281,7 @@ class ImageGAN(GradientTask, ImageTask):
 
         def make(first: int, last: int) -> Tensor:
             made.append(self._generate(parameters, random.fold_in(keys, first), last - first))
-            return ((made[-1] + 1) * 0.5).permute(0, 1, 3, 4, 2).flatten(2)
+            return ((made[-1] + 1) * 0.5).flatten(2)
 
         return make
 
