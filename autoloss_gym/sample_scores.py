@@ -106,4 +106,4 @@ def _mean_and_covariance(
 
 
 def _trace(matrices: Float64[Tensor, "runs features features"]) -> Float64[Tensor, " runs"]:
-    return matrices.diagonal(dim1=1, dim2=2).sum(dim=1)
+    return matrices.flatten(1)[:, :: matrices.shape[2] + 1].sum(dim=1)  # compiling `diagonal` warns in PyTorch 2.13

@@ -87,6 +87,14 @@ def test_a_convolutional_network_is_that_of_torch_nn(image_shape, num_convolutio
     torch.testing.assert_close(network.probabilities(images), torch.softmax(logits, dim=1).view(3, 7, 4))
 
 
+def test_convolutions_halve_images_to_at_most_four_pixels_and_are_at_least_two():
+    """28 → 14 → 7 → 4, 8 → 4 → 2, and 64 → 32 → 16 → 8 → 4, whose last two convolutions have 64 channels."""
+    shapes = {size: KINDS["convolutional"].weight_shapes((16, 32, 64, 64), (size, size, 1), 10) for size in (28, 8, 64)}
+    assert shapes[28] == [(16, 1, 3, 3), (32, 16, 3, 3), (64, 32, 3, 3), (4 * 4 * 64, 64), (64, 10)]
+    assert shapes[8] == [(16, 1, 3, 3), (32, 16, 3, 3), (2 * 2 * 32, 64), (64, 10)]
+    assert shapes[64] == [*shapes[28][:3], (64, 64, 3, 3), (4 * 4 * 64, 64), (64, 10)]
+
+
 def test_a_perceptron_is_that_of_matrix_products():
     network, images = untrained("perceptron", (8, 8, 1)), torch.rand(2, 5, 64)
     values = images

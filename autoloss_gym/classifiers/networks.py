@@ -98,16 +98,17 @@ class ConvolutionalNetwork(Classifier):
 
     @staticmethod
     def weight_shapes(sizes: Sequence[int], image_shape: Sequence[int], num_classes: int) -> list[tuple[int, ...]]:
-        """`sizes` are the channels of the first convolution, of every later one, and the units of the dense layer.
+        """`sizes` are the channels of the convolutions, the last for all that follow, and the units of the dense layer.
 
         There are at least two convolutions, and as many as make maps of at most 4 × 4 pixels.
         """
+        *channels, units = sizes
         height, width, inputs = image_shape
         shapes: list[tuple[int, ...]] = []
         while len(shapes) < 2 or max(height, width) > _LARGEST_MAP:
-            shapes.append((sizes[1] if shapes else sizes[0], inputs, 3, 3))
+            shapes.append((channels[min(len(shapes), len(channels) - 1)], inputs, 3, 3))
             height, width, inputs = -(-height // 2), -(-width // 2), shapes[-1][0]
-        return [*shapes, (height * width * inputs, sizes[2]), (sizes[2], num_classes)]
+        return [*shapes, (height * width * inputs, units), (units, num_classes)]
 
 
 def channels_first(images: Float[Tensor, "rows height width channels"]) -> Float[Tensor, "rows channels height width"]:

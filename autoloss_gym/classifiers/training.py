@@ -42,7 +42,7 @@ class Recipe:
 
 RECIPES = {
     "perceptron": Recipe(1, (256, 64), steps=2000, batch_size=64, learning_rate=2e-3),
-    "convolutional": Recipe("convolutional 1", (32, 64, 64), steps=1000, batch_size=64, learning_rate=3e-3),
+    "convolutional": Recipe("convolutional 1", (16, 32, 64, 64), steps=1500, batch_size=64, learning_rate=6e-3),
 }
 
 
