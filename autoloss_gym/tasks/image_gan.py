@@ -95,8 +95,8 @@ class ImageGAN(GradientTask, ImageTask):
     num_held_out: generated images, and real ones at most, of a validation.
     num_test: generated images that are scored, the same number whoever trained, and real ones at most.
     optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
-    preset: "small" for 16 filters on 5,000 images of MNIST, or of what `dataset` names; "mnist" and "cifar10" for the networks
-        and the training of the released code, which are for a GPU.
+    preset: "small" for 16 filters and 5,000 images of MNIST, 16 × 16 pixels; "mnist" and "cifar10" for the networks and the
+        training of the released code, which are for a GPU.
 
     The scores are inception score, Fréchet distance and diversity of `num_test` generated images, the last two against the
     test part, under a classifier of the data set itself (`autoloss_gym.image_judge`): they are comparable with each other and
@@ -125,11 +125,10 @@ class ImageGAN(GradientTask, ImageTask):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "dataset": "mnist",
+            "size": 16,
             "latent_size": 32,
             "num_samples": 5000,
-            "batch_size": 32,
-            "optimizer": Adam(learning_rate=1e-3, betas=(0.5, 0.999)),
-            "max_steps": 3000,
+            "max_steps": 4000,
             "validate_every": 100,
         },
         "mnist": {**_RELEASED, "dataset": "mnist", "batch_size": 128, "max_steps": 200_000},
