@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from autoloss_gym.rendering import SAMPLES
 from autoloss_gym.task import Control, Task
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
@@ -52,6 +53,10 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
     def diagnostics(self) -> dict[str, Any]:
         """Losses, gradient norms and validation metrics measured anew, see `AutoLossVectorEnv.diagnostics`."""
         return _first(self.batch.diagnostics())
+
+    def samples(self, count: int = SAMPLES) -> np.ndarray:
+        """Images that the model makes, (count, height, width, channels), see `AutoLossVectorEnv.samples`."""
+        return self.batch.samples(count)[0]
 
     def render(self) -> np.ndarray | None:
         """Picture of the run so far (height, width, 3), uint8."""
