@@ -233,7 +233,8 @@ def test_only_the_chosen_player_moves_and_the_latest_known_values_stay():
     assert after["losses"][0, 1] == before["losses"][0, 1]
 
 
-def test_rewards_have_the_arguments_that_suit_the_task():
+def test_rewards_have_the_arguments_that_suit_the_task(unlabelled):
+    assert AutoLossVectorEnv(ImageGAN(**SMALL, dataset=unlabelled), 1, reward="final").reward.formula is None
     envs = AutoLossVectorEnv(ImageGAN(**SMALL), 2, reward="final")
     assert envs.reward.formula == "square"
     assert AutoLossVectorEnv(ImageGAN(), 1, reward="improvement").reward.segment == 500
