@@ -108,4 +108,5 @@ def _reference(judge: ImageJudge, folder: str | None, split: Split, part: str, m
     images = load_images(judge.dataset, judge.data_dir, judge.size)
     rows = datasets.resampled_images(images, torch.zeros(1, dtype=torch.int64), split, 0, most, most)[part]
     features = [judge._features(judge._pixels(each))[0][0] for each in rows.split(SLICE, dim=1)]
-    return moments(torch.cat(features))
+    found = moments(torch.cat(features))  # on the CPU, so that all devices compare with the same numbers
+    return Moments(**{name: leaf.to(device) for name, leaf in vars(found).items()})

@@ -328,6 +328,22 @@ def test_bad_arguments_are_one_clear_line(arguments, words):
         assert word in message
 
 
+def test_images_that_are_no_squares_of_such_a_size_are_one_clear_line(tmp_path):
+    for shape in ((30, 8, 12), (30, 64, 64), (30, 10, 10)):
+        np.savez(tmp_path / f"{shape}.npz", images=np.zeros(shape, np.uint8))
+        message = rf"images of {shape[1]} × {shape[2]} pixels; expected squares of 8, 12, …, 32; give size=… to resize them$"
+        with pytest.raises(ValueError, match=message):
+            ImageGAN(dataset=str(tmp_path / f"{shape}.npz"))
+
+
+def test_real_images_are_compared_with_on_the_device_of_the_runs():
+    """The device "meta" stands for any other than the CPU."""
+    judge = ImageGAN(**SMALL).judge
+    here, there = (vars(judge.reference("test", "test", 64, device)) for device in ("cpu", "meta"))
+    assert {leaf.device.type for leaf in there.values()} == {"meta"}
+    assert [leaf.shape for leaf in there.values()] == [leaf.shape for leaf in here.values()]
+
+
 def test_weights_are_refused_because_each_player_has_one_loss():
     with pytest.raises(ValueError, match="every parameter block has one loss"):
         gymnasium.make(ID, control="weights")
