@@ -244,6 +244,14 @@ def test_rewards_have_the_arguments_that_suit_the_task():
     np.testing.assert_allclose(rewards, 10 * infos["final_info"]["best_validation"] ** 2, rtol=1e-6)
 
 
+def test_the_final_reward_of_images_without_labels_is_the_larger_the_smaller_the_distance(unlabelled):
+    envs = AutoLossVectorEnv(ImageGAN(**SMALL, dataset=unlabelled), 2, reward="final")
+    envs.reset(seed=0)
+    for step in range(20):
+        _, rewards, _, _, infos = envs.step(np.full(2, step % 2))
+    np.testing.assert_allclose(rewards, 10 / infos["final_info"]["best_validation"], rtol=1e-6)
+
+
 def test_a_player_that_is_trained_alone_for_too_long_ends_the_episode():
     envs = AutoLossVectorEnv(ImageGAN(**SMALL, collapse_repeats=5), 2)
     envs.reset(seed=0)

@@ -67,7 +67,8 @@ class ImageGAN(GradientTask, ImageTask):
     ## Rewards
     `shaped` (default) is the increase of the log inception score since the last validation; `final` pays 10 · IS² for the
     best validated score at the end; `improvement` is the online reward of AutoLoss §4.4, here with segments of 500 steps
-    and a window of 5, which the paper does not give for GANs.
+    and a window of 5, which the paper does not give for GANs. For images without labels, `shaped` is the decrease of the log
+    distance, and `final` pays 10 / distance.
 
     ## Starting State
     Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its mini-batches, its latent numbers
@@ -118,10 +119,6 @@ class ImageGAN(GradientTask, ImageTask):
 
     instances: ClassVar[str] = "resamples"
     runs_at_once: ClassVar[int] = 16
-    reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "final": {"formula": "square"},
-        "improvement": {"segment": 500, "window": 5},
-    }
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "dataset": "mnist",
@@ -205,6 +202,11 @@ class ImageGAN(GradientTask, ImageTask):
     def judge(self) -> ImageJudge:
         """What scores images of this data set."""
         return ImageJudge(self.dataset, self.data_dir, self.size)
+
+    @property
+    def reward_arguments(self) -> Mapping[str, Mapping[str, Any]]:
+        final = {"formula": "square"} if self.judge.has_labels else {}  # a distance is minimised
+        return {"final": final, "improvement": {"segment": 500, "window": 5}}
 
     @property
     def validation_metrics(self) -> tuple[Metric, ...]:
