@@ -93,7 +93,7 @@ class ImageJudge:
             classifier = self._classifier(str(images.device))
             features = classifier.features(images)
             return features, torch.softmax(classifier.dense(-1, features), dim=2)
-        height, width, channels = load_images(self.dataset, self.data_dir, self.size).images.shape[1:]
+        height, width, channels = datasets.image_shape(self.dataset, self.data_dir, self.size)
         channels_first = images.unflatten(2, (height, width, channels)).permute(0, 1, 4, 2, 3).flatten(0, 1)
         coarse = adaptive_avg_pool2d(channels_first, (min(height, _COARSE), min(width, _COARSE)))
         return (coarse.reshape(*images.shape[:2], -1),)

@@ -181,8 +181,7 @@ class ImageGAN(GradientTask, ImageTask):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        height, width, channels = load_images(self.dataset, self.data_dir, self.size).images.shape[1:]
-        return height, width, channels
+        return datasets.image_shape(self.dataset, self.data_dir, self.size)
 
     @functools.cached_property
     def architecture(self) -> Architecture:
