@@ -23,6 +23,7 @@ from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.sample_scores import Moments
 from autoloss_gym.task import ImageTask, Keys, Metric, Pair, Split, State
 
+_SIZES = range(8, 33, 4)  # heights and widths, in pixels, that can be doubled twice, or for 32 three times, from whole ones
 _RELEASED: dict[str, Any] = {  # networks and training of the released code
     "filters": 64,
     "latent_size": 128,
@@ -82,7 +83,7 @@ class ImageGAN(GradientTask, ImageTask):
     ## Arguments
     dataset, data_dir, size: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from
         `data_dir`; or the path of an NPZ file or of a folder of pictures. `size` is the height and width that images are
-        resized to, 8 to 32 and a multiple of 4 (8 for 32); 0 leaves them (see `autoloss_gym.images.load_images`).
+        resized to, 8 to 32 and a multiple of 4; 0 leaves them (see `autoloss_gym.images.load_images`).
     loss: "non_saturating", "minimax" or "hinge".
     filters: of the generator's last hidden layer and of the discriminator's first; the paper's are 32, 64 and 128.
     latent_size: normal numbers that an image is made from; the paper's are 64 and 128.
@@ -171,8 +172,10 @@ class ImageGAN(GradientTask, ImageTask):
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least {minimum}")
         if not 0 <= self.weight_deviation < math.inf:
             raise ValueError(f"weight_deviation={self.weight_deviation}: expected a finite number of at least 0")
+        if self.size not in (0, *_SIZES):
+            raise ValueError(f"size={self.size}: expected 8, 12, …, 32, or 0 to leave the images as they are")
         height, width, _ = self.image_shape
-        if height != width or height % (8 if height == 32 else 4) or not 8 <= height <= 32:
+        if height != width or height not in _SIZES:
             raise ValueError(
                 f"dataset={self.dataset!r}: images of {height} × {width} pixels; expected squares of 8, 12, …, 32; "
                 "give size=… to resize them"
