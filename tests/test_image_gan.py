@@ -179,6 +179,11 @@ def test_the_classification_error_counts_both_kinds_of_mistakes():
     assert classification_error(real, generated).tolist() == [(1 / 4 + 1 / 2) / 2]
 
 
+def test_a_discriminator_whose_odds_are_not_numbers_makes_no_error_of_zero():
+    real, generated = torch.tensor([[1.0], [torch.nan], [1.0]]), torch.tensor([[-1.0], [-1.0], [torch.nan]])
+    np.testing.assert_array_equal(classification_error(real, generated), [0, np.nan, np.nan])
+
+
 @pytest.mark.parametrize("kernel", [4, 5])
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 6), (6, 3), (6, 7)])
 @pytest.mark.parametrize("compiling", [False, True])
