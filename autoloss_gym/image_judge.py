@@ -73,7 +73,10 @@ class ImageJudge:
         return _reference(self, data_folder(self.data_dir), split, part, most, device)
 
     def real_scores(self, split: Split, count: int) -> dict[str, float]:
-        """The scores of as many real images of the training part, measured as those of generated ones."""
+        """The scores of `count` real images of the training part, or of four fifths of it where that is fewer.
+
+        They are measured as those of generated images. Of the split "train", the classifier was trained on these images.
+        """
         images = load_images(self.dataset, self.data_dir, self.size)
         rows = datasets.resampled_images(images, torch.zeros(1, dtype=torch.int64), split, 0, count, count)
         pixels = self._pixels(rows["training"][:, :count])

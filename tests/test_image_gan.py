@@ -298,7 +298,7 @@ def test_real_digits_score_better_than_noise():
     assert real["diversity"] == pytest.approx(1, abs=0.1)
 
 
-def test_a_thousand_alternating_steps_make_digits():
+def test_six_hundred_alternating_steps_make_digits():
     envs = gymnasium.make_vec(ID, num_envs=2, split="validation", max_steps=600)
     envs.reset(seed=0)
     noise = envs.scores()

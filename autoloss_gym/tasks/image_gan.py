@@ -219,7 +219,7 @@ class ImageGAN(GradientTask, ImageTask):
         return self.judge.metrics
 
     def real_data_scores(self, split: Split = "test") -> dict[str, float]:
-        """The scores of as many real images as are scored of generated ones, or of all where the training part has fewer."""
+        """The scores of as many real images as are scored of generated ones, or of all that a run trains on if fewer."""
         return self.judge.real_scores(split, self.num_test)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
