@@ -232,5 +232,5 @@ class ReinforceLearner:
 
 def _collect(figures: dict[str, Tensor], final: dict[str, Any], rows: Tensor) -> dict[str, Tensor]:
     """Figures of the runs `rows`, which have just ended, beside those of the runs that ended before."""
-    names = ("score", "best_score", "steps", "diverged")
+    names = ("score", "best_score", "steps", "diverged", "collapsed")
     return {n: torch.where(rows, final[n], figures.get(n, torch.zeros_like(final[n]))) for n in names}

@@ -129,7 +129,7 @@ class Report(BaseCallback):
     With the progress, the samples of the first run are logged, where the task makes images.
 
     It saves when the next rollout begins. The figures are means over the episodes that ended since the last dump: `score`,
-    `best_score`, `steps`, `diverged`, and the share of each pair.
+    `best_score`, `steps`, `diverged`, `collapsed`, and the share of each pair.
     """
 
     def __init__(self, total: int, checkpoint_every: int, save: Callable[[], None], samples: SampleLog) -> None:
@@ -168,7 +168,7 @@ class Report(BaseCallback):
         self.logger.dump(self.num_timesteps)
 
     def _log_episode(self, info: dict[str, Any]) -> None:
-        for name in ("score", "best_score", "steps", "diverged"):
+        for name in ("score", "best_score", "steps", "diverged", "collapsed"):
             self.logger.record_mean(f"environment/{name}", float(info[name]))
         for name, share in zip(self._pairs, info["pair_shares"], strict=True):
             self.logger.record_mean(f"environment/share_of_{name}", float(share))

@@ -5,6 +5,7 @@ not vanish where the discriminator wins. hinge: Lim, Ye 2017. The discriminator'
 both players of the non-saturating game lose log 2 where neither wins.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, exp, log1p, relu
 
@@ -40,9 +41,13 @@ def discriminator_loss(
 def classification_error(
     real: Float[Tensor, "num_envs real"], generated: Float[Tensor, "num_envs generated"]
 ) -> Float[Tensor, " num_envs"]:
-    """Mean share of real images that are taken for generated ones, and of generated ones that are taken for real."""
-    missed = (real <= 0).to(real.dtype).mean(dim=1), (generated > 0).to(real.dtype).mean(dim=1)
-    return (missed[0] + missed[1]) * 0.5
+    """Mean share of real images that are taken for generated ones, and of generated ones that are taken for real.
+
+    A run with odds that are NaN gets NaN.
+    """
+    missed, fooled = (real <= 0).to(real.dtype).mean(dim=1), (generated > 0).to(real.dtype).mean(dim=1)
+    known = ~(torch.isnan(real).any(dim=1) | torch.isnan(generated).any(dim=1))
+    return torch.where(known, (missed + fooled) * 0.5, torch.nan)
 
 
 def _softplus(values: Tensor) -> Tensor:

@@ -116,6 +116,13 @@ def pixels_on(dataset: str, data_dir: str | None, size: int, device: str) -> Sha
 
 
 @torch.compiler.assume_constant_result
+def image_shape(dataset: str, data_dir: str | None, size: int) -> tuple[int, int, int]:
+    """Height, width and channels of the images of a set."""
+    height, width, channels = load_images(dataset, data_dir, size).images.shape[1:]
+    return height, width, channels
+
+
+@torch.compiler.assume_constant_result
 def has_labels(dataset: str, data_dir: str | None, size: int) -> bool:
     """Whether it is known what the images of a set show."""
     return load_images(dataset, data_dir, size).labels is not None

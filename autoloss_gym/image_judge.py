@@ -73,7 +73,10 @@ class ImageJudge:
         return _reference(self, data_folder(self.data_dir), split, part, most, device)
 
     def real_scores(self, split: Split, count: int) -> dict[str, float]:
-        """The scores of as many real images of the training part, measured as those of generated ones."""
+        """The scores of `count` real images of the training part, or of four fifths of it where that is fewer.
+
+        They are measured as those of generated images. Of the split "train", the classifier was trained on these images.
+        """
         images = load_images(self.dataset, self.data_dir, self.size)
         rows = datasets.resampled_images(images, torch.zeros(1, dtype=torch.int64), split, 0, count, count)
         pixels = self._pixels(rows["training"][:, :count])
@@ -93,7 +96,7 @@ class ImageJudge:
             classifier = self._classifier(str(images.device))
             features = classifier.features(images)
             return features, torch.softmax(classifier.dense(-1, features), dim=2)
-        height, width, channels = load_images(self.dataset, self.data_dir, self.size).images.shape[1:]
+        height, width, channels = datasets.image_shape(self.dataset, self.data_dir, self.size)
         channels_first = images.unflatten(2, (height, width, channels)).permute(0, 1, 4, 2, 3).flatten(0, 1)
         coarse = adaptive_avg_pool2d(channels_first, (min(height, _COARSE), min(width, _COARSE)))
         return (coarse.reshape(*images.shape[:2], -1),)
@@ -108,4 +111,5 @@ def _reference(judge: ImageJudge, folder: str | None, split: Split, part: str, m
     images = load_images(judge.dataset, judge.data_dir, judge.size)
     rows = datasets.resampled_images(images, torch.zeros(1, dtype=torch.int64), split, 0, most, most)[part]
     features = [judge._features(judge._pixels(each))[0][0] for each in rows.split(SLICE, dim=1)]
-    return moments(torch.cat(features))
+    found = moments(torch.cat(features))  # on the CPU, so that all devices compare with the same numbers
+    return Moments(**{name: leaf.to(device) for name, leaf in vars(found).items()})

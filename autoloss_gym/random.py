@@ -31,22 +31,32 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shift_right(x, 31)
 
 
-@functools.cache
 def _stream_number(name: str) -> int:
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") - _TO_SIGNED
 
 
+@torch.compiler.assume_constant_result
+def _mixed(data: int | str) -> int:
+    """What `_mix` makes of one number, or of the number of a stream."""
+    # A plain number: PyTorch's compiler would multiply constant tensors without wrapping around at 64 bits.
+    return _known_mixed(data)
+
+
+@functools.lru_cache(maxsize=4096)
+def _known_mixed(data: int | str) -> int:
+    return int(_mix(torch.tensor(_stream_number(data) if isinstance(data, str) else data, dtype=torch.int64)))
+
+
 def fold_in(keys: Int64[Tensor, "*runs"], data: Int64[Tensor, "*runs"] | int | str) -> Int64[Tensor, "*runs"]:
     """Derive new keys from `keys` and an integer per run, one integer, or the name of a stream."""
-    if isinstance(data, str):
-        data = _stream_number(data)
-    return _mix(_mix(keys + _GOLDEN) ^ _mix(torch.as_tensor(data, dtype=torch.int64, device=keys.device)))
+    return _mix(_mix(keys + _GOLDEN) ^ (_mix(data) if isinstance(data, Tensor) else _mixed(data)))
 
 
 def bits(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:
     """The first `size` outputs of SplitMix64 started at each key, as signed 64-bit integers."""
-    counters = torch.arange(1, size + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
+    # ~i is −(i + 1): written so, PyTorch's compiler does not take the products for indices, which must not wrap around.
+    counters = ~torch.arange(size, dtype=torch.int64, device=keys.device) * -_GOLDEN
     return _mix(keys[:, None] + counters)
 
 

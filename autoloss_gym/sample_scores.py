@@ -96,9 +96,7 @@ def _mean_and_covariance(
     features: Float[Tensor, "num_envs rows features"],
 ) -> tuple[Float64[Tensor, "num_envs features"], Float64[Tensor, "num_envs features features"]]:
     """Of each run; the covariance with rows − 1 in the denominator, and 0 for one row."""
-    first = features[:, :1].to(
-        torch.float64
-    )  # subtracted so that features that are all the same have a covariance of exactly 0
+    first = features[:, :1].to(torch.float64)  # subtracted so that equal features have a covariance of exactly 0
     shifted = features.to(torch.float64) - first
     mean = shifted.mean(dim=1, keepdim=True)
     centred = shifted - mean

@@ -4,18 +4,22 @@ cannot be compiled.
     python tests/compiled_runs.py CHECK
 """
 
+import functools
 import pickle
 import sys
+from typing import Any
 
 import numpy as np
 import torch
 from recording import play
 from toy_tasks import SMALL, TwoBlocks
 
+from autoloss_gym import random
 from autoloss_gym.classifiers import load_classifier
 from autoloss_gym.images import load_images
 from autoloss_gym.runs import compiled
 from autoloss_gym.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
+from autoloss_gym.tasks.image_gan import ImageGAN
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 VARIANTS = {
@@ -29,17 +33,35 @@ def actions_for(envs: AutoLossVectorEnv, steps: int) -> list[np.ndarray]:
     return [envs.action_space.sample() for _ in range(steps)]
 
 
-def agrees(name: str) -> None:
+def agrees(num_envs: int, **arguments: Any) -> None:
     """Compiled runs agree with eager ones over two episodes."""
-    eager, fast = (AutoLossVectorEnv(num_envs=5, compile=compile, **VARIANTS[name]) for compile in (False, True))
-    actions = actions_for(eager, 41)
+    eager, fast = (AutoLossVectorEnv(num_envs=num_envs, compile=compile, **arguments) for compile in (False, True))
+    actions = actions_for(eager, 2 * eager.task.max_steps + 1)
     one, other = play(eager, actions, parameters=True), play(fast, actions, parameters=True)
-    assert sum(record["terminations"].sum() for record in one[1:]) == 10
+    assert sum(record["terminations"].sum() for record in one[1:]) == 2 * num_envs
     for first, second in zip(one, other, strict=True):
         assert first.keys() == second.keys()
         for key, values in first.items():
             tolerance = 2e-3 if values.dtype.kind == "f" else 0
             np.testing.assert_allclose(second[key], values, rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+def traces_image_gan() -> None:
+    """All programs of the GAN are traced whole; to generate their code would take minutes."""
+    torch.compile = functools.partial(torch.compile, backend="aot_eager")
+    sizes = {"filters": 4, "batch_size": 4, "num_held_out": 16, "num_test": 16, "max_steps": 8, "validate_every": 4}
+    agrees(2, task=ImageGAN(**sizes, collapse_repeats=0))
+
+
+def draws(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    keys = random.fold_in(random.fold_in(keys, "stream"), 0)
+    return random.normal(keys, (16, 16)), random.integers(keys, (9,), 100)
+
+
+def draws_agree() -> None:
+    """Compiled draws are those of eager programs, also where products wrap around at 64 bits."""
+    for found, expected in zip(compiled(draws)(torch.arange(2)), draws(torch.arange(2)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def repeats() -> None:
@@ -80,8 +102,10 @@ def judges(kind: str) -> None:
 
 
 CHECKS = {
-    "closed_forms": lambda: agrees("closed_forms"),
-    "automatic": lambda: agrees("automatic"),
+    "closed_forms": lambda: agrees(5, **VARIANTS["closed_forms"]),
+    "automatic": lambda: agrees(5, **VARIANTS["automatic"]),
+    "image_gan": traces_image_gan,
+    "draws": draws_agree,
     "repeats": repeats,
     "many": many,
     "judged_by_a_perceptron": lambda: judges("perceptron"),

@@ -179,6 +179,11 @@ def test_the_classification_error_counts_both_kinds_of_mistakes():
     assert classification_error(real, generated).tolist() == [(1 / 4 + 1 / 2) / 2]
 
 
+def test_a_discriminator_whose_odds_are_not_numbers_makes_no_error_of_zero():
+    real, generated = torch.tensor([[1.0], [torch.nan], [1.0]]), torch.tensor([[-1.0], [-1.0], [torch.nan]])
+    np.testing.assert_array_equal(classification_error(real, generated), [0, np.nan, np.nan])
+
+
 @pytest.mark.parametrize("kernel", [4, 5])
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 6), (6, 3), (6, 7)])
 @pytest.mark.parametrize("compiling", [False, True])
@@ -245,6 +250,14 @@ def test_rewards_have_the_arguments_that_suit_the_task(unlabelled):
     np.testing.assert_allclose(rewards, 10 * infos["final_info"]["best_validation"] ** 2, rtol=1e-6)
 
 
+def test_the_final_reward_of_images_without_labels_is_the_larger_the_smaller_the_distance(unlabelled):
+    envs = AutoLossVectorEnv(ImageGAN(**SMALL, dataset=unlabelled), 2, reward="final")
+    envs.reset(seed=0)
+    for step in range(20):
+        _, rewards, _, _, infos = envs.step(np.full(2, step % 2))
+    np.testing.assert_allclose(rewards, 10 / infos["final_info"]["best_validation"], rtol=1e-6)
+
+
 def test_a_player_that_is_trained_alone_for_too_long_ends_the_episode():
     envs = AutoLossVectorEnv(ImageGAN(**SMALL, collapse_repeats=5), 2)
     envs.reset(seed=0)
@@ -286,7 +299,7 @@ def test_real_digits_score_better_than_noise():
     assert real["diversity"] == pytest.approx(1, abs=0.1)
 
 
-def test_a_thousand_alternating_steps_make_digits():
+def test_six_hundred_alternating_steps_make_digits():
     envs = gymnasium.make_vec(ID, num_envs=2, split="validation", max_steps=600)
     envs.reset(seed=0)
     noise = envs.scores()
@@ -315,8 +328,8 @@ def test_a_controller_sees_the_same_observation_whatever_is_trained(unlabelled):
         ({"filters": 0}, ["filters=0", "at least 1"]),
         ({"batch_size": 1}, ["batch_size=1", "at least 2"]),
         ({"weight_deviation": -1.0}, ["weight_deviation=-1.0", "at least 0"]),
-        ({"size": 10}, ["10 × 10", "8, 12, …, 32", "size="]),
-        ({"size": 64}, ["64 × 64", "8, 12, …, 32"]),
+        ({"size": 10}, ["size=10", "8, 12, …, 32, or 0"]),
+        ({"size": 10**6}, ["size=1000000", "8, 12, …, 32, or 0"]),
     ],
     ids=str,
 )
@@ -327,6 +340,22 @@ def test_bad_arguments_are_one_clear_line(arguments, words):
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_images_that_are_no_squares_of_such_a_size_are_one_clear_line(tmp_path):
+    for shape in ((30, 8, 12), (30, 64, 64), (30, 10, 10)):
+        np.savez(tmp_path / f"{shape}.npz", images=np.zeros(shape, np.uint8))
+        message = rf"images of {shape[1]} × {shape[2]} pixels; expected squares of 8, 12, …, 32; give size=… to resize them$"
+        with pytest.raises(ValueError, match=message):
+            ImageGAN(dataset=str(tmp_path / f"{shape}.npz"))
+
+
+def test_real_images_are_compared_with_on_the_device_of_the_runs():
+    """The device "meta" stands for any other than the CPU."""
+    judge = ImageGAN(**SMALL).judge
+    here, there = (vars(judge.reference("test", "test", 64, device)) for device in ("cpu", "meta"))
+    assert {leaf.device.type for leaf in there.values()} == {"meta"}
+    assert [leaf.shape for leaf in there.values()] == [leaf.shape for leaf in here.values()]
 
 
 def test_weights_are_refused_because_each_player_has_one_loss():

@@ -24,6 +24,12 @@ DRAWS = {
 }
 
 
+@pytest.mark.parametrize("number", [0, 7, -1, 2**62, -(2**63)])
+def test_one_integer_is_folded_in_like_a_tensor_of_it(number):
+    keys = torch.tensor([3, -5, 2**61])
+    assert torch.equal(random.fold_in(keys, number), random.fold_in(keys, torch.full((3,), number)))
+
+
 def splitmix64(seed: int, size: int) -> list[int]:
     """The reference algorithm in Python integers."""
     outputs = []

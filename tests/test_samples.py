@@ -88,7 +88,7 @@ def test_training_logs_a_picture_every_tenth_for_tensorboard_alone(algo, tmp_pat
         pixels = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
         assert any(np.array_equal(pixels, picture(brightness)) for brightness in range(8 - 20, 8 + 21))
     header, *rows = (tmp_path / "progress.csv").read_text().splitlines()
-    assert "environment/best_score" in header
+    assert {"environment/best_score", "environment/diverged", "environment/collapsed"} <= set(header.split(","))
     assert "samples" not in header
     assert len(rows) >= 10
 

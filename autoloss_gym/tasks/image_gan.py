@@ -23,6 +23,7 @@ from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.sample_scores import Moments
 from autoloss_gym.task import ImageTask, Keys, Metric, Pair, Split, State
 
+_SIZES = range(8, 33, 4)  # heights and widths, in pixels, that can be doubled twice, or for 32 three times, from whole ones
 _RELEASED: dict[str, Any] = {  # networks and training of the released code
     "filters": 64,
     "latent_size": 128,
@@ -65,10 +66,10 @@ class ImageGAN(GradientTask, ImageTask):
     without labels have `frechet_distance` (minimised) in the place of the inception score.
 
     ## Rewards
-    `shaped` (default) is the increase of the log inception score since the last validation; `final` pays 10 · IS² for the best
-    validated score at the end; `improvement` is the online reward of AutoLoss §4.4, here with segments of 500 steps and a
-    window of 5, which the paper does not give for GANs. Without labels, `shaped` is the decrease of the log distance, and
-    `final` pays 10 / distance.
+    `shaped` (default) is the increase of the log inception score since the last validation; `final` pays 10 · IS² for the
+    best validated score at the end; `improvement` is the online reward of AutoLoss §4.4, here with segments of 500 steps
+    and a window of 5, which the paper does not give for GANs. For images without labels, `shaped` is the decrease of the log
+    distance, and `final` pays 10 / distance.
 
     ## Starting State
     Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its mini-batches, its latent numbers
@@ -82,7 +83,7 @@ class ImageGAN(GradientTask, ImageTask):
     ## Arguments
     dataset, data_dir, size: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from
         `data_dir`; or the path of an NPZ file or of a folder of pictures. `size` is the height and width that images are
-        resized to, 8 to 32 and a multiple of 4 (8 for 32); 0 leaves them (see `autoloss_gym.images.load_images`).
+        resized to, 8 to 32 and a multiple of 4; 0 leaves them (see `autoloss_gym.images.load_images`).
     loss: "non_saturating", "minimax" or "hinge".
     filters: of the generator's last hidden layer and of the discriminator's first; the paper's are 32, 64 and 128.
     latent_size: normal numbers that an image is made from; the paper's are 64 and 128.
@@ -171,8 +172,10 @@ class ImageGAN(GradientTask, ImageTask):
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least {minimum}")
         if not 0 <= self.weight_deviation < math.inf:
             raise ValueError(f"weight_deviation={self.weight_deviation}: expected a finite number of at least 0")
+        if self.size not in (0, *_SIZES):
+            raise ValueError(f"size={self.size}: expected 8, 12, …, 32, or 0 to leave the images as they are")
         height, width, _ = self.image_shape
-        if height != width or height % (8 if height == 32 else 4) or not 8 <= height <= 32:
+        if height != width or height not in _SIZES:
             raise ValueError(
                 f"dataset={self.dataset!r}: images of {height} × {width} pixels; expected squares of 8, 12, …, 32; "
                 "give size=… to resize them"
@@ -181,8 +184,7 @@ class ImageGAN(GradientTask, ImageTask):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        height, width, channels = load_images(self.dataset, self.data_dir, self.size).images.shape[1:]
-        return height, width, channels
+        return datasets.image_shape(self.dataset, self.data_dir, self.size)
 
     @functools.cached_property
     def architecture(self) -> Architecture:
@@ -205,7 +207,7 @@ class ImageGAN(GradientTask, ImageTask):
 
     @property
     def reward_arguments(self) -> Mapping[str, Mapping[str, Any]]:
-        final = {"formula": "square"} if self.judge.has_labels else {}  # else a distance, which is minimised
+        final = {"formula": "square"} if self.judge.has_labels else {}  # a distance is minimised
         return {"final": final, "improvement": {"segment": 500, "window": 5}}
 
     @property
@@ -217,7 +219,7 @@ class ImageGAN(GradientTask, ImageTask):
         return self.judge.metrics
 
     def real_data_scores(self, split: Split = "test") -> dict[str, float]:
-        """The scores of as many real images as are scored of generated ones, or of all where the training part has fewer."""
+        """The scores of as many real images as are scored of generated ones, or of all that a run trains on if fewer."""
         return self.judge.real_scores(split, self.num_test)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
