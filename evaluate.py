@@ -97,7 +97,7 @@ def evaluate() -> None:
         arguments.num_workers,
     )
     title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
-    lines = [*real_data(task), *warnings(entrants, env_kwargs)]
+    lines = [*real_data(task, arguments.split), *warnings(entrants, env_kwargs)]
     print(f"{title}\n{text_table(benchmark, lines)}")
     for path in save_report(benchmark, lines, title, folder, vars(arguments)):
         print(path)

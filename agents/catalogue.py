@@ -176,12 +176,16 @@ def _fixed(text: str, argument: str, task: Task) -> Policy:
     weights = tuple(map(float, argument.split(",")))
     weights = (1.0, *weights) if len(weights) == 1 and len(task.pairs) == 2 else weights
     _check_length(text, len(weights), task)
+    _check_weights(text, task)
     return FixedWeights(text, weights)
 
 
 def _weighting(text: str, argument: str, task: Task) -> Policy:
     kind = text.partition(":")[0]
-    return weighting_policy(text, kind, weighting_options(kind, argument))
+    options = weighting_options(kind, argument)
+    if "pair" not in options:
+        _check_weights(text, task)
+    return weighting_policy(text, kind, options)
 
 
 _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
@@ -202,6 +206,7 @@ def _weight_grid(text: str, task: Task, size: int | None) -> list[Policy]:
     others = len(task.pairs) - 1
     if others not in GRIDS:
         raise ValueError(f"policy {text!r}: this task has {others + 1} pairs; the grid is for 2 or 3. Use fixed:W1,W2,…")
+    _check_weights(text, task)
     least, most, default = GRIDS[others]
     weights = [
         (1.0, *map(float, each)) for each in itertools.product(np.geomspace(least, most, size or default), repeat=others)
@@ -212,6 +217,15 @@ def _weight_grid(text: str, task: Task, size: int | None) -> list[Policy]:
 def _check_choice(text: str, task: Task) -> None:
     if len(task.pairs) < 2:
         raise ValueError(f"policy {text!r}: this task has a single pair, there is nothing to choose")
+
+
+def _check_weights(text: str, task: Task) -> None:
+    blocks = [block for pair in task.pairs for block in pair.blocks]
+    if len(set(blocks)) == len(blocks):
+        raise ValueError(
+            f"policy {text!r}: every parameter block of {type(task).__name__} has one loss, and under Adam the weight of "
+            "a lone loss changes nothing; use a policy that chooses pairs"
+        )
 
 
 def _check_length(text: str, length: int, task: Task) -> None:

@@ -92,13 +92,16 @@ def _notes(benchmark: Benchmark) -> list[str]:
     return notes
 
 
-def real_data(task: Task) -> list[str]:
+def real_data(task: Task, split: str) -> list[str]:
     """One line with the score metrics of real data in the place of what models make, if the task knows them.
 
-    A task does if it has a method `real_data_scores()`, which gives figures by the name of the metric.
+    A task does if it has a method `real_data_scores(split)`, which gives how many there are, and figures by name.
     """
-    scores: Callable[[], dict[str, float]] | None = getattr(task, "real_data_scores", None)
-    return [f"Real data: {', '.join(f'{name} {value:.2f}' for name, value in scores().items())}"] if scores else []
+    method: Callable[[str], tuple[int, dict[str, float]]] | None = getattr(task, "real_data_scores", None)
+    if method is None:
+        return []
+    count, scores = method(split)
+    return [f"Real data ({count:,}): {', '.join(f'{name} {value:.2f}' for name, value in scores.items())}"]
 
 
 def save_report(benchmark: Benchmark, warnings: Sequence[str], title: str, folder: Path, command: dict[str, Any]) -> list[Path]:

@@ -72,7 +72,7 @@ class ImageJudge:
         """Moments of the features of the first `most` real images of a part ("validation" or "test") of a split."""
         return _reference(self, data_folder(self.data_dir), split, part, most, device)
 
-    def real_scores(self, split: Split, count: int) -> dict[str, float]:
+    def real_scores(self, split: Split, count: int) -> tuple[int, dict[str, float]]:
         """The scores of `count` real images of the training part, or of four fifths of it where that is fewer.
 
         They are measured as those of generated images. Of the split "train", the classifier was trained on these images.
@@ -82,7 +82,7 @@ class ImageJudge:
         pixels = self._pixels(rows["training"][:, :count])
         reference = self.reference(split, "test", count, "cpu")
         scores = self.scores(lambda first, last: pixels[:, first:last], pixels.shape[1], reference)
-        return {metric.name: value for metric, value in zip(self.metrics, scores[0].tolist(), strict=True)}
+        return pixels.shape[1], {metric.name: value for metric, value in zip(self.metrics, scores[0].tolist(), strict=True)}
 
     def _classifier(self, device: str) -> Classifier:
         return load_classifier(self.dataset, self.data_dir, self.size, device, kind="convolutional")

@@ -91,7 +91,7 @@ def ratios(arguments: argparse.Namespace) -> None:
     write_text(arguments.output / _CHOSEN, json.dumps({"best_ratio": best}))
     curves = curves_of(made, maker, seeds_from(TEST_SEEDS, arguments.seeds), arguments.every, store, arguments.num_workers)
     steps = np.arange(arguments.every, task.max_steps + 1, arguments.every)
-    study = report.Study(task.score_metrics, steps, curves, best, task.real_data_scores("test"))
+    study = report.Study(task.score_metrics, steps, curves, best, task.real_data_scores("test")[1])
     table, trained = report.ratios_table(study), [made[-1].label] if arguments.controllers else []
     print(table)
     write_text(arguments.output / "ratios.md", table + "\n")
@@ -127,7 +127,7 @@ def transfer(arguments: argparse.Namespace) -> None:
     metric, names = task.score_metrics[0], [architecture_label(each) for each in drawn]
     table = report.transfer_table(names, figures, made[-1].label, metric.minimize, metric.name)
     print(f"{task.dataset}\n{table}")
-    stem = f"transfer_{Path(task.dataset).stem}_{arguments.architectures}"
+    stem = f"transfer_{Path(task.dataset).stem}_{task.image_shape[0]}_{arguments.architectures}"
     write_text(arguments.output / f"{stem}.md", table + "\n")
     content = {"dataset": task.dataset, "metric": metric.name, "architectures": drawn}
     write_text(arguments.output / f"{stem}.json", json.dumps(content | {n: v.tolist() for n, v in figures.items()}))

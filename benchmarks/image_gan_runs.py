@@ -23,6 +23,7 @@ from agents.trained_policy import TrainedPolicy
 from autoloss_gym import random
 from autoloss_gym.dcgan import ACTIVATIONS
 from autoloss_gym.task import Task
+from autoloss_gym.tasks.image_gan import ImageGAN
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 ID = "AutoLoss/ImageGAN-v0"
@@ -49,7 +50,14 @@ class Job:
     def key(self) -> dict[str, Any]:
         """All that the scores depend on, as plain values."""
         arguments = self.make_env.arguments | self.policy.env_arguments
-        return {"arguments": arguments, "policy": repr(self.policy), "seeds": list(self.seeds), "every": self.every}
+        preset = repr(ImageGAN.presets.get(arguments.get("preset", "")))  # its content may change
+        return {
+            "arguments": arguments,
+            "preset": preset,
+            "policy": repr(self.policy),
+            "seeds": list(self.seeds),
+            "every": self.every,
+        }
 
 
 class CurveStore:

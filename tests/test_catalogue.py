@@ -216,6 +216,17 @@ def test_what_a_task_does_not_have_is_one_line(text, task, expected):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["fixed:2", "grid", "grid_each", "softadapt", "dwa:temperature=3", "equal"])
+def test_weights_are_refused_where_every_block_has_one_loss(text):
+    with pytest.raises(ValueError, match="every parameter block of Fragile has one loss, and under Adam"):
+        entrant(text, Fragile())
+    assert len(entrant(text).candidates) >= 1
+
+
+def test_drawing_a_pair_with_weights_needs_no_shared_block():
+    assert entrant("softadapt:pair", Fragile()).candidates[0].label == "softadapt:pair"
+
+
 def test_a_rule_with_an_empty_argument_is_the_rule_without_one():
     bare, colon = (make_entrant(parse_specification(text), QuadraticRegression(), "") for text in ("s1", "s1:"))
     assert bare.candidates == colon.candidates

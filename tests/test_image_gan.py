@@ -292,7 +292,8 @@ def test_scores_are_those_of_as_many_images_and_images_without_labels_have_a_dis
 
 def test_real_digits_score_better_than_noise():
     task = ImageGAN(num_test=300)
-    real, noise = task.real_data_scores("validation"), task.score(task.reset(keys(2, "validation")))
+    (count, real), noise = task.real_data_scores("validation"), task.score(task.reset(keys(2, "validation")))
+    assert count == 300
     assert real["inception_score"] > 7
     assert noise[:, 0].max() < 3
     assert real["frechet_distance"] < 0.2 * noise[:, 1].min()
@@ -313,7 +314,7 @@ def test_six_hundred_alternating_steps_make_digits():
 
 def test_a_controller_sees_the_same_observation_whatever_is_trained(unlabelled):
     spaces = {
-        gymnasium.make(ID, **SMALL, **arguments).observation_space.shape
+        gymnasium.make(ID, **{**SMALL, "num_held_out": 4, "num_test": 4}, **arguments).observation_space.shape
         for arguments in (*ARCHITECTURES, {"loss": "hinge"}, {"dataset": unlabelled}, {"size": 16})
     }
     assert len(spaces) == 1

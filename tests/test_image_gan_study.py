@@ -1,6 +1,7 @@
 """`benchmarks/image_gan.py` and `benchmarks/gan_throughput.py`: numbers by hand, and studies that go on after a kill."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 
@@ -226,15 +227,18 @@ def test_a_bad_argument_is_one_line(arguments, message, tmp_path, monkeypatch):
 # The loop without this package
 
 
-def copied(network, block):
-    """Write one run's block of the task into a network, whose layers are in the same order."""
+def copied(network, block, shape):
+    """Write one run's block of the task into a network, whose layers are in the same order, but its channels first."""
+    channels_first = torch.arange(math.prod(shape)).view(shape).permute(2, 0, 1).flatten()
     names = [name for name in block if not name.endswith(("_bias", "_scale", "_shift"))]
     layers = [layer for layer in network if isinstance(layer, torch.nn.Linear | torch.nn.modules.conv._ConvNd)]
     for name, layer in zip(names, layers, strict=True):
-        weight = block[name][0]
-        layer.weight.data.copy_(weight.T if name == "dense" else weight)
-        layer.bias.data.normal_()
-        block[f"{name}_bias"].copy_(layer.bias.data[None])
+        weight, bias = block[name][0], block[f"{name}_bias"].normal_()[0]
+        if name == "dense":  # into the base shape, or out of it
+            weight = weight.T[channels_first] if len(bias) > 1 else weight.T[:, channels_first]
+            bias = bias[channels_first] if len(bias) > 1 else bias
+        layer.weight.data.copy_(weight)
+        layer.bias.data.copy_(bias)
 
 
 @pytest.mark.parametrize("kernel_size", [4, 5])
@@ -243,13 +247,13 @@ def test_the_networks_of_the_loop_are_those_of_the_task(batch_norm, kernel_size)
     task = replace(TINY, batch_norm=batch_norm, kernel_size=kernel_size)
     parameters, networks = task.initial_parameters(keys_of(1)), (generator_network(task), discriminator_network(task))
     for network, block in zip(networks, parameters.values(), strict=True):
-        copied(network, block)
+        copied(network, block, task.architecture.base_shape)
         assert sum(each.numel() for each in network.parameters()) == sum(leaf.numel() for leaf in block.values())
     latents = torch.randn(6, 8)
     images = task.architecture.generate(parameters["generator"], latents[None])
-    torch.testing.assert_close(networks[0](latents), images[0])
+    torch.testing.assert_close(networks[0](latents).permute(0, 2, 3, 1), images[0])
     odds = task.architecture.discriminate(parameters["discriminator"], images)
-    torch.testing.assert_close(networks[1](images[0])[:, 0], odds[0])
+    torch.testing.assert_close(networks[1](images[0].permute(0, 3, 1, 2))[:, 0], odds[0])
 
 
 def test_a_step_of_the_loop_moves_one_player_and_has_the_norm_of_its_gradient():

@@ -102,5 +102,5 @@ def test_the_files_have_the_other_score_metrics_by_name(tmp_path):
 
 
 def test_the_scores_of_real_data_are_a_line_where_the_task_knows_them():
-    assert real_data(Painter()) == ["Real data: brightness 9.93, square 0.30"]
-    assert real_data(SMALL) == []
+    assert real_data(Painter(), "test") == ["Real data (1,200): brightness 9.93, square 0.30"]
+    assert real_data(SMALL, "test") == []

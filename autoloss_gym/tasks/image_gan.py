@@ -95,7 +95,8 @@ class ImageGAN(GradientTask, ImageTask):
     num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
     batch_size: images of a step, drawn with replacement.
     num_held_out: generated images, and real ones at most, of a validation.
-    num_test: generated images that are scored, the same number whoever trained, and real ones at most.
+    num_test: generated images that are scored, the same number whoever trained, and real ones at most. All three scores depend
+        on it; the digits have no more than 359 real images to compare with.
     optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
     preset: "small" for 16 filters and 5,000 images of MNIST, 16 × 16 pixels; "mnist" and "cifar10" for the networks and the
         training of the released code, which are for a GPU.
@@ -126,6 +127,7 @@ class ImageGAN(GradientTask, ImageTask):
             "size": 16,
             "latent_size": 32,
             "num_samples": 5000,
+            "num_test": 2000,
             "max_steps": 4000,
             "validate_every": 100,
         },
@@ -151,7 +153,7 @@ class ImageGAN(GradientTask, ImageTask):
     num_samples: int = 0
     batch_size: int = 32
     num_held_out: int = 256
-    num_test: int = 2000
+    num_test: int = 350
     max_steps: int = 1000
     validate_every: int = 50
     collapse_repeats: int = 200
@@ -218,7 +220,7 @@ class ImageGAN(GradientTask, ImageTask):
     def score_metrics(self) -> tuple[Metric, ...]:
         return self.judge.metrics
 
-    def real_data_scores(self, split: Split = "test") -> dict[str, float]:
+    def real_data_scores(self, split: Split = "test") -> tuple[int, dict[str, float]]:
         """The scores of as many real images as are scored of generated ones, or of all that a run trains on if fewer."""
         return self.judge.real_scores(split, self.num_test)
 
