@@ -170,8 +170,8 @@ MUTATIONS = [
         "autoloss_gym/gradient_task.py",
         [
             (
-                "        with torch.enable_grad():\n            packed = {",
-                "        if True:\n            packed = {",
+                "        with torch.enable_grad():\n            own = {",
+                "        if True:\n            own = {",
             )
         ],
         "test_gradient_task.py",
