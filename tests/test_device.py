@@ -8,7 +8,7 @@ from recording import play
 from toy_tasks import SMALL, Fragile, TwoBlocks
 
 from agents.configuration import TrainingConfiguration
-from agents.learners import make_learner
+from agents.make_learner import make_learner
 from agents.rollout import EnvironmentMaker, rollout
 from agents.schedules import Ratio
 from autoloss_gym import check_task, random

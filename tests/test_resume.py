@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from stable_baselines3 import PPO
 
 from agents.configuration import TrainingConfiguration
-from agents.learners import make_learner
+from agents.make_learner import make_learner
 from agents.storage import CHECKPOINT, WEIGHTS, load_checkpoint, save_checkpoint
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_tasks import SMALL, Painter
 
 from agents.configuration import TrainingConfiguration
-from agents.learners import make_learner
+from agents.make_learner import make_learner
 from agents.samples import SampleLog
 from agents.storage import WEIGHTS
 from autoloss_gym.rendering import image_grid

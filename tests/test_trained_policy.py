@@ -7,7 +7,7 @@ import pytest
 from agents.benchmark import run_benchmark
 from agents.catalogue import make_entrants, warnings
 from agents.configuration import TrainingConfiguration, save_configuration
-from agents.learners import make_learner
+from agents.make_learner import make_learner
 from agents.specifications import parse_specification
 from agents.trained_policy import TrainedPolicy
 
