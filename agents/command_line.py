@@ -12,7 +12,7 @@ import yaml
 
 import autoloss_gym  # noqa: F401 (registers the environments)
 from agents.configuration import ALGORITHMS, number
-from autoloss_gym.names import unknown
+from autoloss_gym.tools.names import unknown
 
 
 class OneLineParser(argparse.ArgumentParser):

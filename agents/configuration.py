@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from autoloss_gym.names import unknown
+from autoloss_gym.tools.names import unknown
 
 ALGORITHMS = ("a2c", "ddpg", "dqn", "ppo", "reinforce", "sac", "td3")
 FORMAT = 1

@@ -18,7 +18,7 @@ from agents.configuration import TrainingConfiguration
 from agents.rollout import SEED_SPACING
 from agents.samples import SampleLog
 from agents.storage import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
-from autoloss_gym.construct import build
+from autoloss_gym.tools.arguments import build
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 

@@ -15,8 +15,8 @@ import torch
 
 from agents.episode_store import EpisodeStore
 from agents.policy import Policy
-from autoloss_gym import tree
 from autoloss_gym.task import Control
+from autoloss_gym.tools import tree
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.configuration import ALGORITHMS
-from autoloss_gym.names import unknown
+from autoloss_gym.tools.names import unknown
 
 RULES = ("s1", "s2", "s3")
 HELP = """\

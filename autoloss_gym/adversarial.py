@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, exp, log1p, relu
 
-from autoloss_gym.names import unknown
+from autoloss_gym.tools.names import unknown
 
 ADVERSARIAL_LOSSES = ("non_saturating", "minimax", "hinge")
 

@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from autoloss_gym import random, tree
+from autoloss_gym import random
 from autoloss_gym.losses import ClosedForm, Loss, Parameters
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.task import Control, Evaluation, Keys, Pair, State, Task
+from autoloss_gym.tools import tree
 
 
 @dataclass(frozen=True, kw_only=True)

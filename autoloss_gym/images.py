@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from autoloss_gym.names import unknown
 from autoloss_gym.resizing import resized
+from autoloss_gym.tools.names import unknown
 
 DATA_VARIABLE = "AUTOLOSS_GYM_DATA"
 BUNDLED = ("digits",)

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym import tree
 from autoloss_gym.history import History
 from autoloss_gym.task import Metric, State, Task
+from autoloss_gym.tools import tree
 
 
 def running_infos(state: State, history: History, validated: np.ndarray) -> dict[str, Tensor | np.ndarray]:

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
-from autoloss_gym.construct import one_of, positive
 from autoloss_gym.task import Keys, Split
+from autoloss_gym.tools.arguments import one_of, positive
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 

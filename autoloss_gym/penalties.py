@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from autoloss_gym.losses import ClosedForm, Loss, Parameters
-from autoloss_gym.names import unknown
 from autoloss_gym.task import Pair
+from autoloss_gym.tools.names import unknown
 
 ALL = "weights"  # the one block of joint pairs
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoloss_gym.names import unknown
+from autoloss_gym.tools.names import unknown
 
 BUNDLED_REGRESSION = ("diabetes",)
 BUNDLED_CLASSIFICATION = ("breast_cancer", "digits")

@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 
 from agents.command_line import OneLineParser, key_value, main, positive  # noqa: E402
 from autoloss_gym import AutoLossEnv, AutoLossVectorEnv  # noqa: E402
-from autoloss_gym.construct import build_task  # noqa: E402
-from autoloss_gym.names import unknown  # noqa: E402
 from autoloss_gym.tasks.image_gan import ImageGAN  # noqa: E402
+from autoloss_gym.tools.arguments import build_task  # noqa: E402
+from autoloss_gym.tools.names import unknown  # noqa: E402
 from benchmarks.gan_loops import bare_loop  # noqa: E402
 from benchmarks.loops import Side  # noqa: E402
 from benchmarks.throughput import measure, report  # noqa: E402

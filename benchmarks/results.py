@@ -26,7 +26,7 @@ from agents.command_line import OneLineParser, main, positive  # noqa: E402
 from agents.configuration import load_configuration  # noqa: E402
 from agents.statistics import paired_difference  # noqa: E402
 from agents.storage import WEIGHTS  # noqa: E402
-from autoloss_gym.names import unknown  # noqa: E402
+from autoloss_gym.tools.names import unknown  # noqa: E402
 
 SEEDS = 5
 _SOFTADAPT = ("softadapt", "softadapt:normalized", "softadapt:pair", "softadapt:pair,normalized")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from autoloss_gym import tree
+from autoloss_gym.tools import tree
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 Record = dict[str, np.ndarray]

@@ -6,11 +6,12 @@ import pytest
 import torch
 from toy_tasks import SMALL, Fragile, TwoBlocks, keys_of, samples
 
-from autoloss_gym import random, tree
+from autoloss_gym import random
 from autoloss_gym.gradient_task import GradientTask
 from autoloss_gym.optimizers import SGD, Adam
 from autoloss_gym.task import Control, State
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tools import tree
 
 OPTIMIZERS = {"adam": Adam(learning_rate=0.1), "momentum": SGD(learning_rate=0.01, momentum=0.9)}
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())

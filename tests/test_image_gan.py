@@ -8,12 +8,13 @@ from recording import assert_same_run, play
 from torch import nn
 
 import autoloss_gym
-from autoloss_gym import random, tree
+from autoloss_gym import random
 from autoloss_gym.adversarial import ADVERSARIAL_LOSSES, classification_error, discriminator_loss, generator_loss
 from autoloss_gym.convolutions import double, halve
 from autoloss_gym.images import load_images
 from autoloss_gym.task import Control, Keys
 from autoloss_gym.tasks.image_gan import ImageGAN
+from autoloss_gym.tools import tree
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 ID = "AutoLoss/ImageGAN-v0"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autoloss_gym import tree
+from autoloss_gym.tools import tree
 
 
 @dataclass

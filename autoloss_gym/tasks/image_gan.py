@@ -18,10 +18,10 @@ from autoloss_gym.gradient_task import GradientTask
 from autoloss_gym.image_judge import SLICE, ImageJudge
 from autoloss_gym.images import load_images
 from autoloss_gym.losses import Loss, Parameters
-from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.sample_scores import Moments
 from autoloss_gym.task import ImageTask, Keys, Metric, Pair, Split, State
+from autoloss_gym.tools.names import unknown
 
 _SIZES = range(8, 33, 4)  # heights and widths, in pixels, that can be doubled twice, or for 32 three times, from whole ones
 _RELEASED: dict[str, Any] = {  # networks and training of the released code

@@ -13,9 +13,9 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.gradient_task import GradientTask
 from autoloss_gym.losses import ClosedForm, Parameters
-from autoloss_gym.names import unknown
 from autoloss_gym.optimizers import SGD, BarzilaiBorwein, Optimizer
 from autoloss_gym.task import Keys, Metric
+from autoloss_gym.tools.names import unknown
 
 _FORMS = {"barzilai_borwein_1": "long", "barzilai_borwein_2": "short"}
 Residual = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from autoloss_gym import tree
+from autoloss_gym.tools import tree
 from autoloss_gym.weightings.measurements import Measurements, Values, as_batch, as_mask, as_tensor
 
 Scale = Literal["sum", "count"] | None

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.names import unknown
+from autoloss_gym.tools.names import unknown
 from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym import tree
 from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.tools import tree
 from autoloss_gym.weightings.learned import descend
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import Scale, WeightingRule

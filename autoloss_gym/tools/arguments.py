@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoloss_gym.names import unknown
 from autoloss_gym.task import Task
+from autoloss_gym.tools.names import unknown
 
 Built = TypeVar("Built")
 
