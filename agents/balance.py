@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from agents.schedules import one_hot
-from autoloss_gym.task import Control
+from autoloss_gym.core.task import Control
 
 
 @dataclass

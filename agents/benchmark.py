@@ -15,7 +15,7 @@ from agents.rollout import SEED_SPACING, Episodes, MakeEnv, Play, rollout, worke
 from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference, probability_of_improvement
 from agents.successive_halving import choose
 from agents.trained_policy import TrainedPolicy
-from autoloss_gym.task import Metric, Task
+from autoloss_gym.core.task import Metric, Task
 
 Announce = Callable[[str, int, int], None]
 

@@ -16,7 +16,7 @@ from agents.threshold_rules import threshold_rule, thresholds
 from agents.trained_policy import TrainedPolicy
 from agents.weighting import weighting_policy
 from agents.zip_policy import ZipPolicy
-from autoloss_gym.task import Task
+from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
 
 GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}  # least and greatest R, and their number, for so many penalties

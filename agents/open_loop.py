@@ -8,7 +8,7 @@ import numpy as np
 from agents.policy import Policy
 from agents.rollout import Play
 from agents.schedules import Draws, one_hot
-from autoloss_gym.task import Control, Task
+from autoloss_gym.core.task import Control, Task
 
 POPULATION = 24
 GENERATIONS = 8

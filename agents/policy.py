@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autoloss_gym.task import Control
+from autoloss_gym.core.task import Control
 
 
 class Policy(Protocol):

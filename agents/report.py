@@ -14,7 +14,7 @@ from agents.benchmark import Benchmark, Row
 from agents.configuration import write_text
 from agents.figure import draw
 from agents.statistics import Estimate
-from autoloss_gym.task import Task
+from autoloss_gym.core.task import Task
 
 MIN_SEEDS = 5  # of a trained policy, for an interval that means something
 

@@ -15,7 +15,7 @@ import torch
 
 from agents.episode_store import EpisodeStore
 from agents.policy import Policy
-from autoloss_gym.task import Control
+from autoloss_gym.core.task import Control
 from autoloss_gym.tools import tree
 from autoloss_gym.vector_env import AutoLossVectorEnv
 

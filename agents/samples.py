@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Image, Logger
 
+from autoloss_gym.core.task import ImageTask
 from autoloss_gym.rendering import image_grid
-from autoloss_gym.task import ImageTask
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 

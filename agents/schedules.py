@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
-from autoloss_gym.task import Control
+from autoloss_gym.core.task import Control
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from agents.schedules import one_hot
-from autoloss_gym.task import Control, Task
+from autoloss_gym.core.task import Control, Task
 
 _SIZE = 24  # thresholds in a grid
 

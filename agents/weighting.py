@@ -9,8 +9,8 @@ import torch
 
 from agents.schedules import Draws, one_hot, weigh
 from autoloss_gym import random
+from autoloss_gym.core.task import Control
 from autoloss_gym.optimizers import Adam
-from autoloss_gym.task import Control
 from autoloss_gym.weightings import (
     DynamicWeightAverage,
     Equal,

@@ -10,11 +10,11 @@ from autoloss_gym.registration import register_all, register_task
 
 if TYPE_CHECKING:
     from autoloss_gym.checker import check_task
+    from autoloss_gym.core.gradient_task import GradientTask
+    from autoloss_gym.core.loss import ClosedForm
+    from autoloss_gym.core.task import Control, Evaluation, ImageTask, Keys, Metric, Pair, State, Task
     from autoloss_gym.env import AutoLossEnv
-    from autoloss_gym.gradient_task import GradientTask
-    from autoloss_gym.losses import ClosedForm
     from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
-    from autoloss_gym.task import Control, Evaluation, ImageTask, Keys, Metric, Pair, State, Task
     from autoloss_gym.vector_env import AutoLossVectorEnv
 
 __version__ = "0.1.0"

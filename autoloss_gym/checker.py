@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.gradient_task import GradientTask
-from autoloss_gym.losses import ClosedForm
-from autoloss_gym.task import Control, Evaluation, Keys, State, Task
+from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.loss import ClosedForm
+from autoloss_gym.core.task import Control, Evaluation, Keys, State, Task
 from autoloss_gym.tools import tree
 
 _RUNS = 3

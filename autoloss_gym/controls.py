@@ -10,7 +10,7 @@ import torch
 from gymnasium import Space, spaces
 from torch import Tensor
 
-from autoloss_gym.task import Control, Task
+from autoloss_gym.core.task import Control, Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from autoloss_gym.core.task import Control, Task
 from autoloss_gym.rendering import SAMPLES
-from autoloss_gym.task import Control, Task
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 

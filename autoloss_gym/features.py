@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autoloss_gym.core.task import Task
 from autoloss_gym.history import History
-from autoloss_gym.task import Task
 
 GROUPS = (
     "progress",

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from autoloss_gym.task import Evaluation
+from autoloss_gym.core.task import Evaluation
 
 DECAY = 0.9  # of the moving averages, per validation
 

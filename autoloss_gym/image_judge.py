@@ -11,9 +11,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from autoloss_gym import datasets
 from autoloss_gym.classifiers import Classifier, load_classifier
+from autoloss_gym.core.task import Metric, Split
 from autoloss_gym.images import data_folder, load_images
 from autoloss_gym.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
-from autoloss_gym.task import Metric, Split
 
 SLICE = 256  # images of a run that are judged together: more would leave the caches
 _COARSE = 8  # height and width to which images without labels are averaged

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autoloss_gym.core.task import Metric, State, Task
 from autoloss_gym.history import History
-from autoloss_gym.task import Metric, State, Task
 from autoloss_gym.tools import tree
 
 

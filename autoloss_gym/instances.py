@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
-from autoloss_gym.task import Keys, Split
+from autoloss_gym.core.task import Keys, Split
 from autoloss_gym.tools.arguments import one_of, positive
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

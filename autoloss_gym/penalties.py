@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoloss_gym.losses import ClosedForm, Loss, Parameters
-from autoloss_gym.task import Pair
+from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
+from autoloss_gym.core.task import Pair
 from autoloss_gym.tools.names import unknown
 
 ALL = "weights"  # the one block of joint pairs

@@ -21,8 +21,8 @@ from agents.rollout import SEED_SPACING, EnvironmentMaker, decide, worker_proces
 from agents.specifications import parse_specification
 from agents.trained_policy import TrainedPolicy
 from autoloss_gym import random
+from autoloss_gym.core.task import Task
 from autoloss_gym.dcgan import ACTIVATIONS
-from autoloss_gym.task import Task
 from autoloss_gym.tasks.image_gan import ImageGAN
 from autoloss_gym.vector_env import AutoLossVectorEnv
 

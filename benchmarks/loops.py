@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autoloss_gym.core.task import Keys
 from autoloss_gym.optimizers import Adam
-from autoloss_gym.task import Keys
 from autoloss_gym.tasks.mlp_classification import MLPClassification
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from agents.command_line import OneLineParser, main, positive  # noqa: E402
 from autoloss_gym import random  # noqa: E402
-from autoloss_gym.task import Control, Keys, State  # noqa: E402
+from autoloss_gym.core.task import Control, Keys, State  # noqa: E402
 from autoloss_gym.tasks.beale import Beale  # noqa: E402
 from autoloss_gym.tasks.rosenbrock import Rosenbrock  # noqa: E402
 from autoloss_gym.tasks.surface import Surface  # noqa: E402

@@ -10,8 +10,8 @@ import torch
 from recording import play
 from toy_tasks import SMALL, Painter, TwoBlocks
 
+from autoloss_gym.core.task import Control, Evaluation
 from autoloss_gym.history import History
-from autoloss_gym.task import Control, Evaluation
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 RAISE, LOWER = 0, 1

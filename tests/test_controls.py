@@ -5,8 +5,8 @@ from gymnasium import spaces
 from toy_tasks import SMALL, TwoBlocks
 
 from autoloss_gym.controls import ChoosePair, WeighLosses
-from autoloss_gym.gradient_task import GradientTask
-from autoloss_gym.task import Control, Pair
+from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.task import Control, Pair
 
 CPU = torch.device("cpu")
 

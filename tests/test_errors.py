@@ -72,7 +72,7 @@ def test_a_task_to_register_is_named_by_module_and_class(task):
 
 
 @pytest.mark.parametrize(
-    "task", ["autoloss_gym.task:Pair", "autoloss_gym.task:Nothing", "no_such_module:Task", "Task", 3, Pair]
+    "task", ["autoloss_gym.core.task:Pair", "autoloss_gym.core.task:Nothing", "no_such_module:Task", "Task", 3, Pair]
 )
 def test_a_task_that_is_none_is_refused(task):
     assert_refused(lambda: AutoLossVectorEnv(task), "task=", "module:Class")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from toy_tasks import SMALL, TwoBlocks
 
+from autoloss_gym.core.task import Evaluation
 from autoloss_gym.features import GROUPS, RAW_BOUND, Features
 from autoloss_gym.history import History
-from autoloss_gym.task import Evaluation
 
 ORDER = ["progress", "gradient_norms", "losses", "validation", "average", "difference", "second_difference"]
 WITH_PATIENCE = replace(SMALL, patience=4)

@@ -7,9 +7,9 @@ import torch
 from toy_tasks import SMALL, Fragile, TwoBlocks, keys_of, samples
 
 from autoloss_gym import random
-from autoloss_gym.gradient_task import GradientTask
+from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.task import Control, State
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.task import Control, State
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 from autoloss_gym.tools import tree
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from autoloss_gym.core.task import Evaluation
 from autoloss_gym.history import History
-from autoloss_gym.task import Evaluation
 
 YES, NO = torch.tensor([True, True]), torch.tensor([False, False])
 

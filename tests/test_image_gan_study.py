@@ -12,7 +12,7 @@ from toy_tasks import keys_of
 
 from agents.rollout import EnvironmentMaker
 from agents.schedules import Ratio
-from autoloss_gym.task import Metric
+from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.image_gan import ImageGAN
 from benchmarks import gan_throughput, image_gan, image_gan_runs
 from benchmarks import image_gan_report as report

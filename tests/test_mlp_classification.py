@@ -10,7 +10,7 @@ from torch import nn
 
 import autoloss_gym
 from autoloss_gym import datasets, random
-from autoloss_gym.task import Keys
+from autoloss_gym.core.task import Keys
 from autoloss_gym.tasks.mlp_classification import MLPClassification
 
 ID = "AutoLoss/MLPClassification-v0"

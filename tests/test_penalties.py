@@ -10,8 +10,8 @@ from gymnasium.envs.registration import EnvSpec
 from toy_tasks import SMALL, keys_of
 
 import autoloss_gym
+from autoloss_gym.core.task import Control, Pair
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.task import Control, Pair
 from autoloss_gym.tasks.mlp_classification import MLPClassification
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 

@@ -13,7 +13,7 @@ from agents.catalogue import Entrant
 from agents.report import real_data, save_report, text_table
 from agents.rollout import Episodes
 from agents.schedules import Ratio
-from autoloss_gym.task import Metric
+from autoloss_gym.core.task import Metric
 
 REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from toy_tasks import SMALL, TwoBlocks
 
+from autoloss_gym.core.task import Evaluation, Task
 from autoloss_gym.history import History
 from autoloss_gym.rewards import REWARDS, Final, Improvement, Reward, Shaped
-from autoloss_gym.task import Evaluation, Task
 
 MAXIMISING = TwoBlocks(minimize=False, max_steps=20, validate_every=5)
 YES = torch.tensor([True, True])

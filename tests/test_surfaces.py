@@ -10,8 +10,8 @@ import torch
 from recording import assert_same_run, play
 from toy_tasks import keys_of
 
+from autoloss_gym.core.task import Control, Keys
 from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
-from autoloss_gym.task import Control, Keys
 from autoloss_gym.tasks.beale import Beale
 from autoloss_gym.tasks.rosenbrock import Rosenbrock
 from autoloss_gym.vector_env import AutoLossVectorEnv

@@ -10,7 +10,7 @@ from toy_tasks import SMALL, Fragile
 
 from agents.rollout import rollout
 from agents.threshold_rules import threshold_rule, thresholds
-from autoloss_gym.task import Control
+from autoloss_gym.core.task import Control
 from autoloss_gym.tasks.mlp_classification import MLPClassification
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 

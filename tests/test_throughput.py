@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoloss_gym.task import Keys
+from autoloss_gym.core.task import Keys
 from autoloss_gym.tasks.mlp_classification import MLPClassification
 from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
 from benchmarks import ppo_profile, throughput

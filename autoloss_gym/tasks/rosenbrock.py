@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autoloss_gym.losses import Loss
+from autoloss_gym.core.loss import Loss
+from autoloss_gym.core.task import Pair
 from autoloss_gym.optimizers import SGD, Optimizer
-from autoloss_gym.task import Pair
 from autoloss_gym.tasks.surface import Surface, square
 
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from autoloss_gym import datasets, random
 from autoloss_gym.classifiers import Classifier, load_classifier
-from autoloss_gym.gradient_task import GradientTask
+from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.loss import Loss, Parameters
+from autoloss_gym.core.task import Keys, Metric, Pair
 from autoloss_gym.images import load_images
 from autoloss_gym.linear import affine
-from autoloss_gym.losses import Loss, Parameters
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.task import Keys, Metric, Pair
 
 _SLICE = 256  # images of a run that are measured together: more would leave the caches
 

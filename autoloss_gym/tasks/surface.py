@@ -11,10 +11,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.gradient_task import GradientTask
-from autoloss_gym.losses import ClosedForm, Parameters
+from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.loss import ClosedForm, Parameters
+from autoloss_gym.core.task import Keys, Metric
 from autoloss_gym.optimizers import SGD, BarzilaiBorwein, Optimizer
-from autoloss_gym.task import Keys, Metric
 from autoloss_gym.tools.names import unknown
 
 _FORMS = {"barzilai_borwein_1": "long", "barzilai_borwein_2": "short"}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoloss_gym.task import Task
+from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
 
 Built = TypeVar("Built")

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.losses import ClosedForm, Loss, Parameters
+from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
+from autoloss_gym.core.task import Control, Evaluation, Keys, Pair, State, Task
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.task import Control, Evaluation, Keys, Pair, State, Task
 from autoloss_gym.tools import tree
 
 
