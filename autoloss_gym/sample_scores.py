@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import pad
 
-from autoloss_gym.linear import affine, sum_of_outer_products
+from autoloss_gym.networks.linear import affine, sum_of_outer_products
 
 _ALIGNMENT = 8  # float64 numbers in 64 bytes
 

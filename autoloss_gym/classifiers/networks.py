@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
-from autoloss_gym.linear import affine
+from autoloss_gym.networks.linear import affine
 
 _LARGEST_MAP = 4  # height and width, in pixels, that a convolutional network halves its images down to
 _ROWS_AT_ONCE = 250  # of a run on the CPU: more of them leave its caches

@@ -15,7 +15,7 @@ from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric, Pair
 from autoloss_gym.images import load_images
-from autoloss_gym.linear import affine
+from autoloss_gym.networks.linear import affine
 from autoloss_gym.optimizers import Adam, Optimizer
 
 _SLICE = 256  # images of a run that are measured together: more would leave the caches

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
-from autoloss_gym.linear import affine
+from autoloss_gym.networks.linear import affine
 
 PADDINGS = {4: (1, 0), 5: (2, 1)}  # by kernel size, and output padding of the transposed one: sizes halve and double exactly
 _FEW = 4  # channels

@@ -10,9 +10,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.convolutions import batch_norm, double, halve
 from autoloss_gym.core.loss import Parameters
-from autoloss_gym.linear import affine
+from autoloss_gym.networks.convolutions import batch_norm, double, halve
+from autoloss_gym.networks.linear import affine
 
 ACTIVATIONS = ("relu", "leaky_relu")
 _SLOPE = 0.2
