@@ -11,12 +11,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import datasets, random
-from autoloss_gym.adversarial import check_adversarial_loss, classification_error, discriminator_loss, generator_loss
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
 from autoloss_gym.image_judge import SLICE, ImageJudge
 from autoloss_gym.images import load_images
+from autoloss_gym.losses.adversarial import check_adversarial_loss, classification_error, discriminator_loss, generator_loss
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS, Architecture
 from autoloss_gym.optimizers import Adam, Optimizer

@@ -12,9 +12,9 @@ from autoloss_gym import datasets, random, tables
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
 from autoloss_gym.networks.linear import affine, sum_of_outer_products
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.penalties import named_tensors, packed_for, penalties, penalty_pairs
 
 _HALF_WIDTH = 5.0  # inputs are uniform on [-5, 5]
 
