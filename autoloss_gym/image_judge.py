@@ -9,10 +9,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from autoloss_gym import datasets
 from autoloss_gym.classifiers import Classifier, load_classifier
 from autoloss_gym.core.task import Metric, Split
-from autoloss_gym.images import data_folder, load_images
+from autoloss_gym.data import partition as datasets
+from autoloss_gym.data.images import data_folder, load_images
 from autoloss_gym.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
 
 SLICE = 256  # images of a run that are judged together: more would leave the caches
@@ -28,7 +28,7 @@ class ImageJudge:
     none, the features are the pixels of the image averaged to at most 8 × 8, and there is no inception score.
 
     Args:
-        dataset, data_dir, size: of `autoloss_gym.images.load_images`.
+        dataset, data_dir, size: of `autoloss_gym.data.images.load_images`.
     """
 
     dataset: str

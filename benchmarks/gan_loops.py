@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from autoloss_gym.classifiers import load_classifier
 from autoloss_gym.core.task import Keys
-from autoloss_gym.images import load_images
+from autoloss_gym.data.images import load_images
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.tasks.image_gan import ImageGAN
 from benchmarks.loops import Side

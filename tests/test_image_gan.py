@@ -10,7 +10,7 @@ from torch import nn
 import autoloss_gym
 from autoloss_gym import random
 from autoloss_gym.core.task import Control, Keys
-from autoloss_gym.images import load_images
+from autoloss_gym.data.images import load_images
 from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES, classification_error, discriminator_loss, generator_loss
 from autoloss_gym.networks.convolutions import double, halve
 from autoloss_gym.tasks.image_gan import ImageGAN

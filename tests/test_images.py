@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from autoloss_gym import datasets
-from autoloss_gym.images import DATA_VARIABLE, Images, load_images
+from autoloss_gym.data import partition as datasets
+from autoloss_gym.data.images import DATA_VARIABLE, Images, load_images
 
 ID = "AutoLoss/SparseAutoencoder-v0"
 GREY = np.arange(40 * 6, dtype=np.uint8).reshape(40, 3, 2)  # 40 images of 3 × 2

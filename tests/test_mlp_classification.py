@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import autoloss_gym
-from autoloss_gym import datasets, random
+from autoloss_gym import random
 from autoloss_gym.core.task import Keys
+from autoloss_gym.data import partition as datasets
 from autoloss_gym.tasks.mlp_classification import MLPClassification
 
 ID = "AutoLoss/MLPClassification-v0"

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 import autoloss_gym
-from autoloss_gym import datasets, random
+from autoloss_gym import random
 from autoloss_gym.core.task import Keys
-from autoloss_gym.images import load_images
+from autoloss_gym.data import partition as datasets
+from autoloss_gym.data.images import load_images
 from autoloss_gym.tasks.sparse_autoencoder import SparseAutoencoder, decode, encode
 
 ID = "AutoLoss/SparseAutoencoder-v0"

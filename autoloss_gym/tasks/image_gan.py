@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autoloss_gym import datasets, random
+from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
+from autoloss_gym.data import partition as datasets
+from autoloss_gym.data.images import load_images
 from autoloss_gym.image_judge import SLICE, ImageJudge
-from autoloss_gym.images import load_images
 from autoloss_gym.losses.adversarial import check_adversarial_loss, classification_error, discriminator_loss, generator_loss
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS, Architecture
@@ -83,7 +84,7 @@ class ImageGAN(GradientTask, ImageTask):
     ## Arguments
     dataset, data_dir, size: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from
         `data_dir`; or the path of an NPZ file or of a folder of pictures. `size` is the height and width that images are
-        resized to, 8 to 32 and a multiple of 4; 0 leaves them (see `autoloss_gym.images.load_images`).
+        resized to, 8 to 32 and a multiple of 4; 0 leaves them (see `autoloss_gym.data.images.load_images`).
     loss: "non_saturating", "minimax" or "hinge".
     filters: of the generator's last hidden layer and of the discriminator's first; the paper's are 32, 64 and 128.
     latent_size: normal numbers that an image is made from; the paper's are 64 and 128.

@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autoloss_gym import datasets, random, tables
+from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.data import partition as datasets
+from autoloss_gym.data import tables
 from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
 from autoloss_gym.networks.linear import affine
 from autoloss_gym.optimizers import Adam, Optimizer
@@ -58,7 +60,7 @@ class MLPClassification(GradientTask):
         informative, 5 % linear combinations of these and noise; "make_classification", the same with the clusters stretched
         at random and 1 % of the labels drawn anew, as by scikit-learn's function of that name; "breast_cancer" (569
         patients) or "digits" (1,797 images, 10 classes), bundled with scikit-learn; or the path of a CSV or NPZ file whose
-        target is a class (see `autoloss_gym.tables.load_table`). Real data are standardised on the training part.
+        target is a class (see `autoloss_gym.data.tables.load_table`). Real data are standardised on the training part.
     target: the column of a CSV file to predict, by default the last.
     dimension, num_samples, num_held_out: features, training samples, and samples of the validation and of the test part, for
         generated data.

@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autoloss_gym import datasets, random, tables
+from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.data import partition as datasets
+from autoloss_gym.data import tables
 from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
 from autoloss_gym.networks.linear import affine, sum_of_outer_products
 from autoloss_gym.optimizers import Adam, Optimizer
@@ -52,7 +54,7 @@ class QuadraticRegression(GradientTask):
 
     ## Arguments
     dataset: "synthetic"; "diabetes" (442 patients, bundled with scikit-learn); or the path of a CSV or NPZ file with a
-        numeric target (see `autoloss_gym.tables.load_table`). Real data are standardised on the training part.
+        numeric target (see `autoloss_gym.data.tables.load_table`). Real data are standardised on the training part.
     target: the column of a CSV file to predict, by default the last.
     dimension, num_samples, noise: d, samples a part, and the deviation of the noise, for synthetic data.
     l1_coefficient: λ of the penalty.

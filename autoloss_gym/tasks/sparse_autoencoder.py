@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autoloss_gym import datasets, random
+from autoloss_gym import random
 from autoloss_gym.classifiers import Classifier, load_classifier
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric, Pair
-from autoloss_gym.images import load_images
+from autoloss_gym.data import partition as datasets
+from autoloss_gym.data.images import load_images
 from autoloss_gym.networks.linear import affine
 from autoloss_gym.optimizers import Adam, Optimizer
 
@@ -64,7 +65,7 @@ class SparseAutoencoder(GradientTask):
 
     ## Arguments
     dataset: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from `data_dir`; or
-        the path of an NPZ file or of a folder of pictures (see `autoloss_gym.images.load_images`).
+        the path of an NPZ file or of a folder of pictures (see `autoloss_gym.data.images.load_images`).
     data_dir: folder of the data sets that have a name; by default what the environment variable AUTOLOSS_GYM_DATA names.
     size: height and width that the images are resized to; 0 leaves them.
     hidden_sizes: units of the layers between image and code; the decoder has them in reverse order.

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.task import Split
-from autoloss_gym.images import Images, data_folder, load_images
-from autoloss_gym.tables import load_table
+from autoloss_gym.data.images import Images, data_folder, load_images
+from autoloss_gym.data.tables import load_table
 
 MAX_CLASSES = 100
 _PARTS = {"controller_train": 0.25, "controller_validation": 0.15, "train": 0.25, "validation": 0.15, "test": 0.2}

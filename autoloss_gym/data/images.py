@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autoloss_gym.resizing import resized
+from autoloss_gym.data.resizing import resized
 from autoloss_gym.tools.names import unknown
 
 DATA_VARIABLE = "AUTOLOSS_GYM_DATA"
