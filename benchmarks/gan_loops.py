@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from autoloss_gym.classifiers import load_classifier
 from autoloss_gym.core.task import Keys
 from autoloss_gym.data.images import load_images
 from autoloss_gym.optimizers import Adam
+from autoloss_gym.scoring.classifiers import load_classifier
 from autoloss_gym.tasks.image_gan import ImageGAN
 from benchmarks.loops import Side
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from autoloss_gym import classifiers
-from autoloss_gym.classifiers import CACHE_VARIABLE, load_classifier, training
-from autoloss_gym.classifiers.networks import KINDS
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data.images import load_images
+from autoloss_gym.scoring import classifiers
+from autoloss_gym.scoring.classifiers import CACHE_VARIABLE, load_classifier, training
+from autoloss_gym.scoring.classifiers.networks import KINDS
 
 LOCAL = Path(os.environ.get("AUTOLOSS_GYM_DATA") or Path(__file__).parents[2] / "shared" / "data")
 each_kind = pytest.mark.parametrize("kind", KINDS)

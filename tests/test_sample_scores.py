@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import linalg
 
-from autoloss_gym.sample_scores import diversity, frechet_distance, inception_score, moments
+from autoloss_gym.scoring.sample_scores import diversity, frechet_distance, inception_score, moments
 
 
 def drawn(*shape, seed=0):

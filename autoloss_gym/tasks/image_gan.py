@@ -16,12 +16,12 @@ from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data.images import load_images
-from autoloss_gym.image_judge import SLICE, ImageJudge
 from autoloss_gym.losses.adversarial import check_adversarial_loss, classification_error, discriminator_loss, generator_loss
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS, Architecture
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.sample_scores import Moments
+from autoloss_gym.scoring.image_judge import SLICE, ImageJudge
+from autoloss_gym.scoring.sample_scores import Moments
 from autoloss_gym.tools.names import unknown
 
 _SIZES = range(8, 33, 4)  # heights and widths, in pixels, that can be doubled twice, or for 32 three times, from whole ones
@@ -103,7 +103,7 @@ class ImageGAN(GradientTask, ImageTask):
         training of the released code, which are for a GPU.
 
     The scores are inception score, Fréchet distance and diversity of `num_test` generated images, the last two against the
-    test part, under a classifier of the data set itself (`autoloss_gym.image_judge`): they are comparable with each other and
+    test part, under a classifier of the data set itself (`autoloss_gym.scoring.image_judge`): they are comparable with each other and
     with those of real images (`real_data_scores`), not with scores under Inception-v3. Pixels are scaled to the generator's
     range, [-1, 1].
 

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.classifiers import Classifier, load_classifier
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric, Pair
@@ -18,6 +17,7 @@ from autoloss_gym.data import partition as datasets
 from autoloss_gym.data.images import load_images
 from autoloss_gym.networks.linear import affine
 from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.scoring.classifiers import Classifier, load_classifier
 
 _SLICE = 256  # images of a run that are measured together: more would leave the caches
 
@@ -45,7 +45,7 @@ class SparseAutoencoder(GradientTask):
     no labels. The validation metrics, means over images of the validation part, are `cost` (which decides),
     `reconstruction_error` (mean squared error), `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0)
     and, where images have labels, `pcc`: the share of reconstructions that a classifier trained on originals (see
-    `autoloss_gym.classifiers`) still takes for the right class.
+    `autoloss_gym.scoring.classifiers`) still takes for the right class.
 
     cost = 1 − pcc + `active_price` · active. It states the goal without either loss, so that no weights are right by
     definition: PCC alone asks for no sparsity, and Σ_i |a_i| can be had by shrinking activations which the decoder then

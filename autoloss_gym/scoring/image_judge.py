@@ -9,11 +9,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from autoloss_gym.classifiers import Classifier, load_classifier
 from autoloss_gym.core.task import Metric, Split
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data.images import data_folder, load_images
-from autoloss_gym.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
+from autoloss_gym.scoring.classifiers import Classifier, load_classifier
+from autoloss_gym.scoring.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
 
 SLICE = 256  # images of a run that are judged together: more would leave the caches
 _COARSE = 8  # height and width to which images without labels are averaged
@@ -24,7 +24,7 @@ class ImageJudge:
     """Judges images by the classifier of a data set.
 
     Where the images have labels, the features are those of a convolutional classifier trained on the data set's images
-    (`autoloss_gym.classifiers`): scores of different data sets, or of Inception-v3, are not comparable. Where they have
+    (`autoloss_gym.scoring.classifiers`): scores of different data sets, or of Inception-v3, are not comparable. Where they have
     none, the features are the pixels of the image averaged to at most 8 × 8, and there is no inception score.
 
     Args:

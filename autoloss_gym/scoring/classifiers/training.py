@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d, cross_entropy
 
 from autoloss_gym import random
-from autoloss_gym.classifiers.networks import KINDS, Classifier, Perceptron, channels_first, pooled
-from autoloss_gym.classifiers.storage import num_outputs
 from autoloss_gym.data.images import Images
 from autoloss_gym.data.partition import five_way_partition, gather
+from autoloss_gym.scoring.classifiers.networks import KINDS, Classifier, Perceptron, channels_first, pooled
+from autoloss_gym.scoring.classifiers.storage import num_outputs
 
 _KEY = 20120417
 _EPSILON = 1e-5  # added to the variances of a batch

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from autoloss_gym.classifiers import storage, training
-from autoloss_gym.classifiers.networks import KINDS, Classifier, ConvolutionalNetwork, Perceptron
-from autoloss_gym.classifiers.storage import CACHE_VARIABLE
 from autoloss_gym.data.images import data_folder, load_images
+from autoloss_gym.scoring.classifiers import storage, training
+from autoloss_gym.scoring.classifiers.networks import KINDS, Classifier, ConvolutionalNetwork, Perceptron
+from autoloss_gym.scoring.classifiers.storage import CACHE_VARIABLE
 from autoloss_gym.tools.names import unknown
 
 __all__ = ["CACHE_VARIABLE", "Classifier", "ConvolutionalNetwork", "Perceptron", "load_classifier"]
