@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Metric, State, Task
-from autoloss_gym.history import History
+from autoloss_gym.signals.history import History
 from autoloss_gym.tools import tree
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from autoloss_gym.core.task import Task
-from autoloss_gym.history import History
+from autoloss_gym.signals.history import History
 
 SAMPLES = 16  # images of a run that are shown
 _BORDER = 1  # pixels between two images

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Control, Keys, State, Task
-from autoloss_gym.features import Features
-from autoloss_gym.history import History
-from autoloss_gym.rewards import Reward
+from autoloss_gym.signals.features import Features
+from autoloss_gym.signals.history import History
+from autoloss_gym.signals.rewards import Reward
 from autoloss_gym.tools import tree
 
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from autoloss_gym.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.core.task import Control, ImageTask, Task
-from autoloss_gym.features import Features
 from autoloss_gym.infos import final_infos, on_rows, running_infos
 from autoloss_gym.instances import Instances
 from autoloss_gym.rendering import SAMPLES, Trace
-from autoloss_gym.rewards import REWARDS, Reward
 from autoloss_gym.runs import Observations, Programs, Runs, start
+from autoloss_gym.signals.features import Features
+from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.arguments import (
     available_device,
@@ -46,7 +46,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: number of runs.
         control: what an action is: "pair" chooses the pair to update, "weights" weighs all of them.
         control_arguments: arguments of that control, such as {"normalize": "count"}.
-        reward: "shaped", "final" or "improvement", see `autoloss_gym.rewards`.
+        reward: "shaped", "final" or "improvement", see `autoloss_gym.signals.rewards`.
         reward_arguments: arguments of that reward; the task may replace its defaults.
         features: "scaled" (within [-1, 1]) or "raw".
         drop: groups of features to leave out.

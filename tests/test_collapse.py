@@ -11,7 +11,7 @@ from recording import play
 from toy_tasks import SMALL, Painter, TwoBlocks
 
 from autoloss_gym.core.task import Control, Evaluation
-from autoloss_gym.history import History
+from autoloss_gym.signals.history import History
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 RAISE, LOWER = 0, 1

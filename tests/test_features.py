@@ -6,8 +6,8 @@ import torch
 from toy_tasks import SMALL, TwoBlocks
 
 from autoloss_gym.core.task import Evaluation
-from autoloss_gym.features import GROUPS, RAW_BOUND, Features
-from autoloss_gym.history import History
+from autoloss_gym.signals.features import GROUPS, RAW_BOUND, Features
+from autoloss_gym.signals.history import History
 
 ORDER = ["progress", "gradient_norms", "losses", "validation", "average", "difference", "second_difference"]
 WITH_PATIENCE = replace(SMALL, patience=4)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from autoloss_gym.core.task import Evaluation
-from autoloss_gym.history import History
+from autoloss_gym.signals.history import History
 
 YES, NO = torch.tensor([True, True]), torch.tensor([False, False])
 

@@ -7,10 +7,10 @@ from recording import play
 from toy_tasks import SMALL, Fragile, TwoBlocks, keys_of
 
 from autoloss_gym.core.task import Control, Metric, State
-from autoloss_gym.history import History
 from autoloss_gym.infos import final_infos, on_rows
 from autoloss_gym.instances import Instances
 from autoloss_gym.optimizers import Adam
+from autoloss_gym.signals.history import History
 from autoloss_gym.tools import tree
 from autoloss_gym.vector_env import AutoLossVectorEnv
 

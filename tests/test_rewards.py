@@ -5,8 +5,8 @@ import torch
 from toy_tasks import SMALL, TwoBlocks
 
 from autoloss_gym.core.task import Evaluation, Task
-from autoloss_gym.history import History
-from autoloss_gym.rewards import REWARDS, Final, Improvement, Reward, Shaped
+from autoloss_gym.signals.history import History
+from autoloss_gym.signals.rewards import REWARDS, Final, Improvement, Reward, Shaped
 
 MAXIMISING = TwoBlocks(minimize=False, max_steps=20, validate_every=5)
 YES = torch.tensor([True, True])

@@ -60,7 +60,7 @@ class ImageGAN(GradientTask, ImageTask):
     is no `control="weights"`: each player has one loss.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.features.Features` (AutoLoss §4.2): 15 numbers, 16 with `patience`: progress,
+    Box, the feature groups of `autoloss_gym.signals.features.Features` (AutoLoss §4.2): 15 numbers, 16 with `patience`: progress,
     norms and losses of both players with their ratios, and two validation metrics with their averages and trends:
     `inception_score` (maximised, decides) of a few generated images, and `discriminator_error`, the share of real images of
     the validation part and of generated ones, weighed equally, that the discriminator takes for the other kind. Images

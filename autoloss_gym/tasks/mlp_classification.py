@@ -42,7 +42,7 @@ class MLPClassification(GradientTask):
     action a layer. `control="weights"`: Box(-1, 1) with as many entries.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.features.Features`: 15 numbers, 16 with `patience`. The validation metrics are
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 15 numbers, 16 with `patience`. The validation metrics are
     accuracy and cross-entropy.
 
     ## Rewards

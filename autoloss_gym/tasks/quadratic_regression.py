@@ -40,7 +40,7 @@ class QuadraticRegression(GradientTask):
     `mse`, `l1_linear`, `l1_quadratic`. `control="weights"`: Box(-1, 1) with as many entries.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.features.Features`: 11 numbers, with split pairs also 11; one more with `patience`.
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, with split pairs also 11; one more with `patience`.
 
     ## Rewards
     `shaped` (default) is the decrease of the log validation error since the last validation; `final` pays 10 / best

@@ -33,7 +33,7 @@ class Rosenbrock(Surface):
     entries, for weights that sum to 1 unless `normalize` says otherwise (SoftAdapt's setting).
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.features.Features`: 11 numbers, 12 with `patience`. The validation metric is the
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, 12 with `patience`. The validation metric is the
     distance to the minimum.
 
     ## Rewards

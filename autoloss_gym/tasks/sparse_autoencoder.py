@@ -41,7 +41,7 @@ class SparseAutoencoder(GradientTask):
     with two entries. As only `reconstruction` has a gradient in the decoder, Adam makes its weight there irrelevant.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.features.Features`: 27 numbers, 28 with `patience`; four less where images have
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 27 numbers, 28 with `patience`; four less where images have
     no labels. The validation metrics, means over images of the validation part, are `cost` (which decides),
     `reconstruction_error` (mean squared error), `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0)
     and, where images have labels, `pcc`: the share of reconstructions that a classifier trained on originals (see

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Task
-from autoloss_gym.history import History
+from autoloss_gym.signals.history import History
 
 _TINY = 1e-8
 

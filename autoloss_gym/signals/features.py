@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Task
-from autoloss_gym.history import History
+from autoloss_gym.signals.history import History
 
 GROUPS = (
     "progress",
