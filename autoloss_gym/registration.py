@@ -5,12 +5,12 @@ from typing import Any
 import gymnasium
 
 TASKS = {
-    "AutoLoss/Beale-v0": "autoloss_gym.tasks.beale:Beale",
-    "AutoLoss/ImageGAN-v0": "autoloss_gym.tasks.image_gan:ImageGAN",
-    "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.mlp_classification:MLPClassification",
-    "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.quadratic_regression:QuadraticRegression",
-    "AutoLoss/Rosenbrock-v0": "autoloss_gym.tasks.rosenbrock:Rosenbrock",
-    "AutoLoss/SparseAutoencoder-v0": "autoloss_gym.tasks.sparse_autoencoder:SparseAutoencoder",
+    "AutoLoss/Beale-v0": "autoloss_gym.tasks.surfaces.beale:Beale",
+    "AutoLoss/ImageGAN-v0": "autoloss_gym.tasks.images.image_gan:ImageGAN",
+    "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.supervised.mlp_classification:MLPClassification",
+    "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.supervised.quadratic_regression:QuadraticRegression",
+    "AutoLoss/Rosenbrock-v0": "autoloss_gym.tasks.surfaces.rosenbrock:Rosenbrock",
+    "AutoLoss/SparseAutoencoder-v0": "autoloss_gym.tasks.images.sparse_autoencoder:SparseAutoencoder",
 }
 
 

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from agents.command_line import OneLineParser, key_value, main, positive  # noqa: E402
 from autoloss_gym import AutoLossEnv, AutoLossVectorEnv  # noqa: E402
-from autoloss_gym.tasks.image_gan import ImageGAN  # noqa: E402
+from autoloss_gym.tasks.images.image_gan import ImageGAN  # noqa: E402
 from autoloss_gym.tools.arguments import build_task  # noqa: E402
 from autoloss_gym.tools.names import unknown  # noqa: E402
 from benchmarks.gan_loops import bare_loop  # noqa: E402
@@ -39,7 +39,7 @@ LOOP, SINGLE = "PyTorch loop, one GAN at a time", "single environment"
 def make_task(setting: str, arguments: dict[str, Any]) -> ImageGAN:
     """The task of a preset, or the default one, whose episodes do not end while it is timed."""
     preset = None if setting == "digits" else setting
-    task = build_task("autoloss_gym.tasks.image_gan:ImageGAN", preset, arguments)
+    task = build_task("autoloss_gym.tasks.images.image_gan:ImageGAN", preset, arguments)
     assert isinstance(task, ImageGAN)
     endless = task.validate_every * (10**9 // task.validate_every)
     return dataclasses.replace(task, max_steps=endless, patience=0, collapse_repeats=0)

@@ -27,7 +27,7 @@ from agents.command_line import OneLineParser, environment_arguments, key_value,
 from agents.configuration import write_text  # noqa: E402
 from agents.rollout import EnvironmentMaker  # noqa: E402
 from agents.schedules import Ratio  # noqa: E402
-from autoloss_gym.tasks.image_gan import ImageGAN  # noqa: E402
+from autoloss_gym.tasks.images.image_gan import ImageGAN  # noqa: E402
 from benchmarks import image_gan_report as report  # noqa: E402
 from benchmarks.image_gan_runs import (  # noqa: E402
     ID,

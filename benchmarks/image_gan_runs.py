@@ -23,7 +23,7 @@ from agents.trained_policy import TrainedPolicy
 from autoloss_gym import random
 from autoloss_gym.core.task import Task
 from autoloss_gym.networks.dcgan import ACTIVATIONS
-from autoloss_gym.tasks.image_gan import ImageGAN
+from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 ID = "AutoLoss/ImageGAN-v0"

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from autoloss_gym.core.task import Keys
 from autoloss_gym.optimizers import Adam
-from autoloss_gym.tasks.mlp_classification import MLPClassification
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 Task = QuadraticRegression | MLPClassification
 Part = dict[str, np.ndarray]

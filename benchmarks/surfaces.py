@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 from agents.command_line import OneLineParser, main, positive  # noqa: E402
 from autoloss_gym import random  # noqa: E402
 from autoloss_gym.core.task import Control, Keys, State  # noqa: E402
-from autoloss_gym.tasks.beale import Beale  # noqa: E402
-from autoloss_gym.tasks.rosenbrock import Rosenbrock  # noqa: E402
-from autoloss_gym.tasks.surface import Surface  # noqa: E402
+from autoloss_gym.tasks.surfaces.beale import Beale  # noqa: E402
+from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock  # noqa: E402
+from autoloss_gym.tasks.surfaces.surface import Surface  # noqa: E402
 from autoloss_gym.tools import tree  # noqa: E402
 from autoloss_gym.weightings.softadapt import SoftAdapt  # noqa: E402
 from benchmarks.surfaces_figure import Panel, draw  # noqa: E402

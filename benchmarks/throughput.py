@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 from agents.command_line import OneLineParser, main, positive  # noqa: E402
 from autoloss_gym import AutoLossEnv, AutoLossVectorEnv  # noqa: E402
-from autoloss_gym.tasks.mlp_classification import MLPClassification  # noqa: E402
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression  # noqa: E402
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification  # noqa: E402
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression  # noqa: E402
 from autoloss_gym.tools.names import unknown  # noqa: E402
 from benchmarks.loops import Side, Task, idiomatic, numpy_loop  # noqa: E402
 

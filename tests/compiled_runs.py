@@ -19,7 +19,7 @@ from autoloss_gym.data.images import load_images
 from autoloss_gym.runs import compiled
 from autoloss_gym.scoring.classifiers import load_classifier
 from autoloss_gym.scoring.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
-from autoloss_gym.tasks.image_gan import ImageGAN
+from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 VARIANTS = {

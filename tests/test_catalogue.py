@@ -13,8 +13,8 @@ from agents.open_loop import OpenLoop
 from agents.schedules import FixedWeights, RandomPair, Ratio
 from agents.specifications import HELP, parse_specification
 from agents.threshold_rules import ThresholdRule, thresholds
-from autoloss_gym.tasks.mlp_classification import MLPClassification
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 SPLIT = QuadraticRegression(pairs="split")
 FOUR = MLPClassification(hidden_sizes=(2, 2), pairs="split")

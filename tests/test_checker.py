@@ -7,7 +7,7 @@ import torch
 
 import autoloss_gym
 from autoloss_gym import Adam, ClosedForm, GradientTask, Metric, Pair, random
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from agents.schedules import RandomPair, Ratio
 from agents.specifications import parse_specification
 from agents.storage import save_weights
 from agents.trained_policy import TrainedPolicy
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.vector_env import AutoLossVectorEnv
 
 ID = "AutoLoss/QuadraticRegression-v0"

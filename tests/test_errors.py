@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from autoloss_gym import AutoLossVectorEnv, Pair, register_task
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 ID = "AutoLoss/QuadraticRegression-v0"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5}

@@ -10,7 +10,7 @@ from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Control, State
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.tools import tree
 
 OPTIMIZERS = {"adam": Adam(learning_rate=0.1), "momentum": SGD(learning_rate=0.01, momentum=0.9)}

@@ -13,7 +13,7 @@ from toy_tasks import keys_of
 from agents.rollout import EnvironmentMaker
 from agents.schedules import Ratio
 from autoloss_gym.core.task import Metric
-from autoloss_gym.tasks.image_gan import ImageGAN
+from autoloss_gym.tasks.images.image_gan import ImageGAN
 from benchmarks import gan_throughput, image_gan, image_gan_runs
 from benchmarks import image_gan_report as report
 from benchmarks.gan_loops import BareGAN, discriminator_network, generator_network

@@ -12,7 +12,7 @@ import autoloss_gym
 from autoloss_gym import random
 from autoloss_gym.core.task import Keys
 from autoloss_gym.data import partition as datasets
-from autoloss_gym.tasks.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 
 ID = "AutoLoss/MLPClassification-v0"
 SMALL = {"num_samples": 40, "num_held_out": 60, "max_steps": 20}

@@ -12,8 +12,8 @@ from toy_tasks import SMALL, keys_of
 import autoloss_gym
 from autoloss_gym.core.task import Control, Pair
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.tasks.mlp_classification import MLPClassification
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 PERCEPTRON = MLPClassification(dimension=5, num_samples=12, num_held_out=9, hidden_sizes=(3, 2), max_steps=20)
 TASKS = {"regression": SMALL, "with_constant": replace(SMALL, constant=True), "perceptron": PERCEPTRON}

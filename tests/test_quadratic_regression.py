@@ -9,7 +9,7 @@ from toy_tasks import SMALL, keys_of, samples
 
 from autoloss_gym.core.task import Control
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression, excess_risk, predict
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression, excess_risk, predict
 
 MANY = keys_of(*range(400))
 

@@ -14,7 +14,7 @@ from autoloss_gym import random
 from autoloss_gym.core.task import Keys
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data.images import load_images
-from autoloss_gym.tasks.sparse_autoencoder import SparseAutoencoder, decode, encode
+from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder, decode, encode
 
 ID = "AutoLoss/SparseAutoencoder-v0"
 SMALL = {"hidden_sizes": (20,), "code_size": 12, "max_steps": 40, "num_held_out": 50}

@@ -11,8 +11,8 @@ from toy_tasks import SMALL, Fragile
 from agents.rollout import rollout
 from agents.threshold_rules import threshold_rule, thresholds
 from autoloss_gym.core.task import Control
-from autoloss_gym.tasks.mlp_classification import MLPClassification
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 # The fit is the second validation metric of the perceptron. (A − B) / B is 1/4 for S1, 1/2 for S2 and −1/4 for S3, exactly.
 MEASURED = {"fresh_losses": [2.0, 3.75], "fresh_gradient_norms": [4.0, 3.0], "fresh_validation": [0.9, 2.5]}

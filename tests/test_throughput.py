@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from autoloss_gym.core.task import Keys
-from autoloss_gym.tasks.mlp_classification import MLPClassification
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from benchmarks import ppo_profile, throughput
 from benchmarks.loops import NumpyPerceptron, NumpyQuadratic
 

@@ -14,7 +14,7 @@ from autoloss_gym.core.task import Control
 from autoloss_gym.env import AutoLossEnv
 from autoloss_gym.instances import Instances
 from autoloss_gym.optimizers import SGD
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings.softadapt import SoftAdapt
 

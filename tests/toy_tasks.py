@@ -9,7 +9,7 @@ from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair
 from autoloss_gym.optimizers import SGD, Adam, Optimizer
 from autoloss_gym.registration import register_task
-from autoloss_gym.tasks.quadratic_regression import QuadraticRegression
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 SMALL = QuadraticRegression(dimension=4, num_samples=20, max_steps=20, validate_every=5)
 

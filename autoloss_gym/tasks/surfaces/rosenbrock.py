@@ -11,7 +11,7 @@ from torch import Tensor
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Pair
 from autoloss_gym.optimizers import SGD, Optimizer
-from autoloss_gym.tasks.surface import Surface, square
+from autoloss_gym.tasks.surfaces.surface import Surface, square
 
 
 @dataclass(frozen=True, kw_only=True)

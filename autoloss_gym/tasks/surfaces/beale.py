@@ -11,7 +11,7 @@ from torch import Tensor
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Pair
 from autoloss_gym.optimizers import SGD, Optimizer
-from autoloss_gym.tasks.surface import Residual, Surface, square
+from autoloss_gym.tasks.surfaces.surface import Residual, Surface, square
 
 _CONSTANTS = {"linear": 1.5, "quadratic": 2.25, "cubic": 2.625}
 
