@@ -84,7 +84,7 @@ def check_environment(id: str) -> None:
             importlib.import_module(module)
         except ImportError as error:
             raise ValueError(f"--env {id}: cannot import module {module!r} ({error})") from None
-    ours = [spec.id for spec in gymnasium.registry.values() if spec.entry_point == "autoloss_gym.env:AutoLossEnv"]
+    ours = [spec.id for spec in gymnasium.registry.values() if spec.entry_point == "autoloss_gym.environment.env:AutoLossEnv"]
     if name not in ours:
         raise ValueError(f"--env: {unknown('environment', name, ours)}")
 

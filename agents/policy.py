@@ -30,5 +30,5 @@ class Policy(Protocol):
 
         Args:
             observations: (num_envs, features), float32.
-            infos: the environment's dense infos, see `autoloss_gym.infos.running_infos`.
+            infos: the environment's dense infos, see `autoloss_gym.environment.infos.running_infos`.
         """

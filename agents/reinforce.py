@@ -18,8 +18,8 @@ from agents.configuration import TrainingConfiguration
 from agents.rollout import SEED_SPACING
 from agents.samples import SampleLog
 from agents.storage import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 
 @dataclass(frozen=True, kw_only=True)

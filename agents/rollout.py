@@ -16,8 +16,8 @@ import torch
 from agents.episode_store import EpisodeStore
 from agents.policy import Policy
 from autoloss_gym.core.task import Control
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
 MAX_POLICIES = 32  # policies in a batch; each is asked in turn at every step

@@ -5,8 +5,8 @@ import torch
 from stable_baselines3.common.logger import Image, Logger
 
 from autoloss_gym.core.task import ImageTask
-from autoloss_gym.rendering import image_grid
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.rendering import image_grid
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 
 class SampleLog:

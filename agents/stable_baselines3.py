@@ -24,7 +24,7 @@ from agents.rollout import SEED_SPACING
 from agents.samples import SampleLog
 from agents.storage import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 # What besides parameters and generators a training of Stable-Baselines3 goes on from.
 _COUNTERS = ("num_timesteps", "_n_updates", "_n_calls", "_episode_num", "_current_progress_remaining", "exploration_rate")

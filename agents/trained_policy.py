@@ -12,7 +12,7 @@ from agents import reinforce, stable_baselines3
 from agents.configuration import load_configuration
 from agents.schedules import Draws
 from agents.storage import load_weights, weights_digest
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 # What a policy is trained to see and do, and the defaults.
 _SEEN_BY_POLICY = {"control": "pair", "control_arguments": None, "features": "scaled", "drop": (), "repeat": 1}

@@ -35,8 +35,8 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
         raise ValueError(f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; choose another version")
     gymnasium.register(
         id=id,
-        entry_point="autoloss_gym.env:AutoLossEnv",
-        vector_entry_point="autoloss_gym.vector_env:AutoLossVectorEnv",
+        entry_point="autoloss_gym.environment.env:AutoLossEnv",
+        vector_entry_point="autoloss_gym.environment.vector_env:AutoLossVectorEnv",
         kwargs=kwargs,
     )
 

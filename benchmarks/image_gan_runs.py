@@ -22,9 +22,9 @@ from agents.specifications import parse_specification
 from agents.trained_policy import TrainedPolicy
 from autoloss_gym import random
 from autoloss_gym.core.task import Task
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.networks.dcgan import ACTIVATIONS
 from autoloss_gym.tasks.images.image_gan import ImageGAN
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 ID = "AutoLoss/ImageGAN-v0"
 TEST_SEEDS, VALIDATION_SEEDS = SEED_SPACING, 0  # the first seeds of the runs that are reported, and of those that choose

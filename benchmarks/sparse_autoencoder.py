@@ -35,7 +35,7 @@ from agents.statistics import Estimate, bootstrap  # noqa: E402
 from agents.trained_policy import TrainedPolicy  # noqa: E402
 from agents.weighting import weighting_policy  # noqa: E402
 from autoloss_gym.data.images import load_images  # noqa: E402
-from autoloss_gym.vector_env import AutoLossVectorEnv  # noqa: E402
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv  # noqa: E402
 from autoloss_gym.weightings import SoftAdapt  # noqa: E402
 
 ID = "AutoLoss/SparseAutoencoder-v0"

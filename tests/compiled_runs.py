@@ -16,11 +16,11 @@ from toy_tasks import SMALL, TwoBlocks
 
 from autoloss_gym import random
 from autoloss_gym.data.images import load_images
-from autoloss_gym.runs import compiled
+from autoloss_gym.environment.runs import compiled
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.scoring.classifiers import load_classifier
 from autoloss_gym.scoring.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
 from autoloss_gym.tasks.images.image_gan import ImageGAN
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 VARIANTS = {
     "closed_forms": {"task": SMALL},

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 Record = dict[str, np.ndarray]
 

@@ -11,8 +11,8 @@ from recording import play
 from toy_tasks import SMALL, Painter, TwoBlocks
 
 from autoloss_gym.core.task import Control, Evaluation
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.signals.history import History
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 RAISE, LOWER = 0, 1
 each_mode = pytest.mark.parametrize("mode", ["SameStep", "NextStep"])

@@ -4,9 +4,9 @@ import torch
 from gymnasium import spaces
 from toy_tasks import SMALL, TwoBlocks
 
-from autoloss_gym.controls import ChoosePair, WeighLosses
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Control, Pair
+from autoloss_gym.environment.controls import ChoosePair, WeighLosses
 
 CPU = torch.device("cpu")
 

@@ -12,8 +12,8 @@ from agents.make_learner import make_learner
 from agents.rollout import EnvironmentMaker, rollout
 from agents.schedules import Ratio
 from autoloss_gym import check_task, random
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 VARIANTS = {
     "closed_forms": {"task": SMALL},

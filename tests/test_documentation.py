@@ -10,8 +10,8 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 ROOT = Path(__file__).parents[1]
 HEADINGS = [

@@ -14,8 +14,8 @@ from agents.schedules import RandomPair, Ratio
 from agents.specifications import parse_specification
 from agents.storage import save_weights
 from agents.trained_policy import TrainedPolicy
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 ID = "AutoLoss/QuadraticRegression-v0"
 POLICIES = [Ratio("a", (1, 2)), RandomPair("b", (0.25, 0.75))]

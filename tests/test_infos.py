@@ -7,12 +7,12 @@ from recording import play
 from toy_tasks import SMALL, Fragile, TwoBlocks, keys_of
 
 from autoloss_gym.core.task import Control, Metric, State
-from autoloss_gym.infos import final_infos, on_rows
-from autoloss_gym.instances import Instances
+from autoloss_gym.environment.infos import final_infos, on_rows
+from autoloss_gym.environment.instances import Instances
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.signals.history import History
 from autoloss_gym.tools import tree
-from autoloss_gym.vector_env import AutoLossVectorEnv
 
 LONGER = replace(SMALL, num_samples=200, max_steps=60, optimizer=Adam(learning_rate=0.02))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoloss_gym.instances import SPLITS, Instances
+from autoloss_gym.environment.instances import SPLITS, Instances
 
 CPU = torch.device("cpu")
 

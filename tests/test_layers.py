@@ -118,7 +118,7 @@ def test_only_the_adapter_imports_stable_baselines3(path):
 
 
 def test_the_vector_environment_loads_no_task_of_its_own():
-    loaded = modules_loaded_by("import autoloss_gym.vector_env")
+    loaded = modules_loaded_by("import autoloss_gym.environment.vector_env")
     assert "autoloss_gym.core.task" in loaded
     assert not {name for name in loaded if name.startswith("autoloss_gym.tasks")}
 

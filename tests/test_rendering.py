@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from toy_tasks import Painter
 
-from autoloss_gym.rendering import Trace, image_grid
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.rendering import Trace, image_grid
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20}
 

@@ -15,8 +15,8 @@ from agents.configuration import TrainingConfiguration
 from agents.make_learner import make_learner
 from agents.samples import SampleLog
 from agents.storage import WEIGHTS
-from autoloss_gym.rendering import image_grid
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.rendering import image_grid
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 TAG = "environment/samples"
 HYPERPARAMETERS = {

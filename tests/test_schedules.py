@@ -9,7 +9,7 @@ from agents.balance import Balance
 from agents.rollout import rollout
 from agents.schedules import Draws, FixedWeights, RandomPair, Ratio
 from agents.weighting import WeightingPolicy
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings.softadapt import SoftAdapt
 
 

@@ -11,10 +11,10 @@ from recording import assert_same_run, play
 from toy_tasks import keys_of
 
 from autoloss_gym.core.task import Control, Keys
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
 from autoloss_gym.tasks.surfaces.beale import Beale
 from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
-from autoloss_gym.vector_env import AutoLossVectorEnv
 from benchmarks import surfaces, surfaces_figure
 
 SURFACES = {"rosenbrock": Rosenbrock(), "beale": Beale()}

@@ -11,11 +11,11 @@ from recording import assert_same, assert_same_run, leaves, play, record, row
 from toy_tasks import SMALL, Fragile, TwoBlocks
 
 from autoloss_gym.core.task import Control
-from autoloss_gym.env import AutoLossEnv
-from autoloss_gym.instances import Instances
+from autoloss_gym.environment.env import AutoLossEnv
+from autoloss_gym.environment.instances import Instances
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import SGD
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
-from autoloss_gym.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings.softadapt import SoftAdapt
 
 MODES = ("SameStep", "NextStep", "Disabled")

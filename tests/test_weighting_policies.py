@@ -10,8 +10,8 @@ from agents.catalogue import make_entrant
 from agents.rollout import rollout
 from agents.specifications import HELP, WEIGHTINGS, parse_specification
 from agents.weighting import RULES, WeightingPolicy
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
-from autoloss_gym.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings import (
     DynamicWeightAverage,
     Equal,

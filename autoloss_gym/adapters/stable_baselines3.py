@@ -10,7 +10,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 
 class StableBaselines3VecEnv(VecEnv):

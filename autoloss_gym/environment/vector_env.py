@@ -14,12 +14,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from autoloss_gym.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.core.task import Control, ImageTask, Task
-from autoloss_gym.infos import final_infos, on_rows, running_infos
-from autoloss_gym.instances import Instances
-from autoloss_gym.rendering import SAMPLES, Trace
-from autoloss_gym.runs import Observations, Programs, Runs, start
+from autoloss_gym.environment.controls import CONTROLS, ActionControl, check_control
+from autoloss_gym.environment.infos import final_infos, on_rows, running_infos
+from autoloss_gym.environment.instances import Instances
+from autoloss_gym.environment.rendering import SAMPLES, Trace
+from autoloss_gym.environment.runs import Observations, Programs, Runs, start
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools import tree

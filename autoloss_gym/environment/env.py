@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from autoloss_gym.core.task import Control, Task
-from autoloss_gym.rendering import SAMPLES
-from autoloss_gym.vector_env import AutoLossVectorEnv
+from autoloss_gym.environment.rendering import SAMPLES
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 
 class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
