@@ -10,7 +10,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from agents import specifications
 from agents.command_line import (
     OneLineParser,
     check_environment,
@@ -22,6 +21,7 @@ from agents.command_line import (
     refuse_beside_resume,
 )
 from agents.configuration import load_command, new_run_folder, save_command
+from agents.policies import grammar as specifications
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -73,7 +73,7 @@ def evaluate() -> None:
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
     from agents.benchmark import run_benchmark  # noqa: PLC0415
-    from agents.catalogue import make_entrants, warnings  # noqa: PLC0415
+    from agents.policies.catalogue import make_entrants, warnings  # noqa: PLC0415
     from agents.report import real_data, save_report, text_table  # noqa: PLC0415
     from agents.rollout import EnvironmentMaker  # noqa: PLC0415
 

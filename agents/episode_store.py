@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.policy import Policy
+from agents.policies.policy import Policy
 
 
 class EpisodeStore:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from agents.episode_store import EpisodeStore
-from agents.policy import Policy
+from agents.policies.policy import Policy
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree

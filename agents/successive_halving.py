@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.policy import Policy
+from agents.policies.policy import Policy
 from agents.rollout import Play
 
 FEWEST = 16  # problems on which candidates may be dropped

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from toy_tasks import SMALL, Fragile, TwoBlocks
 
-from agents import catalogue
-from agents.balance import Balance
-from agents.catalogue import make_entrant
-from agents.open_loop import OpenLoop
-from agents.schedules import FixedWeights, RandomPair, Ratio
-from agents.specifications import HELP, parse_specification
-from agents.threshold_rules import ThresholdRule, thresholds
+from agents.policies import catalogue
+from agents.policies.balance import Balance
+from agents.policies.catalogue import make_entrant
+from agents.policies.grammar import HELP, parse_specification
+from agents.policies.open_loop import OpenLoop
+from agents.policies.schedules import FixedWeights, RandomPair, Ratio
+from agents.policies.threshold_rules import ThresholdRule, thresholds
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 

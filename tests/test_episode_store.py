@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.catalogue import make_entrant
 from agents.configuration import TrainingConfiguration, save_configuration
 from agents.episode_store import EpisodeStore
+from agents.policies.catalogue import make_entrant
+from agents.policies.grammar import parse_specification
+from agents.policies.schedules import RandomPair, Ratio
+from agents.policies.trained_policy import TrainedPolicy
 from agents.reinforce import build_controller
-from agents.schedules import RandomPair, Ratio
-from agents.specifications import parse_specification
 from agents.storage import save_weights
-from agents.trained_policy import TrainedPolicy
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_tasks import SMALL
 
-from agents.open_loop import GENERATIONS, POPULATION, PROBLEMS, OpenLoop, search
+from agents.policies.open_loop import GENERATIONS, POPULATION, PROBLEMS, OpenLoop, search
 from agents.rollout import Episodes
 
 SEEDS = np.arange(GENERATIONS * PROBLEMS)

@@ -9,10 +9,10 @@ import pytest
 from toy_tasks import SMALL, Painter
 
 from agents.benchmark import Benchmark, _row
-from agents.catalogue import Entrant
+from agents.policies.catalogue import Entrant
+from agents.policies.schedules import Ratio
 from agents.report import real_data, save_report, text_table
 from agents.rollout import Episodes
-from agents.schedules import Ratio
 from autoloss_gym.core.task import Metric
 
 REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])

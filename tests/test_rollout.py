@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from agents import benchmark as benchmark_module
-from agents import open_loop
 from agents import rollout as module
 from agents.benchmark import _best_of_each, run_benchmark
-from agents.catalogue import Entrant, make_entrants
 from agents.episode_store import EpisodeStore
-from agents.open_loop import OpenLoop
+from agents.policies import open_loop
+from agents.policies.catalogue import Entrant, make_entrants
+from agents.policies.grammar import parse_specification
+from agents.policies.open_loop import OpenLoop
+from agents.policies.schedules import FixedWeights, RandomPair, Ratio
 from agents.rollout import EnvironmentMaker, Episodes, rollout, worker_processes
-from agents.schedules import FixedWeights, RandomPair, Ratio
-from agents.specifications import parse_specification
 
 ID = "AutoLoss/QuadraticRegression-v0"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}

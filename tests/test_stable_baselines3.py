@@ -12,8 +12,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.schedules import Draws
-from agents.trained_policy import choose_actions
+from agents.policies.schedules import Draws
+from agents.policies.trained_policy import choose_actions
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 
 pytestmark = pytest.mark.filterwarnings("error")

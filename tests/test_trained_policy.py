@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from agents.benchmark import run_benchmark
-from agents.catalogue import make_entrants, warnings
 from agents.configuration import TrainingConfiguration, save_configuration
 from agents.make_learner import make_learner
-from agents.specifications import parse_specification
-from agents.trained_policy import TrainedPolicy
+from agents.policies.catalogue import make_entrants, warnings
+from agents.policies.grammar import parse_specification
+from agents.policies.trained_policy import TrainedPolicy
 
 ID = "toy_tasks:Toy/Painter-v0"
 HYPERPARAMETERS = {"ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 1}, "dqn": {"learning_starts": 20}, "reinforce": {}}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from agents.schedules import Draws
+from agents.policies.schedules import Draws
+from agents.policies.trained_policy import choose_actions
 from agents.stable_baselines3 import algorithm_class
-from agents.trained_policy import choose_actions
 
 
 class ZipPolicy:

@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.balance import Balance
 from agents.configuration import ALGORITHMS
-from agents.policy import Policy
-from agents.schedules import FixedWeights, RandomPair, Ratio
-from agents.specifications import RULES, WEIGHTINGS, Specification, run_folders, weighting_options
-from agents.threshold_rules import threshold_rule, thresholds
-from agents.trained_policy import TrainedPolicy
-from agents.weighting import weighting_policy
-from agents.zip_policy import ZipPolicy
+from agents.policies.balance import Balance
+from agents.policies.grammar import RULES, WEIGHTINGS, Specification, run_folders, weighting_options
+from agents.policies.policy import Policy
+from agents.policies.schedules import FixedWeights, RandomPair, Ratio
+from agents.policies.threshold_rules import threshold_rule, thresholds
+from agents.policies.trained_policy import TrainedPolicy
+from agents.policies.weighting import weighting_policy
+from agents.policies.zip_policy import ZipPolicy
 from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.schedules import Draws, one_hot, weigh
+from agents.policies.schedules import Draws, one_hot, weigh
 from autoloss_gym import random
 from autoloss_gym.core.task import Control
 from autoloss_gym.optimizers import Adam
@@ -62,7 +62,7 @@ class WeightingPolicy:
 
 
 def weighting_policy(label: str, kind: str, options: Mapping[str, Any]) -> WeightingPolicy:
-    """The policy of a rule in `RULES`, with options as `agents.specifications.weighting_options` reads them."""
+    """The policy of a rule in `RULES`, with options as `agents.policies.grammar.weighting_options` reads them."""
     arguments = dict(options)
     sample = arguments.pop("pair", False)
     if "least_squares" in arguments:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.policy import Policy
+from agents.policies.policy import Policy
+from agents.policies.schedules import Draws, one_hot
 from agents.rollout import Play
-from agents.schedules import Draws, one_hot
 from autoloss_gym.core.task import Control, Task
 
 POPULATION = 24

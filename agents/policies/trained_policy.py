@@ -10,7 +10,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from agents import reinforce, stable_baselines3
 from agents.configuration import load_configuration
-from agents.schedules import Draws
+from agents.policies.schedules import Draws
 from agents.storage import load_weights, weights_digest
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 

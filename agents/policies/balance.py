@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.schedules import one_hot
+from agents.policies.schedules import one_hot
 from autoloss_gym.core.task import Control
 
 
