@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Protocol
 
 from agents.configuration import TrainingConfiguration
-from agents.reinforce import ReinforceLearner
-from agents.stable_baselines3 import StableBaselines3Learner
+from agents.learners.reinforce import ReinforceLearner
+from agents.learners.stable_baselines3 import StableBaselines3Learner
 
 
 class Learner(Protocol):

@@ -8,12 +8,12 @@ import pytest
 
 from agents.configuration import TrainingConfiguration, save_configuration
 from agents.episode_store import EpisodeStore
+from agents.learners.checkpoints import save_weights
+from agents.learners.reinforce import build_controller
 from agents.policies.catalogue import make_entrant
 from agents.policies.grammar import parse_specification
 from agents.policies.schedules import RandomPair, Ratio
 from agents.policies.trained_policy import TrainedPolicy
-from agents.reinforce import build_controller
-from agents.storage import save_weights
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 

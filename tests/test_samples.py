@@ -12,9 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_tasks import SMALL, Painter
 
 from agents.configuration import TrainingConfiguration
+from agents.learners.checkpoints import WEIGHTS
+from agents.learners.sample_log import SampleLog
 from agents.make_learner import make_learner
-from agents.samples import SampleLog
-from agents.storage import WEIGHTS
 from autoloss_gym.environment.rendering import image_grid
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 

@@ -8,10 +8,10 @@ import torch
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
-from agents import reinforce, stable_baselines3
 from agents.configuration import load_configuration
+from agents.learners import reinforce, stable_baselines3
+from agents.learners.checkpoints import load_weights, weights_digest
 from agents.policies.schedules import Draws
-from agents.storage import load_weights, weights_digest
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 # What a policy is trained to see and do, and the defaults.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from agents.learners.stable_baselines3 import algorithm_class
 from agents.policies.schedules import Draws
 from agents.policies.trained_policy import choose_actions
-from agents.stable_baselines3 import algorithm_class
 
 
 class ZipPolicy:
