@@ -72,10 +72,10 @@ def evaluate() -> None:
 
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
-    from agents.benchmark import run_benchmark  # noqa: PLC0415
+    from agents.evaluation.comparison import run_benchmark  # noqa: PLC0415
+    from agents.evaluation.report import real_data, save_report, text_table  # noqa: PLC0415
+    from agents.evaluation.rollout import EnvironmentMaker  # noqa: PLC0415
     from agents.policies.catalogue import make_entrants, warnings  # noqa: PLC0415
-    from agents.report import real_data, save_report, text_table  # noqa: PLC0415
-    from agents.rollout import EnvironmentMaker  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
 

@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 
 from agents.command_line import OneLineParser, environment_arguments, key_value, main, nonnegative, positive  # noqa: E402
 from agents.configuration import write_text  # noqa: E402
+from agents.evaluation.rollout import EnvironmentMaker  # noqa: E402
 from agents.policies.catalogue import Entrant  # noqa: E402
 from agents.policies.schedules import Ratio  # noqa: E402
-from agents.rollout import EnvironmentMaker  # noqa: E402
 from autoloss_gym.tasks.images.image_gan import ImageGAN  # noqa: E402
 from benchmarks import image_gan_report as report  # noqa: E402
 from benchmarks.image_gan_runs import (  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.statistics import Estimate, bootstrap, paired_difference
+from agents.evaluation.statistics import Estimate, bootstrap, paired_difference
 from autoloss_gym.core.task import Metric
 
 MARGIN = 0.02  # of the score at the end of 1:1, within which training counts as converged

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from agents.configuration import load_configuration, write_text
+from agents.evaluation.rollout import SEED_SPACING, EnvironmentMaker, decide, worker_processes
 from agents.policies.catalogue import Entrant, make_entrants
 from agents.policies.grammar import parse_specification
 from agents.policies.policy import Policy
 from agents.policies.trained_policy import TrainedPolicy
-from agents.rollout import SEED_SPACING, EnvironmentMaker, decide, worker_processes
 from autoloss_gym import random
 from autoloss_gym.core.task import Task
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv

@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 from agents.command_line import OneLineParser, main, positive  # noqa: E402
 from agents.configuration import load_configuration  # noqa: E402
+from agents.evaluation.statistics import paired_difference  # noqa: E402
 from agents.learners.checkpoints import WEIGHTS  # noqa: E402
-from agents.statistics import paired_difference  # noqa: E402
 from autoloss_gym.tools.names import unknown  # noqa: E402
 
 SEEDS = 5

@@ -27,13 +27,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from agents.command_line import OneLineParser, main, positive  # noqa: E402
+from agents.evaluation.rollout import SEED_SPACING, decide  # noqa: E402
+from agents.evaluation.statistics import Estimate, bootstrap  # noqa: E402
 from agents.policies.grammar import weighting_options  # noqa: E402
 from agents.policies.policy import Policy  # noqa: E402
 from agents.policies.schedules import FixedWeights  # noqa: E402
 from agents.policies.trained_policy import TrainedPolicy  # noqa: E402
 from agents.policies.weighting import weighting_policy  # noqa: E402
-from agents.rollout import SEED_SPACING, decide  # noqa: E402
-from agents.statistics import Estimate, bootstrap  # noqa: E402
 from autoloss_gym.data.images import load_images  # noqa: E402
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv  # noqa: E402
 from autoloss_gym.weightings import SoftAdapt  # noqa: E402

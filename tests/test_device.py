@@ -8,9 +8,9 @@ from recording import play
 from toy_tasks import SMALL, Fragile, TwoBlocks
 
 from agents.configuration import TrainingConfiguration
+from agents.evaluation.rollout import EnvironmentMaker, rollout
 from agents.make_learner import make_learner
 from agents.policies.schedules import Ratio
-from agents.rollout import EnvironmentMaker, rollout
 from autoloss_gym import check_task, random
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.configuration import TrainingConfiguration, save_configuration
-from agents.episode_store import EpisodeStore
+from agents.evaluation.episode_store import EpisodeStore
 from agents.learners.checkpoints import save_weights
 from agents.learners.reinforce import build_controller
 from agents.policies.catalogue import make_entrant

@@ -10,8 +10,8 @@ import pytest
 import torch
 from toy_tasks import keys_of
 
+from agents.evaluation.rollout import EnvironmentMaker
 from agents.policies.schedules import Ratio
-from agents.rollout import EnvironmentMaker
 from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from benchmarks import gan_throughput, image_gan, image_gan_runs

@@ -7,8 +7,8 @@ import pytest
 import torch
 from toy_tasks import SMALL
 
+from agents.evaluation.rollout import Episodes
 from agents.policies.open_loop import GENERATIONS, POPULATION, PROBLEMS, OpenLoop, search
-from agents.rollout import Episodes
 
 SEEDS = np.arange(GENERATIONS * PROBLEMS)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from toy_tasks import SMALL, Painter
 
-from agents.benchmark import Benchmark, _row
+from agents.evaluation.comparison import Benchmark, _row
+from agents.evaluation.report import real_data, save_report, text_table
+from agents.evaluation.rollout import Episodes
 from agents.policies.catalogue import Entrant
 from agents.policies.schedules import Ratio
-from agents.report import real_data, save_report, text_table
-from agents.rollout import Episodes
 from autoloss_gym.core.task import Metric
 
 REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])

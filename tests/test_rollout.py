@@ -4,16 +4,16 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents import benchmark as benchmark_module
-from agents import rollout as module
-from agents.benchmark import _best_of_each, run_benchmark
-from agents.episode_store import EpisodeStore
+from agents.evaluation import comparison as benchmark_module
+from agents.evaluation import rollout as module
+from agents.evaluation.comparison import _best_of_each, run_benchmark
+from agents.evaluation.episode_store import EpisodeStore
+from agents.evaluation.rollout import EnvironmentMaker, Episodes, rollout, worker_processes
 from agents.policies import open_loop
 from agents.policies.catalogue import Entrant, make_entrants
 from agents.policies.grammar import parse_specification
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio
-from agents.rollout import EnvironmentMaker, Episodes, rollout, worker_processes
 
 ID = "AutoLoss/QuadraticRegression-v0"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}

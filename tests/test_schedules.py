@@ -5,10 +5,10 @@ import pytest
 import torch
 from toy_tasks import Painter
 
+from agents.evaluation.rollout import rollout
 from agents.policies.balance import Balance
 from agents.policies.schedules import Draws, FixedWeights, RandomPair, Ratio
 from agents.policies.weighting import WeightingPolicy
-from agents.rollout import rollout
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings.softadapt import SoftAdapt
 

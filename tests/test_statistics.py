@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from agents.statistics import (
+from agents.evaluation.statistics import (
     bootstrap,
     interquartile_mean,
     mean,

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from agents.rollout import Episodes
-from agents.successive_halving import choose
+from agents.evaluation.rollout import Episodes
+from agents.evaluation.successive_halving import choose
 
 
 class Table:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from toy_tasks import SMALL, Fragile
 
+from agents.evaluation.rollout import rollout
 from agents.policies.threshold_rules import threshold_rule, thresholds
-from agents.rollout import rollout
 from autoloss_gym.core.task import Control
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression

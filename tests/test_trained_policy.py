@@ -4,8 +4,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.benchmark import run_benchmark
 from agents.configuration import TrainingConfiguration, save_configuration
+from agents.evaluation.comparison import run_benchmark
 from agents.make_learner import make_learner
 from agents.policies.catalogue import make_entrants, warnings
 from agents.policies.grammar import parse_specification

@@ -6,10 +6,10 @@ import pytest
 import torch
 from toy_tasks import SMALL, TwoBlocks
 
+from agents.evaluation.rollout import rollout
 from agents.policies.catalogue import make_entrant
 from agents.policies.grammar import HELP, WEIGHTINGS, parse_specification
 from agents.policies.weighting import RULES, WeightingPolicy
-from agents.rollout import rollout
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.weightings import (

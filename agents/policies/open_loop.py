@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from agents.evaluation.rollout import Play
 from agents.policies.policy import Policy
 from agents.policies.schedules import Draws, one_hot
-from agents.rollout import Play
 from autoloss_gym.core.task import Control, Task
 
 POPULATION = 24

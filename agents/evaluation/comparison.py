@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.episode_store import EpisodeStore
+from agents.evaluation.episode_store import EpisodeStore
+from agents.evaluation.rollout import SEED_SPACING, Episodes, MakeEnv, Play, rollout, worker_processes
+from agents.evaluation.statistics import Estimate, bootstrap, interquartile_mean, paired_difference, probability_of_improvement
+from agents.evaluation.successive_halving import choose
 from agents.policies.catalogue import Entrant
 from agents.policies.open_loop import GENERATIONS, PROBLEMS, search
 from agents.policies.policy import Policy
 from agents.policies.trained_policy import TrainedPolicy
-from agents.rollout import SEED_SPACING, Episodes, MakeEnv, Play, rollout, worker_processes
-from agents.statistics import Estimate, bootstrap, interquartile_mean, paired_difference, probability_of_improvement
-from agents.successive_halving import choose
 from autoloss_gym.core.task import Metric, Task
 
 Announce = Callable[[str, int, int], None]

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from agents.episode_store import EpisodeStore
+from agents.evaluation.episode_store import EpisodeStore
 from agents.policies.policy import Policy
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv

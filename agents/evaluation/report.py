@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.benchmark import Benchmark, Row
 from agents.configuration import write_text
-from agents.figure import draw
-from agents.statistics import Estimate
+from agents.evaluation.comparison import Benchmark, Row
+from agents.evaluation.figure import draw
+from agents.evaluation.statistics import Estimate
 from autoloss_gym.core.task import Task
 
 MIN_SEEDS = 5  # of a trained policy, for an interval that means something

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.benchmark import Benchmark, Row
-from agents.statistics import performance_profile
+from agents.evaluation.comparison import Benchmark, Row
+from agents.evaluation.statistics import performance_profile
 
 _GRAY = "#8a949e"
 _COLORS = ("#c0392b", "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#148f77")  # of policies that react to what they see
