@@ -81,7 +81,7 @@ def train() -> None:
 
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
-    from agents.make_learner import make_learner  # noqa: PLC0415
+    from agents.learners.learner import make_learner  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
     learner = make_learner(configuration)

@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 _HOME = {
-    "losses": ("ClosedForm",),
+    "core.loss": ("ClosedForm",),
+    "core.task": ("Control", "Evaluation", "ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
+    "core.gradient_task": ("GradientTask",),
     "optimizers": ("SGD", "Adam", "BarzilaiBorwein"),
-    "task": ("Control", "Evaluation", "ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
-    "gradient_task": ("GradientTask",),
-    "vector_env": ("AutoLossVectorEnv",),
-    "env": ("AutoLossEnv",),
+    "environment.vector_env": ("AutoLossVectorEnv",),
+    "environment.env": ("AutoLossEnv",),
     "checker": ("check_task",),
 }
 

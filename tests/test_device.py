@@ -9,7 +9,7 @@ from toy_tasks import SMALL, Fragile, TwoBlocks
 
 from agents.configuration import TrainingConfiguration
 from agents.evaluation.rollout import EnvironmentMaker, rollout
-from agents.make_learner import make_learner
+from agents.learners.learner import make_learner
 from agents.policies.schedules import Ratio
 from autoloss_gym import check_task, random
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv

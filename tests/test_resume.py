@@ -16,7 +16,7 @@ from stable_baselines3 import PPO
 
 from agents.configuration import TrainingConfiguration
 from agents.learners.checkpoints import CHECKPOINT, WEIGHTS, load_checkpoint, save_checkpoint
-from agents.make_learner import make_learner
+from agents.learners.learner import make_learner
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 
 ROOT = Path(__file__).resolve().parent.parent

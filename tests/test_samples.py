@@ -13,8 +13,8 @@ from toy_tasks import SMALL, Painter
 
 from agents.configuration import TrainingConfiguration
 from agents.learners.checkpoints import WEIGHTS
+from agents.learners.learner import make_learner
 from agents.learners.sample_log import SampleLog
-from agents.make_learner import make_learner
 from autoloss_gym.environment.rendering import image_grid
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 

@@ -6,7 +6,7 @@ import pytest
 
 from agents.configuration import TrainingConfiguration, save_configuration
 from agents.evaluation.comparison import run_benchmark
-from agents.make_learner import make_learner
+from agents.learners.learner import make_learner
 from agents.policies.catalogue import make_entrants, warnings
 from agents.policies.grammar import parse_specification
 from agents.policies.trained_policy import TrainedPolicy
