@@ -1,0 +1,106 @@
+"""What a benchmark says on paper."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agents.evaluation.comparison import Benchmark, _row
+from agents.evaluation.report import real_data, save_report, text_table
+from agents.evaluation.rollout import Episodes
+from agents.policies.catalogue import Entrant
+from agents.policies.schedules import Ratio
+from autoloss_gym.core.task import Metric
+from tests.support.toy_tasks import SMALL, Painter
+
+REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])
+
+
+def row(label, scores, baseline=None, minimize=True, minimize_score=True, others=()):
+    policy = Ratio(label, (1, 1))
+    scores = np.asarray(scores, dtype=float)
+    figures = {"best_score": scores, "score": scores, "diverged": scores > 1e6, "collapsed": scores < 0, "twice": 2 * scores}
+    episodes = Episodes(figures, np.full((10, 2), 0.5))
+    reference = None if baseline is None else np.asarray(baseline)[None]
+    return _row(Entrant(label, [policy]), [policy], [episodes], reference, minimize, minimize_score, others)
+
+
+def compared(minimize=True):
+    rows = [row("a", REFERENCE), row("b", [0, 1, 3, 9], REFERENCE, minimize_score=minimize)]  # better, better, equal, worse
+    return Benchmark(rows, Metric("score", minimize), "a", np.arange(4), ["mse", "l1"], "problems")
+
+
+def alone(scores):
+    return Benchmark([row("a", scores)], Metric("score"), None, np.arange(len(scores)), ["mse", "l1"], "problems")
+
+
+def columns(line):
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_improvement_goes_by_the_score_and_not_by_the_metric_that_decides():
+    for minimize in (True, False):
+        assert row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=True).improvement.value == 0.625
+        assert row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=False).improvement.value == 0.375
+
+
+def test_the_table_compares_every_row_with_the_reference():
+    header, _, first, second, *notes = text_table(compared()).splitlines()
+    place = columns(header).index("P(better) [95 %]")
+    assert columns(header)[place - 1] == "difference to a [95 %]"
+    assert columns(first)[place - 1 : place + 1] == ["reference", "—"]
+    improvement = compared().rows[1].improvement
+    assert columns(second)[place] == f"0.62 [{improvement.low:.2f}, {improvement.high:.2f}]"
+    assert sum(note.startswith("P(better)") for note in notes) == 1
+
+
+def test_a_table_without_reference_compares_nothing():
+    header, _, first, *notes = text_table(alone([1.0, 2.0])).splitlines()
+    assert columns(header) == ["policy", "n", "mean [95 % interval]", "IQM", "share of mse"]
+    assert columns(first)[-1] == "0.50"
+    assert len(columns(first)) == 5
+    assert not any("P(better)" in note or "differences" in note for note in notes)
+
+
+@pytest.mark.parametrize("minimize", [True, False])
+def test_the_report_has_the_improvement_and_a_picture(tmp_path, minimize):
+    paths = save_report(compared(minimize), [], "title", tmp_path, {})
+    first, second = json.loads(paths[2].read_text())["rows"]
+    assert first["improvement"] is None
+    assert second["improvement"]["value"] == (0.625 if minimize else 0.375)
+    assert paths[4].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("scores", [[1.0], [2.0, 2.0, 2.0], [0.0, -1.0]])
+def test_single_equal_and_negative_figures_are_drawn_without_a_warning(tmp_path, scores):
+    for reference in ("a", None):
+        rows = [row("a", scores), replace(row("b", scores, scores if reference else None), static=False)]
+        benchmark = Benchmark(rows, Metric("score"), reference, np.arange(len(scores)), ["mse", "l1"], "problems")
+        paths = save_report(benchmark, [], "title", tmp_path, {})
+        assert paths[4].read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_notes_say_which_share_of_the_runs_diverged_or_collapsed():
+    rows = [row("a", [1.0, 2.0, -1.0, -2.0]), row("b", [1e7, 1.0, 1.0, 1.0]), row("c", [1.0] * 4), row("d", [-1.0] * 4)]
+    notes = text_table(Benchmark(rows, Metric("score"), None, np.arange(4), ["mse", "l1"], "problems")).splitlines()
+    assert notes[-2:] == ["Diverged runs: b 25.0%.", "Collapsed runs: a 50.0%, d 100.0%."]
+    assert not any("Diverged" in note or "Collapsed" in note for note in text_table(alone([1.0, 2.0])).splitlines())
+
+
+def test_the_files_have_the_other_score_metrics_by_name(tmp_path):
+    rows = [row("a", [1.0, 2.0], others=["twice"]), row("b", [3.0, -4.0], others=["twice"])]
+    benchmark = Benchmark(rows, Metric("score"), "a", np.arange(2), ["mse", "l1"], "problems")
+    paths = save_report(benchmark, [], "title", tmp_path, {})
+    content = json.loads(paths[2].read_text())["rows"]
+    assert [each["others"] for each in content] == [{"twice": [[2, 4]]}, {"twice": [[6, -8]]}]
+    assert [each["collapsed"] for each in content] == [0, 0.5]
+    lines = list(csv.DictReader(paths[3].read_text().splitlines()))
+    assert [(line["policy"], float(line["best_score"]), float(line["twice"])) for line in lines] == [
+        ("a", 1, 2), ("a", 2, 4), ("b", 3, 6), ("b", -4, -8)]  # fmt: skip
+
+
+def test_the_scores_of_real_data_are_a_line_where_the_task_knows_them():
+    assert real_data(Painter(), "test") == ["Real data (1,200): brightness 9.93, square 0.30"]
+    assert real_data(SMALL, "test") == []

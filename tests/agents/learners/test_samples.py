@@ -1,0 +1,125 @@
+"""Pictures of what a model makes, while a controller is trained."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from stable_baselines3.common.logger import Logger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents.configuration import TrainingConfiguration
+from agents.learners.checkpoints import WEIGHTS
+from agents.learners.learner import make_learner
+from agents.learners.sample_log import SampleLog
+from autoloss_gym.environment.rendering import image_grid
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from tests.support.toy_tasks import SMALL, Painter
+
+TAG = "environment/samples"
+HYPERPARAMETERS = {
+    "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 1},
+    "dqn": {"learning_starts": 50, "buffer_size": 500, "batch_size": 8},
+    "reinforce": {},
+}
+
+
+def picture(brightness):
+    """The grid of a Painter's images at this brightness."""
+    offsets = np.arange(16)[:, None, None] + np.arange(2)[:, None] + np.arange(3)
+    return image_grid(((brightness + offsets) / 32).astype(np.float32)[..., None])
+
+
+def logged(log):
+    logger = Logger(None, [])
+    log.record(logger)
+    assert set(logger.name_to_value) <= {TAG}
+    return logger.name_to_value[TAG].image if logger.name_to_value else None
+
+
+@pytest.mark.parametrize("array", ["numpy", "torch"])
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_the_picture_is_of_the_run_that_ended_last_at_its_last_validation_before_the_end(array, repeat):
+    envs = AutoLossVectorEnv(Painter(max_steps=12), 2, array=array, repeat=repeat)
+    log = SampleLog(envs)
+    envs.reset(seed=0)
+    np.testing.assert_array_equal(logged(log), picture(8))  # nothing is kept yet: the run as it is
+    for step in range(1, 12 // repeat + 1):
+        ended = envs.step(np.array([0, 1]))[2]
+        log.watch(ended=bool(ended[0]))
+        elapsed = step * repeat
+        expected = 8 + elapsed if elapsed < 4 else 12 if elapsed < 8 else 16  # of the present run, until one has ended
+        np.testing.assert_array_equal(logged(log), picture(expected))
+    for _ in range(6 // repeat):
+        log.watch(ended=bool(envs.step(np.array([1, 1]))[2][0]))
+    np.testing.assert_array_equal(logged(log), picture(16))
+
+
+def test_a_task_without_images_logs_none():
+    envs = AutoLossVectorEnv(SMALL, 1)
+    log = SampleLog(envs)
+    envs.reset(seed=0)
+    log.watch(ended=False)
+    assert logged(log) is None
+
+
+def configuration(algo, env="toy_tasks:Toy/Painter-v0", **env_kwargs):
+    return TrainingConfiguration(algo=algo, env=env, env_kwargs=env_kwargs, num_envs=2, n_timesteps=960, seed=0,
+                                 hyperparameters=HYPERPARAMETERS[algo])  # fmt: skip
+
+
+def events(folder):
+    found = EventAccumulator(str(folder), size_guidance={"images": 0})
+    found.Reload()
+    return found
+
+
+@pytest.mark.parametrize("algo", HYPERPARAMETERS)
+def test_training_logs_a_picture_every_tenth_for_tensorboard_alone(algo, tmp_path):
+    make_learner(configuration(algo)).train(tmp_path)
+    images = events(tmp_path).Images(TAG)
+    steps = [image.step for image in images]
+    assert steps == sorted(set(steps))
+    assert 8 <= len(steps) <= 10
+    assert 960 in steps
+    for image in images:
+        pixels = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+        assert any(np.array_equal(pixels, picture(brightness)) for brightness in range(8 - 20, 8 + 21))
+    header, *rows = (tmp_path / "progress.csv").read_text().splitlines()
+    assert {"environment/best_score", "environment/diverged", "environment/collapsed"} <= set(header.split(","))
+    assert "samples" not in header
+    assert len(rows) >= 10
+
+
+def test_a_task_without_images_leaves_no_picture_among_the_events(tmp_path):
+    small = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5}
+    make_learner(configuration("ppo", "AutoLoss/QuadraticRegression-v0", **small)).train(tmp_path)
+    assert events(tmp_path).Tags()["images"] == []
+    assert events(tmp_path).Tags()["scalars"] != []
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("algo", HYPERPARAMETERS)
+def test_a_training_with_pictures_goes_on_to_the_weights_of_one_that_was_never_stopped(algo, tmp_path):
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    make_learner(configuration(algo)).train(tmp_path / "whole")
+    stopped = make_learner(configuration(algo))
+    save = stopped._save
+
+    def die(folder):
+        save(folder)
+        raise Killed
+
+    stopped._save = die
+    with pytest.raises(Killed):
+        stopped.train(tmp_path / "killed")
+    torch.manual_seed(999)
+    make_learner(configuration(algo)).train(tmp_path / "killed")
+    whole, resumed = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

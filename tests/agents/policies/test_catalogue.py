@@ -1,0 +1,232 @@
+"""From what is written on the command line to policies."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from agents.policies import catalogue
+from agents.policies.balance import Balance
+from agents.policies.catalogue import make_entrant
+from agents.policies.grammar import HELP, parse_specification
+from agents.policies.open_loop import OpenLoop
+from agents.policies.schedules import FixedWeights, RandomPair, Ratio
+from agents.policies.threshold_rules import ThresholdRule, thresholds
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
+from tests.support.toy_tasks import SMALL, Fragile, TwoBlocks
+
+SPLIT = QuadraticRegression(pairs="split")
+FOUR = MLPClassification(hidden_sizes=(2, 2), pairs="split")
+
+
+class SinglePair(TwoBlocks):
+    @property
+    def pairs(self):
+        return super().pairs[:1]
+
+
+def entrant(text, task=SMALL):
+    return make_entrant(parse_specification(text), task, "")
+
+
+def only(text, task=SMALL):
+    (policy,) = entrant(text, task).candidates
+    return policy
+
+
+# Grids
+
+
+def probabilities(task):
+    found = entrant("random", task)
+    assert found.mode == "tuned"
+    assert found.static
+    assert all(isinstance(policy, RandomPair) for policy in found.candidates)
+    return [policy.probabilities for policy in found.candidates]
+
+
+def test_random_tries_the_19_inner_twentieths_of_two_pairs():
+    np.testing.assert_allclose(probabilities(SMALL), [(k / 20, 1 - k / 20) for k in range(1, 20)])
+
+
+@pytest.mark.parametrize(("task", "pairs", "parts", "size"), [(SPLIT, 3, 20, 231), (FOUR, 4, 8, 165)])
+def test_random_tries_every_distribution_of_more_pairs_in_equal_parts(task, pairs, parts, size):
+    counts = [each for each in itertools.product(range(parts + 1), repeat=pairs) if sum(each) == parts]
+    assert len(counts) == size
+    np.testing.assert_allclose(sorted(probabilities(task)), np.array(counts) / parts)
+
+
+@pytest.mark.parametrize(("text", "mode"), [("grid", "tuned"), ("grid_each", "each")])
+def test_a_grid_of_two_pairs_weighs_the_penalty_by_20_ratios_from_a_16th_to_16(text, mode):
+    found = entrant(text)
+    weights = np.array([policy.weights for policy in found.candidates])
+    assert (found.mode, weights.shape) == (mode, (20, 2))
+    assert (weights[:, 0] == 1).all()
+    np.testing.assert_allclose(weights[[0, -1], 1], [1 / 16, 16])
+    np.testing.assert_allclose(weights[1:, 1] / weights[:-1, 1], 256 ** (1 / 19))
+    assert (entrant("grid:7").candidates[0].label, len(entrant("grid:7").candidates)) == ("fixed:0.0625", 7)
+
+
+def test_a_grid_of_three_pairs_has_all_combinations_of_two_penalties_and_weighs_the_fit_by_1():
+    found = entrant("grid:4", SPLIT).candidates
+    levels = sorted({policy.weights[1] for policy in found})
+    assert [policy.weights for policy in found] == [(1.0, first, second) for first in levels for second in levels]
+    assert len(levels) == 4
+    np.testing.assert_allclose(np.diff(np.log(levels)), np.log(levels[-1] / levels[0]) / 3)
+    assert all(isinstance(policy, FixedWeights) for policy in found)
+
+
+def test_the_default_grids_have_the_sizes_that_the_help_says():
+    size = len(entrant("grid", SPLIT).candidates)
+    assert f"default {len(entrant('grid').candidates)}, with three pairs {size**0.5:.0f} × {size**0.5:.0f})" in HELP
+    assert f"the best of {len(entrant('s1').candidates)} on validation" in HELP
+    assert f"between K knots (default {entrant('open_loop').knots})" in HELP
+
+
+@pytest.mark.parametrize("text", ["grid", "random"])
+@pytest.mark.parametrize("task", [SMALL, SPLIT], ids=["two", "three"])
+def test_the_label_of_a_candidate_is_a_policy_that_does_about_the_same(text, task):
+    """What a table says was chosen can be given to the next command."""
+    for policy in entrant(text, task).candidates:
+        again = only(policy.label, task)
+        values = (each.weights if text == "grid" else each.probabilities for each in (again, policy))
+        assert next(values) == pytest.approx(next(values), rel=5e-3)
+
+
+def test_ratios_are_the_eleven_of_one_pair_to_the_other_and_may_be_the_reference():
+    found = entrant("ratios")
+    assert (found.label, found.mode, found.static) == ("ratios", "tuned", True)
+    assert all(isinstance(policy, Ratio) for policy in found.candidates)
+    counts = [policy.counts for policy in found.candidates]
+    assert sorted(counts) == [(1, k) for k in (1, 3, 5, 7, 9, 11)] + [(k, 1) for k in (3, 5, 7, 9, 11)]
+    assert [only(policy.label).counts for policy in found.candidates] == counts
+
+
+# Single policies
+
+
+def test_balance_takes_the_factor_of_the_first_loss_and_is_never_the_reference():
+    for text, ratio in (("balance", 1.0), ("balance:", 1.0), ("balance:0.5", 0.5), ("balance:3", 3.0)):
+        policy = only(text)
+        assert isinstance(policy, Balance)
+        assert (policy.label, policy.ratio, entrant(text).static) == (text, ratio, False)
+    assert only("balance", SPLIT).ratio == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "expected", "label"),
+    [
+        ("random:0.3", SMALL, (0.3, 0.7), "random:0.3"),
+        ("random:0.3,0.7", SMALL, (0.3, 0.7), "random:0.3"),
+        ("random:1", SMALL, (1.0, 0.0), "random:1"),
+        ("random:0.5", SPLIT, (0.5, 0.25, 0.25), "random:0.5,0.25,0.25"),
+        ("random:0.5,0.2,0.3", SPLIT, (0.5, 0.2, 0.3), "random:0.5,0.2,0.3"),
+    ],
+)
+def test_random_takes_the_first_or_all_probabilities(text, task, expected, label):
+    assert only(text, task).probabilities == pytest.approx(expected)
+    assert (only(text, task).label, entrant(text, task).label) == (label, text)
+
+
+def test_without_penalty_fits_both_parts_alone_and_is_no_reference():
+    for task, counts in ((SMALL, (1, 0)), (SPLIT, (1, 0, 0))):
+        policy = only("without_penalty", task)
+        assert isinstance(policy, Ratio)
+        assert (policy.counts, policy.env_arguments) == (counts, {"train_on_validation": True})
+        assert not entrant("without_penalty", task).static
+
+
+def test_a_threshold_rule_has_its_threshold_or_a_grid_of_them_and_is_never_the_reference():
+    for rule in ("s1", "s2", "s3"):
+        policy, grid = only(f"{rule}:-0.5"), entrant(rule)
+        assert isinstance(policy, ThresholdRule)
+        assert (policy.rule, policy.threshold, policy.metric) == (rule, -0.5, 0)
+        assert [each.threshold for each in grid.candidates] == thresholds(rule).tolist()
+        assert {each.rule for each in grid.candidates} == {rule}
+        assert (grid.mode, grid.static) == ("tuned", False)
+        assert only(f"{rule}:1", MLPClassification()).metric == 1
+
+
+def test_open_loop_leaves_its_candidates_to_a_search_over_its_knots():
+    for text, knots in (("open_loop", catalogue.KNOTS), ("open_loop:2", 2), ("open_loop:7", 7)):
+        found = entrant(text)
+        assert (found.knots, found.candidates, found.mode, found.static) == (knots, [], "tuned", True)
+    assert OpenLoop("p", ((1.0, 0.0), (0.0, 1.0)), 10).static
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("random:1.5", "P between 0 and 1"),
+        ("random:-0.1", "P between 0 and 1"),
+        ("random:nan", "P between 0 and 1"),
+        ("random:0.5,0.6", "sum to 1"),
+        ("random:0.2,0.2,0.2", "sum to 1"),
+        ("random:0.5,", "random:P1,P2"),
+        ("ratios:3", "ratios alone"),
+        ("balance:0", "R above 0 and below 1e6"),
+        ("balance:-1", "R above 0 and below 1e6"),
+        ("balance:nan", "R above 0 and below 1e6"),
+        ("balance:much", "R above 0 and below 1e6"),
+        ("balanc", "did you mean 'balance'"),
+        ("grid:1", "N of at least 2"),
+        ("grid:2.5", "N of at least 2"),
+        ("open_loop:1", "K of at least 2"),
+        ("open_loop:many", "K of at least 2"),
+        ("open_lop", "did you mean 'open_loop'"),
+        ("without_penalty:1", "without_penalty alone"),
+        ("without_penaltys", "did you mean 'without_penalty'"),
+        ("s1:high", "s1 or s1:T with a number T"),
+        ("s2:nan", "s2 or s2:T with a number T"),
+        ("s3:inf", "s3 or s3:T with a number T"),
+    ],
+)
+def test_bad_arguments_are_one_line(text, expected):
+    with pytest.raises(ValueError, match=expected) as caught:
+        parse_specification(text)
+    assert "\n" not in str(caught.value)
+    assert repr(text.partition(":")[0])[:-1] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "expected"),
+    [
+        ("random:0.2,0.8", SPLIT, "has 2 parts, but the task has 3 pairs: mse, l1_linear, l1_quadratic"),
+        ("random:0.2,0.3,0.5", SMALL, "has 3 parts, but the task has 2 pairs: mse, l1"),
+        ("random", SinglePair(), "a single pair, there is nothing to choose"),
+        ("random:0.5", SinglePair(), "a single pair, there is nothing to choose"),
+        ("ratios", SPLIT, "this task has 3 pairs; the ratios are for 2"),
+        ("ratios", SinglePair(), "this task has 1 pairs; the ratios are for 2"),
+        ("balance", SinglePair(), "a single pair, there is nothing to choose"),
+        ("open_loop", SinglePair(), "a single pair, there is nothing to choose"),
+        ("grid", FOUR, "this task has 4 pairs; the grid is for 2 or 3"),
+        ("grid", SinglePair(), "this task has 1 pairs; the grid is for 2 or 3"),
+        ("without_penalty", TwoBlocks(), "TwoBlocks has no argument train_on_validation"),
+        ("s1", SPLIT, "this task has 3 pairs"),
+        ("s1:0.5", Fragile(), "needs the loss 'safe' among the validation metrics"),
+    ],
+)
+def test_what_a_task_does_not_have_is_one_line(text, task, expected):
+    with pytest.raises(ValueError, match=expected) as caught:
+        entrant(text, task)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["fixed:2", "grid", "grid_each", "softadapt", "dwa:temperature=3", "equal"])
+def test_weights_are_refused_where_every_block_has_one_loss(text):
+    with pytest.raises(ValueError, match="every parameter block of Fragile has one loss, and under Adam"):
+        entrant(text, Fragile())
+    assert len(entrant(text).candidates) >= 1
+
+
+def test_drawing_a_pair_with_weights_needs_no_shared_block():
+    assert entrant("softadapt:pair", Fragile()).candidates[0].label == "softadapt:pair"
+
+
+def test_a_rule_with_an_empty_argument_is_the_rule_without_one():
+    bare, colon = (make_entrant(parse_specification(text), QuadraticRegression(), "") for text in ("s1", "s1:"))
+    assert bare.candidates == colon.candidates

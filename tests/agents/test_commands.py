@@ -1,0 +1,351 @@
+"""The two commands, used as a stranger would."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+ID = "AutoLoss/QuadraticRegression-v0"
+SMALL = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
+BRIEF = ["--n-timesteps", "1e3", "--num-envs", "8"]
+REPORT = ["table.txt", "table.md", "results.json", "results.csv", "figure.png"]  # what evaluate.py writes, its last lines
+
+
+def run(command, *arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, ROOT / f"{command}.py", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def one_line(result):
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1
+    return result.stderr
+
+
+def table(result):
+    """The lines of the table and its notes."""
+    lines = result.stdout.splitlines()
+    assert [Path(line).name for line in lines[-len(REPORT) :]] == REPORT
+    return lines[: -len(REPORT)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    result = run("train_agent", "--env", ID, "--algo", "ppo", *SMALL, *BRIEF, "-P", "n_steps=16", "-f", folder)
+    assert result.returncode == 0, result.stderr
+    return Path(result.stdout.strip())
+
+
+def test_training_keeps_configuration_weights_events_and_figures(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"config.json", "policy.safetensors", "progress.csv"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    configuration = json.loads((trained / "config.json").read_text())
+    assert configuration["hyperparameters"]["n_steps"] == 16  # the flag wins over the YAML file
+    assert configuration["num_envs"] == 8
+    assert configuration["n_timesteps"] == 1000
+    header = (trained / "progress.csv").read_text().splitlines()[0].split(",")
+    figures = {"environment/score", "environment/best_score", "environment/steps", "environment/share_of_mse"}
+    assert figures <= set(header)
+
+
+def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
+    policies = [f"ppo:{trained}", "always:mse", "round_robin", "2:1", "random:0.3", "fixed:2", "grid:3", "grid_each:2",
+                "without_penalty", "s1:0.5", "s2", "s3:-0.9", "softadapt", "softadapt:pair,normalized,beta=1",
+                "softadapt:loss_weighted,least_squares=4,every=2", "equal", "dwa:scale=sum", "uncertainty:pair", "gradnorm",
+                "random_weights:pair"]  # fmt: skip
+    result = run("evaluate", "--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path, "--policies", *policies)
+    assert result.returncode == 0, result.stderr
+    for policy in ("ppo", *policies[1:]):
+        assert any(line.startswith(policy) for line in result.stdout.splitlines())
+    written = {Path(line).name: Path(line) for line in result.stdout.splitlines()[-len(REPORT) :]}
+    assert list(written) == REPORT
+    assert written["figure.png"].read_bytes().startswith(b"\x89PNG")
+    content = json.loads(written["results.json"].read_text())
+    assert len(content["rows"]) == len(policies)
+    assert len(written["results.csv"].read_text().splitlines()) == 1 + 4 * len(policies)
+
+
+def test_reinforce_is_trained_and_judged(tmp_path):
+    training = run("train_agent", "--env", ID, "--algo", "reinforce", *SMALL, *BRIEF, "-f", tmp_path)
+    assert training.returncode == 0, training.stderr
+    folder = Path(training.stdout.strip())
+    assert "environment/share_of_mse" in (folder / "progress.csv").read_text().splitlines()[0]
+    assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
+    result = run("evaluate", "--env", ID, *SMALL, "--episodes", 3, "-o", tmp_path, "--policies", f"reinforce:{folder}", "1:1")
+    assert result.returncode == 0, result.stderr
+    assert any(line.startswith("reinforce") for line in result.stdout.splitlines())
+
+
+def test_evaluation_is_repeatable(trained, tmp_path):
+    command = ["--env", ID, *SMALL, "--episodes", 3, "--policies", f"ppo:{trained}", "random:0.5", "-o", tmp_path]
+    first, second = run("evaluate", *command), run("evaluate", *command)
+    assert first.returncode == 0
+    assert table(first) == table(second)
+
+
+def test_a_task_of_ones_own_is_trained_and_judged_from_its_folder(tmp_path):
+    (tmp_path / "sparse_signal.py").write_text((ROOT / "examples" / "sparse_signal.py").read_text())
+    env = ["--env", "sparse_signal:Example/SparseSignal-v0"]
+    training = run("train_agent", *env, *BRIEF, "-P", "n_steps=16", cwd=tmp_path)
+    assert training.returncode == 0, training.stderr
+    result = run("evaluate", *env, "--episodes", 3, "--policies", f"ppo:{training.stdout.strip()}", "1:1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "recovery_error" in result.stdout
+
+
+def test_the_task_of_ones_own_has_at_most_30_lines():
+    lines = (ROOT / "examples" / "sparse_signal.py").read_text().splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 30
+
+
+def test_a_run_of_another_environment_is_refused(trained):
+    env = ["--env", "sparse_signal:Example/SparseSignal-v0"]
+    assert "was trained on" in one_line(run("evaluate", *env, "--policies", f"ppo:{trained}", cwd=ROOT / "examples"))
+
+
+def test_a_training_that_did_not_end_is_said(trained, tmp_path):
+    copy_of(trained, tmp_path / "run_0", n_timesteps=10**6)
+    command = ["--env", ID, *SMALL, "--episodes", 2, "-o", tmp_path, "--policies"]
+    assert "of 1,000,000 steps of training" in run("evaluate", *command, f"ppo:{tmp_path}/run_0").stdout
+    assert "steps of training" not in run("evaluate", *command, f"ppo:{trained}").stdout
+
+
+def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
+    (tmp_path / "config.json").write_text((trained / "config.json").read_text())
+    (tmp_path / "policy.safetensors").write_bytes((trained / "policy.safetensors").read_bytes()[:100])
+    assert "does not fit" in one_line(run("evaluate", "--env", ID, *SMALL, "--policies", f"ppo:{tmp_path}"))
+
+
+def copy_of(trained, folder, **changes):
+    folder.mkdir()
+    configuration = json.loads((trained / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(configuration | changes))
+    (folder / "policy.safetensors").write_bytes((trained / "policy.safetensors").read_bytes())
+
+
+def test_only_trainings_that_differ_in_their_seed_alone_are_pooled(trained, tmp_path):
+    copy_of(trained, tmp_path / "run_0")
+    copy_of(trained, tmp_path / "run_1", seed=1)
+    pooled = ["--env", ID, *SMALL, "--episodes", 2, "-o", tmp_path, "--policies", f"ppo:{tmp_path}/run_*"]
+    result = run("evaluate", *pooled)
+    assert "2×2" in result.stdout
+    assert "Training seeds: ppo 2" in result.stdout
+    copy_of(trained, tmp_path / "run_2", seed=0)
+    assert "each must have its own" in one_line(run("evaluate", *pooled))
+    copy_of(trained, tmp_path / "run_3", seed=3, env_kwargs={"dimension": 5})
+    (tmp_path / "run_2" / "config.json").unlink()
+    (tmp_path / "run_2" / "policy.safetensors").unlink()
+    (tmp_path / "run_2").rmdir()
+    assert "differ in env_kwargs" in one_line(run("evaluate", *pooled))
+    assert "was trained by ppo" in one_line(run("evaluate", "--env", ID, "--policies", f"dqn:{trained}"))
+
+
+def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_said(trained, tmp_path):
+    command = ["--env", ID, "--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
+    rest = ["--episodes", 2, "-o", tmp_path, "--policies", f"ppo:{trained}"]
+    same, raw = run("evaluate", *command, *rest), run("evaluate", *command, "features=raw", *rest)
+    assert same.stdout.splitlines()[3] == raw.stdout.splitlines()[3]
+    assert "was trained with other" not in same.stdout
+    assert "was trained with other" in run("evaluate", *command[:-1], "max_steps=40", *rest).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--env", ID, "--env-kwargs", "split=test"], "the commands set split themselves"),
+        (["--env", ID, "-P", "n_steps=hello"], "does not accept these hyper-parameters"),
+        (["--env", ID, "--seed", "10000000000000"], "less than 2**31"),
+        (["--env", ID, "-f", "/dev/null/x"], "Not a directory"),
+        (["--env", "AutoLoss/QuadraticRegresion-v0"], "did you mean 'AutoLoss/QuadraticRegression-v0'"),
+        (["--env", "no_such_module:My/Task-v0"], "cannot import module 'no_such_module'"),
+        (["--env", ID, "--algo", "pppo"], "did you mean 'ppo'"),
+        (["--env", ID, "--num-envs", "0"], "expected a positive integer"),
+        (["--env", ID, "--conf-file", "missing.yml"], "'missing.yml' does not exist"),
+        (["--env", ID, "-P", "learning_rat=1"], "did you mean 'learning_rate'"),
+        (["--env", ID, "-P", "learning_rate"], "expected name=value"),
+        (["--env", ID, "--env-kwargs", "datset=diabetes"], "did you mean 'dataset'"),
+        (["--env", ID, "--env-kwargs", "rewards=final"], "did you mean 'reward'"),
+        (["--env", ID, "--env-kwargs", "dataset=missing.csv"], "'missing.csv': there is no such file"),
+        (["--env", ID, "--algo", "sac"], "add --env-kwargs control=weights"),
+        (["--env", ID, "--algo", "dqn", "--env-kwargs", "control=weights"], "leave out control=weights"),
+    ],
+)
+def test_bad_input_to_train_agent_is_one_line(arguments, expected, tmp_path):
+    assert expected in one_line(run("train_agent", *arguments, cwd=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("softadap", "did you mean 'softadapt'"),
+        ("softadapt:order=5", "expected softadapt, or softadapt: with some of"),
+        ("ppo:nowhere", "there is no folder 'nowhere'"),
+        ("ppo:.", "holds no config.json"),
+        ("random:1.5", "P between 0 and 1"),
+        ("fixed:x", "numbers of at least 0"),
+        ("grid:one", "N of at least 2"),
+        ("random:0.2,0.2", "P1,P2,… that sum to 1"),
+        ("open_loop:1", "K of at least 2"),
+        ("always:l2", "unknown loss 'l2'"),
+        ("1:2:3", "the task has 2 pairs: mse, l1"),
+    ],
+)
+def test_bad_policies_are_one_line(policy, expected, tmp_path):
+    assert expected in one_line(run("evaluate", "--env", ID, "--policies", policy, cwd=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+# Resuming
+
+KILLED = """
+import os, runpy, signal, sys
+replace, written = os.replace, []
+
+def dies_in_the_third_batch(source, target):
+    written.extend([target] if str(target).endswith(".npz") else [])
+    if len(written) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+os.replace, sys.argv = dies_in_the_third_batch, sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+RESUMABLE = [
+    "--env",
+    ID,
+    *SMALL,
+    "features=raw",
+    "--episodes",
+    5,
+    "--seed",
+    3,
+    "--policies",
+    "grid:3",
+    "1:1",
+    "s2",
+    "softadapt",
+]
+
+
+def test_a_training_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(tmp_path):
+    arguments = ["--env", ID, "--algo", "ppo", *SMALL, "--n-timesteps", "1e4", "--num-envs", "8", "-P", "n_steps=16"]
+    whole = run("train_agent", *arguments, "-f", tmp_path / "whole")
+    command = [sys.executable, ROOT / "train_agent.py", *arguments, "-f", tmp_path / "killed"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob("killed/ppo/*/checkpoint.pt")):
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    (folder,) = tmp_path.glob("killed/ppo/*")
+    resumed = run("train_agent", "--resume", folder)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (folder / "policy.safetensors").read_bytes() == (Path(whole.stdout.strip()) / "policy.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--resume", "nowhere"], "is not a run folder of train_agent.py"),
+        (["--resume", "nowhere", "--seed", "3"], "reads all arguments from the folder: leave out --seed"),
+        ([], "expected --env, or --resume RUN"),
+    ],
+)
+def test_a_training_is_new_or_resumed(arguments, expected, tmp_path):
+    assert expected in one_line(run("train_agent", *arguments, cwd=tmp_path))
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name in ("table.txt", "results.csv")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    result = run("evaluate", *RESUMABLE, "-o", tmp_path_factory.mktemp("results"))
+    assert result.returncode == 0, result.stderr
+    return Path(result.stdout.splitlines()[-1]).parent
+
+
+def test_an_evaluation_that_was_killed_goes_on_where_it_was_to_the_same_bytes(uninterrupted, tmp_path):
+    """Killed while it writes its third batch of four, of which two choose and two make the table."""
+    command = [sys.executable, "-c", KILLED, ROOT / "evaluate.py", *RESUMABLE, "-o", tmp_path]
+    killed = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (folder,) = tmp_path.iterdir()
+    assert not contents(folder)
+    finished = {path: path.stat().st_mtime_ns for path in (folder / "episodes").glob("*.npz")}
+    assert (len(finished), len(list((folder / "episodes").glob("*.tmp")))) == (2, 1)
+    resumed = run("evaluate", "--resume", folder, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert len(list((folder / "episodes").glob("*.npz"))) == 4
+    assert contents(folder) == contents(uninterrupted)
+    assert len(contents(folder)) == 2
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_resuming_a_finished_evaluation_plays_nothing_and_says_the_same(uninterrupted, tmp_path):
+    folder = shutil.copytree(uninterrupted, tmp_path / "moved")
+    for name in contents(folder):
+        (folder / name).unlink()
+    files = sorted((folder / "episodes").iterdir())
+    times = [path.stat().st_mtime_ns for path in files]
+    resumed = run("evaluate", "--resume", folder)
+    assert contents(folder) == contents(uninterrupted)
+    assert table(resumed) == contents(folder)["table.txt"].decode().splitlines()
+    assert sorted((folder / "episodes").iterdir()) == files
+    assert [path.stat().st_mtime_ns for path in files] == times
+
+
+def test_what_cannot_be_resumed_is_one_line(uninterrupted, tmp_path):
+    (tmp_path / "results").mkdir()
+    assert "holds no command.json" in one_line(run("evaluate", "--resume", tmp_path / "nowhere"))
+    assert "holds no command.json" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    command = json.loads((uninterrupted / "command.json").read_text())
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"format": 2}))
+    assert "format 2 is newer than this version reads (1)" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command)[:-10])
+    assert "command.json' cannot be read" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"env_kwargs": 3}))
+    assert "command.json' cannot be read" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    del command["episodes"]
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command))
+    assert "it has no 'episodes'" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--resume", ".", "--env", ID], "reads all arguments from the folder: leave out --env"),
+        (["--resume", ".", "--policies", "1:1"], "leave out --policies"),
+        (["--resume", ".", "--num-threads", "2"], "leave out --num-threads"),
+        (["--env", ID], "expected --env and --policies, or --resume FOLDER alone"),
+        (["--policies", "1:1"], "expected --env and --policies, or --resume FOLDER alone"),
+        (["--resume"], "--resume: expected one argument"),
+    ],
+)
+def test_an_evaluation_is_new_or_resumed(arguments, expected, tmp_path):
+    assert expected in one_line(run("evaluate", *arguments, cwd=tmp_path))
+
+
+@pytest.mark.parametrize("command", ["train_agent", "evaluate"])
+def test_help_and_usage_errors_answer_without_loading_torch(command):
+    code = (
+        f"import sys, runpy\nsys.argv = ['{command}.py', '--env', '{ID}', '--policies', 'nonsense', '--algo', 'nonsense']\n"
+        f"try:\n    runpy.run_path('{command}.py', run_name='__main__')\nexcept SystemExit as stop:\n"
+        "    print(stop.code, 'torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "2 False"
+    assert run(command, "--help").returncode == 0

@@ -1,0 +1,117 @@
+"""Checks of compiled environments, each run by `test_runs.py` in a process of its own: the annotation checks of the other tests
+cannot be compiled.
+
+    python tests/compiled_runs.py CHECK
+"""
+
+import functools
+import pickle
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+
+from autoloss_gym import random
+from autoloss_gym.data.images import load_images
+from autoloss_gym.environment.runs import compiled
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.scoring.classifiers import load_classifier
+from autoloss_gym.scoring.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
+from autoloss_gym.tasks.images.image_gan import ImageGAN
+from tests.support.recording import play
+from tests.support.toy_tasks import SMALL, TwoBlocks
+
+VARIANTS = {
+    "closed_forms": {"task": SMALL},
+    "automatic": {"task": TwoBlocks(max_steps=20, validate_every=5, cheap=False), "control": "weights", "features": "raw"},
+}
+
+
+def actions_for(envs: AutoLossVectorEnv, steps: int) -> list[np.ndarray]:
+    envs.action_space.seed(0)
+    return [envs.action_space.sample() for _ in range(steps)]
+
+
+def agrees(num_envs: int, **arguments: Any) -> None:
+    """Compiled runs agree with eager ones over two episodes."""
+    eager, fast = (AutoLossVectorEnv(num_envs=num_envs, compile=compile, **arguments) for compile in (False, True))
+    actions = actions_for(eager, 2 * eager.task.max_steps + 1)
+    one, other = play(eager, actions, parameters=True), play(fast, actions, parameters=True)
+    assert sum(record["terminations"].sum() for record in one[1:]) == 2 * num_envs
+    for first, second in zip(one, other, strict=True):
+        assert first.keys() == second.keys()
+        for key, values in first.items():
+            tolerance = 2e-3 if values.dtype.kind == "f" else 0
+            np.testing.assert_allclose(second[key], values, rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+def traces_image_gan() -> None:
+    """All programs of the GAN are traced whole; to generate their code would take minutes."""
+    torch.compile = functools.partial(torch.compile, backend="aot_eager")
+    sizes = {"filters": 4, "batch_size": 4, "num_held_out": 16, "num_test": 16, "max_steps": 8, "validate_every": 4}
+    agrees(2, task=ImageGAN(**sizes, collapse_repeats=0))
+
+
+def draws(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    keys = random.fold_in(random.fold_in(keys, "stream"), 0)
+    return random.normal(keys, (16, 16)), random.integers(keys, (9,), 100)
+
+
+def draws_agree() -> None:
+    """Compiled draws are those of eager programs, also where products wrap around at 64 bits."""
+    for found, expected in zip(compiled(draws)(torch.arange(2)), draws(torch.arange(2)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def repeats() -> None:
+    """A compiled environment repeats itself bit for bit, also from a pickle."""
+    envs = AutoLossVectorEnv(SMALL, 2, compile=True)
+    actions = actions_for(envs, 7)
+    first, again = play(envs, actions), play(envs, actions)
+    elsewhere = play(pickle.loads(pickle.dumps(envs)), actions)
+    for one, two, three in zip(first, again, elsewhere, strict=True):
+        for name, values in one.items():
+            np.testing.assert_array_equal(two[name], values)
+            np.testing.assert_array_equal(three[name], values)
+
+
+def double(values: torch.Tensor) -> torch.Tensor:
+    return values * 2
+
+
+def many() -> None:
+    """More environments, each of another size, than PyTorch keeps versions of one function."""
+    for size in range(1, torch._dynamo.config.recompile_limit + 3):
+        assert compiled(double)(torch.ones(size)).tolist() == [2.0] * size
+
+
+def scores(images: torch.Tensor, kind: str, real: Moments) -> list[torch.Tensor]:
+    classifier = load_classifier("digits", kind=kind)
+    features = classifier.features(images)
+    return [inception_score(classifier.probabilities(images)), frechet_distance(features, real), diversity(features, real)]
+
+
+def judges(kind: str) -> None:
+    """A compiled program holds a classifier, and its scores of images are those of an eager one."""
+    digits = torch.from_numpy(load_images("digits").images).flatten(1)
+    real = moments(load_classifier("digits", kind=kind).features(digits[None, :300])[0])
+    images = digits[300:900].view(3, 200, 64) * torch.tensor([1.0, 0.5, 0.0])[:, None, None]
+    for score, expected in zip(compiled(scores)(images, kind, real), scores(images, kind, real), strict=True):
+        torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
+
+
+CHECKS = {
+    "closed_forms": lambda: agrees(5, **VARIANTS["closed_forms"]),
+    "automatic": lambda: agrees(5, **VARIANTS["automatic"]),
+    "image_gan": traces_image_gan,
+    "draws": draws_agree,
+    "repeats": repeats,
+    "many": many,
+    "judged_by_a_perceptron": lambda: judges("perceptron"),
+    "judged_by_a_convolutional_network": lambda: judges("convolutional"),
+}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    CHECKS[sys.argv[1]]()
