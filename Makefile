@@ -21,15 +21,15 @@ demo: .venv/installed
 
 # Make every table of docs/results.md; about an hour and a half on two cores; it can be killed and called again.
 results: .venv/installed
-	$(BIN)/python benchmarks/results.py
+	$(BIN)/python -m studies.tables
 
 # Training steps a second, against loops that train one model at a time; then where the time of a PPO training goes.
 benchmark: .venv/installed
-	$(BIN)/python benchmarks/throughput.py
-	$(BIN)/python benchmarks/ppo_profile.py
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.ppo_profile
 
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy autoloss_gym agents benchmarks train_agent.py evaluate.py
+	$(BIN)/mypy autoloss_gym agents benchmarks studies train_agent.py evaluate.py
 	$(BIN)/pytest --numprocesses 2

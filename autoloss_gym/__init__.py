@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from autoloss_gym.checker import check_task
     from autoloss_gym.core.gradient_task import GradientTask
     from autoloss_gym.core.loss import ClosedForm
-    from autoloss_gym.core.task import Control, Evaluation, ImageTask, Keys, Metric, Pair, State, Task
+    from autoloss_gym.core.task import (
+        Control,
+        Evaluation,
+        ImageTask,
+        Keys,
+        Metric,
+        Pair,
+        State,
+        Task,
+    )
     from autoloss_gym.environment.env import AutoLossEnv
     from autoloss_gym.environment.vector_env import AutoLossVectorEnv
     from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein

@@ -1,1 +1,5 @@
-"""Commands of a clone that measure: speed, and the tables of the documentation."""
+"""Speed, memory and kills: `python -m benchmarks.NAME`."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]

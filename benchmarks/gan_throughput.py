@@ -1,8 +1,8 @@
 """How many training steps a second: the GAN environment against a loop that trains one DCGAN at a time.
 
-    python benchmarks/gan_throughput.py                                # digits, and MNIST where its folder is named
-    python benchmarks/gan_throughput.py small --turns 40
-    python benchmarks/gan_throughput.py mnist --device cuda --num-envs 1 16
+    python -m benchmarks.gan_throughput                                # digits, and MNIST where its folder is named
+    python -m benchmarks.gan_throughput small --turns 40
+    python -m benchmarks.gan_throughput mnist --device cuda --num-envs 1 16
 
 All sides do the same: an update of a random player with the norm of its gradient, and a validation as often. They take turns on
 one thread; what is printed are medians and quartiles of the ratios within a turn. Only this package's sides also compute
@@ -14,23 +14,19 @@ import dataclasses
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, key_value, main, positive  # noqa: E402
-from autoloss_gym import AutoLossEnv, AutoLossVectorEnv  # noqa: E402
-from autoloss_gym.tasks.images.image_gan import ImageGAN  # noqa: E402
-from autoloss_gym.tools.arguments import build_task  # noqa: E402
-from autoloss_gym.tools.names import unknown  # noqa: E402
-from benchmarks.gan_loops import bare_loop  # noqa: E402
-from benchmarks.loops import Side  # noqa: E402
-from benchmarks.throughput import measure, report  # noqa: E402
+from agents.command_line import OneLineParser, key_value, main, positive
+from autoloss_gym import AutoLossEnv, AutoLossVectorEnv
+from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tools.arguments import build_task
+from autoloss_gym.tools.names import unknown
+from benchmarks.gan_loops import bare_loop
+from benchmarks.loops import Side
+from benchmarks.throughput import measure, report
 
 SETTINGS = ("digits", *ImageGAN.presets)
 LOOP, SINGLE = "PyTorch loop, one GAN at a time", "single environment"

@@ -1,6 +1,6 @@
 """Kill trainings and evaluations at random moments, again and again, and see what is lost.
 
-    python benchmarks/kills.py                 # 20 kills of a training and 20 of an evaluation
+    python -m benchmarks.kills                 # 20 kills of a training and 20 of an evaluation
 
 A training is killed after a random time, resumed with `--resume`, killed again, until it is through; so is an evaluation. What
 they end with is compared, byte for byte, with the weights and the table of one that was left alone.
@@ -17,10 +17,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, main, positive  # noqa: E402
+from agents.command_line import OneLineParser, main, positive
+from benchmarks import ROOT
 
 ENVIRONMENT = ["--env", "AutoLoss/QuadraticRegression-v0", "--env-kwargs", "dimension=8", "num_samples=50"]
 EVERY = 3840  # environment steps between two checkpoints, one rollout

@@ -1,6 +1,6 @@
 """Memory of a long training: does it grow?
 
-    python benchmarks/memory.py                # PPO on the regression, 64 runs, 2 million environment steps
+    python -m benchmarks.memory                # PPO on the regression, 64 runs, 2 million environment steps
 
 The resident memory of the process is read after every rollout. Prints its mean over the second tenth and over the last tenth of
 the training, and draws it to docs/results/memory.png.
@@ -14,11 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, main, positive  # noqa: E402
-from benchmarks.ppo_profile import Training  # noqa: E402
+from agents.command_line import OneLineParser, main, positive
+from benchmarks import ROOT
+from benchmarks.ppo_profile import Training
 
 
 def resident_mebibytes() -> float:

@@ -1,7 +1,7 @@
 """Where the time of a PPO training goes: the environment, the rest of collecting, and learning.
 
-    python benchmarks/ppo_profile.py                      # regression, 64 runs, eager and compiled
-    python benchmarks/ppo_profile.py --num-envs 512
+    python -m benchmarks.ppo_profile                      # regression, 64 runs, eager and compiled
+    python -m benchmarks.ppo_profile --num-envs 512
 
 Both environments are trained on in turns, one rollout and its update each, with the hyper-parameters of `train_agent.py`, on
 one thread; shares are medians and quartiles over the rollouts after the first, which warms up.
@@ -10,21 +10,17 @@ one thread; shares are medians and quartiles over the rollouts after the first, 
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3 import PPO
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, main, positive  # noqa: E402
-from agents.configuration import hyperparameters  # noqa: E402
-from autoloss_gym import AutoLossVectorEnv  # noqa: E402
-from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv  # noqa: E402
-from benchmarks.throughput import TASKS  # noqa: E402
+from agents.command_line import OneLineParser, main, positive
+from agents.configuration import hyperparameters
+from autoloss_gym import AutoLossVectorEnv
+from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
+from benchmarks.throughput import TASKS
 
 IDS = {"regression": "AutoLoss/QuadraticRegression-v0", "mlp": "AutoLoss/MLPClassification-v0"}
 PARTS = ("environment", "adapter to SB3", "policy and buffer", "learning")

@@ -1,8 +1,8 @@
 """How many training steps a second: the environments against loops that train one model at a time.
 
-    python benchmarks/throughput.py                       # both tasks, 64 runs
-    python benchmarks/throughput.py --num-envs 1 8 64 512 4096 --compiled 1 8 64 512 --turns 2 --figure throughput.png
-    python benchmarks/throughput.py --device cuda         # on a GPU
+    python -m benchmarks.throughput                       # both tasks, 64 runs
+    python -m benchmarks.throughput --num-envs 1 8 64 512 4096 --compiled 1 8 64 512 --turns 2 --figure throughput.png
+    python -m benchmarks.throughput --device cuda         # on a GPU
 
 All sides do the same: a random choice of the pair, its gradient and norm, an Adam step, a validation as often, and a new
 problem when an episode ends. They take turns on one thread; what is printed are medians and quartiles of the ratios within a
@@ -20,15 +20,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, main, positive  # noqa: E402
-from autoloss_gym import AutoLossEnv, AutoLossVectorEnv  # noqa: E402
-from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification  # noqa: E402
-from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression  # noqa: E402
-from autoloss_gym.tools.names import unknown  # noqa: E402
-from benchmarks.loops import Side, Task, idiomatic, numpy_loop  # noqa: E402
+from agents.command_line import OneLineParser, main, positive
+from autoloss_gym import AutoLossEnv, AutoLossVectorEnv
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
+from autoloss_gym.tools.names import unknown
+from benchmarks.loops import Side, Task, idiomatic, numpy_loop
 
 TASKS: dict[str, Task] = {"regression": QuadraticRegression(), "mlp": MLPClassification()}
 

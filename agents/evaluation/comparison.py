@@ -8,8 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from agents.evaluation.episode_store import EpisodeStore
-from agents.evaluation.rollout import SEED_SPACING, Episodes, MakeEnv, Play, rollout, worker_processes
-from agents.evaluation.statistics import Estimate, bootstrap, interquartile_mean, paired_difference, probability_of_improvement
+from agents.evaluation.rollout import (
+    SEED_SPACING,
+    Episodes,
+    MakeEnv,
+    Play,
+    rollout,
+    worker_processes,
+)
+from agents.evaluation.statistics import (
+    Estimate,
+    bootstrap,
+    interquartile_mean,
+    paired_difference,
+    probability_of_improvement,
+)
 from agents.evaluation.successive_halving import choose
 from agents.policies.catalogue import Entrant
 from agents.policies.open_loop import GENERATIONS, PROBLEMS, search

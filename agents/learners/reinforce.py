@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from agents.configuration import TrainingConfiguration
 from agents.evaluation.rollout import SEED_SPACING
-from agents.learners.checkpoints import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
+from agents.learners.checkpoints import (
+    fitting,
+    load_checkpoint,
+    open_logger,
+    restore_generators,
+    save_checkpoint,
+    save_weights,
+)
 from agents.learners.sample_log import SampleLog
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build

@@ -21,7 +21,14 @@ from stable_baselines3.common.policies import BasePolicy
 
 from agents.configuration import TrainingConfiguration, checked_hyperparameters
 from agents.evaluation.rollout import SEED_SPACING
-from agents.learners.checkpoints import fitting, load_checkpoint, open_logger, restore_generators, save_checkpoint, save_weights
+from agents.learners.checkpoints import (
+    fitting,
+    load_checkpoint,
+    open_logger,
+    restore_generators,
+    save_checkpoint,
+    save_weights,
+)
 from agents.learners.sample_log import SampleLog
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv

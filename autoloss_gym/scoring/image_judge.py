@@ -13,7 +13,13 @@ from autoloss_gym.core.task import Metric, Split
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data.images import data_folder, load_images
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
-from autoloss_gym.scoring.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
+from autoloss_gym.scoring.sample_scores import (
+    Moments,
+    diversity,
+    frechet_distance,
+    inception_score,
+    moments,
+)
 
 SLICE = 256  # images of a run that are judged together: more would leave the caches
 _COARSE = 8  # height and width to which images without labels are averaged

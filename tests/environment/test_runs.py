@@ -4,22 +4,21 @@ import copy
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from autoloss_gym import AutoLossEnv
 from tests.support.compiled_runs import CHECKS
+from tests.support.paths import ROOT
 from tests.support.toy_tasks import SMALL
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_compiled_environments(check):
     """Agreement with eager runs, repetition, pickling, and many sizes: see `compiled_runs.py`."""
-    script = Path(__file__).with_name("compiled_runs.py")
-    command = [sys.executable, "-W", "error::UserWarning", script, check]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "tests.support.compiled_runs", check]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

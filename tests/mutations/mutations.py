@@ -1,6 +1,6 @@
 """Breaks each rule of training on purpose, in a copy of the package, and sees that the tests notice.
 
-python tests/mutations.py [WORDS]
+python -m tests.mutations [WORDS]
 
 A mutation replaces one piece of text in one file; the tests named beside it must fail with it, and pass without. With words,
 only the rules whose text has one of them are broken.
@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 MUTATIONS = [
     (
         "1 one optimizer for all losses of a block",
-        "autoloss_gym/gradient_task.py",
+        "autoloss_gym/core/gradient_task.py",
         [
             (
                 "{name: self.optimizer.init(block) for name, block in packed.items()}",
@@ -30,13 +30,13 @@ MUTATIONS = [
                 "                for index, pair in enumerate(self.pairs):\n                    mask = used & (torch.arange(len(self.pairs)) == index)\n                    total, active = self._combine(name, gradients, weights, mask)\n                    if total is not None:\n                        slot = state.optimizer[name + pair.name]\n                        self.optimizer.update(parameters, total, slot, active, control.step_size)\n",
             ),
         ],
-        "test_gradient_task.py::test_all_losses_of_a_block_share_one_adam",
+        "core/test_gradient_task.py::test_all_losses_of_a_block_share_one_adam",
     ),
     (
         "2 idle runs keep their moments",
         "autoloss_gym/optimizers.py",
         [("torch.tensor((1.0, 1.0, 0.0, 0.0, 1.0)", "torch.tensor((first, second, 0.0, 0.0, 1.0)")],
-        "test_optimizers.py",
+        "optimizers/test_optimizers.py",
     ),
     (
         "2 idle runs keep their step count",
@@ -47,13 +47,13 @@ MUTATIONS = [
                 "add_(1)\n        active = active[:, None]\n        taken",
             )
         ],
-        "test_optimizers.py",
+        "optimizers/test_optimizers.py",
     ),
     (
         "2 a pair moves its own blocks alone",
-        "autoloss_gym/gradient_task.py",
+        "autoloss_gym/core/gradient_task.py",
         [("enumerate(self.pairs) if block in pair.blocks]\n", "enumerate(self.pairs)]\n")],
-        "test_gradient_task.py",
+        "core/test_gradient_task.py",
     ),
     (
         "3 draws do not depend on the batch",
@@ -63,7 +63,7 @@ MUTATIONS = [
     ),
     (
         "3 the same bits in any batch",
-        "autoloss_gym/tasks/quadratic_regression.py",
+        "autoloss_gym/tasks/supervised/quadratic_regression.py",
         [
             (
                 '(affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(dim=2)',
@@ -71,140 +71,140 @@ MUTATIONS = [
                 ' + torch.bmm(inputs, weights["linear"][:, :, None])[:, :, 0]',
             )
         ],
-        "test_vector_env.py",
+        "environment/test_vector_env.py",
     ),
     (
         "3 resetting one run leaves the others",
-        "autoloss_gym/vector_env.py",
+        "autoloss_gym/environment/vector_env.py",
         [("self._elapsed[rows], self._finished[rows] = 0, False", "self._elapsed[:], self._finished[rows] = 0, False")],
-        "test_vector_env.py",
+        "environment/test_vector_env.py",
     ),
     (
         "4 losses are refreshed when they are optimised, and only then",
-        "autoloss_gym/history.py",
+        "autoloss_gym/signals/history.py",
         [("self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)", "self.losses = evaluation.losses")],
-        "test_vector_env.py",
+        "environment/test_vector_env.py",
     ),
     (
         "4 slopes use refreshed values",
         "autoloss_gym/weightings/memory.py",
         [('state["history"] = torch.where(refreshed[..., None], pushed, history)', 'state["history"] = pushed')],
-        "test_vector_env.py test_softadapt.py",
+        "environment/test_vector_env.py weightings/test_softadapt.py",
     ),
     (
         "4 a loss that is not finite is left out of the history",
         "autoloss_gym/weightings/rule.py",
         [("refreshed=mask & finite", "refreshed=mask")],
-        "test_softadapt.py test_weightings.py",
+        "weightings/test_softadapt.py weightings/test_weightings.py",
     ),
     (
         "4 a prior is never forgotten",
         "autoloss_gym/weightings/rule.py",
         [("weights = weights * row(tuple(self.prior), weights.device, weights.dtype)", "pass")],
-        "test_softadapt.py",
+        "weightings/test_softadapt.py",
     ),
     (
         "5 a failed run is idle before the optimizer",
-        "autoloss_gym/gradient_task.py",
+        "autoloss_gym/core/gradient_task.py",
         [("control.weights, used & ~state.diverged[:, None]", "control.weights, used")],
-        "test_gradient_task.py",
+        "core/test_gradient_task.py",
     ),
     (
         "5 a loss that was not chosen harms nobody",
-        "autoloss_gym/gradient_task.py",
+        "autoloss_gym/core/gradient_task.py",
         [("part = torch.where(used[:, index : index + 1], part, rest)", "pass")],
-        "test_gradient_task.py",
+        "core/test_gradient_task.py",
     ),
     (
         "5 a diverged run ends with the worst score",
-        "autoloss_gym/infos.py",
+        "autoloss_gym/environment/infos.py",
         [("torch.where(diverged | ~torch.isfinite(bounded), metric.worst, bounded)", "bounded")],
-        "test_infos.py test_vector_env.py",
+        "environment/test_infos.py environment/test_vector_env.py",
     ),
     (
         "6 the due runs are validated, and no others",
-        "autoloss_gym/vector_env.py",
+        "autoloss_gym/environment/vector_env.py",
         [
             (
                 "on_rows(functools.partial(self._programs.validate, self.task), self._runs.state, due)",
                 "self.task.validate(self._runs.state)",
             )
         ],
-        "test_vector_env.py",
+        "environment/test_vector_env.py",
     ),
     (
         "6 episodes end where a validation is due",
-        "autoloss_gym/vector_env.py",
+        "autoloss_gym/environment/vector_env.py",
         [
             (
                 "(due, self._elapsed >= self.task.max_steps)",
                 "(due, self._elapsed >= self.task.max_steps - self.task.validate_every)",
             )
         ],
-        "test_vector_env.py",
+        "environment/test_vector_env.py",
     ),
     (
         "7 best_score is at the best validation",
-        "autoloss_gym/runs.py",
+        "autoloss_gym/environment/runs.py",
         [
             (
                 "runs.best = tree.where(improved, runs.state.parameters, runs.best)",
                 "runs.best = tree.clone(runs.state.parameters)",
             )
         ],
-        "test_infos.py test_vector_env.py",
+        "environment/test_infos.py environment/test_vector_env.py",
     ),
     (
         "7 score is at the last step",
-        "autoloss_gym/infos.py",
+        "autoloss_gym/environment/infos.py",
         [
             (
                 "last_scores = _bounded_scores(task, state, ended)",
                 "last_scores = _bounded_scores(task, replace(state, parameters=best), ended)",
             )
         ],
-        "test_infos.py",
+        "environment/test_infos.py",
     ),
     (
         "8 a loss needs its gradient under no_grad as well",
-        "autoloss_gym/gradient_task.py",
+        "autoloss_gym/core/gradient_task.py",
         [
             (
                 "        with torch.enable_grad():\n            own = {",
                 "        if True:\n            own = {",
             )
         ],
-        "test_gradient_task.py",
+        "core/test_gradient_task.py",
     ),
     (
         "8 a split penalty is that of its own block",
-        "autoloss_gym/penalties.py",
+        "autoloss_gym/losses/penalties.py",
         [("named_tensors({block: parameters[block] for block in blocks})", "named_tensors(parameters)")],
-        "test_penalties.py",
+        "losses/test_penalties.py",
     ),
     (
         "9 a threshold rule penalises above its threshold",
-        "agents/threshold_rules.py",
+        "agents/policies/threshold_rules.py",
         [("a - b > self.threshold * b", "a - b < self.threshold * b")],
-        "test_threshold_rules.py",
+        "agents/policies/test_threshold_rules.py",
     ),
     (
         "9 the best quarter goes on",
-        "agents/successive_halving.py",
+        "agents/evaluation/successive_halving.py",
         [("np.argsort(means, kind=", "np.argsort(-means, kind=")],
-        "test_successive_halving.py",
+        "agents/evaluation/test_successive_halving.py",
     ),
     (
         "9 a search follows its best schedules",
-        "agents/open_loop.py",
+        "agents/policies/open_loop.py",
         [("[:_ELITE]", "[-_ELITE:]")],
-        "test_open_loop.py",
+        "agents/policies/test_open_loop.py",
     ),
     (
         "10 episodes on disk belong to their problems",
-        "agents/episode_store.py",
+        "agents/evaluation/episode_store.py",
         [("[repr(policy) for policy in policies], seeds.tolist()]", "[repr(policy) for policy in policies], len(seeds)]")],
-        "test_episode_store.py",
+        "agents/evaluation/test_episode_store.py",
     ),
 ]
 
@@ -256,7 +256,3 @@ def main() -> int:
             path.write_text(text)
     print(f"{len(chosen) - missed} of {len(chosen)} broken rules were noticed")
     return missed
-
-
-if __name__ == "__main__":
-    sys.exit(main())

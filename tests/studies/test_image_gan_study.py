@@ -1,4 +1,4 @@
-"""`benchmarks/image_gan.py` and `benchmarks/gan_throughput.py`: numbers by hand, and studies that go on after a kill."""
+"""`studies/image_gan` and `benchmarks/gan_throughput.py`: numbers by hand, and studies that go on after a kill."""
 
 import json
 import math
@@ -13,10 +13,12 @@ from agents.evaluation.rollout import EnvironmentMaker
 from agents.policies.schedules import Ratio
 from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.images.image_gan import ImageGAN
-from benchmarks import gan_throughput, image_gan, image_gan_runs
-from benchmarks import image_gan_report as report
+from benchmarks import gan_throughput
 from benchmarks.gan_loops import BareGAN, discriminator_network, generator_network
-from benchmarks.image_gan_runs import CurveStore, Job, architectures, play, play_all
+from studies.image_gan import entrants as image_gan_runs
+from studies.image_gan import report
+from studies.image_gan import study as image_gan
+from studies.image_gan.entrants import CurveStore, Job, architectures, play, play_all
 from tests.support.toy_tasks import keys_of
 
 REGRESSION = {"dimension": 4, "num_samples": 20, "max_steps": 40, "validate_every": 5, "split": "test"}

@@ -1,7 +1,7 @@
 """Checks of compiled environments, each run by `test_runs.py` in a process of its own: the annotation checks of the other tests
 cannot be compiled.
 
-    python tests/compiled_runs.py CHECK
+    python -m tests.support.compiled_runs CHECK
 """
 
 import functools
@@ -17,7 +17,13 @@ from autoloss_gym.data.images import load_images
 from autoloss_gym.environment.runs import compiled
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.scoring.classifiers import load_classifier
-from autoloss_gym.scoring.sample_scores import Moments, diversity, frechet_distance, inception_score, moments
+from autoloss_gym.scoring.sample_scores import (
+    Moments,
+    diversity,
+    frechet_distance,
+    inception_score,
+    moments,
+)
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from tests.support.recording import play
 from tests.support.toy_tasks import SMALL, TwoBlocks

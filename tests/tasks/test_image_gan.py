@@ -11,7 +11,12 @@ from autoloss_gym import random
 from autoloss_gym.core.task import Control, Keys
 from autoloss_gym.data.images import load_images
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
-from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES, classification_error, discriminator_loss, generator_loss
+from autoloss_gym.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    classification_error,
+    discriminator_loss,
+    generator_loss,
+)
 from autoloss_gym.networks.convolutions import double, halve
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools import tree

@@ -8,7 +8,11 @@ import torch
 
 from autoloss_gym.core.task import Control
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression, excess_risk, predict
+from autoloss_gym.tasks.supervised.quadratic_regression import (
+    QuadraticRegression,
+    excess_risk,
+    predict,
+)
 from tests.support.toy_tasks import SMALL, keys_of, samples
 
 MANY = keys_of(*range(400))

@@ -13,7 +13,8 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
 from autoloss_gym.tasks.surfaces.beale import Beale
 from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
-from benchmarks import surfaces, surfaces_figure
+from studies.surfaces import experiments as surfaces
+from studies.surfaces import figure as surfaces_figure
 from tests.support.recording import assert_same_run, play
 from tests.support.toy_tasks import keys_of
 

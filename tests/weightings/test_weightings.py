@@ -5,7 +5,6 @@ import math
 import runpy
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from autoloss_gym.weightings import (
     SoftAdapt,
     UncertaintyWeighting,
 )
+from tests.support.paths import ROOT
 
 MAKE = {
     "softadapt": partial(SoftAdapt, beta=2.0, order=2, normalized=True),
@@ -380,7 +380,7 @@ def test_a_state_of_another_order_is_refused():
 
 
 def test_the_example_of_a_training_loop_learns():
-    path = Path(__file__).parents[1] / "examples" / "own_training_loop.py"
+    path = ROOT / "examples" / "own_training_loop.py"
     assert len(path.read_text().splitlines()) <= 15
     torch.manual_seed(0)
     final = runpy.run_path(str(path))

@@ -14,7 +14,12 @@ import torch
 
 from autoloss_gym.data.images import data_folder, load_images
 from autoloss_gym.scoring.classifiers import storage, training
-from autoloss_gym.scoring.classifiers.networks import KINDS, Classifier, ConvolutionalNetwork, Perceptron
+from autoloss_gym.scoring.classifiers.networks import (
+    KINDS,
+    Classifier,
+    ConvolutionalNetwork,
+    Perceptron,
+)
 from autoloss_gym.scoring.classifiers.storage import CACHE_VARIABLE
 from autoloss_gym.tools.names import unknown
 

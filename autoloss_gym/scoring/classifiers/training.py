@@ -14,7 +14,13 @@ from torch.nn.functional import batch_norm, conv2d, cross_entropy
 from autoloss_gym import random
 from autoloss_gym.data.images import Images
 from autoloss_gym.data.partition import five_way_partition, gather
-from autoloss_gym.scoring.classifiers.networks import KINDS, Classifier, Perceptron, channels_first, pooled
+from autoloss_gym.scoring.classifiers.networks import (
+    KINDS,
+    Classifier,
+    Perceptron,
+    channels_first,
+    pooled,
+)
 from autoloss_gym.scoring.classifiers.storage import num_outputs
 
 _KEY = 20120417

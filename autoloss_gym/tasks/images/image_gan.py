@@ -16,7 +16,12 @@ from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data.images import load_images
-from autoloss_gym.losses.adversarial import check_adversarial_loss, classification_error, discriminator_loss, generator_loss
+from autoloss_gym.losses.adversarial import (
+    check_adversarial_loss,
+    classification_error,
+    discriminator_loss,
+    generator_loss,
+)
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS, Architecture
 from autoloss_gym.optimizers import Adam, Optimizer

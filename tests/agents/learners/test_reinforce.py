@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from agents.configuration import TrainingConfiguration
-from agents.learners.reinforce import Baseline, Controller, ReinforceLearner, ReinforceOptions, Sequences, policy_loss
+from agents.learners.reinforce import (
+    Baseline,
+    Controller,
+    ReinforceLearner,
+    ReinforceOptions,
+    Sequences,
+    policy_loss,
+)
 
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "learning_rate": 0.05}
 

@@ -1,4 +1,4 @@
-"""`benchmarks/results.py`: what makes the tables of docs/results.md."""
+"""`studies/tables.py`: what makes the tables of docs/results.md."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ from tests.support.paths import ROOT
 
 
 def results(*arguments):
-    command = [sys.executable, ROOT / "benchmarks" / "results.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "studies.tables", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_the_quick_form_trains_plays_and_is_not_repeated(tmp_path):

@@ -1,9 +1,9 @@
 """GAN training: how fast schedules and controllers get how far (AutoLoss, Figure 2), and what transfers (§5.3, A.5).
 
-    python benchmarks/image_gan.py ratios --controllers 'runs/ppo/*' --num-workers 2
-    python benchmarks/image_gan.py transfer --controllers 'runs/ppo/*'                                      # architectures
-    python benchmarks/image_gan.py transfer --controllers 'runs/ppo/*' --dataset cifar10 --architectures 0  # data
-    python benchmarks/image_gan.py transfer --controllers 'runs/ppo/*' --dataset cifar10                    # both
+    python -m studies.image_gan ratios --controllers 'runs/ppo/*' --num-workers 2
+    python -m studies.image_gan transfer --controllers 'runs/ppo/*'                                      # architectures
+    python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10 --architectures 0  # data
+    python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10                    # both
 
 The variable AUTOLOSS_GYM_DATA names the folder of the data. Every policy meets the same runs of the test split, with the
 arguments of preset "small"; --env-kwargs changes any of them, also the preset. Everything is kept in the output folder: a
@@ -19,17 +19,20 @@ from typing import Any
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, environment_arguments, key_value, main, nonnegative, positive  # noqa: E402
-from agents.configuration import write_text  # noqa: E402
-from agents.evaluation.rollout import EnvironmentMaker  # noqa: E402
-from agents.policies.catalogue import Entrant  # noqa: E402
-from agents.policies.schedules import Ratio  # noqa: E402
-from autoloss_gym.tasks.images.image_gan import ImageGAN  # noqa: E402
-from benchmarks import image_gan_report as report  # noqa: E402
-from benchmarks.image_gan_runs import (  # noqa: E402
+from agents.command_line import (
+    OneLineParser,
+    environment_arguments,
+    key_value,
+    nonnegative,
+    positive,
+)
+from agents.configuration import write_text
+from agents.evaluation.rollout import EnvironmentMaker
+from agents.policies.catalogue import Entrant
+from agents.policies.schedules import Ratio
+from autoloss_gym.tasks.images.image_gan import ImageGAN
+from studies.image_gan import report
+from studies.image_gan.entrants import (
     ID,
     TEST_SEEDS,
     VALIDATION_SEEDS,
@@ -178,6 +181,3 @@ def run() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     arguments.run(arguments)
 
-
-if __name__ == "__main__":
-    sys.exit(main(run))

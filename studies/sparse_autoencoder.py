@@ -1,7 +1,7 @@
 """Loss weights for a sparse autoencoder of MNIST: what the weighting rules reach after 2, 5, 15 and 30 epochs.
 
-    AUTOLOSS_GYM_DATA=FOLDER python benchmarks/sparse_autoencoder.py
-    AUTOLOSS_GYM_DATA=FOLDER python benchmarks/sparse_autoencoder.py --controllers 'runs/ppo/AutoLoss-SparseAutoencoder-v0_*'
+    AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder
+    AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder --controllers 'runs/ppo/AutoLoss-SparseAutoencoder-v0_*'
 
 An epoch is 1,500 images in batches of 50. Every rule meets the same runs: one initialisation and one resample of the training
 images for each seed. Figures are means over these runs on the test images, with 95 % bootstrap intervals; those of controllers
@@ -23,20 +23,17 @@ import numpy as np
 import torch
 from torch import nn
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, main, positive  # noqa: E402
-from agents.evaluation.rollout import SEED_SPACING, decide  # noqa: E402
-from agents.evaluation.statistics import Estimate, bootstrap  # noqa: E402
-from agents.policies.grammar import weighting_options  # noqa: E402
-from agents.policies.policy import Policy  # noqa: E402
-from agents.policies.schedules import FixedWeights  # noqa: E402
-from agents.policies.trained_policy import TrainedPolicy  # noqa: E402
-from agents.policies.weighting import weighting_policy  # noqa: E402
-from autoloss_gym.data.images import load_images  # noqa: E402
-from autoloss_gym.environment.vector_env import AutoLossVectorEnv  # noqa: E402
-from autoloss_gym.weightings import SoftAdapt  # noqa: E402
+from agents.command_line import OneLineParser, main, positive
+from agents.evaluation.rollout import SEED_SPACING, decide
+from agents.evaluation.statistics import Estimate, bootstrap
+from agents.policies.grammar import weighting_options
+from agents.policies.policy import Policy
+from agents.policies.schedules import FixedWeights
+from agents.policies.trained_policy import TrainedPolicy
+from agents.policies.weighting import weighting_policy
+from autoloss_gym.data.images import load_images
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.weightings import SoftAdapt
 
 ID = "AutoLoss/SparseAutoencoder-v0"
 EPOCH = 30  # steps

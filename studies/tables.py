@@ -1,8 +1,8 @@
 """Make the tables of docs/results.md: train what is missing, then play every policy on the same unseen problems.
 
-    python benchmarks/results.py                    # every table
-    python benchmarks/results.py regression         # one of them
-    python benchmarks/results.py --quick            # the same steps at a small size: do they run?
+    python -m studies.tables                    # every table
+    python -m studies.tables regression         # one of them
+    python -m studies.tables --quick            # the same steps at a small size: do they run?
 
 Everything is kept in <output>/<table>/; a killed command goes on where it was when it is given again.
 """
@@ -19,14 +19,12 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, main, positive  # noqa: E402
-from agents.configuration import load_configuration  # noqa: E402
-from agents.evaluation.statistics import paired_difference  # noqa: E402
-from agents.learners.checkpoints import WEIGHTS  # noqa: E402
-from autoloss_gym.tools.names import unknown  # noqa: E402
+from agents.command_line import OneLineParser, main, positive
+from agents.configuration import load_configuration
+from agents.evaluation.statistics import paired_difference
+from agents.learners.checkpoints import WEIGHTS
+from autoloss_gym.tools.names import unknown
+from studies import ROOT
 
 SEEDS = 5
 _SOFTADAPT = ("softadapt", "softadapt:normalized", "softadapt:pair", "softadapt:pair,normalized")

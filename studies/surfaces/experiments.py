@@ -1,7 +1,7 @@
 """How many steps each way of weighing the losses needs on Rosenbrock's and Beale's surfaces, and the ways that it takes.
 
-    python benchmarks/surfaces.py                         # float64, the table and docs/results/surfaces.png
-    python benchmarks/surfaces.py --dtype float32         # the precision of the environments
+    python -m studies.surfaces                         # float64, the table and docs/results/surfaces.png
+    python -m studies.surfaces --dtype float32         # the precision of the environments
 
 A run ends where the distance to the minimum is below 0.001. "reference" are counts of an independent loop in float64. Steps of
 Barzilai and Borwein are chaotic: the last two columns are the median and range of COPIES runs whose beginnings differ by
@@ -9,7 +9,6 @@ up to 1e-9 (in float32, 1e-6). All runs of one surface and one kind of step are 
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,18 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from agents.command_line import OneLineParser, main, positive  # noqa: E402
-from autoloss_gym import random  # noqa: E402
-from autoloss_gym.core.task import Control, Keys, State  # noqa: E402
-from autoloss_gym.tasks.surfaces.beale import Beale  # noqa: E402
-from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock  # noqa: E402
-from autoloss_gym.tasks.surfaces.surface import Surface  # noqa: E402
-from autoloss_gym.tools import tree  # noqa: E402
-from autoloss_gym.weightings.softadapt import SoftAdapt  # noqa: E402
-from benchmarks.surfaces_figure import Panel, draw  # noqa: E402
+from agents.command_line import OneLineParser, positive
+from autoloss_gym import random
+from autoloss_gym.core.task import Control, Keys, State
+from autoloss_gym.tasks.surfaces.beale import Beale
+from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
+from autoloss_gym.tasks.surfaces.surface import Surface
+from autoloss_gym.tools import tree
+from autoloss_gym.weightings.softadapt import SoftAdapt
+from studies import ROOT
+from studies.surfaces.figure import Panel, draw
 
 TOLERANCE = 1e-3
 NUDGES = {torch.float64: 1e-9, torch.float32: 1e-6}
@@ -227,6 +224,3 @@ def run() -> None:
     if output:
         draw(panels(outcomes), TOLERANCE, output)
 
-
-if __name__ == "__main__":
-    sys.exit(main(run))
