@@ -26,22 +26,51 @@ from agents.policies import grammar as specifications
 
 def parse_arguments() -> argparse.Namespace:
     parser = OneLineParser(
-        description=f"{__doc__}\npolicies:\n{specifications.HELP}", formatter_class=argparse.RawDescriptionHelpFormatter
+        description=f"{__doc__}\npolicies:\n{specifications.HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--env", help="environment id, or module:id where the module registers it")
-    parser.add_argument("--policies", nargs="+", metavar="POLICY", help="what to compare, see below")
-    parser.add_argument("--episodes", type=positive, default=200, help="problems for each policy (default: 200)")
-    parser.add_argument("--split", choices=("test", "validation", "train"), default="test", help="default: test")
-    parser.add_argument("--seed", type=nonnegative, default=0, help="numbers the problems (default: 0)")
+    parser.add_argument(
+        "--policies", nargs="+", metavar="POLICY", help="what to compare, see below"
+    )
+    parser.add_argument(
+        "--episodes", type=positive, default=200, help="problems for each policy (default: 200)"
+    )
+    parser.add_argument(
+        "--split", choices=("test", "validation", "train"), default="test", help="default: test"
+    )
+    parser.add_argument(
+        "--seed", type=nonnegative, default=0, help="numbers the problems (default: 0)"
+    )
     parser.add_argument("--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
                         help="arguments of the environment and its task")  # fmt: skip
-    parser.add_argument("--deterministic", action="store_true", help="trained policies take their mode instead of drawing")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="trained policies take their mode instead of drawing",
+    )
     parser.add_argument("--trust-checkpoint", action="store_true",
                         help="read .zip files of Stable-Baselines3, which can run code")  # fmt: skip
-    parser.add_argument("--resume", metavar="FOLDER", help="go on with the evaluation of that folder, with its arguments")
-    parser.add_argument("-o", "--output", default="results", help="where the result folder is made (default: results)")
-    parser.add_argument("--num-workers", type=positive, default=1, help="processes that play, best one a core (default: 1)")
-    parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
+    parser.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="go on with the evaluation of that folder, with its arguments",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="results",
+        help="where the result folder is made (default: results)",
+    )
+    parser.add_argument(
+        "--num-workers",
+        type=positive,
+        default=1,
+        help="processes that play, best one a core (default: 1)",
+    )
+    parser.add_argument(
+        "--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)"
+    )
     arguments = parser.parse_args()
     if arguments.resume:
         refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint",))
@@ -61,7 +90,9 @@ def progress(stage: str, done: int, total: int) -> None:
 def evaluate() -> None:
     arguments = parse_arguments()
     check_environment(arguments.env)
-    parsed = [specifications.parse_specification(text) for text in dict.fromkeys(arguments.policies)]
+    parsed = [
+        specifications.parse_specification(text) for text in dict.fromkeys(arguments.policies)
+    ]
     for each in parsed:
         if each.zip_file and not arguments.trust_checkpoint:
             raise ValueError(
@@ -84,7 +115,11 @@ def evaluate() -> None:
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(parsed, task, arguments.env, arguments.deterministic)
-    folder = Path(arguments.resume) if arguments.resume else new_run_folder(arguments.output, "", arguments.env)
+    folder = (
+        Path(arguments.resume)
+        if arguments.resume
+        else new_run_folder(arguments.output, "", arguments.env)
+    )
     save_command(folder, arguments)
     benchmark = run_benchmark(
         entrants,
@@ -96,7 +131,9 @@ def evaluate() -> None:
         folder / "episodes",
         arguments.num_workers,
     )
-    title = f"{arguments.env}, {arguments.split} split" + "".join(f", {n}={v}" for n, v in env_kwargs.items())
+    title = f"{arguments.env}, {arguments.split} split" + "".join(
+        f", {n}={v}" for n, v in env_kwargs.items()
+    )
     lines = [*real_data(task, arguments.split), *warnings(entrants, env_kwargs)]
     print(f"{title}\n{text_table(benchmark, lines)}")
     for path in save_report(benchmark, lines, title, folder, vars(arguments)):

@@ -33,22 +33,39 @@ from agents.configuration import (
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--env", help="environment id, or module:id where the module registers it")
-    parser.add_argument("--algo", type=algorithm, default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
+    parser.add_argument(
+        "--algo", type=algorithm, default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)"
+    )
     parser.add_argument("--num-envs", type=positive, help="training runs in the batch")
     parser.add_argument("--n-timesteps", type=positive, help="environment steps in all")
-    parser.add_argument("--seed", type=nonnegative, default=0, help="seed of learner and problems (default: 0)")
+    parser.add_argument(
+        "--seed", type=nonnegative, default=0, help="seed of learner and problems (default: 0)"
+    )
     parser.add_argument("--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
                         help="arguments of the environment and its task")  # fmt: skip
     parser.add_argument("-P", "--hyperparams", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
                         help="arguments of the algorithm")  # fmt: skip
-    parser.add_argument("--conf-file", help="YAML file of hyper-parameters (default: agents/hyperparameters/ALGO.yml)")
-    parser.add_argument("-f", "--log-folder", default="runs", help="where the run folder is made (default: runs)")
-    parser.add_argument("--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)")
+    parser.add_argument(
+        "--conf-file",
+        help="YAML file of hyper-parameters (default: agents/hyperparameters/ALGO.yml)",
+    )
+    parser.add_argument(
+        "-f", "--log-folder", default="runs", help="where the run folder is made (default: runs)"
+    )
+    parser.add_argument(
+        "--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)"
+    )
     parser.add_argument("--checkpoint-every", type=positive, metavar="STEPS",
                         help="environment steps between two checkpoints (default: a tenth of the training)")  # fmt: skip
-    parser.add_argument("--resume", metavar="RUN", help="go on with the training of that run folder, with its arguments")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with the training of that run folder, with its arguments",
+    )
     arguments = parser.parse_args()
     if arguments.resume:
         refuse_beside_resume(parser, arguments, allowed=("num_threads",))
@@ -59,7 +76,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
     """The configuration: the YAML file's values, overridden by the flags."""
-    chosen = hyperparameters(arguments.algo, arguments.env, arguments.conf_file) | dict(arguments.hyperparams)
+    chosen = hyperparameters(arguments.algo, arguments.env, arguments.conf_file) | dict(
+        arguments.hyperparams
+    )
     num_envs, n_timesteps = chosen.pop("num_envs", 64), chosen.pop("n_timesteps", 100_000)
     return TrainingConfiguration(
         algo=arguments.algo,

@@ -22,11 +22,19 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
-def refuse_beside_resume(parser: argparse.ArgumentParser, arguments: argparse.Namespace, allowed: tuple[str, ...]) -> None:
+def refuse_beside_resume(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace, allowed: tuple[str, ...]
+) -> None:
     """`--resume FOLDER` stands alone: its folder says all the rest."""
-    given = [n for n, v in vars(arguments).items() if n not in ("resume", *allowed) and v != parser.get_default(n)]
+    given = [
+        n
+        for n, v in vars(arguments).items()
+        if n not in ("resume", *allowed) and v != parser.get_default(n)
+    ]
     if given:
-        parser.error(f"--resume reads all arguments from the folder: leave out --{given[0].replace('_', '-')}")
+        parser.error(
+            f"--resume reads all arguments from the folder: leave out --{given[0].replace('_', '-')}"
+        )
 
 
 def key_value(text: str) -> tuple[str, Any]:
@@ -42,10 +50,21 @@ def key_value(text: str) -> tuple[str, Any]:
 
 def environment_arguments(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """`--env-kwargs` as a mapping, without what the commands decide themselves."""
-    reserved = ("split", "num_envs", "array", "autoreset_mode", "vectorization_mode", "render_mode", "task", "wrappers")
+    reserved = (
+        "split",
+        "num_envs",
+        "array",
+        "autoreset_mode",
+        "vectorization_mode",
+        "render_mode",
+        "task",
+        "wrappers",
+    )
     for name, _ in pairs:
         if name in reserved:
-            raise ValueError(f"--env-kwargs {name}=…: the commands set {name} themselves; see --help for what they offer")
+            raise ValueError(
+                f"--env-kwargs {name}=…: the commands set {name} themselves; see --help for what they offer"
+            )
     return dict(pairs)
 
 
@@ -84,7 +103,11 @@ def check_environment(id: str) -> None:
             importlib.import_module(module)
         except ImportError as error:
             raise ValueError(f"--env {id}: cannot import module {module!r} ({error})") from None
-    ours = [spec.id for spec in gymnasium.registry.values() if spec.entry_point == "autoloss_gym.environment.env:AutoLossEnv"]
+    ours = [
+        spec.id
+        for spec in gymnasium.registry.values()
+        if spec.entry_point == "autoloss_gym.environment.env:AutoLossEnv"
+    ]
     if name not in ours:
         raise ValueError(f"--env: {unknown('environment', name, ours)}")
 
@@ -94,7 +117,10 @@ def main(run: Callable[[], None]) -> int:
     try:
         run()
     except (ValueError, OSError, gymnasium.error.Error) as error:
-        print(f"{os.path.basename(sys.argv[0])}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(
+            f"{os.path.basename(sys.argv[0])}: error: {' '.join(str(error).split())}",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

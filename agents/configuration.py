@@ -57,11 +57,15 @@ def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, A
     try:
         table = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"hyper-parameter file {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(
+            f"hyper-parameter file {str(path)!r} is not YAML: {' '.join(str(error).split())}"
+        ) from None
     env = env.rpartition(":")[2]
     chosen = table.get(env, table.get("default")) if isinstance(table, dict) else None
     if not isinstance(chosen, dict):
-        raise ValueError(f"hyper-parameter file {str(path)!r}: expected a mapping under {env!r} or 'default'")
+        raise ValueError(
+            f"hyper-parameter file {str(path)!r}: expected a mapping under {env!r} or 'default'"
+        )
     return {name: number(value) for name, value in chosen.items()}
 
 
@@ -71,19 +75,31 @@ def number(value: Any) -> Any:
         return {name: number(each) for name, each in value.items()}
     if isinstance(value, list):
         return [number(each) for each in value]
-    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value) else value
+    return (
+        float(value)
+        if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value)
+        else value
+    )
 
 
 def checked_hyperparameters(algorithm: type, given: dict[str, Any]) -> dict[str, Any]:
     """`given`, with 1e4 as an integer where the default is one; ValueError for a name that the algorithm does not have."""
     internal = ("self", "policy", "env", "seed", "tensorboard_log", "verbose")
-    known = [name for name in inspect.signature(algorithm).parameters if name not in internal and name[0] != "_"]
+    known = [
+        name
+        for name in inspect.signature(algorithm).parameters
+        if name not in internal and name[0] != "_"
+    ]
     for name in given:
         if name not in known:
             raise ValueError(unknown(f"hyper-parameter of {algorithm.__name__}", name, known))
-    defaults = {name: parameter.default for name, parameter in inspect.signature(algorithm).parameters.items()}
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(algorithm).parameters.items()
+    }
     return {
-        n: int(v) if isinstance(defaults[n], int) and isinstance(v, float) and v.is_integer() else v for n, v in given.items()
+        n: int(v) if isinstance(defaults[n], int) and isinstance(v, float) and v.is_integer() else v
+        for n, v in given.items()
     }
 
 
@@ -103,7 +119,9 @@ def new_run_folder(root: str, algo: str, env: str) -> Path:
 
 
 def save_configuration(folder: Path, configuration: TrainingConfiguration) -> None:
-    write_text(folder / "config.json", json.dumps({"format": FORMAT, **asdict(configuration)}, indent=2))
+    write_text(
+        folder / "config.json", json.dumps({"format": FORMAT, **asdict(configuration)}, indent=2)
+    )
 
 
 def load_configuration(folder: Path) -> TrainingConfiguration:
@@ -116,7 +134,11 @@ def load_configuration(folder: Path) -> TrainingConfiguration:
 
 def save_command(folder: Path, arguments: argparse.Namespace) -> None:
     """Keep the arguments of an evaluation, from which `--resume` goes on; whom to trust is asked each time."""
-    content = {name: value for name, value in vars(arguments).items() if name not in ("resume", "trust_checkpoint")}
+    content = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name not in ("resume", "trust_checkpoint")
+    }
     write_text(folder / "command.json", json.dumps({"format": FORMAT, **content}, indent=1))
 
 

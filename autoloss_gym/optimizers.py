@@ -24,7 +24,9 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(f"learning_rate={self.learning_rate}: expected a positive finite number")
+            raise ValueError(
+                f"learning_rate={self.learning_rate}: expected a positive finite number"
+            )
 
     @abstractmethod
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
@@ -58,7 +60,9 @@ class SGD(Optimizer):
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
         steps = parameters.new_zeros(len(parameters), dtype=torch.int64)
-        return {"steps": steps} | ({"velocity": torch.zeros_like(parameters)} if self.momentum else {})
+        return {"steps": steps} | (
+            {"velocity": torch.zeros_like(parameters)} if self.momentum else {}
+        )
 
     def update(
         self,
@@ -73,7 +77,9 @@ class SGD(Optimizer):
         if self.momentum:
             decay = torch.where(active, self.momentum, 1.0)
             gradients = state["velocity"].mul_(decay).add_(gradients * active)
-        parameters.sub_(gradients * torch.where(active, self.learning_rate * step_size[:, None], 0.0))
+        parameters.sub_(
+            gradients * torch.where(active, self.learning_rate * step_size[:, None], 0.0)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +92,9 @@ class Adam(Optimizer):
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
         return {
             "steps": parameters.new_zeros(len(parameters), dtype=torch.int64),
-            "powers": parameters.new_ones(len(parameters), 2, dtype=torch.float64),  # β₁ᵗ and β₂ᵗ as running products
+            "powers": parameters.new_ones(
+                len(parameters), 2, dtype=torch.float64
+            ),  # β₁ᵗ and β₂ᵗ as running products
             "first_moment": torch.zeros_like(parameters),
             "second_moment": torch.zeros_like(parameters),
         }
@@ -101,15 +109,21 @@ class Adam(Optimizer):
     ) -> None:
         state["steps"].add_(active)
         active = active[:, None]
-        taken, idle, betas, ones, idle_corrections = _constants(self.betas, self.epsilon, parameters.device, parameters.dtype)
+        taken, idle, betas, ones, idle_corrections = _constants(
+            self.betas, self.epsilon, parameters.device, parameters.dtype
+        )
         kept_1, kept_2, new_1, new_2, epsilon = torch.where(active, taken, idle).chunk(5, dim=1)
         powers = state["powers"].mul_(torch.where(active, betas, ones))
-        first, second = torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype).chunk(2, dim=1)
+        first, second = (
+            torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype).chunk(2, dim=1)
+        )
 
         moment = state["first_moment"].mul_(kept_1).add_(gradients * new_1)
         variance = state["second_moment"].mul_(kept_2).add_((gradients * gradients).mul_(new_2))
         denominator = (_square_root(variance) / torch.sqrt(second)).add_(epsilon)
-        parameters.sub_((moment * ((self.learning_rate * step_size)[:, None] / first)).div_(denominator))
+        parameters.sub_(
+            (moment * ((self.learning_rate * step_size)[:, None] / first)).div_(denominator)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +152,9 @@ class BarzilaiBorwein(Optimizer):
         if self.form not in ("long", "short"):
             raise ValueError(f"form={self.form!r}: expected 'long' or 'short'")
         if not 0 < self.lower <= self.upper < float("inf"):
-            raise ValueError(f"lower={self.lower}, upper={self.upper}: expected positive finite numbers in this order")
+            raise ValueError(
+                f"lower={self.lower}, upper={self.upper}: expected positive finite numbers in this order"
+            )
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
         return {
@@ -155,9 +171,14 @@ class BarzilaiBorwein(Optimizer):
         active: Bool[Tensor, " num_envs"],
         step_size: Float[Tensor, " num_envs"],
     ) -> None:
-        rate = self._estimate(parameters - state["previous_parameters"], gradients - state["previous_gradients"])
+        rate = self._estimate(
+            parameters - state["previous_parameters"], gradients - state["previous_gradients"]
+        )
         rate = torch.where(state["steps"] > 0, rate, self.learning_rate)
-        for name, latest in (("previous_parameters", parameters), ("previous_gradients", gradients)):
+        for name, latest in (
+            ("previous_parameters", parameters),
+            ("previous_gradients", gradients),
+        ):
             state[name].copy_(torch.where(active[:, None], latest, state[name]))
         state["steps"].add_(active)
         parameters.sub_(gradients * torch.where(active, rate * step_size, 0.0)[:, None])
@@ -166,17 +187,29 @@ class BarzilaiBorwein(Optimizer):
         self, moved: Float[Tensor, "num_envs size"], changed: Float[Tensor, "num_envs size"]
     ) -> Float[Tensor, " num_envs"]:
         """The clipped step from Δx and Δh, finite whatever these are."""
-        dtype, moved, changed = moved.dtype, moved.double(), changed.double()  # squares of float32 do not overflow there
+        dtype, moved, changed = (
+            moved.dtype,
+            moved.double(),
+            changed.double(),
+        )  # squares of float32 do not overflow there
         product = (moved * changed).sum(dim=1).abs()
         long = self.form == "long"
-        above, below = ((moved * moved).sum(dim=1), product) if long else (product, (changed * changed).sum(dim=1))
+        above, below = (
+            ((moved * moved).sum(dim=1), product)
+            if long
+            else (product, (changed * changed).sum(dim=1))
+        )
         divides = below > 0
-        estimate = torch.where(divides, above / torch.where(divides, below, 1.0), self.upper).clamp(self.lower, self.upper)
+        estimate = torch.where(divides, above / torch.where(divides, below, 1.0), self.upper).clamp(
+            self.lower, self.upper
+        )
         return torch.where((moved != 0).any(dim=1), estimate, self.learning_rate).to(dtype)
 
 
 @torch.compiler.assume_constant_result
-def _constants(betas: tuple[float, float], epsilon: float, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+def _constants(
+    betas: tuple[float, float], epsilon: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
     """Rows of numbers for the runs that take a step, and for those that nothing may change.
 
     Returns:

@@ -45,10 +45,16 @@ def _mixed(data: int | str) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def _known_mixed(data: int | str) -> int:
-    return int(_mix(torch.tensor(_stream_number(data) if isinstance(data, str) else data, dtype=torch.int64)))
+    return int(
+        _mix(
+            torch.tensor(_stream_number(data) if isinstance(data, str) else data, dtype=torch.int64)
+        )
+    )
 
 
-def fold_in(keys: Int64[Tensor, "*runs"], data: Int64[Tensor, "*runs"] | int | str) -> Int64[Tensor, "*runs"]:
+def fold_in(
+    keys: Int64[Tensor, "*runs"], data: Int64[Tensor, "*runs"] | int | str
+) -> Int64[Tensor, "*runs"]:
     """Derive new keys from `keys` and an integer per run, one integer, or the name of a stream."""
     return _mix(_mix(keys + _GOLDEN) ^ (_mix(data) if isinstance(data, Tensor) else _mixed(data)))
 
@@ -65,11 +71,15 @@ def uniform(
 ) -> Float32[Tensor, "runs ..."]:
     """Uniform draws from [low, high), of shape (num_envs, *shape)."""
     unit = _shift_right(bits(keys, math.prod(shape)), 40).to(torch.float32) * 2.0**-24
-    below = float(np.nextafter(np.float32(high), np.float32(low)))  # rounding may reach `high` itself
+    below = float(
+        np.nextafter(np.float32(high), np.float32(low))
+    )  # rounding may reach `high` itself
     return (unit * (high - low) + low).clamp(max=below).view(-1, *shape)
 
 
-def normal(keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), deviation: float = 1.0) -> Float32[Tensor, "runs ..."]:
+def normal(
+    keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), deviation: float = 1.0
+) -> Float32[Tensor, "runs ..."]:
     """Normal draws with mean 0 (Box–Muller in float64), of shape (num_envs, *shape)."""
     size = math.prod(shape)
     pairs = (size + 1) // 2
@@ -80,7 +90,9 @@ def normal(keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), deviation:
     return (draws * deviation).to(torch.float32).view(-1, *shape)
 
 
-def integers(keys: Int64[Tensor, " runs"], shape: tuple[int, ...], high: int) -> Int64[Tensor, "runs ..."]:
+def integers(
+    keys: Int64[Tensor, " runs"], shape: tuple[int, ...], high: int
+) -> Int64[Tensor, "runs ..."]:
     """Integers from 0 to `high` - 1 (`high` at most 2**31), of shape (num_envs, *shape)."""
     return ((_shift_right(bits(keys, math.prod(shape)), 33) * high) >> 31).view(-1, *shape)
 

@@ -32,7 +32,9 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
     if id in gymnasium.registry:
         if gymnasium.registry[id].kwargs == kwargs:
             return
-        raise ValueError(f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; choose another version")
+        raise ValueError(
+            f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; choose another version"
+        )
     gymnasium.register(
         id=id,
         entry_point="autoloss_gym.environment.env:AutoLossEnv",

@@ -15,7 +15,10 @@ from autoloss_gym.tasks.images.image_gan import ImageGAN
 from benchmarks.loops import Side
 
 _SLICE = 256  # images that are generated and judged together in a validation
-_PADDINGS = {4: (1, 0), 5: (2, 1)}  # of convolutions with stride 2 and of their transposes, by kernel size
+_PADDINGS = {
+    4: (1, 0),
+    5: (2, 1),
+}  # of convolutions with stride 2 and of their transposes, by kernel size
 
 
 def _activation(name: str) -> nn.Module:
@@ -32,7 +35,9 @@ def generator_network(task: ImageGAN) -> nn.Sequential:
     ]
     for inputs, outputs in pairwise((*widths, task.image_shape[2])):
         norm = [nn.BatchNorm2d(inputs, track_running_stats=False)] if task.batch_norm else []
-        convolution = nn.ConvTranspose2d(inputs, outputs, task.kernel_size, 2, padding, output_padding)
+        convolution = nn.ConvTranspose2d(
+            inputs, outputs, task.kernel_size, 2, padding, output_padding
+        )
         layers += [*norm, _activation(task.generator_activation), convolution]
     return nn.Sequential(*layers, nn.Tanh())
 
@@ -43,9 +48,15 @@ def discriminator_network(task: ImageGAN) -> nn.Sequential:
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise((task.image_shape[2], *widths))):
         layers.append(nn.Conv2d(inputs, outputs, task.kernel_size, 2, padding))
-        layers += [nn.BatchNorm2d(outputs, track_running_stats=False)] if task.batch_norm and index else []
+        layers += (
+            [nn.BatchNorm2d(outputs, track_running_stats=False)]
+            if task.batch_norm and index
+            else []
+        )
         layers.append(_activation(task.discriminator_activation))
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(int(np.prod(task.architecture.base_shape)), 1))
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Linear(int(np.prod(task.architecture.base_shape)), 1)
+    )
 
 
 class BareGAN:
@@ -58,21 +69,34 @@ class BareGAN:
 
     def __init__(self, task: ImageGAN, device: str) -> None:
         if task.loss != "non_saturating" or not isinstance(task.optimizer, Adam):
-            raise ValueError("the loop without this package is written for loss='non_saturating' and Adam alone")
+            raise ValueError(
+                "the loop without this package is written for loss='non_saturating' and Adam alone"
+            )
         self._task, self._device = task, device
         self._networks = generator_network(task).to(device), discriminator_network(task).to(device)
         rate, betas = task.optimizer.learning_rate, task.optimizer.betas
-        self._optimizers = [torch.optim.Adam(network.parameters(), lr=rate, betas=betas) for network in self._networks]
-        self._classifier = load_classifier(task.dataset, task.data_dir, task.size, device, kind="convolutional")
+        self._optimizers = [
+            torch.optim.Adam(network.parameters(), lr=rate, betas=betas)
+            for network in self._networks
+        ]
+        self._classifier = load_classifier(
+            task.dataset, task.data_dir, task.size, device, kind="convolutional"
+        )
         self._training, self._held_out = _images(task, device)
 
     def step(self, player: int) -> float:
         """An update of one player: 0 is the generator, 1 the discriminator; returns the norm of its gradient."""
         parameters = list(self._networks[player].parameters())
-        loss = self._discriminator_loss() if player else softplus(-self._odds(self._generated(self._task.batch_size))).mean()
+        loss = (
+            self._discriminator_loss()
+            if player
+            else softplus(-self._odds(self._generated(self._task.batch_size))).mean()
+        )
         self._optimizers[player].zero_grad()
         loss.backward(inputs=parameters)  # nothing is computed for the other player
-        norm = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None]).item()
+        norm = nn.utils.get_total_norm(
+            [each.grad for each in parameters if each.grad is not None]
+        ).item()
         self._optimizers[player].step()
         return norm
 
@@ -82,9 +106,16 @@ class BareGAN:
         total = self._task.num_held_out
         made = [self._generated(min(_SLICE, total - first)) for first in range(0, total, _SLICE)]
         probabilities = torch.cat([self._classified(images) for images in made])
-        logs, mean = probabilities.clamp_min(1e-30).log(), probabilities.mean(dim=0).clamp_min(1e-30)
+        logs, mean = (
+            probabilities.clamp_min(1e-30).log(),
+            probabilities.mean(dim=0).clamp_min(1e-30),
+        )
         score = (probabilities * (logs - mean.log())).sum(dim=1).mean().exp()
-        missed = torch.cat([self._odds(images) <= 0 for images in self._held_out.split(_SLICE)]).float().mean()
+        missed = (
+            torch.cat([self._odds(images) <= 0 for images in self._held_out.split(_SLICE)])
+            .float()
+            .mean()
+        )
         fooled = torch.cat([self._odds(images) > 0 for images in made]).float().mean()
         return score.item(), ((missed + fooled) / 2).item()
 
@@ -94,7 +125,11 @@ class BareGAN:
         with torch.no_grad():
             parts = self._training[drawn], self._generated(size)
         # With batch normalisation, real and generated images are batches of their own.
-        odds = [self._odds(each) for each in parts] if self._task.batch_norm else self._odds(torch.cat(parts)).chunk(2)
+        odds = (
+            [self._odds(each) for each in parts]
+            if self._task.batch_norm
+            else self._odds(torch.cat(parts)).chunk(2)
+        )
         return (softplus(-odds[0]).mean() + softplus(odds[1]).mean()) / 2
 
     def _generated(self, count: int) -> Tensor:
@@ -105,7 +140,9 @@ class BareGAN:
 
     def _classified(self, images: Tensor) -> Tensor:
         """Class probabilities (images, classes)."""
-        return self._classifier.probabilities(((images + 1) / 2).permute(0, 2, 3, 1).flatten(1)[None])[0]
+        return self._classifier.probabilities(
+            ((images + 1) / 2).permute(0, 2, 3, 1).flatten(1)[None]
+        )[0]
 
 
 def _images(task: ImageGAN, device: str) -> tuple[Tensor, Tensor]:
@@ -115,7 +152,9 @@ def _images(task: ImageGAN, device: str) -> tuple[Tensor, Tensor]:
     loaded = torch.from_numpy(load_images(task.dataset, task.data_dir, task.size).images)
     pixels = loaded.float() / (255 if loaded.dtype == torch.uint8 else 1)
     images = (pixels * 2 - 1).permute(0, 3, 1, 2)
-    training, held_out = (images[rows[part][0]].contiguous().to(device) for part in ("training", "validation"))
+    training, held_out = (
+        images[rows[part][0]].contiguous().to(device) for part in ("training", "validation")
+    )
     return training, held_out
 
 

@@ -58,7 +58,9 @@ def single(task: ImageGAN, steps: int, device: str) -> Side:
 
 def batched(task: ImageGAN, num_envs: int, steps: int, device: str) -> Side:
     """This package's vector environment; each of its runs makes `steps` updates."""
-    envs = AutoLossVectorEnv(task, num_envs, device=device, array="numpy" if device == "cpu" else "torch")
+    envs = AutoLossVectorEnv(
+        task, num_envs, device=device, array="numpy" if device == "cpu" else "torch"
+    )
     envs.reset(seed=0)
     generator = torch.Generator(device).manual_seed(0)
 
@@ -77,7 +79,9 @@ def sides(task: ImageGAN, num_envs: list[int], steps: int, device: str) -> dict[
     """What takes turns; the first is what the others are compared with."""
     chosen = {LOOP: bare_loop(task, steps, device), SINGLE: single(task, steps, device)}
     for count in num_envs:
-        chosen[f"vector environment, {count} small GANs against {count} in a loop"] = batched(task, count, steps, device)
+        chosen[f"vector environment, {count} small GANs against {count} in a loop"] = batched(
+            task, count, steps, device
+        )
     return chosen
 
 
@@ -90,7 +94,15 @@ def overhead(rates: dict[str, np.ndarray]) -> str:
 def episode(task: ImageGAN, max_steps: int, device: str, step_seconds: float) -> str:
     """What an episode costs beside its steps: the reset, and two scorings at the end."""
     envs = AutoLossVectorEnv(task, 1, device=device)
-    seconds = [_seconds(each) for each in (lambda: envs.reset(seed=1), envs.scores, lambda: envs.reset(seed=2), envs.scores)]
+    seconds = [
+        _seconds(each)
+        for each in (
+            lambda: envs.reset(seed=1),
+            envs.scores,
+            lambda: envs.reset(seed=2),
+            envs.scores,
+        )
+    ]
     around = seconds[2] + 2 * seconds[3]  # the first of each loads what later ones share
     share = around / (step_seconds * max_steps)
     parts = f"reset {seconds[2]:.2f} s, 2 scorings of {seconds[3]:.2f} s"
@@ -104,15 +116,31 @@ def _seconds(call: Any) -> float:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = ["digits", "small"] if "AUTOLOSS_GYM_DATA" in os.environ else ["digits"]
-    parser.add_argument("settings", nargs="*", metavar="SETTING", help=f"{', '.join(SETTINGS)} (default: {' '.join(default)})")
-    parser.add_argument("--num-envs", type=positive, nargs="*", default=[16], help="runs in a batch (default: 16)")
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="SETTING",
+        help=f"{', '.join(SETTINGS)} (default: {' '.join(default)})",
+    )
+    parser.add_argument(
+        "--num-envs", type=positive, nargs="*", default=[16], help="runs in a batch (default: 16)"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--turns", type=positive, default=9, help="default: 9")
-    parser.add_argument("--steps", type=positive, help="of each run in a turn (default: validate_every)")
     parser.add_argument(
-        "--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE", help="arguments of the task"
+        "--steps", type=positive, help="of each run in a turn (default: validate_every)"
+    )
+    parser.add_argument(
+        "--env-kwargs",
+        type=key_value,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="arguments of the task",
     )
     arguments = parser.parse_args()
     for name in arguments.settings:
@@ -129,11 +157,17 @@ def run() -> None:
         task = make_task(setting, dict(arguments.env_kwargs))
         steps = arguments.steps or task.validate_every
         if steps % task.validate_every:
-            raise ValueError(f"--steps {steps}: expected a multiple of validate_every={task.validate_every}")
+            raise ValueError(
+                f"--steps {steps}: expected a multiple of validate_every={task.validate_every}"
+            )
         rates = measure(sides(task, arguments.num_envs, steps, arguments.device), arguments.turns)
         print(report(setting, rates), "", overhead(rates), sep="\n", flush=True)
         max_steps = ImageGAN.presets.get(setting, {}).get("max_steps", ImageGAN.max_steps)
-        print(episode(task, max_steps, arguments.device, float(1 / np.median(rates[SINGLE]))), flush=True, end="\n\n")
+        print(
+            episode(task, max_steps, arguments.device, float(1 / np.median(rates[SINGLE]))),
+            flush=True,
+            end="\n\n",
+        )
 
 
 if __name__ == "__main__":

@@ -20,9 +20,23 @@ import numpy as np
 from agents.command_line import OneLineParser, main, positive
 from benchmarks import ROOT
 
-ENVIRONMENT = ["--env", "AutoLoss/QuadraticRegression-v0", "--env-kwargs", "dimension=8", "num_samples=50"]
+ENVIRONMENT = [
+    "--env",
+    "AutoLoss/QuadraticRegression-v0",
+    "--env-kwargs",
+    "dimension=8",
+    "num_samples=50",
+]
 EVERY = 3840  # environment steps between two checkpoints, one rollout
-TRAINING = [*ENVIRONMENT, "--algo", "ppo", "--n-timesteps", "300000", "--checkpoint-every", str(EVERY)]
+TRAINING = [
+    *ENVIRONMENT,
+    "--algo",
+    "ppo",
+    "--n-timesteps",
+    "300000",
+    "--checkpoint-every",
+    str(EVERY),
+]
 EVALUATION = [*ENVIRONMENT, "--episodes", "2000", "--policies", "grid:8", "1:1", "softadapt"]
 KEPT = {"train_agent.py": ("policy.safetensors",), "evaluate.py": ("table.txt", "results.csv")}
 
@@ -35,7 +49,12 @@ def uninterrupted(program: str, arguments: list[str], output: Path) -> tuple[Pat
     """The folder that it leaves, and the seconds that it took."""
     started = time.monotonic()
     flag = "--log-folder" if program == "train_agent.py" else "--output"
-    subprocess.run(command(program, *arguments, flag, output), cwd=output.parent, check=True, capture_output=True)
+    subprocess.run(
+        command(program, *arguments, flag, output),
+        cwd=output.parent,
+        check=True,
+        capture_output=True,
+    )
     return only_folder(output), time.monotonic() - started
 
 
@@ -45,7 +64,9 @@ def only_folder(output: Path) -> Path:
     return file.parent
 
 
-def killed_and_resumed(program: str, arguments: list[str], output: Path, kills: int, seconds: float) -> tuple[Path, int, int]:
+def killed_and_resumed(
+    program: str, arguments: list[str], output: Path, kills: int, seconds: float
+) -> tuple[Path, int, int]:
     """Kill it `kills` times, resuming it each time, then let it end.
 
     Returns:
@@ -73,7 +94,12 @@ def killed_and_resumed(program: str, arguments: list[str], output: Path, kills: 
     if not any(output.rglob("c*.json")):
         subprocess.run(start, cwd=output.parent, check=True, capture_output=True)
     else:
-        subprocess.run(command(program, "--resume", only_folder(output)), cwd=output.parent, check=True, capture_output=True)
+        subprocess.run(
+            command(program, "--resume", only_folder(output)),
+            cwd=output.parent,
+            check=True,
+            capture_output=True,
+        )
     return only_folder(output), hits, worst
 
 
@@ -82,7 +108,11 @@ def lost_steps(folder: Path) -> int:
     import torch  # noqa: PLC0415 (the other half of this script needs no PyTorch)
 
     checkpoint = folder / "checkpoint.pt"
-    saved = torch.load(checkpoint, weights_only=True)["counters"]["num_timesteps"] if checkpoint.is_file() else 0
+    saved = (
+        torch.load(checkpoint, weights_only=True)["counters"]["num_timesteps"]
+        if checkpoint.is_file()
+        else 0
+    )
     newest = max(folder.glob("progress*.csv"), key=lambda path: path.stat().st_mtime_ns)
     header, *lines = newest.read_text().splitlines() or [""]
     column = header.split(",").index("time/total_timesteps") if lines else 0
@@ -91,17 +121,30 @@ def lost_steps(folder: Path) -> int:
 
 
 def run() -> None:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=positive, default=20, help="of each (default: 20)")
     arguments = parser.parse_args()
     for program, chosen in (("train_agent.py", TRAINING), ("evaluate.py", EVALUATION)):
         with TemporaryDirectory() as name:
             whole, seconds = uninterrupted(program, chosen, Path(name) / "whole")
-            reach = max(5.0, 2 * seconds / arguments.kills + 4)  # a start takes some seconds, in which nothing is done yet
-            folder, hits, worst = killed_and_resumed(program, chosen, Path(name) / "killed", arguments.kills, reach)
-            same = all((folder / file).read_bytes() == (whole / file).read_bytes() for file in KEPT[program])
+            reach = max(
+                5.0, 2 * seconds / arguments.kills + 4
+            )  # a start takes some seconds, in which nothing is done yet
+            folder, hits, worst = killed_and_resumed(
+                program, chosen, Path(name) / "killed", arguments.kills, reach
+            )
+            same = all(
+                (folder / file).read_bytes() == (whole / file).read_bytes()
+                for file in KEPT[program]
+            )
             left = [path.name for path in folder.rglob("*.tmp")]
-            lost = f", at most {worst:,} logged steps lost (checkpoints every {EVERY:,})" if program == "train_agent.py" else ""
+            lost = (
+                f", at most {worst:,} logged steps lost (checkpoints every {EVERY:,})"
+                if program == "train_agent.py"
+                else ""
+            )
             print(f"{program}: {hits} of {arguments.kills} kills hit it{lost}; {', '.join(KEPT[program])} "
                   f"{'the same bytes' if same else 'DIFFER'}; temporary files left: {left or 'none'}", flush=True)  # fmt: skip
 

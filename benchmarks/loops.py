@@ -42,26 +42,39 @@ def perceptron(task: MLPClassification) -> nn.Module:
 def idiomatic(task: Task, device: str) -> Side:
     """A PyTorch loop: nn.Module, torch.optim.Adam, backward, one model at a time."""
     generator, problem = np.random.default_rng(0), 0
-    criterion = nn.functional.mse_loss if isinstance(task, QuadraticRegression) else nn.functional.cross_entropy
+    criterion = (
+        nn.functional.mse_loss
+        if isinstance(task, QuadraticRegression)
+        else nn.functional.cross_entropy
+    )
 
     def episode() -> None:
         nonlocal problem
         problem += 1
         data = _problem(task, problem, device)
-        model = (Quadratic(task.dimension) if isinstance(task, QuadraticRegression) else perceptron(task)).to(device)
+        model = (
+            Quadratic(task.dimension) if isinstance(task, QuadraticRegression) else perceptron(task)
+        ).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=_learning_rate(task))
         for step in range(task.max_steps):
             if generator.integers(2) == 0:
                 loss = criterion(model(data["training"]["inputs"]), data["training"]["targets"])
             else:
-                loss = task.l1_coefficient * torch.stack([parameter.abs().sum() for parameter in model.parameters()]).sum()
+                loss = (
+                    task.l1_coefficient
+                    * torch.stack([parameter.abs().sum() for parameter in model.parameters()]).sum()
+                )
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.get_total_norm([parameter.grad for parameter in model.parameters() if parameter.grad is not None]).item()
+            nn.utils.get_total_norm(
+                [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+            ).item()
             optimizer.step()
             if (step + 1) % task.validate_every == 0:
                 with torch.no_grad():
-                    criterion(model(data["validation"]["inputs"]), data["validation"]["targets"]).item()
+                    criterion(
+                        model(data["validation"]["inputs"]), data["validation"]["targets"]
+                    ).item()
 
     def play() -> int:
         episode()
@@ -135,7 +148,9 @@ class NumpyPerceptron:
         slope[rows, targets] -= 1
         slope /= np.float32(len(logs))
         layers = list(zip(self._views(theta), self._views(gradient), values, strict=True))
-        for index, ((weight, _), (weight_gradient, bias_gradient), inputs) in reversed(list(enumerate(layers))):
+        for index, ((weight, _), (weight_gradient, bias_gradient), inputs) in reversed(
+            list(enumerate(layers))
+        ):
             weight_gradient[:], bias_gradient[:] = inputs.T @ slope, slope.sum(axis=0)
             slope = (slope @ weight.T) * (inputs > 0) if index else slope
         return -float(logs[rows, targets].mean())
@@ -155,7 +170,10 @@ def numpy_loop(task: Task) -> Side:
     def episode() -> None:
         nonlocal problem
         problem += 1
-        data = {n: {k: v.numpy() for k, v in p.items()} for n, p in _problem(task, problem, "cpu").items()}
+        data = {
+            n: {k: v.numpy() for k, v in p.items()}
+            for n, p in _problem(task, problem, "cpu").items()
+        }
         theta = model.start(generator)
         first, second, gradient = np.zeros_like(theta), np.zeros_like(theta), np.zeros_like(theta)
         for step in range(1, task.max_steps + 1):
@@ -188,4 +206,7 @@ def _problem(task: Task, number: int, device: str) -> dict[str, dict[str, Tensor
     """Training and validation part of one problem, without the dimension of the run."""
     keys = torch.tensor([number], device=device)
     data = task.make_data(Keys(problem=keys, run=keys))
-    return {part: {name: values[0] for name, values in data[part].items()} for part in ("training", "validation")}
+    return {
+        part: {name: values[0] for name, values in data[part].items()}
+        for part in ("training", "validation")
+    }

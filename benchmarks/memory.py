@@ -40,15 +40,28 @@ def draw(memory: np.ndarray, steps: int, path: Path) -> None:
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(np.arange(1, len(memory) + 1) * steps / 1e6, memory)
-    axes.set(xlabel="environment steps (millions)", ylabel="resident memory (MiB)", ylim=(0, 1.2 * memory.max()))
+    axes.set(
+        xlabel="environment steps (millions)",
+        ylabel="resident memory (MiB)",
+        ylim=(0, 1.2 * memory.max()),
+    )
     axes.set_title("PPO on the regression: memory of the process")
     figure.savefig(path, dpi=120)
 
 
 def run() -> None:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num-envs", type=positive, default=64, help="runs in the batch (default: 64)")
-    parser.add_argument("--n-timesteps", type=positive, default=2_000_000, help="environment steps (default: 2 million)")
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--num-envs", type=positive, default=64, help="runs in the batch (default: 64)"
+    )
+    parser.add_argument(
+        "--n-timesteps",
+        type=positive,
+        default=2_000_000,
+        help="environment steps (default: 2 million)",
+    )
     parser.add_argument("--figure", type=Path, default=ROOT / "docs" / "results" / "memory.png")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

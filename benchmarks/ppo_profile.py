@@ -49,12 +49,21 @@ class Training:
     """A PPO training that can be advanced by one rollout and its update."""
 
     def __init__(self, task: str, num_envs: int, compile: bool) -> None:
-        arguments = {n: v for n, v in hyperparameters("ppo", IDS[task], None).items() if n not in ("num_envs", "n_timesteps")}
+        arguments = {
+            n: v
+            for n, v in hyperparameters("ppo", IDS[task], None).items()
+            if n not in ("num_envs", "n_timesteps")
+        }
         vector = AutoLossVectorEnv(TASKS[task], num_envs, compile=compile)
         envs = StableBaselines3VecEnv(vector)
         self._model = PPO("MlpPolicy", envs, seed=0, **arguments)
         self._clock = Clock()
-        for owner, method in ((vector, "step"), (envs, "step_wait"), (self._model, "collect_rollouts"), (self._model, "train")):
+        for owner, method in (
+            (vector, "step"),
+            (envs, "step_wait"),
+            (self._model, "collect_rollouts"),
+            (self._model, "train"),
+        ):
             self._clock.watch(owner, method)
         self.steps = num_envs * self._model.n_steps  # environment steps in a rollout
 
@@ -85,20 +94,34 @@ def report(title: str, rollouts: list[dict[str, float]]) -> str:
 
 
 def run() -> None:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--task", choices=TASKS, default="regression", help="default: regression")
-    parser.add_argument("--num-envs", type=positive, default=64, help="runs in the batch (default: 64)")
-    parser.add_argument("--rollouts", type=positive, default=30, help="default: 30, three episodes of the regression")
+    parser.add_argument(
+        "--num-envs", type=positive, default=64, help="runs in the batch (default: 64)"
+    )
+    parser.add_argument(
+        "--rollouts",
+        type=positive,
+        default=30,
+        help="default: 30, three episodes of the regression",
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    trainings = {name: Training(arguments.task, arguments.num_envs, name == "compiled") for name in ("eager", "compiled")}
+    trainings = {
+        name: Training(arguments.task, arguments.num_envs, name == "compiled")
+        for name in ("eager", "compiled")
+    }
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in trainings}
     for turn in range(arguments.rollouts + 1):
         for name, training in trainings.items():
             parts = training.advance()
             if turn:
                 measured[name].append(parts)
-    print(f"| {arguments.task}, {arguments.num_envs} runs | {' % | '.join(PARTS)} % | steps a second |")
+    print(
+        f"| {arguments.task}, {arguments.num_envs} runs | {' % | '.join(PARTS)} % | steps a second |"
+    )
     print("| --- |" + " ---: |" * (len(PARTS) + 1))
     for name, rollouts in measured.items():
         print(report(name, rollouts))

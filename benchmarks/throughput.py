@@ -86,11 +86,20 @@ def sides(name: str, num_envs: list[int], device: str, compiled: list[int]) -> d
     task = TASKS[name]
     chosen: dict[str, Side] = {"PyTorch loop, one model at a time": idiomatic(task, device)}
     chosen |= {f"vector environment, {n} runs": batched(task, n, device) for n in num_envs}
-    chosen |= {f"vector environment, {n} runs, compiled": batched(task, n, device, compile=True) for n in compiled}
+    chosen |= {
+        f"vector environment, {n} runs, compiled": batched(task, n, device, compile=True)
+        for n in compiled
+    }
     if device == "cpu":
-        chosen |= {"NumPy loop, one model at a time": numpy_loop(task), "single environment": single(task)}
+        chosen |= {
+            "NumPy loop, one model at a time": numpy_loop(task),
+            "single environment": single(task),
+        }
         chosen |= {"single environment, compiled": single(task, compile=True)} if compiled else {}
-        chosen |= {"SB3 DummyVecEnv": stable_baselines3(task, 1), "SB3 SubprocVecEnv(2)": stable_baselines3(task, 2)}
+        chosen |= {
+            "SB3 DummyVecEnv": stable_baselines3(task, 1),
+            "SB3 SubprocVecEnv(2)": stable_baselines3(task, 2),
+        }
     return chosen
 
 
@@ -109,10 +118,15 @@ def measure(chosen: dict[str, Side], turns: int) -> dict[str, np.ndarray]:
 def report(name: str, rates: dict[str, np.ndarray]) -> str:
     """A Markdown table of the ratios to the first side."""
     reference = next(iter(rates))
-    lines = [f"| {name} | steps a second | ratio to the {reference} [quartiles] |", "| --- | --- | --- |"]
+    lines = [
+        f"| {name} | steps a second | ratio to the {reference} [quartiles] |",
+        "| --- | --- | --- |",
+    ]
     for side, values in rates.items():
         low, middle, high = np.quantile(values / rates[reference], [0.25, 0.5, 0.75])
-        lines.append(f"| {side} | {np.median(values):,.0f} | {middle:.2f} [{low:.2f}, {high:.2f}] |")
+        lines.append(
+            f"| {side} | {np.median(values):,.0f} | {middle:.2f} [{low:.2f}, {high:.2f}] |"
+        )
     return "\n".join(lines)
 
 
@@ -121,29 +135,70 @@ def draw(tables: dict[str, dict[str, np.ndarray]], path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 (slow to import, needed at the end alone)
 
     figure = Figure(figsize=(5 * len(tables), 3.8), layout="constrained")
-    for axes, (name, rates) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
+    for axes, (name, rates) in zip(
+        figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True
+    ):
         for ending, kind, marker in ((" runs", "eager", "o"), (" runs, compiled", "compiled", "s")):
             sizes = {
-                side.removesuffix(ending).rpartition(" ")[2]: rate for side, rate in rates.items() if side.endswith(ending)
+                side.removesuffix(ending).rpartition(" ")[2]: rate
+                for side, rate in rates.items()
+                if side.endswith(ending)
             }
             if sizes:
-                axes.plot([int(n) for n in sizes], [np.median(r) for r in sizes.values()], marker=marker, label=kind)
-        for side, style in (("PyTorch loop, one model at a time", "--"), ("NumPy loop, one model at a time", ":")):
+                axes.plot(
+                    [int(n) for n in sizes],
+                    [np.median(r) for r in sizes.values()],
+                    marker=marker,
+                    label=kind,
+                )
+        for side, style in (
+            ("PyTorch loop, one model at a time", "--"),
+            ("NumPy loop, one model at a time", ":"),
+        ):
             if side in rates:
-                axes.axhline(np.median(rates[side]), linestyle=style, color="gray", label=side.partition(",")[0])
-        axes.set(xscale="log", yscale="log", xlabel="runs in a batch", ylabel="training steps a second", title=name)
+                axes.axhline(
+                    np.median(rates[side]),
+                    linestyle=style,
+                    color="gray",
+                    label=side.partition(",")[0],
+                )
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="runs in a batch",
+            ylabel="training steps a second",
+            title=name,
+        )
         axes.legend()
     figure.savefig(path, dpi=120)
 
 
 def run() -> None:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)} (default: all)")
-    parser.add_argument("--num-envs", type=positive, nargs="+", default=[64, 512], help="runs in a batch (default: 64 512)")
-    parser.add_argument("--compiled", type=positive, nargs="*", default=[64], help="runs in a compiled batch (default: 64)")
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)} (default: all)"
+    )
+    parser.add_argument(
+        "--num-envs",
+        type=positive,
+        nargs="+",
+        default=[64, 512],
+        help="runs in a batch (default: 64 512)",
+    )
+    parser.add_argument(
+        "--compiled",
+        type=positive,
+        nargs="*",
+        default=[64],
+        help="runs in a compiled batch (default: 64)",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--turns", type=positive, default=5, help="default: 5")
-    parser.add_argument("--figure", type=Path, help="draw steps a second against the number of runs to this file")
+    parser.add_argument(
+        "--figure", type=Path, help="draw steps a second against the number of runs to this file"
+    )
     arguments = parser.parse_args()
     for name in arguments.tasks:
         if name not in TASKS:

@@ -4,9 +4,14 @@ from autoloss_gym import GradientTask, Metric, Pair, random, register_task
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparseSignal(GradientTask):  # find a signal of 50 numbers, few of them not 0, from 40 noisy measurements
+class SparseSignal(
+    GradientTask
+):  # find a signal of 50 numbers, few of them not 0, from 40 noisy measurements
     max_steps: int = 300
-    pairs = Pair("fit", ("signal",)), Pair("sparsity", ("signal",))  # two losses of the same parameters
+    pairs = (
+        Pair("fit", ("signal",)),
+        Pair("sparsity", ("signal",)),
+    )  # two losses of the same parameters
     validation_metrics = (Metric("held_out_error"),)
     score_metrics = (Metric("recovery_error", worst=100.0),)
 
@@ -24,7 +29,10 @@ class SparseSignal(GradientTask):  # find a signal of 50 numbers, few of them no
         return data
 
     def losses(self):
-        return {"fit": lambda p, d: self.errors(p, d)[:, :40].mean(1), "sparsity": lambda p, d: p["signal"].abs().sum((1, 2))}
+        return {
+            "fit": lambda p, d: self.errors(p, d)[:, :40].mean(1),
+            "sparsity": lambda p, d: p["signal"].abs().sum((1, 2)),
+        }
 
     def errors(self, parameters, data):
         return (data["sensing"] @ parameters["signal"] - data["measured"]).square().squeeze(2)

@@ -70,7 +70,9 @@ def play(policies: list[Policy], split: str, seeds: np.ndarray, **arguments: Any
         policy.reset(seeds)
     found = []
     for step in range(repeat, EPOCH * EPOCHS[-1] + 1, repeat):
-        observations, _, _, _, infos = envs.step_control(decide(policies, slices, envs, observations, infos))
+        observations, _, _, _, infos = envs.step_control(
+            decide(policies, slices, envs, observations, infos)
+        )
         if step in {EPOCH * epoch for epoch in EPOCHS}:
             scores = envs.scores()
             found.append(np.stack([scores[rows] for rows in slices]))
@@ -79,9 +81,13 @@ def play(policies: list[Policy], split: str, seeds: np.ndarray, **arguments: Any
 
 def best_fixed(seeds: int) -> Policy:
     """The weight of the penalty with the best mean validation cost at the end, in runs of the validation split."""
-    candidates: list[Policy] = [FixedWeights(f"fixed:{weight:.3g}", (1.0, float(weight))) for weight in GRID]
+    candidates: list[Policy] = [
+        FixedWeights(f"fixed:{weight:.3g}", (1.0, float(weight))) for weight in GRID
+    ]
     names = [metric.name for metric in make_env(1, "validation").task.score_metrics]
-    costs = play(candidates, "validation", np.arange(seeds))[-1, :, :, names.index("cost")].mean(axis=1)
+    costs = play(candidates, "validation", np.arange(seeds))[-1, :, :, names.index("cost")].mean(
+        axis=1
+    )
     for policy, cost in zip(candidates, costs, strict=True):
         print(f"{policy.label}: cost {cost:.3f} on the validation split", file=sys.stderr)
     return candidates[int(costs.argmin())]
@@ -89,7 +95,10 @@ def best_fixed(seeds: int) -> Policy:
 
 def table(figures: dict[str, np.ndarray], names: list[str]) -> str:
     """Markdown: a row for every policy and epoch, from figures (epochs, training seeds, seeds, metrics) of each policy."""
-    lines = [f"| policy | epoch | n | {' | '.join(COLUMNS)} |", "| --- | ---: | ---: |" + " ---: |" * len(COLUMNS)]
+    lines = [
+        f"| policy | epoch | n | {' | '.join(COLUMNS)} |",
+        "| --- | ---: | ---: |" + " ---: |" * len(COLUMNS),
+    ]
     for label, values in figures.items():
         trainings, seeds = values.shape[1:3]
         size = f"{trainings}×{seeds}" if trainings > 1 else str(seeds)
@@ -126,9 +135,14 @@ def step_times(turns: int) -> str:
             advance()
             if turn:
                 seconds[name].append(time.perf_counter() - started)
-    lines = ["| a training step with | time relative to fixed weights [quartiles] |", "| --- | ---: |"]
+    lines = [
+        "| a training step with | time relative to fixed weights [quartiles] |",
+        "| --- | ---: |",
+    ]
     for name, values in seconds.items():
-        low, middle, high = np.quantile(np.array(values) / np.array(seconds["fixed"]), [0.25, 0.5, 0.75])
+        low, middle, high = np.quantile(
+            np.array(values) / np.array(seconds["fixed"]), [0.25, 0.5, 0.75]
+        )
         lines.append(f"| {name} | {middle:.3f} [{low:.3f}, {high:.3f}] |")
     return "\n".join(lines)
 
@@ -156,18 +170,32 @@ def _loop(images: torch.Tensor, rule: SoftAdapt | None) -> Any:
 
 
 def run() -> None:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=positive, default=10, help="runs of every policy (default: 10)")
-    parser.add_argument("--turns", type=positive, default=20, help="of timing (default: 20)")
-    parser.add_argument("--controllers", help="run folders of controllers trained with these arguments, as a pattern")
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--print-arguments", action="store_true", help="print the --env-kwargs of a controller's training, and end"
+        "--seeds", type=positive, default=10, help="runs of every policy (default: 10)"
+    )
+    parser.add_argument("--turns", type=positive, default=20, help="of timing (default: 20)")
+    parser.add_argument(
+        "--controllers",
+        help="run folders of controllers trained with these arguments, as a pattern",
+    )
+    parser.add_argument(
+        "--print-arguments",
+        action="store_true",
+        help="print the --env-kwargs of a controller's training, and end",
     )
     parser.add_argument("-o", "--output", type=Path, help="write all figures to this JSON file")
     arguments = parser.parse_args()
     if arguments.print_arguments:
         chosen = {**ARGUMENTS, "repeat": 10}
-        print(" ".join(f"{n}={json.dumps(v).replace(' ', '') if isinstance(v, list) else v}" for n, v in chosen.items()))
+        print(
+            " ".join(
+                f"{n}={json.dumps(v).replace(' ', '') if isinstance(v, list) else v}"
+                for n, v in chosen.items()
+            )
+        )
         return
     torch.set_num_threads(1)
     seeds = np.arange(arguments.seeds) + SEED_SPACING
@@ -185,7 +213,9 @@ def run() -> None:
     print(step_times(arguments.turns))
     if arguments.output:
         arguments.output.write_text(
-            json.dumps({"metrics": names, "epochs": EPOCHS, **{n: v.tolist() for n, v in figures.items()}})
+            json.dumps(
+                {"metrics": names, "epochs": EPOCHS, **{n: v.tolist() for n, v in figures.items()}}
+            )
         )
 
 

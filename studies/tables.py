@@ -49,20 +49,37 @@ class Table:
     episodes: int | None = None  # where a run takes long
 
 
-SAME_PROBLEMS = (("regression", "regression_split"),)  # tables whose runs can be paired with each other
+SAME_PROBLEMS = (
+    ("regression", "regression_split"),
+)  # tables whose runs can be paired with each other
 
 _REGRESSION, _CLASSIFICATION = "AutoLoss/QuadraticRegression-v0", "AutoLoss/MLPClassification-v0"
 TABLES = {
     "regression": Table(_REGRESSION, (), ("always:mse", "grid_each", *_JOINT)),
-    "regression_split": Table(_REGRESSION, ("pairs=split",), _SPLIT, n_timesteps=(("ppo", "1.2e6"),)),
-    "diabetes": Table(_REGRESSION, ("dataset=diabetes",), ("always:mse", "grid_each", *_STATIC, *_SOFTADAPT), ("ppo",)),
+    "regression_split": Table(
+        _REGRESSION, ("pairs=split",), _SPLIT, n_timesteps=(("ppo", "1.2e6"),)
+    ),
+    "diabetes": Table(
+        _REGRESSION,
+        ("dataset=diabetes",),
+        ("always:mse", "grid_each", *_STATIC, *_SOFTADAPT),
+        ("ppo",),
+    ),
     "make_classification": Table(_CLASSIFICATION, (), ("always:cross_entropy", *_JOINT)),
-    "paper_classification": Table(_CLASSIFICATION, ("dataset=paper",), ("always:cross_entropy", *_JOINT)),
-    "breast_cancer": Table(_CLASSIFICATION, ("dataset=breast_cancer",), ("always:cross_entropy", *_JOINT)),
-    "weights_regression": Table(_REGRESSION, _WEIGHTS, (*_RULES, "random", "open_loop", "grid:50"), ("ppo",)),
+    "paper_classification": Table(
+        _CLASSIFICATION, ("dataset=paper",), ("always:cross_entropy", *_JOINT)
+    ),
+    "breast_cancer": Table(
+        _CLASSIFICATION, ("dataset=breast_cancer",), ("always:cross_entropy", *_JOINT)
+    ),
+    "weights_regression": Table(
+        _REGRESSION, _WEIGHTS, (*_RULES, "random", "open_loop", "grid:50"), ("ppo",)
+    ),
     "weights_rosenbrock": Table("AutoLoss/Rosenbrock-v0", _WEIGHTS, _RULES, ("ppo",)),
     "weights_beale": Table("AutoLoss/Beale-v0", _WEIGHTS, _RULES, ("ppo",)),
-    "weights_autoencoder": Table("AutoLoss/SparseAutoencoder-v0", _WEIGHTS, (*_RULES, *_FIXED), ("ppo",), episodes=40),
+    "weights_autoencoder": Table(
+        "AutoLoss/SparseAutoencoder-v0", _WEIGHTS, (*_RULES, *_FIXED), ("ppo",), episodes=40
+    ),
 }
 
 
@@ -82,11 +99,24 @@ QUICK = Size(1, 4, "validation", "2000", ("round_robin", "random:0.3", "softadap
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="one training seed, few steps, four problems")
-    parser.add_argument("--processes", type=positive, default=2, help="commands that run at once (default: 2)")
-    parser.add_argument("-o", "--output", default="results/tables", help="where everything is kept (default: results/tables)")
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (default: all)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one training seed, few steps, four problems"
+    )
+    parser.add_argument(
+        "--processes", type=positive, default=2, help="commands that run at once (default: 2)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="results/tables",
+        help="where everything is kept (default: results/tables)",
+    )
     arguments = parser.parse_args()
     for name in arguments.tables:
         if name not in TABLES:
@@ -104,7 +134,17 @@ def train(table: str, algo: str, seed: int, size: Size, folder: Path) -> None:
         return
     n_timesteps = size.n_timesteps or dict(TABLES[table].n_timesteps).get(algo)
     steps = ["--n-timesteps", n_timesteps] if n_timesteps else []
-    chosen = ["--env", TABLES[table].env, "--algo", algo, "--seed", str(seed), *steps, "-f", str(own)]
+    chosen = [
+        "--env",
+        TABLES[table].env,
+        "--algo",
+        algo,
+        "--seed",
+        str(seed),
+        *steps,
+        "-f",
+        str(own),
+    ]
     _run(["train_agent.py", *chosen, *_env_kwargs(table)], log)
 
 
@@ -116,9 +156,20 @@ def evaluate(table: str, size: Size, folder: Path) -> None:
     episodes = min(size.episodes, TABLES[table].episodes or size.episodes)
     problems = ["--episodes", str(episodes), "--split", size.split]
     policies = ["--policies", *trained, *(size.policies or TABLES[table].policies)]
-    command = ["--env", TABLES[table].env, *_env_kwargs(table), *problems, "-o", str(folder / "evaluation"), *policies]
+    command = [
+        "--env",
+        TABLES[table].env,
+        *_env_kwargs(table),
+        *problems,
+        "-o",
+        str(folder / "evaluation"),
+        *policies,
+    ]
     started = [str(path.parent) for path in (folder / "evaluation").glob("*/command.json")]
-    _run(["evaluate.py", *(["--resume", *started] if started else command)], folder / "logs" / "evaluation.txt")
+    _run(
+        ["evaluate.py", *(["--resume", *started] if started else command)],
+        folder / "logs" / "evaluation.txt",
+    )
 
 
 def _env_kwargs(table: str) -> list[str]:
@@ -139,7 +190,9 @@ def _run(command: list[str], log: Path) -> None:
     print(f"python {' '.join(command)}", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
-        ended = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], check=False, stdout=file, stderr=file)
+        ended = subprocess.run(
+            [sys.executable, ROOT / command[0], *command[1:]], check=False, stdout=file, stderr=file
+        )
     if ended.returncode:
         last = (log.read_text().strip().splitlines() or [""])[-1]
         raise ValueError(f"{command[0]} ended with status {ended.returncode}: {last} (see {log})")
@@ -147,12 +200,21 @@ def _run(command: list[str], log: Path) -> None:
 
 def across(first: Path, second: Path) -> list[str]:
     """Each learner and the best static schedule of one table against those of another on the same problems."""
-    tables = [json.loads(next(folder.glob("evaluation/*/results.json")).read_text()) for folder in (first, second)]
+    tables = [
+        json.loads(next(folder.glob("evaluation/*/results.json")).read_text())
+        for folder in (first, second)
+    ]
     if tables[0]["instances"] != tables[1]["instances"]:
         raise ValueError(f"{first} and {second} were played on other problems and cannot be paired")
     lines = []
-    for name in (*TABLES[second.name].learners, None):  # None stands for the best static schedule, which may differ
-        one, other = ({row["label"]: row for row in table["rows"]}[name or table["reference"]] for table in tables)
+    for name in (
+        *TABLES[second.name].learners,
+        None,
+    ):  # None stands for the best static schedule, which may differ
+        one, other = (
+            {row["label"]: row for row in table["rows"]}[name or table["reference"]]
+            for table in tables
+        )
         mean = np.mean(one["best_scores"], axis=0, keepdims=True)
         found = paired_difference(np.array(other["best_scores"]), mean)
         lines.append(
@@ -166,9 +228,17 @@ def make_tables() -> None:
     arguments = parse_arguments()
     size, started = QUICK if arguments.quick else FULL, time.monotonic()
     tables = list(dict.fromkeys(arguments.tables)) or list(TABLES)
-    folders = {table: Path(arguments.output) / ("quick" if arguments.quick else "full") / table for table in tables}
+    folders = {
+        table: Path(arguments.output) / ("quick" if arguments.quick else "full") / table
+        for table in tables
+    }
     with ThreadPoolExecutor(arguments.processes) as pool:
-        jobs = [(table, algo, seed) for table in tables for algo in TABLES[table].learners for seed in range(size.seeds)]
+        jobs = [
+            (table, algo, seed)
+            for table in tables
+            for algo in TABLES[table].learners
+            for seed in range(size.seeds)
+        ]
         list(pool.map(lambda job: train(job[0], job[1], job[2], size, folders[job[0]]), jobs))
         list(pool.map(lambda table: evaluate(table, size, folders[table]), tables))
     for table in tables:

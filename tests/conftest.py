@@ -14,7 +14,9 @@ install_import_hook("autoloss_gym", "beartype.beartype")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", default="cpu", help="where the tests of test_device.py run: cpu or cuda")
+    parser.addoption(
+        "--device", default="cpu", help="where the tests of test_device.py run: cpu or cuda"
+    )
 
 
 @pytest.fixture

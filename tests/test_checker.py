@@ -25,7 +25,10 @@ class Good(GradientTask):
         return {"target": torch.randn_like(target) if self.break_ == "global generator" else target}
 
     def initial_parameters(self, keys):
-        return {"a": random.normal(keys.run, (3,)), "b": random.normal(random.fold_in(keys.run, "b"), (3,))}
+        return {
+            "a": random.normal(keys.run, (3,)),
+            "b": random.normal(random.fold_in(keys.run, "b"), (3,)),
+        }
 
     def batch(self, data, keys):
         return data
@@ -53,7 +56,9 @@ class Good(GradientTask):
         return (parameters["a"] - data["target"]).square().sum(1)[:, None]
 
 
-@pytest.mark.parametrize("task", [Good(), QuadraticRegression(), QuadraticRegression(dataset="diabetes", constant=True)])
+@pytest.mark.parametrize(
+    "task", [Good(), QuadraticRegression(), QuadraticRegression(dataset="diabetes", constant=True)]
+)
 def test_good_tasks_pass(task):
     autoloss_gym.check_task(task)
 
@@ -98,7 +103,11 @@ def test_data_that_all_runs_share_may_be_expanded_but_needs_the_run_dimension():
     class Shared(Good):
         def make_data(self, keys):
             target = torch.ones(3)
-            return {"target": target if self.break_ == "no run dimension" else target.expand(len(keys.run), 3)}
+            return {
+                "target": target
+                if self.break_ == "no run dimension"
+                else target.expand(len(keys.run), 3)
+            }
 
     autoloss_gym.check_task(Shared())
     with pytest.raises(ValueError, match="first dimension of all data must be the run"):
@@ -117,7 +126,9 @@ def test_a_closed_form_is_compared_with_automatic_differentiation(factor):
     if factor == 2:
         autoloss_gym.check_task(Written())
         return
-    with pytest.raises(ValueError, match="loss 'left': value_and_gradient differs from automatic differentiation"):
+    with pytest.raises(
+        ValueError, match="loss 'left': value_and_gradient differs from automatic differentiation"
+    ):
         autoloss_gym.check_task(Written())
 
 

@@ -95,7 +95,9 @@ def test_neighbouring_keys_draw_unrelated_numbers():
 
 def test_uniform_is_the_top_24_bits_scaled():
     expected = [(value >> 40) / 2**24 * 10 - 5 for value in PUBLISHED]
-    torch.testing.assert_close(random.uniform(torch.tensor([1234567]), (5,), -5.0, 5.0), torch.tensor([expected]))
+    torch.testing.assert_close(
+        random.uniform(torch.tensor([1234567]), (5,), -5.0, 5.0), torch.tensor([expected])
+    )
 
 
 def test_uniform_fills_its_range_evenly():
@@ -104,7 +106,9 @@ def test_uniform_fills_its_range_evenly():
     assert draws.min() >= -1
     assert draws.max() < 3
     expected = draws.numel() / 16
-    assert ((counts - expected) ** 2 / expected).sum() < 37.7  # the 99.9 % point of chi² with 15 degrees of freedom
+    assert (
+        (counts - expected) ** 2 / expected
+    ).sum() < 37.7  # the 99.9 % point of chi² with 15 degrees of freedom
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.5, 1.0), (-5.0, 5.0), (1.0, 3.0)])
@@ -122,8 +126,12 @@ def test_normal_is_box_muller_of_the_bits():
     unit = [((value >> 11) + 1) / 2**53 for value in splitmix64(9, 4)]
     radius = [math.sqrt(-2 * math.log(u)) for u in unit[:2]]
     angle = [2 * math.pi * u for u in unit[2:]]
-    expected = [r * turn(t) for turn in (math.cos, math.sin) for r, t in zip(radius, angle, strict=True)]
-    torch.testing.assert_close(random.normal(torch.tensor([9]), (3,), 2.0), 2 * torch.tensor([expected[:3]]))
+    expected = [
+        r * turn(t) for turn in (math.cos, math.sin) for r, t in zip(radius, angle, strict=True)
+    ]
+    torch.testing.assert_close(
+        random.normal(torch.tensor([9]), (3,), 2.0), 2 * torch.tensor([expected[:3]])
+    )
 
 
 def test_normal_has_the_moments_and_the_tails_of_a_normal():
@@ -141,7 +149,10 @@ def test_integers_lie_below_high_and_are_even(high):
     draws = random.integers(MANY, (2,), high)
     assert draws.min() >= 0
     assert draws.max() < high
-    assert abs(draws.double().mean() - (high - 1) / 2) < 4 * high / math.sqrt(12 * draws.numel()) + 1e-9
+    assert (
+        abs(draws.double().mean() - (high - 1) / 2)
+        < 4 * high / math.sqrt(12 * draws.numel()) + 1e-9
+    )
     if high <= 7:
         assert len(draws.unique()) == high
 
@@ -151,4 +162,6 @@ def test_permutation_takes_every_order_equally_often():
     expected = len(MANY) / 6
     counts = [orders.count(list(order)) for order in itertools.permutations(range(3))]
     assert sum(counts) == len(MANY)
-    assert sum((count - expected) ** 2 / expected for count in counts) < 20.5  # the 99.9 % point of chi² with 5
+    assert (
+        sum((count - expected) ** 2 / expected for count in counts) < 20.5
+    )  # the 99.9 % point of chi² with 5

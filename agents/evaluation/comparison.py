@@ -106,31 +106,69 @@ def run_benchmark(
     task = make_env(split)(num_envs=1).task
     minimize = task.score_metrics[0].minimize
     seeds = seed * SEED_SPACING + np.arange(episodes)
-    tuning_seeds = seeds + SEED_SPACING // 2  # other problems than the table's, also where that is on validation
-    searching_seeds = seeds[0] + (SEED_SPACING // 4) * (split == "train") + np.arange(GENERATIONS * PROBLEMS)
+    tuning_seeds = (
+        seeds + SEED_SPACING // 2
+    )  # other problems than the table's, also where that is on validation
+    searching_seeds = (
+        seeds[0] + (SEED_SPACING // 4) * (split == "train") + np.arange(GENERATIONS * PROBLEMS)
+    )
     with worker_processes(num_workers) as pool:
 
         def play(stage: str, split: str) -> Play:
-            store, progress = EpisodeStore(folder, split) if folder else None, functools.partial(announce, stage)
-            return lambda policies, seeds: rollout(policies, make_env(split), seeds, progress, store, pool, num_workers)
+            store, progress = (
+                EpisodeStore(folder, split) if folder else None,
+                functools.partial(announce, stage),
+            )
+            return lambda policies, seeds: rollout(
+                policies, make_env(split), seeds, progress, store, pool, num_workers
+            )
 
         for entrant in entrants:
             if entrant.knots:
-                entrant.candidates = search(task, entrant.knots, play("search", "train"), searching_seeds, minimize)
+                entrant.candidates = search(
+                    task, entrant.knots, play("search", "train"), searching_seeds, minimize
+                )
         chosen, reference = _choose(entrants, play("choice", "validation"), tuning_seeds, minimize)
-        played = iter(play(split, split)([policy for candidates in chosen for policy in candidates], seeds))
-    return _tabulate(task, entrants, chosen, [[next(played) for _ in candidates] for candidates in chosen], reference)
+        played = iter(
+            play(split, split)([policy for candidates in chosen for policy in candidates], seeds)
+        )
+    return _tabulate(
+        task,
+        entrants,
+        chosen,
+        [[next(played) for _ in candidates] for candidates in chosen],
+        reference,
+    )
 
 
 def _tabulate(
-    task: Task, entrants: Sequence[Entrant], chosen: list[list[Policy]], results: list[list[Episodes]], reference: int | None
+    task: Task,
+    entrants: Sequence[Entrant],
+    chosen: list[list[Policy]],
+    results: list[list[Episodes]],
+    reference: int | None,
 ) -> Benchmark:
     """The rows of what was played."""
-    metric, baseline = task.score_metrics[0], None if reference is None else results[reference][0].best_scores[None]
+    metric, baseline = (
+        task.score_metrics[0],
+        None if reference is None else results[reference][0].best_scores[None],
+    )
     others, rows = [each.name for each in task.score_metrics[1:]], []
-    for index, (entrant, candidates, runs) in enumerate(zip(entrants, chosen, results, strict=True)):
+    for index, (entrant, candidates, runs) in enumerate(
+        zip(entrants, chosen, results, strict=True)
+    ):
         compared = None if index == reference else baseline
-        rows.append(_row(entrant, candidates, runs, compared, task.validation_metrics[0].minimize, metric.minimize, others))
+        rows.append(
+            _row(
+                entrant,
+                candidates,
+                runs,
+                compared,
+                task.validation_metrics[0].minimize,
+                metric.minimize,
+                others,
+            )
+        )
     rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
     instances = results[0][0].figures["instance"]
     distinct = len(np.unique(instances))
@@ -150,9 +188,20 @@ def _choose(
     entrants: Sequence[Entrant], play: Play, seeds: np.ndarray, minimize: bool
 ) -> tuple[list[list[Policy]], int | None]:
     """What each entrant plays with, and which static one is the reference, by the mean on validation problems."""
-    contested = [i for i, entrant in enumerate(entrants) if entrant.mode == "tuned" or entrant.static]
-    best = dict(zip(contested, choose([entrants[i].candidates for i in contested], play, seeds, minimize), strict=True))
-    chosen = [[best[i][0]] if i in best else list(entrant.candidates) for i, entrant in enumerate(entrants)]
+    contested = [
+        i for i, entrant in enumerate(entrants) if entrant.mode == "tuned" or entrant.static
+    ]
+    best = dict(
+        zip(
+            contested,
+            choose([entrants[i].candidates for i in contested], play, seeds, minimize),
+            strict=True,
+        )
+    )
+    chosen = [
+        [best[i][0]] if i in best else list(entrant.candidates)
+        for i, entrant in enumerate(entrants)
+    ]
     static = {i: mean if minimize else -mean for i, (_, mean) in best.items() if entrants[i].static}
     return chosen, min(static, key=static.__getitem__) if static else None
 
@@ -175,11 +224,16 @@ def _row(
         trained=isinstance(candidates[0], TrainedPolicy),
         figures=figures,
         last_scores=np.stack([run.figures["score"] for run in runs]).astype(np.float64),
-        others={name: np.stack([run.figures[name] for run in runs]).astype(np.float64) for name in others},
+        others={
+            name: np.stack([run.figures[name] for run in runs]).astype(np.float64)
+            for name in others
+        },
         mean=bootstrap(figures),
         interquartile_mean=bootstrap(figures, interquartile_mean),
         difference=None if baseline is None else paired_difference(figures, baseline),
-        improvement=None if baseline is None else probability_of_improvement(figures, baseline, minimize_score),
+        improvement=None
+        if baseline is None
+        else probability_of_improvement(figures, baseline, minimize_score),
         chosen=candidates[0].label if entrant.mode == "tuned" else None,
         shares=np.mean([run.shares for run in runs], axis=0),
         diverged=float(np.mean([run.figures["diverged"].mean() for run in runs])),
@@ -192,6 +246,7 @@ def _best_of_each(runs: list[Episodes], minimize: bool) -> Episodes:
     metric = np.stack([run.figures["best_validation"] for run in runs]) * (1 if minimize else -1)
     winners = np.argmin(np.where([run.figures["diverged"] for run in runs], np.inf, metric), axis=0)
     figures = {
-        name: np.stack([run.figures[name] for run in runs])[winners, np.arange(len(winners))] for name in runs[0].figures
+        name: np.stack([run.figures[name] for run in runs])[winners, np.arange(len(winners))]
+        for name in runs[0].figures
     }
     return Episodes(figures, np.mean([runs[winner].shares for winner in winners], axis=0))

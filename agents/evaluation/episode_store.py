@@ -25,21 +25,37 @@ class EpisodeStore:
     def __init__(self, folder: Path, context: str) -> None:
         self._folder, self._context = folder, context
 
-    def load(self, policies: Sequence[Policy], seeds: np.ndarray) -> list[dict[str, np.ndarray]] | None:
+    def load(
+        self, policies: Sequence[Policy], seeds: np.ndarray
+    ) -> list[dict[str, np.ndarray]] | None:
         """The arrays of each policy as they were saved, or None."""
         try:
-            with np.load(io.BytesIO(self._path(policies, seeds).read_bytes()), allow_pickle=False) as file:
+            with np.load(
+                io.BytesIO(self._path(policies, seeds).read_bytes()), allow_pickle=False
+            ) as file:
                 content = {name: file[name] for name in file.files}
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile):  # absent, or damaged: it is played again
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            zipfile.BadZipFile,
+        ):  # absent, or damaged: it is played again
             return None
         names = [name.partition("/") for name in content]
-        return [{name: content[f"{k}/{name}"] for index, _, name in names if index == str(k)} for k in range(len(policies))]
+        return [
+            {name: content[f"{k}/{name}"] for index, _, name in names if index == str(k)}
+            for k in range(len(policies))
+        ]
 
-    def save(self, policies: Sequence[Policy], seeds: np.ndarray, arrays: Sequence[dict[str, np.ndarray]]) -> None:
+    def save(
+        self, policies: Sequence[Policy], seeds: np.ndarray, arrays: Sequence[dict[str, np.ndarray]]
+    ) -> None:
         """Store named arrays of each policy."""
         self._folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        content: dict[str, Any] = {f"{k}/{name}": value for k, each in enumerate(arrays) for name, value in each.items()}
+        content: dict[str, Any] = {
+            f"{k}/{name}": value for k, each in enumerate(arrays) for name, value in each.items()
+        }
         np.savez(buffer, **content)
         path = self._path(policies, seeds)
         temporary = path.with_suffix(".tmp")

@@ -44,7 +44,9 @@ class Episodes:
 
 MakeEnv = Callable[..., AutoLossVectorEnv]
 Progress = Callable[[int, int], None]
-Play = Callable[[Sequence[Policy], np.ndarray], list[Episodes]]  # (policies, seeds) → the episodes of each policy
+Play = Callable[
+    [Sequence[Policy], np.ndarray], list[Episodes]
+]  # (policies, seeds) → the episodes of each policy
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def worker_processes(num_workers: int) -> Iterator[Executor | None]:
         yield None
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(
+        num_workers, context, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         yield pool
 
 
@@ -104,7 +108,9 @@ def rollout(
     play = functools.partial(_stored, make_env=make_env, store=store)
     results: dict[int, list[Episodes]] = {index: [] for index in range(len(policies))}
     done = 0
-    for group, part, played in zip(groups, parts, (pool.map if pool else map)(play, members, parts), strict=True):
+    for group, part, played in zip(
+        groups, parts, (pool.map if pool else map)(play, members, parts), strict=True
+    ):
         for index, episodes in zip(group, played, strict=True):
             results[index].append(episodes)
         done += len(part) * len(group)
@@ -118,17 +124,28 @@ def _same_environment(policies: Sequence[Policy]) -> list[list[int]]:
     for index, policy in enumerate(policies):
         key = json.dumps([policy.env_arguments, policy.diagnostics], sort_keys=True)
         groups.setdefault(key, []).append(index)
-    return [group[i : i + MAX_POLICIES] for group in groups.values() for i in range(0, len(group), MAX_POLICIES)]
+    return [
+        group[i : i + MAX_POLICIES]
+        for group in groups.values()
+        for i in range(0, len(group), MAX_POLICIES)
+    ]
 
 
-def _stored(policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: EpisodeStore | None) -> list[Episodes]:
+def _stored(
+    policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: EpisodeStore | None
+) -> list[Episodes]:
     """The episodes of one batch, from the store where it has them."""
     known = store.load(policies, seeds) if store else None
     if known is not None:
-        return [Episodes({n: v for n, v in each.items() if n != _SHARES}, each[_SHARES]) for each in known]
+        return [
+            Episodes({n: v for n, v in each.items() if n != _SHARES}, each[_SHARES])
+            for each in known
+        ]
     played = _play(policies, make_env, seeds)
     if store:
-        store.save(policies, seeds, [{**episodes.figures, _SHARES: episodes.shares} for episodes in played])
+        store.save(
+            policies, seeds, [{**episodes.figures, _SHARES: episodes.shares} for episodes in played]
+        )
     return played
 
 
@@ -153,11 +170,17 @@ def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[
             running &= ~ended
     env.close()
     stacked = np.stack(shares).repeat(env.repeat, axis=0)  # (steps, policies, pairs)
-    return [Episodes({n: v[s] for n, v in figures.items()}, stacked[:, k]) for k, s in enumerate(slices)]
+    return [
+        Episodes({n: v[s] for n, v in figures.items()}, stacked[:, k]) for k, s in enumerate(slices)
+    ]
 
 
 def decide(
-    policies: list[Policy], slices: list[slice], env: AutoLossVectorEnv, observations: np.ndarray, infos: dict[str, Any]
+    policies: list[Policy],
+    slices: list[slice],
+    env: AutoLossVectorEnv,
+    observations: np.ndarray,
+    infos: dict[str, Any],
 ) -> Control:
     """What all policies do next, each in the runs of its slice."""
     parts = []
@@ -179,7 +202,9 @@ def _shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) -> np
     """Mean normalised weight of each pair, (policies, pairs); NaN for a policy whose runs have all ended."""
     shares = np.where(running[:, None], weights / weights.sum(axis=1, keepdims=True), 0.0)
     counts = np.array([running[rows].sum() for rows in slices], dtype=float)[:, None]
-    return np.array([shares[rows].sum(axis=0) for rows in slices]) / np.where(counts > 0, counts, np.nan)
+    return np.array([shares[rows].sum(axis=0) for rows in slices]) / np.where(
+        counts > 0, counts, np.nan
+    )
 
 
 def _collect(figures: dict[str, np.ndarray], final: dict[str, Any], rows: np.ndarray) -> None:
@@ -191,11 +216,19 @@ def _collect(figures: dict[str, np.ndarray], final: dict[str, Any], rows: np.nda
 def _join(parts: list[Episodes]) -> Episodes:
     longest = max(len(part.shares) for part in parts)
     counts = [len(part.figures["steps"]) for part in parts]
-    padded = [np.pad(p.shares, ((0, longest - len(p.shares)), (0, 0)), constant_values=np.nan) for p in parts]
+    padded = [
+        np.pad(p.shares, ((0, longest - len(p.shares)), (0, 0)), constant_values=np.nan)
+        for p in parts
+    ]
     stacked = np.stack(padded)
     weights = np.where(np.isnan(stacked), 0.0, np.array(counts, dtype=float)[:, None, None])
     total = weights.sum(axis=0)
     return Episodes(
-        figures={name: np.concatenate([part.figures[name] for part in parts]) for name in parts[0].figures},
-        shares=np.where(total > 0, (np.nan_to_num(stacked) * weights).sum(axis=0) / np.maximum(total, 1), np.nan),
+        figures={
+            name: np.concatenate([part.figures[name] for part in parts])
+            for name in parts[0].figures
+        },
+        shares=np.where(
+            total > 0, (np.nan_to_num(stacked) * weights).sum(axis=0) / np.maximum(total, 1), np.nan
+        ),
     )

@@ -39,7 +39,11 @@ def interquartile_mean(values: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(
-    figures: np.ndarray, statistic: Statistic = mean, replicates: int = 2000, seed: int = 0, coverage: float = 0.95
+    figures: np.ndarray,
+    statistic: Statistic = mean,
+    replicates: int = 2000,
+    seed: int = 0,
+    coverage: float = 0.95,
 ) -> Estimate:
     """Percentile bootstrap of a statistic of all figures, resampling training seeds and problems.
 
@@ -77,7 +81,9 @@ def paired_difference(figures: np.ndarray, reference: np.ndarray) -> Estimate:
     return bootstrap(figures - reference)
 
 
-def probability_of_improvement(figures: np.ndarray, reference: np.ndarray, minimize: bool) -> Estimate:
+def probability_of_improvement(
+    figures: np.ndarray, reference: np.ndarray, minimize: bool
+) -> Estimate:
     """Probability of a better figure than the reference's on the same problem; a tie counts one half.
 
     It is the probability of improvement of Agarwal et al. (2021), "Deep reinforcement learning at the edge of the
@@ -94,7 +100,12 @@ def probability_of_improvement(figures: np.ndarray, reference: np.ndarray, minim
 
 
 def performance_profile(
-    figures: np.ndarray, levels: np.ndarray, minimize: bool, replicates: int = 2000, seed: int = 0, coverage: float = 0.95
+    figures: np.ndarray,
+    levels: np.ndarray,
+    minimize: bool,
+    replicates: int = 2000,
+    seed: int = 0,
+    coverage: float = 0.95,
 ) -> Band:
     """Share of all runs whose figure is at least as good as each level; a figure that is not a number never is.
 

@@ -11,7 +11,9 @@ FEWEST = 16  # problems on which candidates may be dropped
 _SHARES = (8, 2, 1)  # stages end at an eighth, a half and all of the problems
 
 
-def choose(fields: Sequence[Sequence[Policy]], play: Play, seeds: np.ndarray, minimize: bool) -> list[tuple[Policy, float]]:
+def choose(
+    fields: Sequence[Sequence[Policy]], play: Play, seeds: np.ndarray, minimize: bool
+) -> list[tuple[Policy, float]]:
     """The best candidate of each field by its mean `best_score`, and that mean; the fields share batches.
 
     Args:
@@ -28,11 +30,15 @@ def choose(fields: Sequence[Sequence[Policy]], play: Play, seeds: np.ndarray, mi
         scores = [[np.append(each, next(played).best_scores) for each in field] for field in scores]
         for index, field in enumerate(scores):
             means = np.array([each.mean() for each in field]) * (1 if minimize else -1)
-            kept = np.argsort(means, kind="stable")[: -(-len(field) // 4) if end < len(seeds) else 1]
+            kept = np.argsort(means, kind="stable")[
+                : -(-len(field) // 4) if end < len(seeds) else 1
+            ]
             remaining[index] = [remaining[index][i] for i in kept]
             scores[index] = [field[i] for i in kept]
         start = end
-    return [(field[0], float(values[0].mean())) for field, values in zip(remaining, scores, strict=True)]
+    return [
+        (field[0], float(values[0].mean())) for field, values in zip(remaining, scores, strict=True)
+    ]
 
 
 def _stages(problems: int) -> list[int]:

@@ -24,7 +24,10 @@ WEIGHTS, CHECKPOINT = "policy.safetensors", "checkpoint.pt"
 def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
     """Store the weights and the environment steps of training behind them."""
     temporary = folder / f".{WEIGHTS}.tmp"
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in policy.state_dict().items()}
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in policy.state_dict().items()
+    }
     save_file(tensors, temporary, metadata={"steps": str(steps)})
     os.replace(temporary, folder / WEIGHTS)
 
@@ -33,7 +36,9 @@ def load_weights(policy: nn.Module, folder: Path) -> int:
     """Read the weights into `policy` and return the steps behind them; ValueError if there are none or they do not fit."""
     path = folder / WEIGHTS
     if not path.is_file():
-        raise ValueError(f"{str(folder)!r} holds no {WEIGHTS}: its training was stopped before the first save")
+        raise ValueError(
+            f"{str(folder)!r} holds no {WEIGHTS}: its training was stopped before the first save"
+        )
     with _reading_weights(path):
         tensors = load_file(path)
         with safe_open(path, framework="pt") as file:
@@ -50,7 +55,9 @@ def _reading_weights(path: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} does not fit this environment: {' '.join(str(error).split())}") from None
+        raise ValueError(
+            f"{str(path)!r} does not fit this environment: {' '.join(str(error).split())}"
+        ) from None
 
 
 def _check_observations(policy: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
@@ -86,14 +93,20 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        with warnings.catch_warnings(action="ignore"):  # about foreign pickles, which are refused anyway
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # about foreign pickles, which are refused anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
         version = content["format"]
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"{str(path)!r} is not a checkpoint that can be read ({reason}); delete it to start over") from None
+        raise ValueError(
+            f"{str(path)!r} is not a checkpoint that can be read ({reason}); delete it to start over"
+        ) from None
     if version > FORMAT:
-        raise ValueError(f"{str(path)!r}: format {version} is newer than this version reads ({FORMAT})")
+        raise ValueError(
+            f"{str(path)!r}: format {version} is newer than this version reads ({FORMAT})"
+        )
     return content
 
 
@@ -114,7 +127,9 @@ def fitting(folder: Path, algo: str, content: dict[str, Any]) -> Iterator[None]:
 def restore_generators(states: dict[str, Any]) -> None:
     """Set the global generators of PyTorch and NumPy, from which learners draw."""
     torch.set_rng_state(states["torch"])
-    np.random.set_state(("MT19937", states["numpy"].numpy().astype(np.uint32), *states["numpy_position"]))
+    np.random.set_state(
+        ("MT19937", states["numpy"].numpy().astype(np.uint32), *states["numpy_position"])
+    )
 
 
 def _generators() -> dict[str, Any]:
@@ -129,5 +144,8 @@ def _generators() -> dict[str, Any]:
 def open_logger(folder: Path, steps: int) -> Logger:
     """TensorBoard and CSV in `folder`; a training that goes on after `steps` has a CSV file of its own."""
     suffix = f"_from_{steps}" if steps else ""
-    formats = [make_output_format("tensorboard", str(folder)), make_output_format("csv", str(folder), suffix)]
+    formats = [
+        make_output_format("tensorboard", str(folder)),
+        make_output_format("csv", str(folder), suffix),
+    ]
     return Logger(str(folder), formats)

@@ -17,4 +17,8 @@ class Learner(Protocol):
 
 def make_learner(configuration: TrainingConfiguration) -> Learner:
     """The learner of the configuration's algorithm."""
-    return ReinforceLearner(configuration) if configuration.algo == "reinforce" else StableBaselines3Learner(configuration)
+    return (
+        ReinforceLearner(configuration)
+        if configuration.algo == "reinforce"
+        else StableBaselines3Learner(configuration)
+    )

@@ -60,7 +60,9 @@ class ReinforceOptions:
 class Controller(nn.Module):
     """Leaky-ReLU perceptron from observations (runs, features) to logits (runs, actions), divided by the temperature."""
 
-    def __init__(self, num_features: int, num_actions: int, hidden_sizes: tuple[int, ...], temperature: float) -> None:
+    def __init__(
+        self, num_features: int, num_actions: int, hidden_sizes: tuple[int, ...], temperature: float
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for size, next_size in pairwise((num_features, *hidden_sizes, num_actions)):
@@ -77,11 +79,21 @@ class Controller(nn.Module):
 
 def build_controller(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> Controller:
     """The untrained controller of a configuration, for the spaces of `envs`."""
-    options, space = build(ReinforceOptions, configuration.hyperparameters), envs.single_action_space
+    options, space = (
+        build(ReinforceOptions, configuration.hyperparameters),
+        envs.single_action_space,
+    )
     if not isinstance(space, spaces.Discrete):
-        raise ValueError(f"--algo reinforce chooses pairs, this environment has {space}: leave out control=weights")
+        raise ValueError(
+            f"--algo reinforce chooses pairs, this environment has {space}: leave out control=weights"
+        )
     assert envs.single_observation_space.shape is not None
-    return Controller(envs.single_observation_space.shape[0], int(space.n), options.hidden_sizes, options.temperature)
+    return Controller(
+        envs.single_observation_space.shape[0],
+        int(space.n),
+        options.hidden_sizes,
+        options.temperature,
+    )
 
 
 @dataclass
@@ -96,7 +108,9 @@ class Sequences:
     figures: dict[str, float]
 
 
-def policy_loss(controller: Controller, sequences: Sequences, advantages: Tensor, options: ReinforceOptions) -> Tensor:
+def policy_loss(
+    controller: Controller, sequences: Sequences, advantages: Tensor, options: ReinforceOptions
+) -> Tensor:
     """−1/S Σ_s Σ_t log π(a_t | s_t) · (advantage + step reward): the negative of Eq. 2's estimate."""
     logs = torch.log_softmax(controller(sequences.observations), dim=2)
     chosen = logs.gather(2, sequences.actions[:, :, None]).squeeze(2)
@@ -115,9 +129,13 @@ class Baseline:
     def advantages(self, rewards: Tensor) -> Tensor:
         """Clipped advantages (S,) of final rewards (S,)."""
         old = rewards.mean() if self.value is None else self.value
-        self.value = self._options.baseline_decay * old + (1 - self._options.baseline_decay) * rewards.mean()
+        self.value = (
+            self._options.baseline_decay * old + (1 - self._options.baseline_decay) * rewards.mean()
+        )
         subtracted = self.value if self._options.update_baseline_first else old
-        return (rewards - subtracted).clamp(-self._options.advantage_clip, self._options.advantage_clip)
+        return (rewards - subtracted).clamp(
+            -self._options.advantage_clip, self._options.advantage_clip
+        )
 
 
 class ReinforceLearner:
@@ -170,7 +188,9 @@ class ReinforceLearner:
             "adam": self._adam.state_dict(),
             "steps": self._steps,
         }
-        save_checkpoint(folder, {**content, "baseline": self._baseline.value, "envs": self._envs.state_dict()})
+        save_checkpoint(
+            folder, {**content, "baseline": self._baseline.value, "envs": self._envs.state_dict()}
+        )
         save_weights(self.controller, folder, self._steps)
 
     def _restore(self, content: dict[str, Any]) -> None:
@@ -196,15 +216,21 @@ class ReinforceLearner:
             observations, rewards, ended, _, infos = envs.step(actions)
             metrics.append(infos["validation"][:, 0])
             self._samples.watch(ended="final_info" in infos and bool(ended[0]))
-            if "final_info" in infos:  # some have ended; to ask the device at every step would make it wait
-                metrics[-1] = torch.where(ended, infos["final_info"]["validation"][:, 0], metrics[-1])
+            if (
+                "final_info" in infos
+            ):  # some have ended; to ask the device at every step would make it wait
+                metrics[-1] = torch.where(
+                    ended, infos["final_info"]["validation"][:, 0], metrics[-1]
+                )
                 final_rewards = torch.where(running & ended, rewards, final_rewards)
                 figures = _collect(figures, infos["final_info"], running & ended)
                 running = running & ~ended
                 playing = bool(running.any())
         seen, chosen, ran = (torch.stack(column) for column in zip(*recorded, strict=True))
         means = {name: values.double().mean().item() for name, values in figures.items()}
-        return Sequences(seen, chosen, ran, self._step_rewards(torch.stack(metrics)), final_rewards, means)
+        return Sequences(
+            seen, chosen, ran, self._step_rewards(torch.stack(metrics)), final_rewards, means
+        )
 
     def _step_rewards(self, metrics: Tensor) -> Tensor:
         """The released code's reward of each step (steps, S), from the deciding metric before and after it."""
@@ -212,16 +238,29 @@ class ReinforceLearner:
         if not options.step_reward:
             return torch.zeros_like(metrics[1:])
         sign = 1.0 if self._envs.task.validation_metrics[0].minimize else -1.0
-        gains, rewards, average = sign * (metrics[:-1] - metrics[1:]), [], torch.full_like(metrics[0], 0.1)
+        gains, rewards, average = (
+            sign * (metrics[:-1] - metrics[1:]),
+            [],
+            torch.full_like(metrics[0], 0.1),
+        )
         for gain in gains:
             changed = gain != 0
-            average = torch.where(changed, options.baseline_decay * average + (1 - options.baseline_decay) * gain, average)
-            size = torch.sqrt(gain.abs() / (average.abs() + 1e-5)).clamp(max=options.step_reward_clip)
+            average = torch.where(
+                changed,
+                options.baseline_decay * average + (1 - options.baseline_decay) * gain,
+                average,
+            )
+            size = torch.sqrt(gain.abs() / (average.abs() + 1e-5)).clamp(
+                max=options.step_reward_clip
+            )
             rewards.append(torch.sign(gain) * size * options.step_reward_scale)
         return torch.stack(rewards)
 
     def _log(self, logger: Logger, sequences: Sequences, elapsed: float) -> None:
-        pairs, shares = self._envs.task.pairs, torch.nn.functional.one_hot(sequences.actions, len(self._envs.task.pairs))
+        pairs, shares = (
+            self._envs.task.pairs,
+            torch.nn.functional.one_hot(sequences.actions, len(self._envs.task.pairs)),
+        )
         mean = (shares * sequences.running[:, :, None]).sum(dim=(0, 1)) / sequences.running.sum()
         for name, value in sequences.figures.items():
             logger.record(f"environment/{name}", value)
@@ -240,4 +279,6 @@ class ReinforceLearner:
 def _collect(figures: dict[str, Tensor], final: dict[str, Any], rows: Tensor) -> dict[str, Tensor]:
     """Figures of the runs `rows`, which have just ended, beside those of the runs that ended before."""
     names = ("score", "best_score", "steps", "diverged", "collapsed")
-    return {n: torch.where(rows, final[n], figures.get(n, torch.zeros_like(final[n]))) for n in names}
+    return {
+        n: torch.where(rows, final[n], figures.get(n, torch.zeros_like(final[n]))) for n in names
+    }

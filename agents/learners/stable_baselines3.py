@@ -34,8 +34,24 @@ from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 # What besides parameters and generators a training of Stable-Baselines3 goes on from.
-_COUNTERS = ("num_timesteps", "_n_updates", "_n_calls", "_episode_num", "_current_progress_remaining", "exploration_rate")
-_REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts", "pos", "full")
+_COUNTERS = (
+    "num_timesteps",
+    "_n_updates",
+    "_n_calls",
+    "_episode_num",
+    "_current_progress_remaining",
+    "exploration_rate",
+)
+_REPLAY = (
+    "observations",
+    "next_observations",
+    "actions",
+    "rewards",
+    "dones",
+    "timeouts",
+    "pos",
+    "full",
+)
 
 
 def algorithm_class(algo: str) -> type[BaseAlgorithm]:
@@ -48,15 +64,21 @@ class StableBaselines3Learner:
     def __init__(self, configuration: TrainingConfiguration) -> None:
         self._configuration = configuration
         algorithm = algorithm_class(configuration.algo)
-        arguments = checked_hyperparameters(algorithm, copy.deepcopy(configuration.hyperparameters))  # it may add to them
-        envs = gymnasium.make_vec(configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs)
+        arguments = checked_hyperparameters(
+            algorithm, copy.deepcopy(configuration.hyperparameters)
+        )  # it may add to them
+        envs = gymnasium.make_vec(
+            configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs
+        )
         assert isinstance(envs, AutoLossVectorEnv)
         _check_action_space(configuration.algo, envs.single_action_space)
         self._envs = StableBaselines3VecEnv(envs)
         try:
             self._model = algorithm("MlpPolicy", self._envs, seed=configuration.seed, **arguments)
         except (TypeError, ValueError, AssertionError) as error:
-            raise ValueError(f"{configuration.algo} does not accept these hyper-parameters: {error}") from error
+            raise ValueError(
+                f"{configuration.algo} does not accept these hyper-parameters: {error}"
+            ) from error
         self._envs.seed(configuration.seed * SEED_SPACING)
 
     def train(self, folder: Path) -> None:
@@ -71,12 +93,19 @@ class StableBaselines3Learner:
             return
         model.set_logger(open_logger(folder, done))
         samples = SampleLog(self._envs.envs)
-        report = Report(configuration.n_timesteps, configuration.checkpoint_interval, lambda: self._save(folder), samples)
+        report = Report(
+            configuration.n_timesteps,
+            configuration.checkpoint_interval,
+            lambda: self._save(folder),
+            samples,
+        )
         # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
         interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
         with contextlib.closing(model.logger):
             remaining = configuration.n_timesteps - done
-            model.learn(remaining, callback=report, log_interval=interval, reset_num_timesteps=not done)
+            model.learn(
+                remaining, callback=report, log_interval=interval, reset_num_timesteps=not done
+            )
         self._save(folder)
 
     def _save(self, folder: Path) -> None:
@@ -111,7 +140,11 @@ class StableBaselines3Learner:
         model.action_space.np_random.bit_generator.state = json.loads(content["action_space"])
         if isinstance(model, OffPolicyAlgorithm):
             for name, value in content["replay_buffer"].items():
-                setattr(model.replay_buffer, name, value.numpy() if isinstance(value, torch.Tensor) else value)
+                setattr(
+                    model.replay_buffer,
+                    name,
+                    value.numpy() if isinstance(value, torch.Tensor) else value,
+                )
         self._envs.load_state_dict(content["envs"])
         restore_generators(content["generators"])
 
@@ -127,7 +160,9 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
             f"--algo {algo} needs continuous actions, this environment has {space}: add --env-kwargs control=weights"
         )
     if algo == "dqn" and not discrete:
-        raise ValueError(f"--algo dqn needs discrete actions, this environment has {space}: leave out control=weights")
+        raise ValueError(
+            f"--algo dqn needs discrete actions, this environment has {space}: leave out control=weights"
+        )
 
 
 class Report(BaseCallback):
@@ -139,9 +174,16 @@ class Report(BaseCallback):
     `best_score`, `steps`, `diverged`, `collapsed`, and the share of each pair.
     """
 
-    def __init__(self, total: int, checkpoint_every: int, save: Callable[[], None], samples: SampleLog) -> None:
+    def __init__(
+        self, total: int, checkpoint_every: int, save: Callable[[], None], samples: SampleLog
+    ) -> None:
         super().__init__()
-        self._total, self._checkpoint_every, self._save, self._samples = total, checkpoint_every, save, samples
+        self._total, self._checkpoint_every, self._save, self._samples = (
+            total,
+            checkpoint_every,
+            save,
+            samples,
+        )
         self._started, self._due, self._latest = time.monotonic(), False, ""
 
     def _on_training_start(self) -> None:
@@ -161,8 +203,13 @@ class Report(BaseCallback):
         self._due = self._due or self._checkpoints > saved
         if self._tenths > before:
             elapsed = time.monotonic() - self._started
-            done = min(100, 100 * self.num_timesteps / self._total)  # algorithms finish the rollout in which they reach it
-            print(f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}", file=sys.stderr)
+            done = min(
+                100, 100 * self.num_timesteps / self._total
+            )  # algorithms finish the rollout in which they reach it
+            print(
+                f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}",
+                file=sys.stderr,
+            )
             self._samples.record(self.logger)
         return True
 
@@ -180,7 +227,10 @@ class Report(BaseCallback):
         for name, share in zip(self._pairs, info["pair_shares"], strict=True):
             self.logger.record_mean(f"environment/share_of_{name}", float(share))
         recorded = self.logger.name_to_value
-        score, share = recorded["environment/best_score"], recorded[f"environment/share_of_{self._pairs[0]}"]
+        score, share = (
+            recorded["environment/best_score"],
+            recorded[f"environment/share_of_{self._pairs[0]}"],
+        )
         self._latest = f"  best score {score:8.4f}  share of {self._pairs[0]} {share:.2f}"
 
 
@@ -189,7 +239,9 @@ def build_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) 
     policy_class = algorithm_class(configuration.algo).policy_aliases["MlpPolicy"]
     arguments = copy.deepcopy(configuration.hyperparameters.get("policy_kwargs", {}))
     try:
-        policy = policy_class(envs.single_observation_space, envs.single_action_space, lambda _: 0.0, **arguments)
+        policy = policy_class(
+            envs.single_observation_space, envs.single_action_space, lambda _: 0.0, **arguments
+        )
     except TypeError as error:
         raise ValueError(f"config.json has bad policy_kwargs {arguments} ({error})") from None
     policy.set_training_mode(False)

@@ -19,7 +19,10 @@ from agents.policies.zip_policy import ZipPolicy
 from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
 
-GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}  # least and greatest R, and their number, for so many penalties
+GRIDS = {
+    1: (1 / 16, 16.0, 20),
+    2: (1 / 16, 256.0, 13),
+}  # least and greatest R, and their number, for so many penalties
 KNOTS = 4
 RATIOS = ("1:1", *(ratio for k in (3, 5, 7, 9, 11) for ratio in (f"1:{k}", f"{k}:1")))
 _MAY_DIFFER = ("seed", "checkpoint_every")  # of trainings that are pooled
@@ -48,7 +51,9 @@ class Entrant:
         return self.mode != "each" and all(policy.static for policy in self.candidates)
 
 
-def make_entrants(specifications: Sequence[Specification], task: Task, env: str, deterministic: bool = False) -> list[Entrant]:
+def make_entrants(
+    specifications: Sequence[Specification], task: Task, env: str, deterministic: bool = False
+) -> list[Entrant]:
     """One entrant for each specification, with labels that differ."""
     entrants = [make_entrant(each, task, env, deterministic) for each in specifications]
     labels = [entrant.label for entrant in entrants]
@@ -67,21 +72,32 @@ def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[st
                 continue
             total = policy.configuration.n_timesteps
             if policy.steps < total:
-                lines.append(f"{policy.folder} was stopped after {policy.steps:,} of {total:,} steps of training.")
+                lines.append(
+                    f"{policy.folder} was stopped after {policy.steps:,} of {total:,} steps of training."
+                )
             if index == 0:  # the others are pooled with it because theirs are the same
                 trained = {**policy.configuration.env_kwargs, **policy.env_arguments}
                 if trained != {**env_kwargs, **policy.env_arguments}:
-                    lines.append(f"{entrant.label} was trained with other --env-kwargs: {policy.configuration.env_kwargs}")
+                    lines.append(
+                        f"{entrant.label} was trained with other --env-kwargs: {policy.configuration.env_kwargs}"
+                    )
     return lines
 
 
-def make_entrant(specification: Specification, task: Task, env: str, deterministic: bool = False) -> Entrant:
+def make_entrant(
+    specification: Specification, task: Task, env: str, deterministic: bool = False
+) -> Entrant:
     """The policies that a specification stands for; ValueError where the task does not have what it names."""
     text, argument = specification.text, specification.argument
     if specification.kind in ALGORITHMS:
         if specification.zip_file:
-            return Entrant(specification.kind, [ZipPolicy(specification.kind, specification.zip_file, deterministic)])
-        policies = [TrainedPolicy(folder, env, deterministic) for folder in run_folders(specification)]
+            return Entrant(
+                specification.kind,
+                [ZipPolicy(specification.kind, specification.zip_file, deterministic)],
+            )
+        policies = [
+            TrainedPolicy(folder, env, deterministic) for folder in run_folders(specification)
+        ]
         _check_training_seeds(specification, policies)
         return Entrant(specification.kind, list(policies))
     if specification.kind in ("grid", "grid_each"):
@@ -92,12 +108,18 @@ def make_entrant(specification: Specification, task: Task, env: str, determinist
         return Entrant(text, [], "tuned", knots=int(argument or KNOTS))
     if specification.kind == "random" and not argument:
         _check_choice(text, task)
-        return Entrant(text, [_random(probabilities) for probabilities in _simplex_grid(len(task.pairs))], "tuned")
+        return Entrant(
+            text,
+            [_random(probabilities) for probabilities in _simplex_grid(len(task.pairs))],
+            "tuned",
+        )
     if specification.kind == "ratios":
         return Entrant(text, _ratios(text, task), "tuned")
     if specification.kind in RULES and not argument:
         rule = specification.kind
-        return Entrant(text, [threshold_rule(rule, value, task) for value in thresholds(rule)], "tuned")
+        return Entrant(
+            text, [threshold_rule(rule, value, task) for value in thresholds(rule)], "tuned"
+        )
     return Entrant(text, [_BUILDERS[specification.kind](text, argument, task)])
 
 
@@ -105,9 +127,15 @@ def _check_training_seeds(specification: Specification, policies: list[TrainedPo
     """Runs are pooled only if they are the same training with different seeds."""
     first = policies[0].configuration
     if first.algo != specification.kind:
-        raise ValueError(f"policy {specification.text!r}: {str(policies[0].folder)!r} was trained by {first.algo}")
+        raise ValueError(
+            f"policy {specification.text!r}: {str(policies[0].folder)!r} was trained by {first.algo}"
+        )
     for policy in policies[1:]:
-        names = [n for n, value in asdict(policy.configuration).items() if n not in _MAY_DIFFER and value != asdict(first)[n]]
+        names = [
+            n
+            for n, value in asdict(policy.configuration).items()
+            if n not in _MAY_DIFFER and value != asdict(first)[n]
+        ]
         if names:
             raise ValueError(
                 f"policy {specification.text!r}: {policies[0].folder.name} and {policy.folder.name} differ in "
@@ -115,7 +143,9 @@ def _check_training_seeds(specification: Specification, policies: list[TrainedPo
             )
     seeds = [policy.configuration.seed for policy in policies]
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"policy {specification.text!r}: its runs have the seeds {seeds}; each must have its own")
+        raise ValueError(
+            f"policy {specification.text!r}: its runs have the seeds {seeds}; each must have its own"
+        )
 
 
 def _ratio(text: str, argument: str, task: Task) -> Policy:
@@ -126,7 +156,9 @@ def _ratio(text: str, argument: str, task: Task) -> Policy:
 
 def _ratios(text: str, task: Task) -> list[Policy]:
     if len(task.pairs) != 2:
-        raise ValueError(f"policy {text!r}: this task has {len(task.pairs)} pairs; the ratios are for 2. Use K:L:…")
+        raise ValueError(
+            f"policy {text!r}: this task has {len(task.pairs)} pairs; the ratios are for 2. Use K:L:…"
+        )
     return [_ratio(ratio, ratio, task) for ratio in RATIOS]
 
 
@@ -144,9 +176,13 @@ def _always(text: str, argument: str, task: Task) -> Policy:
 
 def _without_penalty(text: str, argument: str, task: Task) -> Policy:
     if not hasattr(task, "train_on_validation"):
-        raise ValueError(f"policy {text!r}: {type(task).__name__} has no argument train_on_validation")
+        raise ValueError(
+            f"policy {text!r}: {type(task).__name__} has no argument train_on_validation"
+        )
     counts = (1, *[0] * (len(task.pairs) - 1))
-    return Ratio(text, counts, static=False, env_arguments={"train_on_validation": True})  # more data: no fair reference
+    return Ratio(
+        text, counts, static=False, env_arguments={"train_on_validation": True}
+    )  # more data: no fair reference
 
 
 def _random_pair(text: str, argument: str, task: Task) -> Policy:
@@ -160,7 +196,9 @@ def _random_pair(text: str, argument: str, task: Task) -> Policy:
 
 
 def _random(probabilities: tuple[float, ...]) -> Policy:
-    shown = ",".join(f"{p:.3g}" for p in (probabilities[:1] if len(probabilities) == 2 else probabilities))
+    shown = ",".join(
+        f"{p:.3g}" for p in (probabilities[:1] if len(probabilities) == 2 else probabilities)
+    )
     return RandomPair(f"random:{shown}", probabilities)
 
 
@@ -168,7 +206,10 @@ def _simplex_grid(pairs: int) -> list[tuple[float, ...]]:
     """All probabilities that are multiples of 1/20, for four pairs or more of 1/8; with two pairs, 0 and 1 are left out."""
     parts = 20 if pairs <= 3 else 8
     divisions = itertools.combinations(range(parts + pairs - 1), pairs - 1)
-    counts = [[b - a - 1 for a, b in itertools.pairwise((-1, *bars, parts + pairs - 1))] for bars in divisions]
+    counts = [
+        [b - a - 1 for a, b in itertools.pairwise((-1, *bars, parts + pairs - 1))]
+        for bars in divisions
+    ]
     return [tuple(count / parts for count in each) for each in counts if pairs > 2 or all(each)]
 
 
@@ -196,7 +237,12 @@ _BUILDERS: dict[str, Callable[[str, str, Task], Policy]] = {
     "random": _random_pair,
     "fixed": _fixed,
     "without_penalty": _without_penalty,
-    **{rule: lambda text, argument, task: threshold_rule(text.partition(":")[0], float(argument), task) for rule in RULES},
+    **{
+        rule: lambda text, argument, task: threshold_rule(
+            text.partition(":")[0], float(argument), task
+        )
+        for rule in RULES
+    },
     **dict.fromkeys(WEIGHTINGS, _weighting),
 }
 
@@ -205,18 +251,26 @@ def _weight_grid(text: str, task: Task, size: int | None) -> list[Policy]:
     """All combinations of `size` weights for every pair but the first, whose weight is 1."""
     others = len(task.pairs) - 1
     if others not in GRIDS:
-        raise ValueError(f"policy {text!r}: this task has {others + 1} pairs; the grid is for 2 or 3. Use fixed:W1,W2,…")
+        raise ValueError(
+            f"policy {text!r}: this task has {others + 1} pairs; the grid is for 2 or 3. Use fixed:W1,W2,…"
+        )
     _check_weights(text, task)
     least, most, default = GRIDS[others]
     weights = [
-        (1.0, *map(float, each)) for each in itertools.product(np.geomspace(least, most, size or default), repeat=others)
+        (1.0, *map(float, each))
+        for each in itertools.product(np.geomspace(least, most, size or default), repeat=others)
     ]
-    return [FixedWeights("fixed:" + ",".join(f"{w:.3g}" for w in each[1 if others == 1 else 0 :]), each) for each in weights]
+    return [
+        FixedWeights("fixed:" + ",".join(f"{w:.3g}" for w in each[1 if others == 1 else 0 :]), each)
+        for each in weights
+    ]
 
 
 def _check_choice(text: str, task: Task) -> None:
     if len(task.pairs) < 2:
-        raise ValueError(f"policy {text!r}: this task has a single pair, there is nothing to choose")
+        raise ValueError(
+            f"policy {text!r}: this task has a single pair, there is nothing to choose"
+        )
 
 
 def _check_weights(text: str, task: Task) -> None:
@@ -231,4 +285,6 @@ def _check_weights(text: str, task: Task) -> None:
 def _check_length(text: str, length: int, task: Task) -> None:
     if length != len(task.pairs):
         names = ", ".join(pair.name for pair in task.pairs)
-        raise ValueError(f"policy {text!r} has {length} parts, but the task has {len(task.pairs)} pairs: {names}")
+        raise ValueError(
+            f"policy {text!r} has {length} parts, but the task has {len(task.pairs)} pairs: {names}"
+        )

@@ -49,20 +49,30 @@ class Specification:
     @property
     def zip_file(self) -> Path | None:
         """The model of Stable-Baselines3 that it names, if it names one."""
-        return Path(self.argument) if self.kind in ALGORITHMS and self.argument.endswith(".zip") else None
+        return (
+            Path(self.argument)
+            if self.kind in ALGORITHMS and self.argument.endswith(".zip")
+            else None
+        )
 
 
 def parse_specification(text: str) -> Specification:
     """Read one policy; ValueError if there is no such kind, its argument is bad, or a folder is missing."""
     kind, _, argument = text.partition(":")
-    if kind.isdigit() and all(part.isdigit() for part in argument.split(":")) and any(map(int, text.split(":"))):
+    if (
+        kind.isdigit()
+        and all(part.isdigit() for part in argument.split(":"))
+        and any(map(int, text.split(":")))
+    ):
         return Specification("ratio", text, text)
     if kind not in (*_CHECKS, *ALGORITHMS):
         raise ValueError(unknown("policy", kind, (*_CHECKS, *ALGORITHMS, "1:1")))
     specification = Specification(kind, argument, text)
     if specification.zip_file:
         if kind == "reinforce" or not specification.zip_file.is_file():
-            raise ValueError(f"policy {text!r}: expected a file that an algorithm of Stable-Baselines3 has saved")
+            raise ValueError(
+                f"policy {text!r}: expected a file that an algorithm of Stable-Baselines3 has saved"
+            )
     elif kind in ALGORITHMS:
         run_folders(specification)
     else:
@@ -78,7 +88,11 @@ def parse_specification(text: str) -> Specification:
 
 def run_folders(specification: Specification) -> list[Path]:
     """The run folders that a trained policy names, sorted."""
-    folders = [Path(found) for part in specification.argument.split(",") for found in sorted(glob.glob(part))]
+    folders = [
+        Path(found)
+        for part in specification.argument.split(",")
+        for found in sorted(glob.glob(part))
+    ]
     folders = [folder for folder in folders if folder.is_dir()]
     if not folders:
         raise ValueError(
@@ -106,7 +120,9 @@ def _word(text: str) -> bool:
     return True
 
 
-def _between(least: float, most: float, convert: Callable[[str], float] = float) -> Callable[[str], float]:
+def _between(
+    least: float, most: float, convert: Callable[[str], float] = float
+) -> Callable[[str], float]:
     """Reads a number from `least` to `most`."""
 
     def read(text: str) -> float:
@@ -137,16 +153,28 @@ WEIGHTINGS: dict[str, dict[str, Callable[[str], Any]]] = {
     "equal": {},
     "random_weights": {},
 }
-_ANY_WEIGHTING: dict[str, Callable[[str], Any]] = {"pair": _word, "every": _between(1, 1_000_000, int), "scale": _scale}
+_ANY_WEIGHTING: dict[str, Callable[[str], Any]] = {
+    "pair": _word,
+    "every": _between(1, 1_000_000, int),
+    "scale": _scale,
+}
 
 
 def _weighting_check(kind: str) -> tuple[str, Callable[[str], bool]]:
     """What the options of a rule look like, and whether these do."""
-    forms = {"beta": "beta=B", "order": "order=1 to 4", "least_squares": "least_squares=K of at least 2"}
+    forms = {
+        "beta": "beta=B",
+        "order": "order=1 to 4",
+        "least_squares": "least_squares=K of at least 2",
+    }
     named = [
-        forms.get(name, name if read is _word else f"{name}=…") for name, read in (WEIGHTINGS[kind] | _ANY_WEIGHTING).items()
+        forms.get(name, name if read is _word else f"{name}=…")
+        for name, read in (WEIGHTINGS[kind] | _ANY_WEIGHTING).items()
     ]
-    return f"{kind}, or {kind}: with some of {', '.join(named)}", lambda text: weighting_options(kind, text) is not None
+    return (
+        f"{kind}, or {kind}: with some of {', '.join(named)}",
+        lambda text: weighting_options(kind, text) is not None,
+    )
 
 
 def _is_size(text: str) -> bool:
@@ -154,7 +182,9 @@ def _is_size(text: str) -> bool:
 
 
 def _is_distribution(values: list[float]) -> bool:
-    return all(0 <= value <= 1 for value in values) and (len(values) == 1 or abs(sum(values) - 1) < 1e-6)
+    return all(0 <= value <= 1 for value in values) and (
+        len(values) == 1 or abs(sum(values) - 1) < 1e-6
+    )
 
 
 _CHECKS = {
@@ -167,7 +197,10 @@ _CHECKS = {
     ),
     "fixed": (
         "fixed:R or fixed:W1,W2,… with numbers of at least 0 and below 1e6, not all 0",
-        lambda text: all(0 <= float(w) < 1e6 for w in text.split(",")) and any(float(w) for w in text.split(",")),
+        lambda text: (
+            all(0 <= float(w) < 1e6 for w in text.split(","))
+            and any(float(w) for w in text.split(","))
+        ),
     ),
     "grid": ("grid or grid:N with N of at least 2", _is_size),
     "grid_each": ("grid_each or grid_each:N with N of at least 2", _is_size),
@@ -177,6 +210,12 @@ _CHECKS = {
         "balance or balance:R with a number R above 0 and below 1e6",
         lambda text: not text or 0 < float(text) < 1e6,
     ),
-    **{rule: (f"{rule} or {rule}:T with a number T", lambda text: not text or abs(float(text)) < 1e6) for rule in RULES},
+    **{
+        rule: (
+            f"{rule} or {rule}:T with a number T",
+            lambda text: not text or abs(float(text)) < 1e6,
+        )
+        for rule in RULES
+    },
     **{kind: _weighting_check(kind) for kind in WEIGHTINGS},
 }

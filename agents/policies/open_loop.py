@@ -40,7 +40,9 @@ class OpenLoop:
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
         knots = np.asarray(self.knots)
         place = infos["steps"] / self.max_steps * (len(knots) - 1)
-        probabilities = np.stack([np.interp(place, np.arange(len(knots)), column) for column in knots.T], axis=1)
+        probabilities = np.stack(
+            [np.interp(place, np.arange(len(knots)), column) for column in knots.T], axis=1
+        )
         return one_hot(self._draws.categorical(probabilities), knots.shape[1])
 
 
@@ -55,12 +57,17 @@ def search(task: Task, knots: int, play: Play, seeds: np.ndarray, minimize: bool
         minimize: whether a low score is good.
     """
     generator = np.random.default_rng(0)
-    mean, width = np.zeros((knots, len(task.pairs) - 1)), np.full((knots, len(task.pairs) - 1), _WIDTH)
+    mean, width = (
+        np.zeros((knots, len(task.pairs) - 1)),
+        np.full((knots, len(task.pairs) - 1), _WIDTH),
+    )
     found: list[Policy] = []
     for part in np.split(seeds, GENERATIONS):
         logits = mean + width * generator.standard_normal((POPULATION, *mean.shape))
         played = play([_schedule(each, task) for each in logits], part)
-        scores = np.array([episodes.best_scores.mean() for episodes in played]) * (1 if minimize else -1)
+        scores = np.array([episodes.best_scores.mean() for episodes in played]) * (
+            1 if minimize else -1
+        )
         elite = logits[np.argsort(scores, kind="stable")[:_ELITE]]
         mean, width = elite.mean(axis=0), np.maximum(elite.std(axis=0), _LEAST_WIDTH)
         found.append(_schedule(mean, task))

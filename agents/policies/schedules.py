@@ -41,7 +41,9 @@ class RandomPair:
         self._draws = Draws(seeds, "random pair")
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        weights = np.broadcast_to(np.asarray(self.probabilities), (len(observations), len(self.probabilities)))
+        weights = np.broadcast_to(
+            np.asarray(self.probabilities), (len(observations), len(self.probabilities))
+        )
         return one_hot(self._draws.categorical(weights), len(self.probabilities))
 
 
@@ -74,7 +76,9 @@ class Draws:
         self._count += 1
         uniform = random.uniform(random.fold_in(self._keys, self._count), ()).numpy()
         levels = np.cumsum(weights, axis=1)
-        return np.minimum((levels <= uniform[:, None] * levels[:, -1:]).sum(axis=1), weights.shape[1] - 1)
+        return np.minimum(
+            (levels <= uniform[:, None] * levels[:, -1:]).sum(axis=1), weights.shape[1] - 1
+        )
 
     def normal(self, size: int) -> np.ndarray:
         """Normal draws with mean 0 and deviation 1, (num_envs, size), float32."""

@@ -51,7 +51,9 @@ def threshold_rule(rule: str, threshold: float, task: Task) -> ThresholdRule:
     metrics = [metric.name for metric in task.validation_metrics]
     fit = task.pairs[0].loss
     if len(task.pairs) != 2:
-        raise ValueError(f"policy {rule!r}: the rule fits or penalises, this task has {len(task.pairs)} pairs")
+        raise ValueError(
+            f"policy {rule!r}: the rule fits or penalises, this task has {len(task.pairs)} pairs"
+        )
     if fit not in metrics:
         raise ValueError(
             f"policy {rule!r}: needs the loss {fit!r} among the validation metrics, which are {', '.join(metrics)}"

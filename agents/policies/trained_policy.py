@@ -15,7 +15,13 @@ from agents.policies.schedules import Draws
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 # What a policy is trained to see and do, and the defaults.
-_SEEN_BY_POLICY = {"control": "pair", "control_arguments": None, "features": "scaled", "drop": (), "repeat": 1}
+_SEEN_BY_POLICY = {
+    "control": "pair",
+    "control_arguments": None,
+    "features": "scaled",
+    "drop": (),
+    "repeat": 1,
+}
 
 
 class TrainedPolicy:
@@ -32,11 +38,23 @@ class TrainedPolicy:
 
     def __init__(self, folder: Path, env: str, deterministic: bool = False) -> None:
         self.configuration = load_configuration(folder)
-        self.label, self.folder, self._deterministic = self.configuration.algo, folder, deterministic
+        self.label, self.folder, self._deterministic = (
+            self.configuration.algo,
+            folder,
+            deterministic,
+        )
         if self.configuration.env.rpartition(":")[2] != env.rpartition(":")[2]:
-            raise ValueError(f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}")
-        self.env_arguments = {n: self.configuration.env_kwargs.get(n, default) for n, default in _SEEN_BY_POLICY.items()}
-        self.steps, self._digest = 0, ""  # of training behind the weights, and of these, once they are loaded
+            raise ValueError(
+                f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}"
+            )
+        self.env_arguments = {
+            n: self.configuration.env_kwargs.get(n, default)
+            for n, default in _SEEN_BY_POLICY.items()
+        }
+        self.steps, self._digest = (
+            0,
+            "",
+        )  # of training behind the weights, and of these, once they are loaded
         self._policy: BasePolicy | reinforce.Controller | None = None
 
     def __repr__(self) -> str:
@@ -44,9 +62,16 @@ class TrainedPolicy:
 
     def load(self, envs: AutoLossVectorEnv) -> None:
         """Read the weights; ValueError if there are none or they do not fit the environment's spaces."""
-        build = reinforce.build_controller if self.configuration.algo == "reinforce" else stable_baselines3.build_policy
+        build = (
+            reinforce.build_controller
+            if self.configuration.algo == "reinforce"
+            else stable_baselines3.build_policy
+        )
         self._policy = build(self.configuration, envs)
-        self.steps, self._digest = load_weights(self._policy, self.folder), weights_digest(self.folder)
+        self.steps, self._digest = (
+            load_weights(self._policy, self.folder),
+            weights_digest(self.folder),
+        )
 
     def reset(self, seeds: np.ndarray) -> None:
         self._draws = Draws(seeds, f"policy {self.configuration.seed}")
@@ -58,7 +83,10 @@ class TrainedPolicy:
 
 @torch.no_grad()
 def choose_actions(
-    policy: BasePolicy | reinforce.Controller, observations: np.ndarray, draws: Draws, deterministic: bool
+    policy: BasePolicy | reinforce.Controller,
+    observations: np.ndarray,
+    draws: Draws,
+    deterministic: bool,
 ) -> np.ndarray:
     """Actions (num_envs, …): drawn from the policy's distribution, or its mode; always that where it gives no distribution."""
     values = torch.from_numpy(observations)
@@ -70,7 +98,11 @@ def choose_actions(
             return _drawn(distribution.distribution.probs.numpy(), draws, deterministic)
         if isinstance(distribution, DiagGaussianDistribution) and not deterministic:
             normal = distribution.distribution
-            return np.clip(normal.mean.numpy() + normal.stddev.numpy() * draws.normal(normal.mean.shape[1]), -1, 1)
+            return np.clip(
+                normal.mean.numpy() + normal.stddev.numpy() * draws.normal(normal.mean.shape[1]),
+                -1,
+                1,
+            )
     return policy.predict(observations, deterministic=True)[0]
 
 

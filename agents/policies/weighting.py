@@ -54,7 +54,10 @@ class WeightingPolicy:
         self._draws = Draws(seeds, "weighting")
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        told = (torch.from_numpy(infos[name]) for name in ("losses", "losses_refreshed", "gradient_norms"))
+        told = (
+            torch.from_numpy(infos[name])
+            for name in ("losses", "losses_refreshed", "gradient_norms")
+        )
         weights = self.rule.update(*told)
         if self.sample:
             return one_hot(self._draws.categorical(weights.numpy()), weights.shape[1])

@@ -33,7 +33,9 @@ class ZipPolicy:
         try:
             self._model = algorithm_class(algo).load(path, device="cpu")
         except Exception as error:  # whatever unpickling a foreign file raises
-            raise ValueError(f"{str(path)!r} cannot be read as a model of {algo} ({' '.join(str(error).split())})") from None
+            raise ValueError(
+                f"{str(path)!r} cannot be read as a model of {algo} ({' '.join(str(error).split())})"
+            ) from None
         self._model.policy.set_training_mode(False)
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 

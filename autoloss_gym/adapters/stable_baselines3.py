@@ -28,7 +28,9 @@ class StableBaselines3VecEnv(VecEnv):
 
     def __init__(self, envs: AutoLossVectorEnv) -> None:
         if not isinstance(envs, VectorEnv):
-            raise ValueError(f"got {type(envs).__name__}: expected a vector environment, gymnasium.make_vec(id, num_envs=…)")
+            raise ValueError(
+                f"got {type(envs).__name__}: expected a vector environment, gymnasium.make_vec(id, num_envs=…)"
+            )
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
             raise ValueError(
@@ -63,25 +65,41 @@ class StableBaselines3VecEnv(VecEnv):
             self._report_episodes(np.flatnonzero(dones), outputs[4], infos)
         return observations, rewards, dones, infos
 
-    def _report_episodes(self, rows: np.ndarray, batched: dict[str, Any], infos: list[dict[str, Any]]) -> None:
+    def _report_episodes(
+        self, rows: np.ndarray, batched: dict[str, Any], infos: list[dict[str, Any]]
+    ) -> None:
         observations = _to_numpy(batched["final_obs"])
-        final = {name: _to_numpy(v) for name, v in batched["final_info"].items() if not name.startswith("_")}
+        final = {
+            name: _to_numpy(v)
+            for name, v in batched["final_info"].items()
+            if not name.startswith("_")
+        }
         for row in rows:
             infos[row] = {name: values[row] for name, values in final.items()}
             infos[row]["terminal_observation"] = observations[row]
             infos[row]["TimeLimit.truncated"] = False
-            infos[row]["episode"] = {"r": float(self._returns[row]), "l": int(self._lengths[row]), "t": 0.0}
+            infos[row]["episode"] = {
+                "r": float(self._returns[row]),
+                "l": int(self._lengths[row]),
+                "t": 0.0,
+            }
         self._returns[rows], self._lengths[rows] = 0, 0
 
     def state_dict(self) -> dict[str, Any]:
         """The runs and the episodes' returns and lengths so far, see `AutoLossVectorEnv.state_dict`."""
-        sums = {"returns": torch.from_numpy(self._returns.copy()), "lengths": torch.from_numpy(self._lengths.copy())}
+        sums = {
+            "returns": torch.from_numpy(self._returns.copy()),
+            "lengths": torch.from_numpy(self._lengths.copy()),
+        }
         return {"envs": self.envs.state_dict(), **sums}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.envs.load_state_dict(state["envs"])
-        self._returns, self._lengths = state["returns"].numpy().copy(), state["lengths"].numpy().copy()
+        self._returns, self._lengths = (
+            state["returns"].numpy().copy(),
+            state["lengths"].numpy().copy(),
+        )
 
     def close(self) -> None:
         self.envs.close()
@@ -89,13 +107,27 @@ class StableBaselines3VecEnv(VecEnv):
     def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
         return [getattr(self.envs, attr_name)] * len(self._rows(indices))
 
-    def set_attr(self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None) -> None:
-        raise NotImplementedError("the runs of a batch share their attributes; make the environment with other arguments")
+    def set_attr(
+        self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None
+    ) -> None:
+        raise NotImplementedError(
+            "the runs of a batch share their attributes; make the environment with other arguments"
+        )
 
-    def env_method(self, method_name: str, *args: Any, indices: None | int | Iterable[int] = None, **kwargs: Any) -> list[Any]:
-        raise NotImplementedError("the runs of a batch have no methods of their own; call them on `envs`")
+    def env_method(
+        self,
+        method_name: str,
+        *args: Any,
+        indices: None | int | Iterable[int] = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        raise NotImplementedError(
+            "the runs of a batch have no methods of their own; call them on `envs`"
+        )
 
-    def env_is_wrapped(self, wrapper_class: type, indices: None | int | Iterable[int] = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type, indices: None | int | Iterable[int] = None
+    ) -> list[bool]:
         return [wrapper_class is Monitor] * len(self._rows(indices))
 
     def get_images(self) -> Sequence[np.ndarray | None]:
@@ -109,9 +141,15 @@ def _to_numpy(values: Any) -> np.ndarray:
     return values.cpu().numpy() if isinstance(values, Tensor) else values
 
 
-def _pack_to_host(observations: Any, rewards: Any, dones: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _pack_to_host(
+    observations: Any, rewards: Any, dones: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The three outputs as NumPy arrays, copied from the device as one tensor."""
     if not isinstance(observations, Tensor):
         return observations, rewards, dones
-    packed = torch.cat([observations, rewards[:, None], dones[:, None].to(observations.dtype)], dim=1).cpu().numpy()
+    packed = (
+        torch.cat([observations, rewards[:, None], dones[:, None].to(observations.dtype)], dim=1)
+        .cpu()
+        .numpy()
+    )
     return np.ascontiguousarray(packed[:, :-2]), packed[:, -2], packed[:, -1] > 0.5

@@ -27,8 +27,12 @@ class GradientTask(Task):
     nothing. `parameters[block]` has the shape that `initial_parameters` gave it.
     """
 
-    full_batch: ClassVar[bool] = False  # True where `batch` ignores its keys: they are then not hashed anew for each step
-    runs_at_once: ClassVar[int] = 64  # runs that are computed together on the CPU: more would leave its caches
+    full_batch: ClassVar[bool] = (
+        False  # True where `batch` ignores its keys: they are then not hashed anew for each step
+    )
+    runs_at_once: ClassVar[int] = (
+        64  # runs that are computed together on the CPU: more would leave its caches
+    )
 
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3))
 
@@ -66,7 +70,9 @@ class GradientTask(Task):
         packed = {name: _pack(block) for name, block in self.initial_parameters(keys).items()}
         return State(
             keys=keys,
-            data=tree.map_tensors(Tensor.contiguous, self.make_data(keys)),  # expanded data cannot be written run by run
+            data=tree.map_tensors(
+                Tensor.contiguous, self.make_data(keys)
+            ),  # expanded data cannot be written run by run
             parameters=packed,
             optimizer={name: self.optimizer.init(block) for name, block in packed.items()},
             steps=torch.zeros_like(keys.run),
@@ -74,10 +80,16 @@ class GradientTask(Task):
         )
 
     def observe(self, state: State) -> Evaluation:
-        everything = torch.ones(len(state.steps), len(self.pairs), dtype=torch.bool, device=state.steps.device)
-        return self._differentiate(state, everything, range(len(self.pairs)), differentiable=False)[0]
+        everything = torch.ones(
+            len(state.steps), len(self.pairs), dtype=torch.bool, device=state.steps.device
+        )
+        return self._differentiate(state, everything, range(len(self.pairs)), differentiable=False)[
+            0
+        ]
 
-    def update(self, state: State, control: Control, *, differentiable: bool = False) -> tuple[State, Evaluation]:
+    def update(
+        self, state: State, control: Control, *, differentiable: bool = False
+    ) -> tuple[State, Evaluation]:
         used = control.weights != 0
         indices = range(len(self.pairs)) if control.choice is None else _chosen(control.choice)
         evaluation, gradients = self._differentiate(state, used, indices, differentiable)
@@ -86,12 +98,17 @@ class GradientTask(Task):
         finite = torch.maximum(evaluation.losses.abs(), evaluation.gradient_norms) < math.inf
         evaluation.measured = used & finite
         state.diverged |= (used != evaluation.measured).any(dim=1)
-        weights, used = None if control.choice is not None else control.weights, used & ~state.diverged[:, None]
+        weights, used = (
+            None if control.choice is not None else control.weights,
+            used & ~state.diverged[:, None],
+        )
         with torch.set_grad_enabled(differentiable):
             for name, parameters in state.parameters.items():
                 total, active = self._combine(name, gradients, weights, used)
                 if total is not None:
-                    self.optimizer.update(parameters, total, state.optimizer[name], active, control.step_size)
+                    self.optimizer.update(
+                        parameters, total, state.optimizer[name], active, control.step_size
+                    )
         state.steps += 1
         return state, evaluation
 
@@ -101,14 +118,20 @@ class GradientTask(Task):
     def score(self, state: State) -> Float[Tensor, "num_envs metrics"]:
         return self._measured("test()", self.test, state, len(self.score_metrics))
 
-    def _measured(self, name: str, metrics: Callable[[Parameters, Any], Tensor], state: State, width: int) -> Tensor:
+    def _measured(
+        self, name: str, metrics: Callable[[Parameters, Any], Tensor], state: State, width: int
+    ) -> Tensor:
         """The metrics of all runs; not of too many at once on the CPU."""
         count, inputs = len(state.steps), (state.parameters, state.data)
         size = self.runs_at_once if _is_eager_on_cpu(state.steps) else count
         chunks = [(i, min(i + size, count)) for i in range(0, count, size)]
         parts = []
         for first, last in chunks:
-            part = tree.map_tensors(lambda leaf, a=first, b=last: leaf[a:b], inputs) if len(chunks) > 1 else inputs
+            part = (
+                tree.map_tensors(lambda leaf, a=first, b=last: leaf[a:b], inputs)
+                if len(chunks) > 1
+                else inputs
+            )
             with torch.no_grad():
                 values = metrics(self.unpack(part[0]), part[1])
             parts.append(_shaped(name, values, (last - first, width)))
@@ -121,7 +144,9 @@ class GradientTask(Task):
     def _shapes(self) -> Mapping[str, Any]:
         """Shape of every block without the leading run dimension; a dict of shapes where the block is a dict."""
         zero = torch.zeros(1, dtype=torch.int64)
-        return tree.map_tensors(lambda leaf: leaf.shape[1:], self.initial_parameters(Keys(problem=zero, run=zero)))
+        return tree.map_tensors(
+            lambda leaf: leaf.shape[1:], self.initial_parameters(Keys(problem=zero, run=zero))
+        )
 
     @functools.cached_property
     def _losses(self) -> Mapping[str, Loss]:
@@ -129,14 +154,20 @@ class GradientTask(Task):
 
     def __getstate__(self) -> dict[str, Any]:
         # What is derived from the arguments is derived anew elsewhere: a loss may be a function that cannot be pickled.
-        return {name: value for name, value in vars(self).items() if name not in ("_losses", "_shapes")}
+        return {
+            name: value for name, value in vars(self).items() if name not in ("_losses", "_shapes")
+        }
 
     def unpack(self, packed: Mapping[str, Float[Tensor, "num_envs _"]]) -> Parameters:
         """Views of packed blocks in the shapes that `initial_parameters` gave them."""
         return {name: _view(block, self._shapes[name]) for name, block in packed.items()}
 
     def _differentiate(
-        self, state: State, used: Bool[Tensor, "num_envs pairs"], indices: Iterable[int], differentiable: bool
+        self,
+        state: State,
+        used: Bool[Tensor, "num_envs pairs"],
+        indices: Iterable[int],
+        differentiable: bool,
     ) -> tuple[Evaluation, dict[tuple[int, str], Tensor]]:
         """Losses, norms and gradients by (pair, block) of the pairs `indices`; entries not computed are 0."""
         keys = state.keys.run if self.full_batch else random.fold_in(state.keys.run, state.steps)
@@ -150,13 +181,23 @@ class GradientTask(Task):
                 continue
             measured, parts = self._by_chunks(pair, losses[pair.loss], inputs, rows, differentiable)
             norm = _norm([part.detach() for part in parts])
-            values[index], norms[index] = _scatter(measured.detach(), rows, len(used)), _scatter(norm, rows, len(used))
+            values[index], norms[index] = (
+                _scatter(measured.detach(), rows, len(used)),
+                _scatter(norm, rows, len(used)),
+            )
             for name, part in zip(pair.blocks, parts, strict=True):
                 gradients[index, name] = _scatter(part, rows, len(used))
-        return Evaluation(torch.stack(values, dim=1), torch.stack(norms, dim=1), measured=used), gradients
+        return Evaluation(
+            torch.stack(values, dim=1), torch.stack(norms, dim=1), measured=used
+        ), gradients
 
     def _by_chunks(
-        self, pair: Pair, loss: Loss, inputs: tuple[Any, Any], rows: Tensor | None, differentiable: bool
+        self,
+        pair: Pair,
+        loss: Loss,
+        inputs: tuple[Any, Any],
+        rows: Tensor | None,
+        differentiable: bool,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Values and gradients of one loss for all runs, or for the runs `rows`: not too many at once on the CPU."""
         some, size = next(iter(inputs[0].values())), self.runs_at_once
@@ -180,18 +221,31 @@ class GradientTask(Task):
                 values, gradients = loss.value_and_gradient(self.unpack(packed), batch)
                 return values, tuple(_pack(gradients[block]) for block in pair.blocks)
         if torch.compiler.is_compiling():
-            values_and_gradients = torch.func.grad(lambda blocks: self._total(pair, loss, packed | blocks, batch), has_aux=True)
-            gradients, values = values_and_gradients({block: packed[block] for block in pair.blocks})
+            values_and_gradients = torch.func.grad(
+                lambda blocks: self._total(pair, loss, packed | blocks, batch), has_aux=True
+            )
+            gradients, values = values_and_gradients(
+                {block: packed[block] for block in pair.blocks}
+            )
             return values, tuple(gradients[block] for block in pair.blocks)
         with torch.enable_grad():
-            own = {n: packed[n] if packed[n].requires_grad else packed[n].detach().requires_grad_() for n in pair.blocks}
+            own = {
+                n: packed[n] if packed[n].requires_grad else packed[n].detach().requires_grad_()
+                for n in pair.blocks
+            }
             packed = {**packed, **own}
             total, values = self._total(pair, loss, packed, batch)
-            return values, torch.autograd.grad(total, [packed[block] for block in pair.blocks], create_graph=differentiable)
+            return values, torch.autograd.grad(
+                total, [packed[block] for block in pair.blocks], create_graph=differentiable
+            )
 
-    def _total(self, pair: Pair, loss: Loss, packed: dict[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+    def _total(
+        self, pair: Pair, loss: Loss, packed: dict[str, Tensor], batch: Any
+    ) -> tuple[Tensor, Tensor]:
         """The sum of the losses of all runs, and each."""
-        values = _shaped(f"loss {pair.loss!r}", loss(self.unpack(packed), batch), (len(packed[pair.blocks[0]]),))
+        values = _shaped(
+            f"loss {pair.loss!r}", loss(self.unpack(packed), batch), (len(packed[pair.blocks[0]]),)
+        )
         return values.sum(), values
 
     def _combine(
@@ -205,7 +259,10 @@ class GradientTask(Task):
 
         Without weights every run uses one pair. None where nothing was computed for the block, which no run updates then.
         """
-        total, users = None, [index for index, pair in enumerate(self.pairs) if block in pair.blocks]
+        total, users = (
+            None,
+            [index for index, pair in enumerate(self.pairs) if block in pair.blocks],
+        )
         for index in users:
             if (index, block) in gradients:
                 part = gradients[index, block]
@@ -230,12 +287,17 @@ def _chosen(choice: np.ndarray) -> list[int]:
 def _shaped(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`values`, if they have the shape that the author of a task has to return."""
     if tuple(values.shape) != shape:
-        raise ValueError(f"{name} returned shape {tuple(values.shape)}, expected {shape}: one row for each run")
+        raise ValueError(
+            f"{name} returned shape {tuple(values.shape)}, expected {shape}: one row for each run"
+        )
     return values
 
 
 def _pack(block: Any) -> Tensor:
-    leaves = [leaf.reshape(len(leaf), -1) for leaf in (block.values() if isinstance(block, dict) else [block])]
+    leaves = [
+        leaf.reshape(len(leaf), -1)
+        for leaf in (block.values() if isinstance(block, dict) else [block])
+    ]
     return leaves[0] if len(leaves) == 1 else torch.cat(leaves, dim=1)
 
 
@@ -244,7 +306,9 @@ def _view(packed: Tensor, shapes: Any) -> Any:
     if not isinstance(shapes, dict):
         return packed.view(-1, *shapes)
     parts = packed.split([math.prod(shape) for shape in shapes.values()], dim=1)
-    return {n: part.reshape(-1, *shape) for (n, shape), part in zip(shapes.items(), parts, strict=True)}
+    return {
+        n: part.reshape(-1, *shape) for (n, shape), part in zip(shapes.items(), parts, strict=True)
+    }
 
 
 def _rows(used: Bool[Tensor, " num_envs"]) -> Int64[Tensor, " rows"] | None:

@@ -113,8 +113,12 @@ class Task(ABC):
             whose best is under this share of it; 0 means never. For metrics that are positive.
     """
 
-    instances: ClassVar[str] = "problems"  # what episodes differ in; "resamples" where they are resamples of one data set
-    reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # of a reward, by its name, where its defaults do not suit
+    instances: ClassVar[str] = (
+        "problems"  # what episodes differ in; "resamples" where they are resamples of one data set
+    )
+    reward_arguments: ClassVar[
+        Mapping[str, Mapping[str, Any]]
+    ] = {}  # of a reward, by its name, where its defaults do not suit
 
     max_steps: int = 1000
     validate_every: int = 10
@@ -131,11 +135,17 @@ class Task(ABC):
                 "because episodes end only where a validation is due"
             )
         if self.patience < 0:
-            raise ValueError(f"patience={self.patience}: expected 0 (never stop early) or more validations")
+            raise ValueError(
+                f"patience={self.patience}: expected 0 (never stop early) or more validations"
+            )
         if self.collapse_repeats < 0:
-            raise ValueError(f"collapse_repeats={self.collapse_repeats}: expected 0 (never) or more updates")
+            raise ValueError(
+                f"collapse_repeats={self.collapse_repeats}: expected 0 (never) or more updates"
+            )
         if not 0 <= self.collapse_share < 1:
-            raise ValueError(f"collapse_share={self.collapse_share}: expected 0 (never) or a number below 1")
+            raise ValueError(
+                f"collapse_share={self.collapse_share}: expected 0 (never) or a number below 1"
+            )
 
     @property
     @abstractmethod
@@ -161,7 +171,9 @@ class Task(ABC):
         """Measure every loss and gradient norm without moving anything."""
 
     @abstractmethod
-    def update(self, state: State, control: Control, *, differentiable: bool = False) -> tuple[State, Evaluation]:
+    def update(
+        self, state: State, control: Control, *, differentiable: bool = False
+    ) -> tuple[State, Evaluation]:
         """One optimizer step of every run.
 
         Args:
@@ -187,5 +199,7 @@ class ImageTask(Task):
     """A task whose models make images."""
 
     @abstractmethod
-    def samples(self, state: State, count: int) -> Float[Tensor, "num_envs count height width channels"]:
+    def samples(
+        self, state: State, count: int
+    ) -> Float[Tensor, "num_envs count height width channels"]:
         """Images in [0, 1]; a run that is asked again with the same parameters makes the same ones."""

@@ -33,7 +33,17 @@ _FILES: dict[str, dict[str, tuple[int, ...]]] = {
     "lfwcrop": {"lfwcrop64_rgb_subset.npz": (23_759_721,)},
 }
 _PICTURES = (".png", ".jpg", ".jpeg")
-_DAMAGE = (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, SyntaxError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +84,9 @@ def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Ima
         ValueError: one line that names the file that is missing or cannot be used, and what is expected.
     """
     if size < 0:
-        raise ValueError(f"size={size}: expected a number of pixels, or 0 to leave the images as they are")
+        raise ValueError(
+            f"size={size}: expected a number of pixels, or 0 to leave the images as they are"
+        )
     return _load(dataset, data_folder(data_dir) if dataset in _FILES else None, size)
 
 
@@ -86,7 +98,9 @@ def data_folder(data_dir: str | None) -> str | None:
 @functools.lru_cache(maxsize=8)
 def _load(dataset: str, folder: str | None, size: int) -> Images:
     named = dataset in (*BUNDLED, *_FILES)
-    if size and (named or not Path(dataset).expanduser().is_dir()):  # the pictures of a folder are resized as they are read
+    if size and (
+        named or not Path(dataset).expanduser().is_dir()
+    ):  # the pictures of a folder are resized as they are read
         stored = _load(dataset, folder, 0)
         return replace(stored, images=resized(stored.images, size))
     if dataset in BUNDLED:
@@ -101,9 +115,14 @@ def _load(dataset: str, folder: str | None, size: int) -> Images:
     if path.is_dir():
         return _read_folder(path, size)
     if path.suffix != ".npz":
-        raise ValueError(unknown("dataset", dataset, (*BUNDLED, *_FILES)) + ", or the path of an .npz file or of a folder")
+        raise ValueError(
+            unknown("dataset", dataset, (*BUNDLED, *_FILES))
+            + ", or the path of an .npz file or of a folder"
+        )
     if not path.is_file():
-        raise ValueError(f"dataset={dataset!r}: there is no such file; give the path of an .npz file")
+        raise ValueError(
+            f"dataset={dataset!r}: there is no such file; give the path of an .npz file"
+        )
     return _read_npz(path)
 
 
@@ -111,7 +130,8 @@ def _find(dataset: str, folder: str | None) -> list[Path]:
     """The files of a data set, all in the folder of its name or all in the data folder."""
     files = _FILES[dataset]
     sizes = "; ".join(
-        f"{name} ({' bytes, or with .gz '.join(f'{size:,}' for size in sizes)} bytes)" for name, sizes in files.items()
+        f"{name} ({' bytes, or with .gz '.join(f'{size:,}' for size in sizes)} bytes)"
+        for name, sizes in files.items()
     )
     if folder is None:
         raise ValueError(
@@ -120,7 +140,12 @@ def _find(dataset: str, folder: str | None) -> list[Path]:
         )
     places = [Path(folder).expanduser() / dataset, Path(folder).expanduser()]
     for place in places:
-        found = [path for name in files for path in (place / name, place / f"{name}.gz") if path.is_file()]
+        found = [
+            path
+            for name in files
+            for path in (place / name, place / f"{name}.gz")
+            if path.is_file()
+        ]
         stems = {path.name.removesuffix(".gz"): path for path in reversed(found)}
         if len(stems) == len(files):
             return [stems[name] for name in files]
@@ -134,14 +159,22 @@ def _read_mnist(paths: list[Path]) -> Images:
     train_images, train_labels, test_images, test_labels = (
         _read_idx(path, dimensions) for path, dimensions in zip(paths, (3, 1, 3, 1), strict=True)
     )
-    for path, images, labels in ((paths[1], train_images, train_labels), (paths[3], test_images, test_labels)):
+    for path, images, labels in (
+        (paths[1], train_images, train_labels),
+        (paths[3], test_images, test_labels),
+    ):
         if len(images) != len(labels):
-            raise ValueError(f"{str(path)!r}: {len(labels)} labels, but there are {len(images)} images; get both files anew")
+            raise ValueError(
+                f"{str(path)!r}: {len(labels)} labels, but there are {len(images)} images; get both files anew"
+            )
     if train_images.shape[1:] != test_images.shape[1:]:
         raise ValueError(
             f"{str(paths[2])!r}: images of {test_images.shape[1:]} pixels, those of training have {train_images.shape[1:]}"
         )
-    images, labels = np.concatenate([train_images, test_images]), np.concatenate([train_labels, test_labels])
+    images, labels = (
+        np.concatenate([train_images, test_images]),
+        np.concatenate([train_labels, test_labels]),
+    )
     return _checked(str(paths[0]), images, labels, len(test_images))
 
 
@@ -152,13 +185,17 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
             head = file.read(4 + 4 * dimensions)
             magic, *shape = struct.unpack(f">{1 + dimensions}I", head)
             if magic != 0x800 + dimensions:
-                raise ValueError(f"it starts with {head[:4].hex()}, expected {0x800 + dimensions:08x}")
+                raise ValueError(
+                    f"it starts with {head[:4].hex()}, expected {0x800 + dimensions:08x}"
+                )
             values = file.read()
     except (struct.error, *_DAMAGE) as error:
         raise _unreadable(path, f"an idx file of {dimensions}-dimensional bytes", error) from None
     count = math.prod(shape)
     if len(values) != count:
-        raise ValueError(f"{str(path)!r}: expected {count:,} bytes after the header, got {len(values):,}; get the file anew")
+        raise ValueError(
+            f"{str(path)!r}: expected {count:,} bytes after the header, got {len(values):,}; get the file anew"
+        )
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
@@ -180,9 +217,13 @@ def _read_npz(path: Path) -> Images:
             "give each image one, or none at all"
         )
     if len({each.shape[1:] for each in images}) > 1 or len({each.dtype for each in images}) > 1:
-        raise ValueError(f"{str(path)!r}: 'x_train' and 'x_test' differ in the shape or the type of their images")
+        raise ValueError(
+            f"{str(path)!r}: 'x_train' and 'x_test' differ in the shape or the type of their images"
+        )
     num_test = len(images[1]) if len(images) > 1 else 0
-    return _checked(str(path), np.concatenate(images), np.concatenate(labels) if labels else None, num_test)
+    return _checked(
+        str(path), np.concatenate(images), np.concatenate(labels) if labels else None, num_test
+    )
 
 
 def _read_folder(folder: Path, size: int) -> Images:
@@ -190,25 +231,42 @@ def _read_folder(folder: Path, size: int) -> Images:
     paths = [(path, index) for index, each in enumerate(classes) for path in _pictures(each)]
     alone = _pictures(folder)
     if classes and alone:
-        raise ValueError(f"dataset={str(folder)!r}: {alone[0].name} lies beside folders of classes; move it into one of them")
+        raise ValueError(
+            f"dataset={str(folder)!r}: {alone[0].name} lies beside folders of classes; move it into one of them"
+        )
     pictures: list[np.ndarray] = []
     for path in [path for path, _ in paths] or alone:
         pictures.append(_read_picture(path, size))
         if pictures[-1].shape[:2] != pictures[0].shape[:2]:
-            (height, width), (first_height, first_width) = pictures[-1].shape[:2], pictures[0].shape[:2]
+            (height, width), (first_height, first_width) = (
+                pictures[-1].shape[:2],
+                pictures[0].shape[:2],
+            )
             raise ValueError(
                 f"{str(path)!r}: {height} × {width} pixels, those before have {first_height} × {first_width}; give the size to "
                 "resize all of them to, such as size=32"
             )
     if not pictures:
-        raise ValueError(f"dataset={str(folder)!r}: there is no {', '.join(_PICTURES)} file in this folder nor in its folders")
-    channels = max(picture.shape[2] for picture in pictures)  # grey ones among coloured ones get three equal channels
-    images = np.stack([np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in pictures])
-    return _checked(str(folder), images, np.array([index for _, index in paths]) if classes else None)
+        raise ValueError(
+            f"dataset={str(folder)!r}: there is no {', '.join(_PICTURES)} file in this folder nor in its folders"
+        )
+    channels = max(
+        picture.shape[2] for picture in pictures
+    )  # grey ones among coloured ones get three equal channels
+    images = np.stack(
+        [np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in pictures]
+    )
+    return _checked(
+        str(folder), images, np.array([index for _, index in paths]) if classes else None
+    )
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and p.is_file() and not p.name.startswith("."))
+    return sorted(
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in _PICTURES and p.is_file() and not p.name.startswith(".")
+    )
 
 
 def _read_picture(path: Path, size: int) -> np.ndarray:
@@ -238,14 +296,24 @@ def _checked(name: str, images: np.ndarray, labels: np.ndarray | None, num_test:
         images = np.moveaxis(images, 1, 3)
     images = images[..., None] if images.ndim == 3 else images
     if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
-        raise ValueError(f"{name!r}: images of shape {images.shape}; expected (images, height, width[, 1 or 3 channels])")
+        raise ValueError(
+            f"{name!r}: images of shape {images.shape}; expected (images, height, width[, 1 or 3 channels])"
+        )
     if len(images) - num_test < MIN_IMAGES:
-        raise ValueError(f"{name!r}: {len(images) - num_test} images are too few; give at least {MIN_IMAGES}")
+        raise ValueError(
+            f"{name!r}: {len(images) - num_test} images are too few; give at least {MIN_IMAGES}"
+        )
     if images.dtype != np.uint8:
         if images.dtype.kind != "f" or not ((images >= 0) & (images <= 1)).all():
-            raise ValueError(f"{name!r}: images of type {images.dtype}; expected uint8, or floats from 0 to 1")
+            raise ValueError(
+                f"{name!r}: images of type {images.dtype}; expected uint8, or floats from 0 to 1"
+            )
         images = images.astype(np.float32)
-    return Images(np.ascontiguousarray(images), None if labels is None else _classes(name, labels, len(images)), num_test)
+    return Images(
+        np.ascontiguousarray(images),
+        None if labels is None else _classes(name, labels, len(images)),
+        num_test,
+    )
 
 
 def _classes(name: str, labels: np.ndarray, count: int) -> np.ndarray:
@@ -255,5 +323,7 @@ def _classes(name: str, labels: np.ndarray, count: int) -> np.ndarray:
         )
     values, classes = np.unique(labels, return_inverse=True)
     if not 2 <= len(values) <= MAX_CLASSES:
-        raise ValueError(f"{name!r}: {len(values)} different labels; expected 2 to {MAX_CLASSES}, or no labels at all")
+        raise ValueError(
+            f"{name!r}: {len(values)} different labels; expected 2 to {MAX_CLASSES}, or no labels at all"
+        )
     return classes.astype(np.int64)

@@ -17,7 +17,13 @@ from autoloss_gym.data.images import Images, data_folder, load_images
 from autoloss_gym.data.tables import load_table
 
 MAX_CLASSES = 100
-_PARTS = {"controller_train": 0.25, "controller_validation": 0.15, "train": 0.25, "validation": 0.15, "test": 0.2}
+_PARTS = {
+    "controller_train": 0.25,
+    "controller_validation": 0.15,
+    "train": 0.25,
+    "validation": 0.15,
+    "test": 0.2,
+}
 # Which part a run trains on, is validated on and is scored on. The test part serves the test split alone.
 _ROLES: dict[Split, tuple[str, str, str]] = {
     "train": ("controller_train", "controller_validation", "validation"),
@@ -40,7 +46,9 @@ def five_way_partition(num_rows: int, num_test: int = 0) -> dict[str, np.ndarray
     return parts | ({"test": np.arange(num_others, num_rows)} if num_test else {})
 
 
-def resampled_regression(dataset: str, target: str | None, keys: Tensor, split: Split) -> dict[str, dict[str, Tensor]]:
+def resampled_regression(
+    dataset: str, target: str | None, keys: Tensor, split: Split
+) -> dict[str, dict[str, Tensor]]:
     """Training, validation and test part of each run, inputs and targets standardised on its training part.
 
     A run trains on a random four fifths of its training part, drawn from its key; the other parts are fixed.
@@ -53,12 +61,16 @@ def resampled_regression(dataset: str, target: str | None, keys: Tensor, split: 
     return _standardised("inputs", inputs, rows, _standardised("targets", targets, rows))
 
 
-def resampled_classification(dataset: str, target: str | None, keys: Tensor, split: Split) -> dict[str, dict[str, Tensor]]:
+def resampled_classification(
+    dataset: str, target: str | None, keys: Tensor, split: Split
+) -> dict[str, dict[str, Tensor]]:
     """As `resampled_regression`, with "targets" the classes 0, 1, …, int64."""
     inputs, _, parts = _table_on(dataset, target, str(keys.device))
     classes = torch.from_numpy(load_classes(dataset, target)).to(keys.device)
     rows = _resampled_rows(parts, keys, split)
-    return _standardised("inputs", inputs, rows, {name: {"targets": classes[index]} for name, index in rows.items()})
+    return _standardised(
+        "inputs", inputs, rows, {name: {"targets": classes[index]} for name, index in rows.items()}
+    )
 
 
 @functools.lru_cache(maxsize=16)
@@ -101,16 +113,24 @@ def resampled_images(
         ValueError: the training part has fewer than `num_samples` images.
     """
     parts = five_way_partition(len(images.images), images.num_test)
-    training, validation, test = (torch.from_numpy(parts[role]).to(keys.device) for role in _ROLES[split])
+    training, validation, test = (
+        torch.from_numpy(parts[role]).to(keys.device) for role in _ROLES[split]
+    )
     if num_samples > len(training):
-        raise ValueError(f"num_samples={num_samples}: the training part has {len(training)} images; expected at most as many")
+        raise ValueError(
+            f"num_samples={num_samples}: the training part has {len(training)} images; expected at most as many"
+        )
     order = random.permutation(keys, len(training))[:, : num_samples or len(training) * 4 // 5]
     fixed = {"validation": validation[:num_held_out], "test": test[:num_test]}
-    return {"training": training[order]} | {name: rows.expand(len(keys), -1) for name, rows in fixed.items()}
+    return {"training": training[order]} | {
+        name: rows.expand(len(keys), -1) for name, rows in fixed.items()
+    }
 
 
 @torch.compiler.assume_constant_result
-def pixels_on(dataset: str, data_dir: str | None, size: int, device: str) -> Shaped[Tensor, "images pixels"]:
+def pixels_on(
+    dataset: str, data_dir: str | None, size: int, device: str
+) -> Shaped[Tensor, "images pixels"]:
     """All images of a set, each in one row as it is stored, on a device; loaded once and shared by all runs."""
     return _pixels_on(dataset, data_folder(data_dir), size, device)
 
@@ -129,7 +149,9 @@ def has_labels(dataset: str, data_dir: str | None, size: int) -> bool:
 
 
 @torch.compiler.assume_constant_result
-def labels_on(dataset: str, data_dir: str | None, size: int, device: str) -> Int64[Tensor, " images"]:
+def labels_on(
+    dataset: str, data_dir: str | None, size: int, device: str
+) -> Int64[Tensor, " images"]:
     """The classes of all images of a set that has labels, on a device."""
     return _labels_on(dataset, data_folder(data_dir), size, device)
 
@@ -151,7 +173,10 @@ def gather(
 
 def with_validation_in_training(data: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
     """`data` with the rows of the validation part added to the training part; the validation part stays."""
-    training = {name: torch.cat([data["training"][name], data["validation"][name]], dim=1) for name in data["training"]}
+    training = {
+        name: torch.cat([data["training"][name], data["validation"][name]], dim=1)
+        for name in data["training"]
+    }
     return {**data, "training": training}
 
 
@@ -164,11 +189,16 @@ def _resampled_rows(parts: dict[str, Tensor], keys: Tensor, split: Split) -> dic
 
 
 def _standardised(
-    name: str, values: Tensor, rows: dict[str, Tensor], others: dict[str, dict[str, Tensor]] | None = None
+    name: str,
+    values: Tensor,
+    rows: dict[str, Tensor],
+    others: dict[str, dict[str, Tensor]] | None = None,
 ) -> dict[str, dict[str, Tensor]]:
     """`others`, with `values` of every part added under `name`, standardised on the training part of each run, float32."""
     mean, deviation = _moments(values[rows["training"]])
-    parts = {part: ((values[index] - mean) / deviation).to(torch.float32) for part, index in rows.items()}
+    parts = {
+        part: ((values[index] - mean) / deviation).to(torch.float32) for part, index in rows.items()
+    }
     return {part: {name: each, **((others or {}).get(part, {}))} for part, each in parts.items()}
 
 
@@ -181,10 +211,19 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @functools.lru_cache(maxsize=16)
-def _table_on(dataset: str, target: str | None, device: str) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def _table_on(
+    dataset: str, target: str | None, device: str
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     table = load_table(dataset, target)
-    parts = {name: torch.from_numpy(rows).to(device) for name, rows in five_way_partition(len(table.targets)).items()}
-    return torch.from_numpy(table.inputs).to(device), torch.from_numpy(table.targets).to(device), parts
+    parts = {
+        name: torch.from_numpy(rows).to(device)
+        for name, rows in five_way_partition(len(table.targets)).items()
+    }
+    return (
+        torch.from_numpy(table.inputs).to(device),
+        torch.from_numpy(table.targets).to(device),
+        parts,
+    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -202,6 +241,8 @@ def _labels_on(dataset: str, data_dir: str | None, size: int, device: str) -> Te
 @functools.lru_cache(maxsize=8)
 def _pixel_variance(dataset: str, data_dir: str | None, size: int) -> float:
     images = load_images(dataset, data_dir, size)
-    rows = torch.from_numpy(five_way_partition(len(images.images), images.num_test)["controller_train"])[None]
+    rows = torch.from_numpy(
+        five_way_partition(len(images.images), images.num_test)["controller_train"]
+    )[None]
     values = gather(_pixels_on(dataset, data_dir, size, "cpu"), rows)[0]
     return max(float(values.var(dim=0, correction=0).mean()), 1e-8)

@@ -31,5 +31,8 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
 def _overlaps(length: int, size: int) -> np.ndarray:
     """How much of each old pixel every new one covers, (size, length), in parts of 1 / size: whole numbers of sum `length`."""
     new, old = np.arange(size)[:, None], np.arange(length)
-    ends, starts = np.minimum((new + 1) * length, (old + 1) * size), np.maximum(new * length, old * size)
+    ends, starts = (
+        np.minimum((new + 1) * length, (old + 1) * size),
+        np.maximum(new * length, old * size),
+    )
     return np.maximum(ends - starts, 0).astype(np.float64)

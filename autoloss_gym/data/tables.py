@@ -39,7 +39,9 @@ def load_table(dataset: str, target: str | None = None) -> Table:
         ValueError: one line that names the file and the column, row or array that cannot be used.
     """
     if target is not None and not dataset.endswith(".csv"):
-        raise ValueError(f"target={target!r}: dataset={dataset!r} has no columns to choose from; only a CSV file does")
+        raise ValueError(
+            f"target={target!r}: dataset={dataset!r} has no columns to choose from; only a CSV file does"
+        )
     bundled = (*BUNDLED_REGRESSION, *BUNDLED_CLASSIFICATION)
     if dataset in bundled:
         from sklearn import datasets  # noqa: PLC0415 (slow to import, needed here alone)
@@ -47,19 +49,29 @@ def load_table(dataset: str, target: str | None = None) -> Table:
         return _checked(dataset, *getattr(datasets, f"load_{dataset}")(return_X_y=True))
     path = Path(dataset).expanduser()
     if path.suffix not in (".csv", ".npz"):
-        raise ValueError(f"dataset={dataset!r}: expected {', '.join(bundled)} or a path ending in .csv or .npz")
+        raise ValueError(
+            f"dataset={dataset!r}: expected {', '.join(bundled)} or a path ending in .csv or .npz"
+        )
     if not path.is_file():
-        raise ValueError(f"dataset={dataset!r}: there is no such file; give the path of a .csv or .npz file")
-    return _checked(dataset, *(_read_csv(path, target) if path.suffix == ".csv" else _read_npz(path)))
+        raise ValueError(
+            f"dataset={dataset!r}: there is no such file; give the path of a .csv or .npz file"
+        )
+    return _checked(
+        dataset, *(_read_csv(path, target) if path.suffix == ".csv" else _read_npz(path))
+    )
 
 
-def check_source(dataset: str, target: str | None, generated: tuple[str, ...], bundled: tuple[str, ...]) -> None:
+def check_source(
+    dataset: str, target: str | None, generated: tuple[str, ...], bundled: tuple[str, ...]
+) -> None:
     """ValueError unless `dataset` is one of these names or may be a path, and `target` is given for a path alone."""
     known = (*generated, *bundled)
     if dataset not in known and "." not in dataset:
         raise ValueError(unknown("dataset", dataset, known) + ", or a path")
     if dataset in generated and target is not None:
-        raise ValueError(f"target={target!r}: {dataset} data have no columns to choose from; give a CSV file")
+        raise ValueError(
+            f"target={target!r}: {dataset} data have no columns to choose from; give a CSV file"
+        )
 
 
 def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
@@ -81,7 +93,9 @@ def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
             )
     if (targets == targets[0]).all():
         raise ValueError(f"dataset={dataset!r}: the target is constant; there is nothing to learn")
-    return Table(np.ascontiguousarray(inputs, np.float64), np.ascontiguousarray(targets, np.float64))
+    return Table(
+        np.ascontiguousarray(inputs, np.float64), np.ascontiguousarray(targets, np.float64)
+    )
 
 
 def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -89,13 +103,19 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             names, *rows = [row for row in csv.reader(file) if row] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"dataset={str(path)!r}: this is not CSV text in UTF-8 ({error})") from None
+        raise ValueError(
+            f"dataset={str(path)!r}: this is not CSV text in UTF-8 ({error})"
+        ) from None
     _check_header(path, names)
     if target is not None and target not in names:
-        raise ValueError(f"dataset={str(path)!r}: there is no column {target!r}; the columns are {', '.join(names)}")
+        raise ValueError(
+            f"dataset={str(path)!r}: there is no column {target!r}; the columns are {', '.join(names)}"
+        )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
-            raise ValueError(f"dataset={str(path)!r}: record {number} has {len(row)} fields, the header has {len(names)}")
+            raise ValueError(
+                f"dataset={str(path)!r}: record {number} has {len(row)} fields, the header has {len(names)}"
+            )
     columns = [_numbers(path, name, [row[i] for row in rows]) for i, name in enumerate(names)]
     for name, column in zip(names, columns, strict=True):
         bad = np.flatnonzero(~np.isfinite(column))
@@ -113,9 +133,13 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
 def _check_header(path: Path, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"dataset={str(path)!r}: several columns are called {twice[0]!r}; give each its own name")
+        raise ValueError(
+            f"dataset={str(path)!r}: several columns are called {twice[0]!r}; give each its own name"
+        )
     if names and all(name.replace(".", "").lstrip("-").isdigit() for name in names):
-        raise ValueError(f"dataset={str(path)!r}: the first line holds numbers; expected a header with the columns' names")
+        raise ValueError(
+            f"dataset={str(path)!r}: the first line holds numbers; expected a header with the columns' names"
+        )
 
 
 def _numbers(path: Path, name: str, values: list[str]) -> list[float]:
@@ -133,12 +157,23 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
             if not {"inputs", "targets"} <= set(file.files):
                 raise ValueError(f"it holds {', '.join(file.files)}")
             arrays = [file[name] for name in ("inputs", "targets")]
-    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ValueError(
             f"dataset={str(path)!r}: expected an NPZ file with numeric arrays 'inputs' (rows, features) and 'targets' (rows,); "
             f"{' '.join(str(error).split()[:30])}"
         ) from None
     for name, array in zip(("inputs", "targets"), arrays, strict=True):
         if array.dtype.kind not in "biuf":
-            raise ValueError(f"dataset={str(path)!r}: array {name!r} has dtype {array.dtype}; expected real numbers")
+            raise ValueError(
+                f"dataset={str(path)!r}: array {name!r} has dtype {array.dtype}; expected real numbers"
+            )
     return arrays[0].astype(np.float64), arrays[1].astype(np.float64)

@@ -41,7 +41,9 @@ class ChoosePair(ActionControl):
             return Control(weights=weights.to(torch.float32), step_size=step_size)
         choice = _host_choice(actions, num_envs, len(task.pairs))
         one_hot = (choice[:, None] == np.arange(len(task.pairs))).astype(np.float32)
-        return Control(weights=torch.from_numpy(one_hot).to(device), step_size=step_size, choice=choice)
+        return Control(
+            weights=torch.from_numpy(one_hot).to(device), step_size=step_size, choice=choice
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,9 @@ class WeighLosses(ActionControl):
         values = _as_float(values).to(device)
         if device.type == "cpu":
             _check_rows(
-                ~torch.isfinite(values).all(dim=1).numpy(), values.numpy(), "finite numbers, which are clipped to [-1, 1]"
+                ~torch.isfinite(values).all(dim=1).numpy(),
+                values.numpy(),
+                "finite numbers, which are clipped to [-1, 1]",
             )
         weights = torch.exp(values.clamp(-1, 1) * math.log(self.wide))
         if self.normalize:
@@ -112,10 +116,14 @@ def _host_choice(actions: Any, num_envs: int, pairs: int) -> np.ndarray:
     try:
         choice = np.asarray(actions)
     except ValueError:
-        raise ValueError(f"actions {actions}: expected integers of shape ({num_envs},), one for each environment") from None
+        raise ValueError(
+            f"actions {actions}: expected integers of shape ({num_envs},), one for each environment"
+        ) from None
     _check_shape(choice.shape, (num_envs,), "Discrete action")
     if not np.issubdtype(choice.dtype, np.integer):
-        raise ValueError(f"actions of dtype {choice.dtype}: expected integers from 0 to {pairs - 1}")
+        raise ValueError(
+            f"actions of dtype {choice.dtype}: expected integers from 0 to {pairs - 1}"
+        )
     choice = choice.astype(np.int64)
     _check_rows((choice < 0) | (choice >= pairs), choice, f"integers from 0 to {pairs - 1}")
     return choice
@@ -123,11 +131,15 @@ def _host_choice(actions: Any, num_envs: int, pairs: int) -> np.ndarray:
 
 def _check_shape(shape: tuple[int, ...], expected: tuple[int, ...], kind: str) -> None:
     if shape != expected:
-        raise ValueError(f"actions of shape {shape}: expected {expected}, one {kind} for each environment")
+        raise ValueError(
+            f"actions of shape {shape}: expected {expected}, one {kind} for each environment"
+        )
 
 
 def _check_rows(bad: np.ndarray, values: np.ndarray, expected: str) -> None:
     if bad.any():
         rows = np.flatnonzero(bad)
         shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-        raise ValueError(f"bad action in environments {shown} (first: {values[rows[0]]}): expected {expected}")
+        raise ValueError(
+            f"bad action in environments {shown} (first: {values[rows[0]]}): expected {expected}"
+        )

@@ -21,20 +21,29 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
 
     metadata: dict[str, Any] = dict(AutoLossVectorEnv.metadata)
 
-    def __init__(self, task: Task | str, *, render_mode: str | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, task: Task | str, *, render_mode: str | None = None, **arguments: Any
+    ) -> None:
         for name in ("num_envs", "array", "autoreset_mode"):
             if name in arguments:
                 raise ValueError(
                     f"{name}={arguments[name]!r} is for many runs at once: use gymnasium.make_vec, not gymnasium.make"
                 )
         self.batch = AutoLossVectorEnv(
-            task, 1, autoreset_mode=AutoresetMode.DISABLED, array="numpy", render_mode=render_mode, **arguments
+            task,
+            1,
+            autoreset_mode=AutoresetMode.DISABLED,
+            array="numpy",
+            render_mode=render_mode,
+            **arguments,
         )
         self.task, self.render_mode = self.batch.task, render_mode
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict]:
         """Start the next problem, or the first one of `seed`."""
         super().reset(seed=seed)
         if seed is None and not self.batch.is_reset:
@@ -46,7 +55,9 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         """Make the update that the action asks for; after the episode's end, Gymnasium's ResetNeeded."""
         return self._single(self.batch.step(np.asarray(action)[None]))
 
-    def step_control(self, control: Control) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step_control(
+        self, control: Control
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """The layer under `step`: a `Control` of batch size one."""
         return self._single(self.batch.step_control(control))
 
@@ -63,13 +74,21 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         pictures = self.batch.render()
         return pictures[0] if pictures else None
 
-    def _single(self, batch: tuple[Any, ...]) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def _single(
+        self, batch: tuple[Any, ...]
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         observations, rewards, terminations, truncations, infos = batch
         final = infos.pop("final_info", {})
         for name in ("final_obs", "_final_obs", "_final_info"):
             infos.pop(name, None)
         infos |= {name: value for name, value in final.items() if not name.startswith("_")}
-        return observations[0], float(rewards[0]), bool(terminations[0]), bool(truncations[0]), _first(infos)
+        return (
+            observations[0],
+            float(rewards[0]),
+            bool(terminations[0]),
+            bool(truncations[0]),
+            _first(infos),
+        )
 
 
 def _first(infos: dict[str, Any]) -> dict[str, Any]:

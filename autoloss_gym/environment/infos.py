@@ -13,7 +13,9 @@ from autoloss_gym.signals.history import History
 from autoloss_gym.tools import tree
 
 
-def running_infos(state: State, history: History, validated: np.ndarray) -> dict[str, Tensor | np.ndarray]:
+def running_infos(
+    state: State, history: History, validated: np.ndarray
+) -> dict[str, Tensor | np.ndarray]:
     """The latest known figures of every run.
 
     Returns:
@@ -31,7 +33,9 @@ def running_infos(state: State, history: History, validated: np.ndarray) -> dict
     }
 
 
-def final_infos(task: Task, state: State, best: dict[str, Tensor], history: History, ended: np.ndarray) -> dict[str, Tensor]:
+def final_infos(
+    task: Task, state: State, best: dict[str, Tensor], history: History, ended: np.ndarray
+) -> dict[str, Tensor]:
     """The figures of merit of the runs that end here; the rows of the others mean nothing.
 
     Returns:
@@ -42,11 +46,17 @@ def final_infos(task: Task, state: State, best: dict[str, Tensor], history: Hist
     best_scores = _bounded_scores(task, replace(state, parameters=best), ended)
     figures = {"score": last_scores[:, 0], "best_score": best_scores[:, 0]}
     figures |= {metric.name: best_scores[:, i] for i, metric in enumerate(task.score_metrics)}
-    figures |= {"best_validation": history.best, "diverged": state.diverged, "collapsed": history.collapsed}
+    figures |= {
+        "best_validation": history.best,
+        "diverged": state.diverged,
+        "collapsed": history.collapsed,
+    }
     return figures | {"pair_shares": history.pair_shares}
 
 
-def on_rows(function: Callable[[State], Tensor], state: State, mask: np.ndarray) -> Float[Tensor, "num_envs columns"]:
+def on_rows(
+    function: Callable[[State], Tensor], state: State, mask: np.ndarray
+) -> Float[Tensor, "num_envs columns"]:
     """`function(state)` computed for the masked runs alone; the rows of the others are 0."""
     if mask.all():
         return function(state)
@@ -55,10 +65,15 @@ def on_rows(function: Callable[[State], Tensor], state: State, mask: np.ndarray)
     return values.new_zeros(len(mask), values.shape[1]).index_copy(0, rows, values)
 
 
-def _bounded_scores(task: Task, state: State, ended: np.ndarray) -> Float[Tensor, "num_envs metrics"]:
+def _bounded_scores(
+    task: Task, state: State, ended: np.ndarray
+) -> Float[Tensor, "num_envs metrics"]:
     """Scores no worse than each metric's worst value, which stands for a run that diverged."""
     values = on_rows(task.score, state, ended)
-    columns = [_bounded(values[:, i], metric, state.diverged) for i, metric in enumerate(task.score_metrics)]
+    columns = [
+        _bounded(values[:, i], metric, state.diverged)
+        for i, metric in enumerate(task.score_metrics)
+    ]
     return torch.stack(columns, dim=1)
 
 

@@ -20,9 +20,13 @@ class Instances:
         device: where the keys live.
     """
 
-    def __init__(self, split: str, num_instances: int | None, num_envs: int, device: torch.device) -> None:
+    def __init__(
+        self, split: str, num_instances: int | None, num_envs: int, device: torch.device
+    ) -> None:
         self.split: Split = one_of("split", split, SPLITS)
-        self.num_instances = None if num_instances is None else positive("num_instances", num_instances)
+        self.num_instances = (
+            None if num_instances is None else positive("num_instances", num_instances)
+        )
         self.device = device
         self._seeds = np.zeros(num_envs, dtype=np.int64)
         self._episodes = np.full(num_envs, -1, dtype=np.int64)
@@ -44,7 +48,9 @@ class Instances:
         self._episodes[rows] += 1
         seeds = torch.from_numpy(self._seeds[rows]).to(self.device)
         root = random.fold_in(torch.zeros_like(seeds), self.split)
-        drawn = random.fold_in(random.fold_in(root, seeds), torch.from_numpy(self._episodes[rows]).to(self.device))
+        drawn = random.fold_in(
+            random.fold_in(root, seeds), torch.from_numpy(self._episodes[rows]).to(self.device)
+        )
         problem = drawn
         if self.num_instances is not None:
             index = random.integers(drawn, (), self.num_instances)

@@ -14,7 +14,9 @@ SAMPLES = 16  # images of a run that are shown
 _BORDER = 1  # pixels between two images
 
 
-def image_grid(images: Float[np.ndarray, "count height width channels"]) -> UInt8[np.ndarray, "rows columns 3"]:
+def image_grid(
+    images: Float[np.ndarray, "count height width channels"],
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """Images in [0, 1], of one channel or three, as a single picture: about as many rows as columns, with white borders."""
     count, height, width, _ = images.shape
     columns = math.ceil(math.sqrt(count))
@@ -24,7 +26,8 @@ def image_grid(images: Float[np.ndarray, "count height width channels"]) -> UInt
     pixels = np.rint(255 * np.nan_to_num(images).clip(0, 1)).astype(np.uint8)
     for index, image in enumerate(pixels):
         top, left = (
-            place * (size + _BORDER) + _BORDER for place, size in zip(divmod(index, columns), (height, width), strict=True)
+            place * (size + _BORDER) + _BORDER
+            for place, size in zip(divmod(index, columns), (height, width), strict=True)
         )
         grid[top : top + height, left : left + width] = image
     return grid
@@ -40,7 +43,9 @@ class Trace:
         self._validation = np.zeros(shape, np.float32)
         self._weights = np.zeros((*shape, len(task.pairs)), np.float32)
 
-    def record(self, steps: np.ndarray, history: History, weights: Tensor | None, mask: np.ndarray) -> None:
+    def record(
+        self, steps: np.ndarray, history: History, weights: Tensor | None, mask: np.ndarray
+    ) -> None:
         """Store the latest values of the masked runs at their step; `weights` is None at a reset."""
         rows = np.flatnonzero(mask)
         at = (steps[rows], rows)
@@ -60,14 +65,18 @@ class Trace:
             (400, 600, 3); with samples, which stand beside the curves, (400, 900, 3).
         """
         images = [None] * len(steps) if samples is None else list(samples)
-        return tuple(self._draw_one(row, int(count), images[row]) for row, count in enumerate(steps))
+        return tuple(
+            self._draw_one(row, int(count), images[row]) for row, count in enumerate(steps)
+        )
 
     def _draw_one(self, row: int, count: int, images: np.ndarray | None) -> np.ndarray:
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (optional)
             from matplotlib.figure import Figure  # noqa: PLC0415
         except ImportError:
-            raise ImportError("rendering needs matplotlib: pip install 'autoloss_gym[agents]'") from None
+            raise ImportError(
+                "rendering needs matplotlib: pip install 'autoloss_gym[agents]'"
+            ) from None
         figure = Figure(figsize=(6, 4) if images is None else (9, 4), dpi=100, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         panel: Any = figure
@@ -87,8 +96,12 @@ class Trace:
         metric = self._task.validation_metrics[0]
         for index, pair in enumerate(self._task.pairs):
             axes.plot(steps, losses[:, index], label=pair.name, linewidth=1.2, color=f"C{index}")
-        beside = axes if metric.minimize else axes.twinx()  # what is maximised is no loss: it has a scale of its own
-        beside.plot(steps, validation, label=f"validation {metric.name}", color="black", linewidth=1.8)
+        beside = (
+            axes if metric.minimize else axes.twinx()
+        )  # what is maximised is no loss: it has a scale of its own
+        beside.plot(
+            steps, validation, label=f"validation {metric.name}", color="black", linewidth=1.8
+        )
         if (losses > 0).all() and (beside is not axes or (validation > 0).all()):
             axes.set_yscale("log")
         axes.set_ylabel("loss")
@@ -98,7 +111,9 @@ class Trace:
             return
         beside.set_ylabel(f"validation {metric.name} (black)")
         beside.spines["top"].set_visible(False)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small"
+        )
 
     def _draw_schedule(self, axes: Any, row: int, count: int) -> None:
         weights = self._weights[1 : count + 1, row]
@@ -108,7 +123,12 @@ class Trace:
         levels = [np.convolve(share, kernel, "same") / np.convolve(np.ones(count), kernel, "same") if count else share
                   for share in (weights / total).T]  # fmt: skip
         colors = [f"C{index}" for index in range(len(levels))]
-        axes.stackplot(np.arange(1, count + 1), *levels, labels=[p.name for p in self._task.pairs], colors=colors)
+        axes.stackplot(
+            np.arange(1, count + 1),
+            *levels,
+            labels=[p.name for p in self._task.pairs],
+            colors=colors,
+        )
         axes.set(xlim=(0, self._task.max_steps), ylim=(0, 1), xlabel="step", ylabel="share")
         axes.spines[["top", "right"]].set_visible(False)
 

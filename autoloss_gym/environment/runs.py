@@ -39,7 +39,9 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
 Observations = tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]
 
 
-def update(task: Task, runs: Runs, control: Control, repeat: int, features: Features | None) -> Observations | None:
+def update(
+    task: Task, runs: Runs, control: Control, repeat: int, features: Features | None
+) -> Observations | None:
     """`repeat` updates of all runs with the same control, and what is then observed, if it is asked for."""
     for _ in range(repeat):
         runs.state, evaluation = task.update(runs.state, control)
@@ -107,7 +109,12 @@ def _validate(task: Task, state: State) -> Tensor:
 
 def compiled(program: Any) -> Any:
     """`program` compiled for the shapes that it meets, with a code object of its own: PyTorch counts versions for each."""
-    own = types.FunctionType(program.__code__.replace(), program.__globals__, program.__name__, closure=program.__closure__)
+    own = types.FunctionType(
+        program.__code__.replace(),
+        program.__globals__,
+        program.__name__,
+        closure=program.__closure__,
+    )
     made = torch.compile(own, fullgraph=True, dynamic=False)
 
     def call(*arguments: Any) -> Any:

@@ -90,16 +90,26 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         preset: str | None = None,
         **task_arguments: Any,
     ) -> None:
-        own = [name for name in inspect.signature(AutoLossVectorEnv).parameters if name != "task_arguments"]
+        own = [
+            name
+            for name in inspect.signature(AutoLossVectorEnv).parameters
+            if name != "task_arguments"
+        ]
         self.task = build_task(task, preset, task_arguments, others=[*own, "learning_rate"])
         self.num_envs, self.device = positive("num_envs", num_envs), available_device(device)
         self.array = one_of("array", array, ("numpy", "torch"))
-        self.autoreset_mode = AutoresetMode(one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode)))
+        self.autoreset_mode = AutoresetMode(
+            one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode))
+        )
         self.render_mode = one_of("render_mode", render_mode, (None, "rgb_array"))
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.control = pick(CONTROLS, control, "control", None, control_arguments)
-        self.reward = pick(REWARDS, reward, "reward", self.task.reward_arguments.get(str(reward)), reward_arguments)
-        self.features = Features(self.task, features, (drop,) if isinstance(drop, str) else sequence("drop", drop))
+        self.reward = pick(
+            REWARDS, reward, "reward", self.task.reward_arguments.get(str(reward)), reward_arguments
+        )
+        self.features = Features(
+            self.task, features, (drop,) if isinstance(drop, str) else sequence("drop", drop)
+        )
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
         self._memory = self.reward.memory(self.task)
         self._programs = Programs(one_of("compile", compile, (False, True)))
@@ -120,7 +130,10 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         rows = np.flatnonzero(mask)
         seeds = self._new_seeds(seed)
         started = [row for row in rows if seeds[row] is not None]
-        self._instances.seed(np.array(started, dtype=np.int64), np.array([seeds[row] for row in started], dtype=np.int64))
+        self._instances.seed(
+            np.array(started, dtype=np.int64),
+            np.array([seeds[row] for row in started], dtype=np.int64),
+        )
         self._restart(rows)
         self.is_reset = self.is_reset or bool(mask.all())
         return self._report(np.zeros(self.num_envs, dtype=bool))
@@ -142,7 +155,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         resetting = self._begin_step()
         if np.count_nonzero(resetting):
             idle = torch.from_numpy(resetting).to(self.device)
-            control = dataclasses.replace(control, weights=torch.where(idle[:, None], 0.0, control.weights))
+            control = dataclasses.replace(
+                control, weights=torch.where(idle[:, None], 0.0, control.weights)
+            )
         self._elapsed += self.repeat
         due = (self._elapsed % self.task.validate_every == 0) & ~resetting
         observed = self._update(control, quiet=not np.count_nonzero(due | resetting))
@@ -166,8 +181,15 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         Returns:
             `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation` (num_envs, metrics), float32.
         """
-        evaluation, validation = self.task.observe(self._runs.state), self.task.validate(self._runs.state)
-        fresh = {"losses": evaluation.losses, "gradient_norms": evaluation.gradient_norms, "validation": validation}
+        evaluation, validation = (
+            self.task.observe(self._runs.state),
+            self.task.validate(self._runs.state),
+        )
+        fresh = {
+            "losses": evaluation.losses,
+            "gradient_norms": evaluation.gradient_norms,
+            "validation": validation,
+        }
         return {f"fresh_{name}": self._output(values) for name, values in fresh.items()}
 
     def scores(self) -> Any:
@@ -184,32 +206,56 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             ValueError: the task is no `ImageTask`.
         """
         if not isinstance(self.task, ImageTask):
-            raise ValueError(f"{type(self.task).__name__} makes no images: samples() is for tasks that are an ImageTask")
+            raise ValueError(
+                f"{type(self.task).__name__} makes no images: samples() is for tasks that are an ImageTask"
+            )
         return self._output(self.task.samples(self._runs.state, positive("count", count)))
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3), uint8, of each run: losses, validation, the schedule so far, and images it makes."""
         if self._trace is None:
             return None
-        images = self.task.samples(self._runs.state, SAMPLES) if isinstance(self.task, ImageTask) else None
+        images = (
+            self.task.samples(self._runs.state, SAMPLES)
+            if isinstance(self.task, ImageTask)
+            else None
+        )
         return self._trace.draw(self._elapsed, None if images is None else images.cpu().numpy())
 
     def state_dict(self) -> dict[str, Any]:
         """All runs as they are, in tensors and plain values; an environment with the same arguments can go on from them."""
         seeds, episodes = self._instances.counters()
-        host = {"seeds": seeds, "episodes": episodes, "elapsed": self._elapsed, "finished": self._finished}
+        host = {
+            "seeds": seeds,
+            "episodes": episodes,
+            "elapsed": self._elapsed,
+            "finished": self._finished,
+        }
         tensors = [leaf.clone() for leaf in tree.leaves(self._runs)]
-        return {"runs": tensors, "is_reset": self.is_reset, **{name: torch.from_numpy(v.copy()) for name, v in host.items()}}
+        return {
+            "runs": tensors,
+            "is_reset": self.is_reset,
+            **{name: torch.from_numpy(v.copy()) for name, v in host.items()},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken; ValueError if it is of an environment made with other arguments."""
         leaves = tree.leaves(self._runs)
         if [leaf.shape for leaf in leaves] != [saved.shape for saved in state["runs"]]:
-            raise ValueError("the saved runs do not fit this environment: make it with the arguments of the one that was saved")
+            raise ValueError(
+                "the saved runs do not fit this environment: make it with the arguments of the one that was saved"
+            )
         for leaf, saved in zip(leaves, state["runs"], strict=True):
             leaf.copy_(saved)
-        host = {name: state[name].numpy().copy() for name in ("seeds", "episodes", "elapsed", "finished")}
-        self._elapsed, self._finished, self.is_reset = host["elapsed"], host["finished"], state["is_reset"]
+        host = {
+            name: state[name].numpy().copy()
+            for name in ("seeds", "episodes", "elapsed", "finished")
+        }
+        self._elapsed, self._finished, self.is_reset = (
+            host["elapsed"],
+            host["finished"],
+            state["is_reset"],
+        )
         self._instances.set_counters(host["seeds"], host["episodes"])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -240,10 +286,16 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
     def _restart(self, rows: np.ndarray) -> None:
         fresh = self._fresh(rows)
         everyone = len(rows) == self.num_envs
-        self._runs = fresh if everyone else tree.merge(self._runs, torch.from_numpy(rows).to(self.device), fresh)
+        self._runs = (
+            fresh
+            if everyone
+            else tree.merge(self._runs, torch.from_numpy(rows).to(self.device), fresh)
+        )
         self._elapsed[rows], self._finished[rows] = 0, False
         if self._trace:
-            self._trace.record(self._elapsed, self._runs.history, None, np.isin(np.arange(self.num_envs), rows))
+            self._trace.record(
+                self._elapsed, self._runs.history, None, np.isin(np.arange(self.num_envs), rows)
+            )
 
     def _begin_step(self) -> np.ndarray:
         """Runs that this step only resets (NEXT_STEP); an error where a step is not allowed."""
@@ -260,17 +312,26 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """Make the updates; return what is then observed, if the step is `quiet`: nothing else changes the runs."""
         compiled = self._programs.compile
         if compiled:
-            control = dataclasses.replace(control, choice=None)  # which runs chose what must not change the program
+            control = dataclasses.replace(
+                control, choice=None
+            )  # which runs chose what must not change the program
         features = self.features if quiet or compiled else None
-        observed: Observations | None = self._programs.update(self.task, self._runs, control, self.repeat, features)
+        observed: Observations | None = self._programs.update(
+            self.task, self._runs, control, self.repeat, features
+        )
         return observed if quiet else None
 
     def _validate(self, due: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """Validate the runs that are due; rewards of this step and, on the host, the runs that end with it."""
         if not np.count_nonzero(due):
             return torch.zeros(self.num_envs, device=self.device), due
-        values = on_rows(functools.partial(self._programs.validate, self.task), self._runs.state, due)
-        masks = (torch.from_numpy(mask).to(self.device) for mask in (due, self._elapsed >= self.task.max_steps))
+        values = on_rows(
+            functools.partial(self._programs.validate, self.task), self._runs.state, due
+        )
+        masks = (
+            torch.from_numpy(mask).to(self.device)
+            for mask in (due, self._elapsed >= self.task.max_steps)
+        )
         rewards, ended = self._programs.judge(self.task, self.reward, self._runs, values, *masks)
         return rewards, ended.cpu().numpy()
 
@@ -280,16 +341,27 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
         observations, info = self._report(due)
         info |= {name: self._output(value) for name, value in figures.items()}
-        final = {"final_obs": observations, "final_info": info | {f"_{name}": self._output(ended) for name in info}}
+        final = {
+            "final_obs": observations,
+            "final_info": info | {f"_{name}": self._output(ended) for name in info},
+        }
         return final | {f"_{name}": self._output(ended) for name in final}
 
-    def _report(self, validated: np.ndarray, observed: Observations | None = None) -> tuple[Any, dict[str, Any]]:
+    def _report(
+        self, validated: np.ndarray, observed: Observations | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Observations and infos; `validated` are the runs whose validation this step has refreshed."""
-        observations, clipped = observed or self._programs.observe(self.task, self.features, self._runs)
-        values = running_infos(self._runs.state, self._runs.history, validated | (self._elapsed == 0))
+        observations, clipped = observed or self._programs.observe(
+            self.task, self.features, self._runs
+        )
+        values = running_infos(
+            self._runs.state, self._runs.history, validated | (self._elapsed == 0)
+        )
         if clipped is not None:
             values["clipped"] = clipped
-        return self._output(observations), {name: self._output(value) for name, value in values.items()}
+        return self._output(observations), {
+            name: self._output(value) for name, value in values.items()
+        }
 
     def _output(self, values: Tensor | np.ndarray) -> Any:
         """A copy for the caller, who may keep it."""

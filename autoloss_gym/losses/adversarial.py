@@ -20,7 +20,9 @@ def check_adversarial_loss(name: str) -> None:
         raise ValueError(unknown("loss", name, ADVERSARIAL_LOSSES))
 
 
-def generator_loss(name: str, generated: Float[Tensor, "num_envs batch"]) -> Float[Tensor, " num_envs"]:
+def generator_loss(
+    name: str, generated: Float[Tensor, "num_envs batch"]
+) -> Float[Tensor, " num_envs"]:
     """What the generator minimises, from the log odds of its images."""
     values = {
         "minimax": lambda: -_softplus(generated),
@@ -34,7 +36,11 @@ def discriminator_loss(
     name: str, real: Float[Tensor, "num_envs batch"], generated: Float[Tensor, "num_envs batch"]
 ) -> Float[Tensor, " num_envs"]:
     """What the discriminator minimises: the mean of its loss on real and on generated images."""
-    first, second = (relu(1 - real), relu(1 + generated)) if name == "hinge" else (_softplus(-real), _softplus(generated))
+    first, second = (
+        (relu(1 - real), relu(1 + generated))
+        if name == "hinge"
+        else (_softplus(-real), _softplus(generated))
+    )
     return (first.mean(dim=1) + second.mean(dim=1)) * 0.5
 
 
@@ -45,7 +51,10 @@ def classification_error(
 
     A run with odds that are NaN gets NaN.
     """
-    missed, fooled = (real <= 0).to(real.dtype).mean(dim=1), (generated > 0).to(real.dtype).mean(dim=1)
+    missed, fooled = (
+        (real <= 0).to(real.dtype).mean(dim=1),
+        (generated > 0).to(real.dtype).mean(dim=1),
+    )
     known = ~(torch.isnan(real).any(dim=1) | torch.isnan(generated).any(dim=1))
     return torch.where(known, (missed + fooled) * 0.5, torch.nan)
 

@@ -13,7 +13,9 @@ from autoloss_gym.tools.names import unknown
 ALL = "weights"  # the one block of joint pairs
 
 
-def penalty_pairs(pairs: Any, loss: str, penalised: Iterable[str], others: Iterable[str] = ()) -> tuple[Pair, ...]:
+def penalty_pairs(
+    pairs: Any, loss: str, penalised: Iterable[str], others: Iterable[str] = ()
+) -> tuple[Pair, ...]:
     """The pairs that "joint" or "split" stands for, the fitting loss first.
 
     Args:
@@ -28,7 +30,10 @@ def penalty_pairs(pairs: Any, loss: str, penalised: Iterable[str], others: Itera
     penalised = tuple(penalised)
     made = {
         "joint": (Pair(loss, (ALL,), cheap=False), Pair("l1", (ALL,))),
-        "split": (Pair(loss, (*penalised, *others), cheap=False), *(Pair(f"l1_{block}", (block,)) for block in penalised)),
+        "split": (
+            Pair(loss, (*penalised, *others), cheap=False),
+            *(Pair(f"l1_{block}", (block,)) for block in penalised),
+        ),
     }
     kind = _kind(pairs) if isinstance(pairs, tuple) else pairs
     if not isinstance(kind, str) or kind not in made:
@@ -41,10 +46,18 @@ def _kind(pairs: tuple[Any, ...]) -> str | None:
     if not all(isinstance(pair, Pair) for pair in pairs) or len(pairs) < 2:
         return None
     names = [pair.name for pair in pairs[1:]]
-    return "joint" if names == ["l1"] else "split" if all(name.startswith("l1_") for name in names) else None
+    return (
+        "joint"
+        if names == ["l1"]
+        else "split"
+        if all(name.startswith("l1_") for name in names)
+        else None
+    )
 
 
-def packed_for(pairs: tuple[Pair, ...], blocks: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+def packed_for(
+    pairs: tuple[Pair, ...], blocks: dict[str, dict[str, Tensor]]
+) -> dict[str, dict[str, Tensor]]:
     """Tensors by block and name, as one block where the pairs are joint."""
     return {ALL: named_tensors(blocks)} if pairs[0].blocks == (ALL,) else blocks
 
@@ -54,7 +67,9 @@ def named_tensors(parameters: Parameters) -> dict[str, Tensor]:
     return {name: values for block in parameters.values() for name, values in block.items()}
 
 
-def penalties(pairs: tuple[Pair, ...], coefficient: float, exempt: Iterable[str] = ()) -> dict[str, Loss]:
+def penalties(
+    pairs: tuple[Pair, ...], coefficient: float, exempt: Iterable[str] = ()
+) -> dict[str, Loss]:
     """The L1 losses of `pairs` by name: coefficient · the sum of the absolute values of their blocks, but for `exempt`."""
     return {pair.loss: _penalty(pair.blocks, coefficient, tuple(exempt)) for pair in pairs[1:]}
 

@@ -16,7 +16,9 @@ from autoloss_gym.networks.linear import affine
 
 ACTIVATIONS = ("relu", "leaky_relu")
 _SLOPE = 0.2
-_Layer = tuple[str, tuple[int, ...], int, int]  # name, shape of the weights, numbers that a unit sums, units
+_Layer = tuple[
+    str, tuple[int, ...], int, int
+]  # name, shape of the weights, numbers that a unit sums, units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,19 @@ class Architecture:
         size, kernel = math.prod(self.base_shape), self.kernel_size
         layers: list[_Layer] = [("dense", (self.latent_size, size), self.latent_size, size)]
         for index, (inputs, outputs) in enumerate(pairwise((*self.widths, self.image_shape[2]))):
-            layers.append((f"double_{index}", (inputs, outputs, kernel, kernel), inputs * kernel**2 // 4, outputs))
-        norms = {f"norm_{index}": width for index, width in enumerate(self.widths)} if self.batch_norm else {}
+            layers.append(
+                (
+                    f"double_{index}",
+                    (inputs, outputs, kernel, kernel),
+                    inputs * kernel**2 // 4,
+                    outputs,
+                )
+            )
+        norms = (
+            {f"norm_{index}": width for index, width in enumerate(self.widths)}
+            if self.batch_norm
+            else {}
+        )
         return self._drawn(keys, layers, norms)
 
     def initial_discriminator(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
@@ -71,11 +84,19 @@ class Architecture:
         size, kernel, widths = math.prod(self.base_shape), self.kernel_size, self.widths[::-1]
         layers: list[_Layer] = []
         for index, (inputs, outputs) in enumerate(pairwise((self.image_shape[2], *widths))):
-            layers.append((f"halve_{index}", (outputs, inputs, kernel, kernel), inputs * kernel**2, outputs))
-        norms = {f"norm_{index}": width for index, width in enumerate(widths) if index} if self.batch_norm else {}
+            layers.append(
+                (f"halve_{index}", (outputs, inputs, kernel, kernel), inputs * kernel**2, outputs)
+            )
+        norms = (
+            {f"norm_{index}": width for index, width in enumerate(widths) if index}
+            if self.batch_norm
+            else {}
+        )
         return self._drawn(keys, [*layers, ("dense", (size, 1), size, 1)], norms)
 
-    def _drawn(self, keys: Tensor, layers: list[_Layer], norms: dict[str, int]) -> dict[str, Tensor]:
+    def _drawn(
+        self, keys: Tensor, layers: list[_Layer], norms: dict[str, int]
+    ) -> dict[str, Tensor]:
         """Parameters of these layers, and of normalisations of such widths."""
         zeros, drawn = torch.zeros(len(keys), 1, device=keys.device), {}
         for name, shape, inputs, outputs in layers:
@@ -83,34 +104,55 @@ class Architecture:
             drawn[name] = random.normal(random.fold_in(keys, name), shape, deviation)
             drawn[f"{name}_bias"] = zeros.repeat(1, outputs)
         for name, width in norms.items():
-            drawn |= {f"{name}_scale": zeros.repeat(1, width) + 1, f"{name}_shift": zeros.repeat(1, width)}
+            drawn |= {
+                f"{name}_scale": zeros.repeat(1, width) + 1,
+                f"{name}_shift": zeros.repeat(1, width),
+            }
         return drawn
 
     def generate(
         self, generator: Parameters, latents: Float[Tensor, "num_envs batch latents"]
     ) -> Float[Tensor, "num_envs batch height width channels"]:
         """Images in [-1, 1]."""
-        values = affine(latents, generator["dense"], generator["dense_bias"]).unflatten(2, self.base_shape)
+        values = affine(latents, generator["dense"], generator["dense_bias"]).unflatten(
+            2, self.base_shape
+        )
         for index in range(len(self.widths)):
             values = _activate(_normalised(generator, index, values), self.generator_activation)
             values = double(values, generator[f"double_{index}"], generator[f"double_{index}_bias"])
         return torch.tanh(values)
 
     def discriminate(
-        self, discriminator: Parameters, images: Float[Tensor, "num_envs batch height width channels"]
+        self,
+        discriminator: Parameters,
+        images: Float[Tensor, "num_envs batch height width channels"],
     ) -> Float[Tensor, "num_envs batch"]:
         """Log odds that an image is real."""
         values = images
         for index in range(len(self.widths)):
-            values = halve(values, discriminator[f"halve_{index}"], discriminator[f"halve_{index}_bias"])
-            values = _activate(_normalised(discriminator, index, values), self.discriminator_activation)
-        return affine(values.flatten(2), discriminator["dense"], discriminator["dense_bias"]).squeeze(2)
+            values = halve(
+                values, discriminator[f"halve_{index}"], discriminator[f"halve_{index}_bias"]
+            )
+            values = _activate(
+                _normalised(discriminator, index, values), self.discriminator_activation
+            )
+        return affine(
+            values.flatten(2), discriminator["dense"], discriminator["dense_bias"]
+        ).squeeze(2)
 
 
 def _normalised(player: dict[str, Any] | Parameters, index: int, values: Tensor) -> Tensor:
     scale = f"norm_{index}_scale"
-    return batch_norm(values, player[scale], player[f"norm_{index}_shift"]) if scale in player else values
+    return (
+        batch_norm(values, player[scale], player[f"norm_{index}_shift"])
+        if scale in player
+        else values
+    )
 
 
 def _activate(values: Tensor, activation: str) -> Tensor:
-    return torch.relu(values) if activation == "relu" else torch.nn.functional.leaky_relu(values, _SLOPE)
+    return (
+        torch.relu(values)
+        if activation == "relu"
+        else torch.nn.functional.leaky_relu(values, _SLOPE)
+    )

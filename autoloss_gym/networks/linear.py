@@ -19,7 +19,10 @@ def affine(
     if more_features:
         inputs = pad(inputs, (0, more_features))
     if more_features or more_outputs:
-        weights, bias = pad(weights, (0, more_outputs, 0, more_features)), pad(bias, (0, more_outputs))
+        weights, bias = (
+            pad(weights, (0, more_outputs, 0, more_features)),
+            pad(bias, (0, more_outputs)),
+        )
     return baddbmm(bias[:, None, :], inputs, weights, alpha=scale)[:, :, :outputs]
 
 

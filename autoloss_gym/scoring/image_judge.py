@@ -48,10 +48,19 @@ class ImageJudge:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What `scores` measures; the first decides."""
-        others = Metric("frechet_distance", worst=1e6), Metric("diversity", minimize=False, worst=0.0)
-        return (Metric("inception_score", minimize=False, worst=1.0), *others) if self.has_labels else others
+        others = (
+            Metric("frechet_distance", worst=1e6),
+            Metric("diversity", minimize=False, worst=0.0),
+        )
+        return (
+            (Metric("inception_score", minimize=False, worst=1.0), *others)
+            if self.has_labels
+            else others
+        )
 
-    def first_score(self, make: Callable[[int, int], Tensor], count: int, reference: Moments) -> Float[Tensor, " num_envs"]:
+    def first_score(
+        self, make: Callable[[int, int], Tensor], count: int, reference: Moments
+    ) -> Float[Tensor, " num_envs"]:
         """The first of `scores` alone."""
         if not self.has_labels:
             return self.scores(make, count, reference)[:, 0]
@@ -59,7 +68,9 @@ class ImageJudge:
         slices = [classifier.probabilities(make(first, last)) for first, last in _slices(count)]
         return inception_score(torch.cat(slices, dim=1))
 
-    def scores(self, make: Callable[[int, int], Tensor], count: int, reference: Moments) -> Float[Tensor, "num_envs metrics"]:
+    def scores(
+        self, make: Callable[[int, int], Tensor], count: int, reference: Moments
+    ) -> Float[Tensor, "num_envs metrics"]:
         """The columns of `metrics` for `count` images.
 
         Args:
@@ -84,17 +95,26 @@ class ImageJudge:
         They are measured as those of generated images. Of the split "train", the classifier was trained on these images.
         """
         images = load_images(self.dataset, self.data_dir, self.size)
-        rows = datasets.resampled_images(images, torch.zeros(1, dtype=torch.int64), split, 0, count, count)
+        rows = datasets.resampled_images(
+            images, torch.zeros(1, dtype=torch.int64), split, 0, count, count
+        )
         pixels = self._pixels(rows["training"][:, :count])
         reference = self.reference(split, "test", count, "cpu")
         scores = self.scores(lambda first, last: pixels[:, first:last], pixels.shape[1], reference)
-        return pixels.shape[1], {metric.name: value for metric, value in zip(self.metrics, scores[0].tolist(), strict=True)}
+        return pixels.shape[1], {
+            metric.name: value
+            for metric, value in zip(self.metrics, scores[0].tolist(), strict=True)
+        }
 
     def _classifier(self, device: str) -> Classifier:
         return load_classifier(self.dataset, self.data_dir, self.size, device, kind="convolutional")
 
-    def _pixels(self, rows: Int64[Tensor, "num_envs rows"]) -> Float[Tensor, "num_envs rows pixels"]:
-        return datasets.gather(datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device)), rows)
+    def _pixels(
+        self, rows: Int64[Tensor, "num_envs rows"]
+    ) -> Float[Tensor, "num_envs rows pixels"]:
+        return datasets.gather(
+            datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device)), rows
+        )
 
     def _features(self, images: Float[Tensor, "num_envs rows pixels"]) -> tuple[Tensor, ...]:
         """Features (num_envs, rows, features), and where there are classes their probabilities (num_envs, rows, classes)."""
@@ -103,7 +123,9 @@ class ImageJudge:
             features = classifier.features(images)
             return features, torch.softmax(classifier.dense(-1, features), dim=2)
         height, width, channels = datasets.image_shape(self.dataset, self.data_dir, self.size)
-        channels_first = images.unflatten(2, (height, width, channels)).permute(0, 1, 4, 2, 3).flatten(0, 1)
+        channels_first = (
+            images.unflatten(2, (height, width, channels)).permute(0, 1, 4, 2, 3).flatten(0, 1)
+        )
         coarse = adaptive_avg_pool2d(channels_first, (min(height, _COARSE), min(width, _COARSE)))
         return (coarse.reshape(*images.shape[:2], -1),)
 
@@ -113,9 +135,15 @@ def _slices(count: int) -> list[tuple[int, int]]:
 
 
 @functools.lru_cache(maxsize=32)
-def _reference(judge: ImageJudge, folder: str | None, split: Split, part: str, most: int, device: str) -> Moments:
+def _reference(
+    judge: ImageJudge, folder: str | None, split: Split, part: str, most: int, device: str
+) -> Moments:
     images = load_images(judge.dataset, judge.data_dir, judge.size)
-    rows = datasets.resampled_images(images, torch.zeros(1, dtype=torch.int64), split, 0, most, most)[part]
+    rows = datasets.resampled_images(
+        images, torch.zeros(1, dtype=torch.int64), split, 0, most, most
+    )[part]
     features = [judge._features(judge._pixels(each))[0][0] for each in rows.split(SLICE, dim=1)]
-    found = moments(torch.cat(features))  # on the CPU, so that all devices compare with the same numbers
+    found = moments(
+        torch.cat(features)
+    )  # on the CPU, so that all devices compare with the same numbers
     return Moments(**{name: leaf.to(device) for name, leaf in vars(found).items()})

@@ -38,14 +38,18 @@ def moments(features: Float[Tensor, "rows features"]) -> Moments:
         ValueError: the features are not finite, or are the same in all rows.
     """
     if not torch.isfinite(features).all() or not (features != features[:1]).any():
-        raise ValueError(f"features of {len(features)} real images: expected finite ones that differ; give other images")
+        raise ValueError(
+            f"features of {len(features)} real images: expected finite ones that differ; give other images"
+        )
     mean, covariance = _mean_and_covariance(features[None])
     values, vectors = torch.linalg.eigh(covariance[0])
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
     return Moments(mean[0], covariance[0], root)
 
 
-def inception_score(probabilities: Float[Tensor, "num_envs rows classes"]) -> Float[Tensor, " num_envs"]:
+def inception_score(
+    probabilities: Float[Tensor, "num_envs rows classes"],
+) -> Float[Tensor, " num_envs"]:
     """exp of the mean over images of KL(p(y|x) ‖ p(y)), from 1 to the number of classes (Salimans et al. 2016).
 
     It is high where each image is clearly of one class and all classes are equally frequent.
@@ -56,11 +60,15 @@ def inception_score(probabilities: Float[Tensor, "num_envs rows classes"]) -> Fl
     conditional = probabilities.to(torch.float64)
     marginal = conditional.mean(dim=1, keepdim=True)
     # xlogy is 0 where a probability is 0, whatever the logarithm.
-    divergence = (torch.xlogy(conditional, conditional) - torch.xlogy(conditional, marginal)).sum(dim=2)
+    divergence = (torch.xlogy(conditional, conditional) - torch.xlogy(conditional, marginal)).sum(
+        dim=2
+    )
     return torch.exp(divergence.mean(dim=1)).to(probabilities.dtype)
 
 
-def frechet_distance(features: Float[Tensor, "num_envs rows features"], real: Moments) -> Float[Tensor, " num_envs"]:
+def frechet_distance(
+    features: Float[Tensor, "num_envs rows features"], real: Moments
+) -> Float[Tensor, " num_envs"]:
     """‖μ − μ_r‖² + tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½), at least 0, in squared units of the features (Heusel et al. 2017).
 
     Args:
@@ -75,11 +83,18 @@ def frechet_distance(features: Float[Tensor, "num_envs rows features"], real: Mo
     filled = pad(product, (0, -mean.shape[1] % _ALIGNMENT) * 2)
     shared = torch.linalg.eigvalsh(filled).clamp(min=0).sqrt().sum(dim=1)
     offset = mean - real.mean
-    distance = (offset * offset).sum(dim=1) + _trace(covariance) + _trace(real.covariance[None]) - 2 * shared
+    distance = (
+        (offset * offset).sum(dim=1)
+        + _trace(covariance)
+        + _trace(real.covariance[None])
+        - 2 * shared
+    )
     return torch.where(finite, distance.clamp(min=0), torch.nan).to(features.dtype)
 
 
-def diversity(features: Float[Tensor, "num_envs rows features"], real: Moments) -> Float[Tensor, " num_envs"]:
+def diversity(
+    features: Float[Tensor, "num_envs rows features"], real: Moments
+) -> Float[Tensor, " num_envs"]:
     """Root mean squared distance between two images of a run relative to that of real images, √(tr Σ / tr Σ_r).
 
     1 where images differ from each other as much as real ones do, 0 where they are all the same.
@@ -96,12 +111,18 @@ def _mean_and_covariance(
     features: Float[Tensor, "num_envs rows features"],
 ) -> tuple[Float64[Tensor, "num_envs features"], Float64[Tensor, "num_envs features features"]]:
     """Of each run; the covariance with rows − 1 in the denominator, and 0 for one row."""
-    first = features[:, :1].to(torch.float64)  # subtracted so that equal features have a covariance of exactly 0
+    first = features[:, :1].to(
+        torch.float64
+    )  # subtracted so that equal features have a covariance of exactly 0
     shifted = features.to(torch.float64) - first
     mean = shifted.mean(dim=1, keepdim=True)
     centred = shifted - mean
-    return (first + mean)[:, 0], sum_of_outer_products(centred, centred) / max(features.shape[1] - 1, 1)
+    return (first + mean)[:, 0], sum_of_outer_products(centred, centred) / max(
+        features.shape[1] - 1, 1
+    )
 
 
 def _trace(matrices: Float64[Tensor, "runs features features"]) -> Float64[Tensor, " runs"]:
-    return matrices.flatten(1)[:, :: matrices.shape[2] + 1].sum(dim=1)  # compiling `diagonal` warns in PyTorch 2.13
+    return matrices.flatten(1)[:, :: matrices.shape[2] + 1].sum(
+        dim=1
+    )  # compiling `diagonal` warns in PyTorch 2.13

@@ -24,7 +24,9 @@ GROUPS = (
     "extra",
 )
 _SCALES = {  # whether the logarithm is taken, then a factor, and whether tanh bounds the result
-    **dict.fromkeys(("gradient_norms", "losses", "validation", "average", "loss_ratio"), (True, 0.25, True)),
+    **dict.fromkeys(
+        ("gradient_norms", "losses", "validation", "average", "loss_ratio"), (True, 0.25, True)
+    ),
     **dict.fromkeys(("difference", "second_difference"), (False, 20.0, True)),
     "norm_ratio": (False, 0.25, True),
     **dict.fromkeys(("progress", "patience", "extra"), (False, 1.0, False)),
@@ -59,7 +61,9 @@ class Features:
             raise ValueError(f"features={self.scaling!r}: expected 'scaled' or 'raw'")
         unknown = [group for group in self.drop if group not in GROUPS]
         if unknown or not self.groups:
-            raise ValueError(f"drop={list(self.drop)}: expected some, but not all, of {', '.join(GROUPS)}")
+            raise ValueError(
+                f"drop={list(self.drop)}: expected some, but not all, of {', '.join(GROUPS)}"
+            )
 
     @functools.cached_property
     def groups(self) -> tuple[str, ...]:
@@ -82,9 +86,13 @@ class Features:
         groups = [self._raw(group, history, extra, level) for group in self.groups]
         values = torch.cat(groups, dim=1)
         if self.scaling == "scaled":
-            logarithmic, factor, bounded = _columns(self.groups, tuple(group.shape[1] for group in groups), values.device)
+            logarithmic, factor, bounded = _columns(
+                self.groups, tuple(group.shape[1] for group in groups), values.device
+            )
             logs = torch.log(values.abs().clamp(min=_TINY, max=1 / _TINY))
-            return torch.where(bounded, torch.tanh(torch.where(logarithmic, logs, values) * factor), values), None
+            return torch.where(
+                bounded, torch.tanh(torch.where(logarithmic, logs, values) * factor), values
+            ), None
         clipped = torch.nan_to_num(values, nan=0.0).clamp(-RAW_BOUND, RAW_BOUND)
         return clipped, (clipped != values).sum(dim=1).to(values.dtype)
 
@@ -102,16 +110,28 @@ class Features:
             first, second = history.losses.chunk(2, dim=1)
             return first / torch.where(second == 0, _TINY, second)
         values: Tensor = getattr(history, group)
-        return values if level is None or group not in ("difference", "second_difference") else values / level
+        return (
+            values
+            if level is None or group not in ("difference", "second_difference")
+            else values / level
+        )
 
 
 @torch.compiler.assume_constant_result
-def _columns(groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, ...]:
+def _columns(
+    groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, ...]:
     """Of every column: whether its logarithm is taken, what it is multiplied by, and whether tanh bounds it."""
     return _known_columns(groups, sizes, device)
 
 
 @functools.lru_cache(maxsize=64)
-def _known_columns(groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, ...]:
-    scales = [scale for group, size in zip(groups, sizes, strict=True) for scale in [_SCALES[group]] * size]
+def _known_columns(
+    groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, ...]:
+    scales = [
+        scale
+        for group, size in zip(groups, sizes, strict=True)
+        for scale in [_SCALES[group]] * size
+    ]
     return tuple(torch.tensor(column, device=device) for column in zip(*scales, strict=True))

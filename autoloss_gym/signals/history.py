@@ -47,7 +47,9 @@ class History:
     weight_sums: Float[Tensor, "num_envs pairs"]
 
     @classmethod
-    def start(cls, evaluation: Evaluation, validation: Float[Tensor, "num_envs metrics"], memory: int) -> "History":
+    def start(
+        cls, evaluation: Evaluation, validation: Float[Tensor, "num_envs metrics"], memory: int
+    ) -> "History":
         """The history of fresh runs, all of whose losses have been measured once."""
         zeros = torch.zeros_like(validation)
         counts = torch.zeros(len(validation), dtype=torch.int64, device=validation.device)
@@ -85,11 +87,17 @@ class History:
         """Average weight of each pair so far; where pairs are chosen, the share of the updates that each received."""
         return self.weight_sums / self.steps.clamp(min=1)[:, None]
 
-    def record_update(self, evaluation: Evaluation, weights: Float[Tensor, "num_envs pairs"]) -> None:
+    def record_update(
+        self, evaluation: Evaluation, weights: Float[Tensor, "num_envs pairs"]
+    ) -> None:
         self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)
-        self.gradient_norms = torch.where(evaluation.measured, evaluation.gradient_norms, self.gradient_norms)
+        self.gradient_norms = torch.where(
+            evaluation.measured, evaluation.gradient_norms, self.gradient_norms
+        )
         self.losses_refreshed = evaluation.measured
-        self.weight_sums = self.weight_sums + weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-30)
+        self.weight_sums = self.weight_sums + weights / weights.sum(dim=1, keepdim=True).clamp(
+            min=1e-30
+        )
         self.steps = self.steps + 1
 
     def record_repeats(self, weights: Float[Tensor, "num_envs pairs"], limit: int) -> None:
@@ -102,16 +110,23 @@ class History:
         self.collapsed = self.collapsed | (self.repeats >= limit)
 
     def record_validation(
-        self, values: Float[Tensor, "num_envs metrics"], valid: Bool[Tensor, " num_envs"], minimize: bool
+        self,
+        values: Float[Tensor, "num_envs metrics"],
+        valid: Bool[Tensor, " num_envs"],
+        minimize: bool,
     ) -> Bool[Tensor, " num_envs"]:
         """Take in the metrics of the runs that are `valid`; return those whose deciding metric is a new best."""
         rows = valid[:, None]
         difference = values - self.validation
         new = torch.stack([values, difference, difference - self.last_difference], dim=1)
-        self.averages = torch.where(rows[:, None], self.averages * DECAY + new * (1 - DECAY), self.averages)
+        self.averages = torch.where(
+            rows[:, None], self.averages * DECAY + new * (1 - DECAY), self.averages
+        )
         self.last_difference = torch.where(rows, difference, self.last_difference)
         self.validation = torch.where(rows, values, self.validation)
-        self.past = torch.where(rows, torch.cat([self.validation[:, :1], self.past[:, :-1]], dim=1), self.past)
+        self.past = torch.where(
+            rows, torch.cat([self.validation[:, :1], self.past[:, :-1]], dim=1), self.past
+        )
         latest = self.validation[:, 0]
         improved = valid & ((latest < self.best) if minimize else (latest > self.best))
         self.best = torch.where(improved, latest, self.best)

@@ -24,7 +24,11 @@ class Reward(ABC):
 
     @abstractmethod
     def __call__(
-        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+        self,
+        task: Task,
+        history: History,
+        validated: Bool[Tensor, " num_envs"],
+        ended: Bool[Tensor, " num_envs"],
     ) -> Float[Tensor, " num_envs"]:
         """Reward of this step.
 
@@ -47,10 +51,18 @@ class Shaped(Reward):
         return 1
 
     def __call__(
-        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+        self,
+        task: Task,
+        history: History,
+        validated: Bool[Tensor, " num_envs"],
+        ended: Bool[Tensor, " num_envs"],
     ) -> Float[Tensor, " num_envs"]:
         logs = torch.log(history.past[:, :2].clamp(min=_TINY))
-        gain = logs[:, 1] - logs[:, 0] if task.validation_metrics[0].minimize else logs[:, 0] - logs[:, 1]
+        gain = (
+            logs[:, 1] - logs[:, 0]
+            if task.validation_metrics[0].minimize
+            else logs[:, 0] - logs[:, 1]
+        )
         return torch.where(validated, gain, 0.0)
 
 
@@ -74,23 +86,35 @@ class Final(Reward):
 
     def __post_init__(self) -> None:
         if self.formula not in (None, "inverse", "negative_inverse", "square", "negative"):
-            raise ValueError(f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative")
+            raise ValueError(
+                f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative"
+            )
         if not self.floor > 0:
-            raise ValueError(f"floor={self.floor}: expected a positive number, which bounds the reward")
+            raise ValueError(
+                f"floor={self.floor}: expected a positive number, which bounds the reward"
+            )
         if not math.isfinite(self.scale):
             raise ValueError(f"scale={self.scale}: expected a finite number")
 
     def memory(self, task: Task) -> int:
         metric = task.validation_metrics[0]
         if self.formula == "negative" and not math.isfinite(metric.worst):
-            raise ValueError(f"formula='negative': validation metric {metric.name!r} needs a finite worst value")
+            raise ValueError(
+                f"formula='negative': validation metric {metric.name!r} needs a finite worst value"
+            )
         return 0
 
     def __call__(
-        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+        self,
+        task: Task,
+        history: History,
+        validated: Bool[Tensor, " num_envs"],
+        ended: Bool[Tensor, " num_envs"],
     ) -> Float[Tensor, " num_envs"]:
         best = history.best
-        formula = self.formula or ("inverse" if task.validation_metrics[0].minimize else "negative_inverse")
+        formula = self.formula or (
+            "inverse" if task.validation_metrics[0].minimize else "negative_inverse"
+        )
         figure, least = {
             "inverse": (1 / best.clamp(min=self.floor), 0.0),
             "negative_inverse": (-1 / best.clamp(min=self.floor), -1 / self.floor),
@@ -121,11 +145,17 @@ class Improvement(Reward):
 
     def memory(self, task: Task) -> int:
         if self.segment % task.validate_every:
-            raise ValueError(f"segment={self.segment}: expected a multiple of validate_every={task.validate_every}")
+            raise ValueError(
+                f"segment={self.segment}: expected a multiple of validate_every={task.validate_every}"
+            )
         return self.window * self.segment // task.validate_every
 
     def __call__(
-        self, task: Task, history: History, validated: Bool[Tensor, " num_envs"], ended: Bool[Tensor, " num_envs"]
+        self,
+        task: Task,
+        history: History,
+        validated: Bool[Tensor, " num_envs"],
+        ended: Bool[Tensor, " num_envs"],
     ) -> Float[Tensor, " num_envs"]:
         metric = -history.past if task.validation_metrics[0].minimize else history.past
         gain = metric[:, 0] - metric[:, self.segment // task.validate_every]

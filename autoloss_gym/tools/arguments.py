@@ -26,7 +26,9 @@ def pick(
     """`value` itself if it is of a class in `table`, else that class made with `suited`, replaced by `arguments`."""
     if isinstance(value, tuple(table.values())):
         if arguments:
-            raise ValueError(f"{kind}_arguments={dict(arguments)}: expected none where {kind} is given as an object")
+            raise ValueError(
+                f"{kind}_arguments={dict(arguments)}: expected none where {kind} is given as an object"
+            )
         return cast(Built, value)
     if not isinstance(value, str) or value not in table:
         raise ValueError(unknown(kind, value, table))
@@ -57,13 +59,19 @@ def _checked(name: str, value: Any, expected: Any) -> Any:
         return tuple(value)  # JSON and YAML have lists alone
     if expected == (str | None) and number:
         return str(value)  # a column may be called 2020
-    if not isinstance(expected, type) or (expected not in (int, float) and isinstance(value, expected)):
+    if not isinstance(expected, type) or (
+        expected not in (int, float) and isinstance(value, expected)
+    ):
         return value
-    meaning = {int: "an integer", float: "a number"}.get(expected, f"an object of type {expected.__name__}")
+    meaning = {int: "an integer", float: "a number"}.get(
+        expected, f"an object of type {expected.__name__}"
+    )
     raise ValueError(f"{name}={value!r}: expected {meaning}, got type {type(value).__name__}")
 
 
-def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str] = ()) -> Task:
+def build_task(
+    task: Task | str, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str] = ()
+) -> Task:
     """`task` itself, or the class "module:Class" made with a preset's arguments, replaced by the given ones.
 
     A `learning_rate` replaces that of the task's optimizer. `others` are the names of the environment's own arguments, for
@@ -74,7 +82,9 @@ def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any
     if isinstance(task, Task):
         if preset is not None or arguments:
             names = ", ".join([*(["preset"] if preset is not None else []), *arguments])
-            raise ValueError(f"unknown argument {names}: arguments of the task belong to the task object that was given")
+            raise ValueError(
+                f"unknown argument {names}: arguments of the task belong to the task object that was given"
+            )
         return task
     cls = _task_class(task)
     presets: Mapping[str, dict[str, Any]] = getattr(cls, "presets", {})
@@ -85,11 +95,17 @@ def build_task(task: Task | str, preset: str | None, arguments: Mapping[str, Any
     known = [field.name for field in dataclasses.fields(cls)]
     for name in chosen:
         if name not in known:
-            raise ValueError(unknown(f"argument of the environment or of {cls.__name__}", name, [*known, *others]))
+            raise ValueError(
+                unknown(
+                    f"argument of the environment or of {cls.__name__}", name, [*known, *others]
+                )
+            )
     built = build(cls, chosen)
     for metric in built.score_metrics:
         if not math.isfinite(metric.worst):
-            raise ValueError(f"{cls.__name__}: score metric {metric.name!r} has worst={metric.worst}; declare a finite one")
+            raise ValueError(
+                f"{cls.__name__}: score metric {metric.name!r} has worst={metric.worst}; declare a finite one"
+            )
     if learning_rate is None:
         return built
     optimizer = getattr(built, "optimizer", None)
@@ -109,7 +125,9 @@ def _task_class(task: str) -> type[Task]:
             f"task={task!r}: expected 'module:Class', but module {module!r} cannot be imported ({error})"
         ) from None
     if not (isinstance(cls, type) and issubclass(cls, Task)):
-        raise ValueError(f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task")
+        raise ValueError(
+            f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task"
+        )
     return cls
 
 
@@ -146,7 +164,9 @@ def available_device(name: str) -> torch.device:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device={name!r} cannot be used ({str(error).splitlines()[0]}); try device='cpu'") from None
+        raise ValueError(
+            f"device={name!r} cannot be used ({str(error).splitlines()[0]}); try device='cpu'"
+        ) from None
     return torch.device(name)
 
 
@@ -160,9 +180,13 @@ def sequence(name: str, value: Any) -> tuple[Any, ...]:
 def seed_list(seed: Any, num_envs: int) -> list[int | None]:
     """One seed for each run, None where it goes on."""
     seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
-    good = (each is None or (isinstance(each, int | np.integer) and 0 <= each < 2**62) for each in seeds)
+    good = (
+        each is None or (isinstance(each, int | np.integer) and 0 <= each < 2**62) for each in seeds
+    )
     if len(seeds) != num_envs or not all(good):
-        raise ValueError(f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or None")
+        raise ValueError(
+            f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or None"
+        )
     return seeds
 
 

@@ -15,12 +15,20 @@ def map_tensors(function: Callable[..., Tensor], tree: Any, *others: Any) -> Any
     if isinstance(tree, Tensor):
         return function(tree, *others)
     if isinstance(tree, dict):
-        return {name: map_tensors(function, leaf, *(other[name] for other in others)) for name, leaf in tree.items()}
+        return {
+            name: map_tensors(function, leaf, *(other[name] for other in others))
+            for name, leaf in tree.items()
+        }
     if isinstance(tree, tuple | list):
-        return type(tree)(map_tensors(function, *leaves) for leaves in zip(tree, *others, strict=True))
+        return type(tree)(
+            map_tensors(function, *leaves) for leaves in zip(tree, *others, strict=True)
+        )
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         names = [field.name for field in dataclasses.fields(tree)]
-        parts = {n: map_tensors(function, getattr(tree, n), *(getattr(other, n) for other in others)) for n in names}
+        parts = {
+            n: map_tensors(function, getattr(tree, n), *(getattr(other, n) for other in others))
+            for n in names
+        }
         return type(tree)(**parts)
     return tree
 
@@ -49,7 +57,9 @@ def merge(tree: Tree, rows: Tensor, part: Tree) -> Tree:
 
 def where(mask: Tensor, new: Tree, old: Tree) -> Tree:
     """`new` for the runs of the boolean `mask` (num_envs,), `old` for the others; needs no host synchronisation."""
-    return map_tensors(lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), new, old)
+    return map_tensors(
+        lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), new, old
+    )
 
 
 def clone(tree: Tree) -> Tree:

@@ -43,10 +43,17 @@ class DynamicWeightAverage(WeightingRule):
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         return memory.start(losses, 2 * self.window)
 
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
         memory.remember(state, measured)
-        shares = state["history"] / self.window  # before they are summed: sums of huge losses could not be represented
-        latest, previous = shares[..., : self.window].sum(dim=-1), shares[..., self.window :].sum(dim=-1)
+        shares = (
+            state["history"] / self.window
+        )  # before they are summed: sums of huge losses could not be represented
+        latest, previous = (
+            shares[..., : self.window].sum(dim=-1),
+            shares[..., self.window :].sum(dim=-1),
+        )
         weights = torch.softmax(latest / previous / self.temperature, dim=1)
         known = (state["seen"] == 2 * self.window).all(dim=1, keepdim=True)
         return torch.where(known, weights, 1 / weights.shape[1])

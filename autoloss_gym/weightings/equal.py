@@ -24,5 +24,7 @@ class Equal(WeightingRule):
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         return {}
 
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
         return torch.full_like(measured.losses, 1 / measured.losses.shape[1])

@@ -32,9 +32,13 @@ class Fixed(WeightingRule):
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         if len(self.weights) != losses.shape[1]:
-            raise ValueError(f"weights={self.weights}: expected {losses.shape[1]} numbers, one for each loss")
+            raise ValueError(
+                f"weights={self.weights}: expected {losses.shape[1]} numbers, one for each loss"
+            )
         return {}
 
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
         losses = measured.losses
         return row(tuple(self.weights), losses.device, losses.dtype).expand_as(losses)

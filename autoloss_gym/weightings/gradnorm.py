@@ -49,28 +49,44 @@ class GradNorm(WeightingRule):
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         weights = torch.ones_like(losses)
         names = ("initial", "latest", "norms")
-        known = {name: torch.zeros_like(losses) for name in names} | {"seen": torch.zeros_like(losses, dtype=torch.bool)}
+        known = {name: torch.zeros_like(losses) for name in names} | {
+            "seen": torch.zeros_like(losses, dtype=torch.bool)
+        }
         return {"learned": weights, "optimizer": self.optimizer.init(weights)} | known
 
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
         self._remember(state, measured)
         weights, norms = state["learned"], state["norms"]
         before = weights.clone()
         active = state["seen"].all(dim=1) & measured.refreshed.any(dim=1)
-        descend(self.optimizer, weights, norms * torch.sign(weights * norms - self._targets(state)), state["optimizer"], active)
+        descend(
+            self.optimizer,
+            weights,
+            norms * torch.sign(weights * norms - self._targets(state)),
+            state["optimizer"],
+            active,
+        )
         weights.clamp_(min=_LEAST)
         weights.mul_(weights.shape[1] / weights.sum(dim=1, keepdim=True))
         return before
 
     def _remember(self, state: dict[str, Any], measured: Measurements) -> None:
         refreshed = measured.refreshed
-        state["initial"] = torch.where(refreshed & ~state["seen"], measured.losses, state["initial"])
+        state["initial"] = torch.where(
+            refreshed & ~state["seen"], measured.losses, state["initial"]
+        )
         state["latest"] = torch.where(refreshed, measured.losses, state["latest"])
         state["norms"] = torch.where(refreshed, measured.gradient_norms, state["norms"])
         state["seen"] = state["seen"] | refreshed
 
     def _targets(self, state: dict[str, Any]) -> Float[Tensor, "num_envs losses"]:
         ratios = state["latest"] / state["initial"]
-        rates = (ratios / ratios.mean(dim=1, keepdim=True)).clamp(min=torch.finfo(ratios.dtype).tiny)
+        rates = (ratios / ratios.mean(dim=1, keepdim=True)).clamp(
+            min=torch.finfo(ratios.dtype).tiny
+        )
         mean = (state["learned"] * state["norms"]).mean(dim=1, keepdim=True)
-        return mean * torch.exp(self.alpha * torch.log(rates))  # not pow: its bits would depend on the batch
+        return mean * torch.exp(
+            self.alpha * torch.log(rates)
+        )  # not pow: its bits would depend on the batch

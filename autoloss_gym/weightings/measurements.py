@@ -30,7 +30,9 @@ def as_tensor(name: str, values: Values) -> Shaped[Tensor, "*num_envs losses"]:
     if not isinstance(values, Tensor):
         values = _stack(name, values)
     if values.dim() not in (1, 2) or not values.numel():
-        raise ValueError(f"{name} of shape {tuple(values.shape)}: expected (n,), n scalars, or (num_envs, n)")
+        raise ValueError(
+            f"{name} of shape {tuple(values.shape)}: expected (n,), n scalars, or (num_envs, n)"
+        )
     return values.detach()
 
 
@@ -44,7 +46,9 @@ def as_batch(name: str, values: Values, like: Tensor) -> Shaped[Tensor, "num_env
     tensor = as_tensor(name, values)
     tensor = tensor if tensor.dim() == 2 else tensor[None]
     if tensor.shape != like.shape:
-        raise ValueError(f"{name} of shape {tuple(tensor.shape)}: expected {tuple(like.shape)}, one for each loss")
+        raise ValueError(
+            f"{name} of shape {tuple(tensor.shape)}: expected {tuple(like.shape)}, one for each loss"
+        )
     return tensor.to(like.device)
 
 
@@ -52,10 +56,17 @@ def _stack(name: str, values: Sequence[Tensor | float | int]) -> Tensor:
     first = next((value for value in values if isinstance(value, Tensor)), None)
     if first is None:
         return torch.tensor(list(values))
-    scalars = [v if isinstance(v, Tensor) else torch.as_tensor(v, dtype=first.dtype, device=first.device) for v in values]
+    scalars = [
+        v if isinstance(v, Tensor) else torch.as_tensor(v, dtype=first.dtype, device=first.device)
+        for v in values
+    ]
     for index, value in enumerate(scalars):
         if value.numel() != 1:
             shape, stacked = tuple(value.shape), f"torch.stack({name}, dim=1)"
-            raise ValueError(f"{name}[{index}] of shape {shape}: expected scalars; for a batch of runs give {stacked}")
+            raise ValueError(
+                f"{name}[{index}] of shape {shape}: expected scalars; for a batch of runs give {stacked}"
+            )
     with torch.no_grad():
-        return torch.stack([scalar if scalar.dim() == 0 else scalar.reshape(()) for scalar in scalars])
+        return torch.stack(
+            [scalar if scalar.dim() == 0 else scalar.reshape(()) for scalar in scalars]
+        )

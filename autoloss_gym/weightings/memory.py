@@ -7,13 +7,18 @@ from torch import Tensor
 from autoloss_gym.weightings.measurements import Measurements
 
 
-def start(losses: Float[Tensor, "num_envs losses"], size: int) -> dict[str, Shaped[Tensor, "num_envs losses ..."]]:
+def start(
+    losses: Float[Tensor, "num_envs losses"], size: int
+) -> dict[str, Shaped[Tensor, "num_envs losses ..."]]:
     """An empty memory.
 
     Returns:
         `history` (num_envs, losses, size), newest first; `seen` (num_envs, losses), how many of these are known.
     """
-    return {"history": losses.new_zeros(*losses.shape, size), "seen": torch.zeros_like(losses, dtype=torch.int64)}
+    return {
+        "history": losses.new_zeros(*losses.shape, size),
+        "seen": torch.zeros_like(losses, dtype=torch.int64),
+    }
 
 
 def remember(state: dict[str, Tensor], measured: Measurements) -> None:

@@ -32,6 +32,12 @@ class RandomLossWeighting(WeightingRule):
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         return {}
 
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
-        keys = random.fold_in(random.fold_in(state["keys"], f"random weights {self.seed}"), state["calls"])
-        return torch.softmax(random.normal(keys, (measured.losses.shape[1],)).to(measured.losses.dtype), dim=1)
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
+        keys = random.fold_in(
+            random.fold_in(state["keys"], f"random weights {self.seed}"), state["calls"]
+        )
+        return torch.softmax(
+            random.normal(keys, (measured.losses.shape[1],)).to(measured.losses.dtype), dim=1
+        )

@@ -62,7 +62,9 @@ class WeightingRule(ABC):
         """State before the first call, a tree of tensors (num_envs, …); of `losses` only shape, dtype and device matter."""
 
     @abstractmethod
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
         """The weights, before prior and scale; NaN where they are unknown. Writes into `state`, also `keys` and `calls`."""
 
     def update(
@@ -85,7 +87,9 @@ class WeightingRule(ABC):
             self._warn()
         return weights
 
-    def _update(self, given: Tensor, refreshed: Values | None, gradient_norms: Values | None) -> Tensor:
+    def _update(
+        self, given: Tensor, refreshed: Values | None, gradient_norms: Values | None
+    ) -> Tensor:
         measured, failed = self._measured(given, refreshed, gradient_norms)
         state = self._state
         weights = self._scaled(self._weigh(state, measured), failed)
@@ -98,7 +102,11 @@ class WeightingRule(ABC):
         weights = weights.to(given.dtype if given.is_floating_point() else weights.dtype, copy=True)
         return weights if given.dim() == 2 else weights[0]
 
-    def reset(self, runs: Bool[Tensor, " num_envs"] | None = None, keys: Int64[Tensor, " num_envs"] | None = None) -> None:
+    def reset(
+        self,
+        runs: Bool[Tensor, " num_envs"] | None = None,
+        keys: Int64[Tensor, " num_envs"] | None = None,
+    ) -> None:
         """Forget all, or the runs where the mask `runs` is true.
 
         Args:
@@ -112,7 +120,9 @@ class WeightingRule(ABC):
         elif "weights" in self._state:
             weights = self._state["weights"]
             if runs.shape != weights.shape[:1]:
-                raise ValueError(f"runs of shape {tuple(runs.shape)}: expected ({len(weights)},), one for each run")
+                raise ValueError(
+                    f"runs of shape {tuple(runs.shape)}: expected ({len(weights)},), one for each run"
+                )
             fresh = self._fresh(weights, self._state["keys"] if keys is None else keys)
             self._state = tree.where(runs.to(weights.device), fresh, self._state)
 
@@ -124,12 +134,16 @@ class WeightingRule(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave; ValueError if that was a rule of another kind or with other arguments."""
         if "weights" in state and isinstance(state["weights"], Tensor):
-            expected = self._fresh(state["weights"], torch.zeros(len(state["weights"]), dtype=torch.int64))
+            expected = self._fresh(
+                state["weights"], torch.zeros(len(state["weights"]), dtype=torch.int64)
+            )
         else:
             expected = {"keys": state["keys"]} if "keys" in state else {}
         if _shapes(state) != _shapes(expected):
             name = type(self).__name__
-            raise ValueError(f"state of {_shapes(state)}: expected {_shapes(expected)}, from a {name} with the same arguments")
+            raise ValueError(
+                f"state of {_shapes(state)}: expected {_shapes(expected)}, from a {name} with the same arguments"
+            )
         self._state = tree.clone(state)
 
     def _measured(
@@ -137,16 +151,24 @@ class WeightingRule(ABC):
     ) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
         """What the rule is told, and the runs in which some of that is not finite and left out; None where all is."""
         values = self._begin(given if given.dim() == 2 else given[None])
-        mask = _everything(values.shape, values.device) if refreshed is None else as_mask("refreshed", refreshed, values)
+        mask = (
+            _everything(values.shape, values.device)
+            if refreshed is None
+            else as_mask("refreshed", refreshed, values)
+        )
         norms = self._norms(gradient_norms, values) if self.needs_gradient_norms else values
-        if not self.reads_losses or (_known_to_be_finite(values) and (norms is values or _known_to_be_finite(norms))):
+        if not self.reads_losses or (
+            _known_to_be_finite(values) and (norms is values or _known_to_be_finite(norms))
+        ):
             return Measurements(losses=values, refreshed=mask, gradient_norms=norms), None
         finite = torch.isfinite(values) & torch.isfinite(norms)
         failed = (mask & ~finite).any(dim=1)
         self._failed = failed.any() if self._failed is None else self._failed | failed.any()
         return Measurements(losses=values, refreshed=mask & finite, gradient_norms=norms), failed
 
-    def _norms(self, gradient_norms: Values | None, values: Tensor) -> Float[Tensor, "num_envs losses"]:
+    def _norms(
+        self, gradient_norms: Values | None, values: Tensor
+    ) -> Float[Tensor, "num_envs losses"]:
         if gradient_norms is None:
             raise ValueError(
                 f"gradient_norms=None: expected the norm of each loss's gradient, which {type(self).__name__} needs; "
@@ -169,12 +191,22 @@ class WeightingRule(ABC):
             self._state = tree.map_tensors(lambda leaf: leaf.to(values.device), self._state)
         return values.to(state.dtype)
 
-    def _fresh(self, losses: Float[Tensor, "num_envs losses"], keys: Int64[Tensor, " num_envs"]) -> dict[str, Any]:
+    def _fresh(
+        self, losses: Float[Tensor, "num_envs losses"], keys: Int64[Tensor, " num_envs"]
+    ) -> dict[str, Any]:
         if keys.shape != losses.shape[:1]:
-            raise ValueError(f"keys of shape {tuple(keys.shape)}: expected ({len(losses)},), one for each run")
+            raise ValueError(
+                f"keys of shape {tuple(keys.shape)}: expected ({len(losses)},), one for each run"
+            )
         if self.prior is not None and len(self.prior) != losses.shape[1]:
-            raise ValueError(f"prior={self.prior}: expected {losses.shape[1]} numbers, one for each loss")
-        base = {"keys": keys.clone(), "calls": torch.zeros_like(keys), "weights": self._default(losses).expand_as(losses)}
+            raise ValueError(
+                f"prior={self.prior}: expected {losses.shape[1]} numbers, one for each loss"
+            )
+        base = {
+            "keys": keys.clone(),
+            "calls": torch.zeros_like(keys),
+            "weights": self._default(losses).expand_as(losses),
+        }
         return tree.clone(base) | self._start(losses)
 
     def _scaled(
@@ -197,7 +229,11 @@ class WeightingRule(ABC):
         count = like.shape[1]
         numbers = [1 / count] * count if self.prior is None else list(self.prior)
         total = {"sum": 1.0, "count": float(count), None: math.fsum(numbers)}[self.scale]
-        return row(tuple(number * (total / math.fsum(numbers)) for number in numbers), like.device, like.dtype)
+        return row(
+            tuple(number * (total / math.fsum(numbers)) for number in numbers),
+            like.device,
+            like.dtype,
+        )
 
     def _warn(self) -> None:
         """Say once that some run met numbers that are not finite, if any has since this was last asked."""
@@ -213,7 +249,9 @@ class WeightingRule(ABC):
 
 
 @functools.lru_cache(maxsize=64)
-def row(numbers: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Float[Tensor, "1 losses"]:
+def row(
+    numbers: tuple[float, ...], device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, "1 losses"]:
     """The numbers as a tensor that broadcasts over runs; it is shared, nobody may write into it."""
     return torch.tensor([numbers], device=device, dtype=dtype)
 
@@ -222,7 +260,9 @@ def positive_weights(name: str, weights: Sequence[float | int]) -> tuple[float, 
     """`weights` as a tuple of finite numbers of at least 0, not all 0."""
     numbers = tuple(map(float, weights))
     if not all(0 <= number < math.inf for number in numbers) or not any(numbers):
-        raise ValueError(f"{name}={numbers}: expected finite numbers of at least 0, not all 0, one for each loss")
+        raise ValueError(
+            f"{name}={numbers}: expected finite numbers of at least 0, not all 0, one for each loss"
+        )
     return numbers
 
 

@@ -65,12 +65,16 @@ class SoftAdapt(WeightingRule):
                 f"order={self.order}: expected 1 to 4, because higher orders amplify noise; see slope='least_squares'"
             )
         if self.window < 2:
-            raise ValueError(f"window={self.window}: expected at least 2 values, through which a line is fitted")
+            raise ValueError(
+                f"window={self.window}: expected at least 2 values, through which a line is fitted"
+            )
 
     @property
     def _size(self) -> int:
         """Values of each loss that are kept."""
-        needs_window = self.slope == "least_squares" or (self.loss_weighted and self.loss_value == "mean")
+        needs_window = self.slope == "least_squares" or (
+            self.loss_weighted and self.loss_value == "mean"
+        )
         return max(self._points, self.window) if needs_window else self._points
 
     @property
@@ -81,19 +85,29 @@ class SoftAdapt(WeightingRule):
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         return memory.start(losses, self._size)
 
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
         memory.remember(state, measured)
         history, seen = state["history"], state["seen"]
-        slopes, averages = _coefficients(self.slope, self._points, self._size, history.device, history.dtype)
+        slopes, averages = _coefficients(
+            self.slope, self._points, self._size, history.device, history.dtype
+        )
         latest = history[..., 0]
-        changes = ((history - latest[..., None]) * slopes[seen]).sum(dim=-1)  # exactly 0 where a loss is constant
+        changes = ((history - latest[..., None]) * slopes[seen]).sum(
+            dim=-1
+        )  # exactly 0 where a loss is constant
         if self.normalized:
             smallest = torch.finfo(changes.dtype).tiny
             changes = changes / changes.abs().sum(dim=1, keepdim=True).clamp(min=smallest)
         largest = torch.finfo(changes.dtype).max / 4
         exponents = (changes * self.beta).clamp(-largest, largest)
-        if self.loss_weighted:  # as logarithms: the products of tiny or huge losses could not be represented
-            values = latest if self.loss_value == "latest" else (history * averages[seen]).sum(dim=-1)
+        if (
+            self.loss_weighted
+        ):  # as logarithms: the products of tiny or huge losses could not be represented
+            values = (
+                latest if self.loss_value == "latest" else (history * averages[seen]).sum(dim=-1)
+            )
             exponents = exponents + torch.log(values.clamp(min=0))
         return torch.softmax(exponents, dim=1)
 
@@ -103,10 +117,17 @@ def _coefficients(
     slope: str, points: int, size: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "known size"], Float[Tensor, "known size"]]:
     """Slope and mean as sums over the history, newest first: row p holds the factors where p values are known."""
-    blank, known = [[math.nan] * size] * 2, range(2, size + 1)  # one value has no slope: the weights are then equal
-    rows = blank + [_slope_of(slope, min(p, points)) + [0.0] * (size - min(p, points)) for p in known]
+    blank, known = (
+        [[math.nan] * size] * 2,
+        range(2, size + 1),
+    )  # one value has no slope: the weights are then equal
+    rows = blank + [
+        _slope_of(slope, min(p, points)) + [0.0] * (size - min(p, points)) for p in known
+    ]
     means = blank + [[1 / p] * p + [0.0] * (size - p) for p in known]
-    return torch.tensor(rows, device=device, dtype=dtype), torch.tensor(means, device=device, dtype=dtype)
+    return torch.tensor(rows, device=device, dtype=dtype), torch.tensor(
+        means, device=device, dtype=dtype
+    )
 
 
 def _slope_of(slope: str, points: int) -> list[float]:

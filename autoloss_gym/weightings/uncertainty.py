@@ -35,15 +35,21 @@ class UncertaintyWeighting(WeightingRule):
     scale: Scale = None
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
-        moments = self.optimizer.init(losses.new_zeros(losses.numel(), 1))  # a row for each loss: it steps when refreshed
+        moments = self.optimizer.init(
+            losses.new_zeros(losses.numel(), 1)
+        )  # a row for each loss: it steps when refreshed
         moments = tree.map_tensors(lambda leaf: leaf.unflatten(0, losses.shape), moments)
         return {"log_variances": torch.zeros_like(losses), "optimizer": moments}
 
-    def _weigh(self, state: dict[str, Any], measured: Measurements) -> Float[Tensor, "num_envs losses"]:
+    def _weigh(
+        self, state: dict[str, Any], measured: Measurements
+    ) -> Float[Tensor, "num_envs losses"]:
         log_variances = state["log_variances"]
         precisions = torch.exp(-log_variances)
         gradients = (1 - precisions * measured.losses) / 2
-        moments = tree.map_tensors(lambda leaf: leaf.flatten(0, 1), state["optimizer"])  # views, written in place
+        moments = tree.map_tensors(
+            lambda leaf: leaf.flatten(0, 1), state["optimizer"]
+        )  # views, written in place
         rows = (log_variances.view(-1, 1), gradients.view(-1, 1))
         descend(self.optimizer, *rows, moments, measured.refreshed.flatten())
         log_variances.clamp_(-_WIDEST, _WIDEST)

@@ -27,7 +27,10 @@ from autoloss_gym.networks.dcgan import ACTIVATIONS
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 
 ID = "AutoLoss/ImageGAN-v0"
-TEST_SEEDS, VALIDATION_SEEDS = SEED_SPACING, 0  # the first seeds of the runs that are reported, and of those that choose
+TEST_SEEDS, VALIDATION_SEEDS = (
+    SEED_SPACING,
+    0,
+)  # the first seeds of the runs that are reported, and of those that choose
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,11 @@ def play(job: Job) -> np.ndarray:
     envs = job.make_env(num_envs=count, autoreset_mode="NextStep", **job.policy.env_arguments)
     observations, infos = envs.reset(seed=list(job.seeds))
     job.policy.reset(np.array(job.seeds))
-    running, latest, curve = np.ones(count, dtype=bool), np.zeros((count, len(envs.task.score_metrics))), []
+    running, latest, curve = (
+        np.ones(count, dtype=bool),
+        np.zeros((count, len(envs.task.score_metrics))),
+        [],
+    )
     for step in range(envs.repeat, envs.task.max_steps + 1, envs.repeat):
         if running.any():
             control = decide([job.policy], [slice(0, count)], envs, observations, infos)
@@ -105,7 +112,9 @@ def play(job: Job) -> np.ndarray:
 def finite_scores(envs: AutoLossVectorEnv) -> np.ndarray:
     """Scores of all runs as they are, (runs, metrics); the declared worst where one is not finite."""
     scores = envs.scores()
-    return np.where(np.isfinite(scores), scores, [metric.worst for metric in envs.task.score_metrics])
+    return np.where(
+        np.isfinite(scores), scores, [metric.worst for metric in envs.task.score_metrics]
+    )
 
 
 def play_all(jobs: Sequence[Job], store: CurveStore, num_workers: int = 1) -> list[np.ndarray]:
@@ -115,7 +124,11 @@ def play_all(jobs: Sequence[Job], store: CurveStore, num_workers: int = 1) -> li
         played = (pool.map if pool else map)(functools.partial(_play_and_save, store), missing)
         for done, (job, curve) in enumerate(zip(missing, played, strict=True), 1):
             end = curve[-1, :, 0].mean()
-            print(f"{done} of {len(missing)}: {job.policy.label}, {end:.3f} at the end", file=sys.stderr, flush=True)
+            print(
+                f"{done} of {len(missing)}: {job.policy.label}, {end:.3f} at the end",
+                file=sys.stderr,
+                flush=True,
+            )
     curves = [store.load(job) for job in jobs]
     return [curve for curve in curves if curve is not None]
 
@@ -133,17 +146,25 @@ def check_every(every: int, task: Task, policies: Sequence[Policy], repeat: int)
     for policy in policies:
         steps = policy.env_arguments.get("repeat", repeat)
         if every % steps:
-            raise ValueError(f"--every {every}: expected a multiple of the {steps} updates of a step of {policy.label}")
+            raise ValueError(
+                f"--every {every}: expected a multiple of the {steps} updates of a step of {policy.label}"
+            )
 
 
-def entrants(texts: Sequence[str], controllers: str | None, make_env: EnvironmentMaker) -> list[Entrant]:
+def entrants(
+    texts: Sequence[str], controllers: str | None, make_env: EnvironmentMaker
+) -> list[Entrant]:
     """The policies that are named as for `evaluate.py`, and at last the trained ones of the folders that match."""
     chosen = [*texts, *([_specification(controllers)] if controllers else [])]
     envs = make_env(num_envs=1)
-    made = make_entrants([parse_specification(text) for text in dict.fromkeys(chosen)], envs.task, ID)
+    made = make_entrants(
+        [parse_specification(text) for text in dict.fromkeys(chosen)], envs.task, ID
+    )
     for entrant in made:
         if entrant.mode != "seeds" or not entrant.candidates:
-            raise ValueError(f"policy {entrant.label!r} is chosen among others; name one, such as random:0.5 or 1:3")
+            raise ValueError(
+                f"policy {entrant.label!r} is chosen among others; name one, such as random:0.5 or 1:3"
+            )
         for policy in entrant.candidates:
             if isinstance(policy, TrainedPolicy):
                 policy.load(make_env(num_envs=1, **policy.env_arguments))
@@ -158,17 +179,33 @@ def _specification(pattern: str) -> str:
     return f"{load_configuration(folders[0]).algo}:{pattern}"
 
 
-def architectures(count: int, filters: Sequence[int], latent_sizes: Sequence[int], seed: int = 0) -> list[dict[str, Any]]:
+def architectures(
+    count: int, filters: Sequence[int], latent_sizes: Sequence[int], seed: int = 0
+) -> list[dict[str, Any]]:
     """Different architectures, drawn from all combinations (AutoLoss, Appendix A.5); a greater count begins with the same ones.
 
     Returns:
         Arguments of the task that replace those of a preset.
     """
-    values = (dict.fromkeys(filters), dict.fromkeys(latent_sizes), (False, True), ACTIVATIONS, ACTIVATIONS)
-    names = ("filters", "latent_size", "batch_norm", "generator_activation", "discriminator_activation")
+    values = (
+        dict.fromkeys(filters),
+        dict.fromkeys(latent_sizes),
+        (False, True),
+        ACTIVATIONS,
+        ACTIVATIONS,
+    )
+    names = (
+        "filters",
+        "latent_size",
+        "batch_norm",
+        "generator_activation",
+        "discriminator_activation",
+    )
     combinations = [dict(zip(names, each, strict=True)) for each in itertools.product(*values)]
     if count > len(combinations):
-        raise ValueError(f"--architectures {count}: expected at most {len(combinations)}, or more --filters and --latents")
+        raise ValueError(
+            f"--architectures {count}: expected at most {len(combinations)}, or more --filters and --latents"
+        )
     order = random.permutation(torch.tensor([seed]), len(combinations))[0]
     return [combinations[index] for index in order[:count].tolist()]
 
@@ -177,6 +214,10 @@ def architecture_label(arguments: dict[str, Any]) -> str:
     """One cell of a table."""
     if not arguments:
         return "of the preset"
-    activations = "/".join(arguments[f"{player}_activation"] for player in ("generator", "discriminator"))
+    activations = "/".join(
+        arguments[f"{player}_activation"] for player in ("generator", "discriminator")
+    )
     norm = "batch norm" if arguments["batch_norm"] else "no batch norm"
-    return f"{arguments['filters']} filters, {arguments['latent_size']} latents, {norm}, {activations}"
+    return (
+        f"{arguments['filters']} filters, {arguments['latent_size']} latents, {norm}, {activations}"
+    )

@@ -53,7 +53,9 @@ class Study:
         return float(self.mean_curve("1:1")[-1] * (1 + sign * MARGIN))
 
 
-def steps_to_reach(steps: np.ndarray, curve: np.ndarray, level: float, minimize: bool) -> int | None:
+def steps_to_reach(
+    steps: np.ndarray, curve: np.ndarray, level: float, minimize: bool
+) -> int | None:
     """The first of `steps` (points,) at which a curve is at a level or better; None where it never is."""
     reached = np.flatnonzero(curve <= level if minimize else curve >= level)
     return int(steps[reached[0]]) if len(reached) else None
@@ -64,8 +66,14 @@ def ratios_table(study: Study) -> str:
     first, *others = [metric.name.replace("_", " ") for metric in study.metrics]
     header = ["policy", "n", f"{first} at the end [95 %]", *(f"difference to {name}" for name in study.references),
               *others, "steps to the level of 1:1", "speed-up over 1:1"]  # fmt: skip
-    lines = [header, ["---"] * 2 + ["---:"] * (len(header) - 2), *(_ratio_row(study, label) for label in study.curves)]
-    real = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in study.real_data.items())
+    lines = [
+        header,
+        ["---"] * 2 + ["---:"] * (len(header) - 2),
+        *(_ratio_row(study, label) for label in study.curves),
+    ]
+    real = ", ".join(
+        f"{name.replace('_', ' ')} {value:.3f}" for name, value in study.real_data.items()
+    )
     return "\n".join([
         *(f"| {' | '.join(line)} |" for line in lines),
         "",
@@ -78,17 +86,31 @@ def ratios_table(study: Study) -> str:
 
 def _ratio_row(study: Study, label: str) -> list[str]:
     figures = study.at_the_end(label)
-    differences = [_difference(figures, study.at_the_end(name), label == name) for name in study.references]
-    others = [_interval(bootstrap(study.at_the_end(label, index))) for index in range(1, len(study.metrics))]
+    differences = [
+        _difference(figures, study.at_the_end(name), label == name) for name in study.references
+    ]
+    others = [
+        _interval(bootstrap(study.at_the_end(label, index)))
+        for index in range(1, len(study.metrics))
+    ]
     steps, reference = (
-        steps_to_reach(study.steps, study.mean_curve(name), study.level, study.metrics[0].minimize) for name in (label, "1:1")
+        steps_to_reach(study.steps, study.mean_curve(name), study.level, study.metrics[0].minimize)
+        for name in (label, "1:1")
     )
-    speed = ["not reached", "—"] if steps is None or reference is None else [f"{steps:,}", f"{reference / steps:.2f}"]
+    speed = (
+        ["not reached", "—"]
+        if steps is None or reference is None
+        else [f"{steps:,}", f"{reference / steps:.2f}"]
+    )
     return [label, _size(figures), _interval(bootstrap(figures)), *differences, *others, *speed]
 
 
 def transfer_table(
-    names: Sequence[str], figures: Mapping[str, np.ndarray], controller: str, minimize: bool, metric: str
+    names: Sequence[str],
+    figures: Mapping[str, np.ndarray],
+    controller: str,
+    minimize: bool,
+    metric: str,
 ) -> str:
     """Markdown: a row for every architecture, and below it how often, and by how much, the controller is better.
 
@@ -101,20 +123,32 @@ def transfer_table(
     """
     means = {label: values.mean(axis=(0, 2)) for label, values in figures.items()}
     lines = [["architecture", *figures], ["---", *["---:"] * len(figures)]]
-    lines += [[name, *(f"{mean[index]:.3f}" for mean in means.values())] for index, name in enumerate(names)]
+    lines += [
+        [name, *(f"{mean[index]:.3f}" for mean in means.values())]
+        for index, name in enumerate(names)
+    ]
     lines.append(["mean", *(f"{mean.mean():.3f}" for mean in means.values())])
     others = [label for label in figures if label != controller]
     summary = [_transfer_summary(figures, means, controller, other, minimize) for other in others]
-    note = f"{metric.replace('_', ' ')} at the end, mean of {_size(figures[controller][:, 0])} runs."
+    note = (
+        f"{metric.replace('_', ' ')} at the end, mean of {_size(figures[controller][:, 0])} runs."
+    )
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", note, *summary])
 
 
 def _transfer_summary(
-    figures: Mapping[str, np.ndarray], means: Mapping[str, np.ndarray], controller: str, other: str, minimize: bool
+    figures: Mapping[str, np.ndarray],
+    means: Mapping[str, np.ndarray],
+    controller: str,
+    other: str,
+    minimize: bool,
 ) -> str:
     """How the controller compares with one policy; with a single architecture the interval is over its runs."""
     better = means[controller] < means[other] if minimize else means[controller] > means[other]
-    pair = [figures[label][:, 0] if len(better) == 1 else figures[label].mean(axis=2) for label in (controller, other)]
+    pair = [
+        figures[label][:, 0] if len(better) == 1 else figures[label].mean(axis=2)
+        for label in (controller, other)
+    ]
     difference = _interval(paired_difference(pair[0], pair[1]), "+.3f")
     over = "runs" if len(better) == 1 else "architectures"
     return f"{controller} is better than {other} on {better.sum()} of {len(better)}; mean difference over {over} {difference}."
@@ -146,7 +180,11 @@ def draw(study: Study, highlighted: Sequence[str], title: str, path: Path) -> No
     others = [label for label in study.curves if label not in shown]
     for index, label in enumerate(others):
         axes.plot(
-            study.steps, study.mean_curve(label), color="#c3c9cf", linewidth=1, label=None if index else "other schedules"
+            study.steps,
+            study.mean_curve(label),
+            color="#c3c9cf",
+            linewidth=1,
+            label=None if index else "other schedules",
         )
     for label, color in zip(dict.fromkeys(shown), _COLORS, strict=False):
         _draw_band(axes, study, label, color)
@@ -163,7 +201,9 @@ def draw(study: Study, highlighted: Sequence[str], title: str, path: Path) -> No
 
 
 def _draw_band(axes: Any, study: Study, label: str, color: str) -> None:
-    estimates = [bootstrap(study.curves[label][:, point, :, 0]) for point in range(len(study.steps))]
+    estimates = [
+        bootstrap(study.curves[label][:, point, :, 0]) for point in range(len(study.steps))
+    ]
     low, high = ([getattr(each, end) for each in estimates] for end in ("low", "high"))
     axes.fill_between(study.steps, low, high, color=color, alpha=0.15, linewidth=0)
     axes.plot(study.steps, study.mean_curve(label), color=color, linewidth=1.8, label=label)

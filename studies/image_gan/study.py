@@ -45,7 +45,13 @@ from studies.image_gan.entrants import (
     play_all,
 )
 
-POLICIES = ("1:1", *(f"1:{k}" for k in (3, 5, 7, 9, 11)), *(f"{k}:1" for k in (3, 5, 7, 9, 11)), "balance", "random:0.5")
+POLICIES = (
+    "1:1",
+    *(f"1:{k}" for k in (3, 5, 7, 9, 11)),
+    *(f"{k}:1" for k in (3, 5, 7, 9, 11)),
+    "balance",
+    "random:0.5",
+)
 _CHOSEN = "best_ratio.json"
 
 
@@ -73,10 +79,15 @@ def curves_of(made: list[Entrant], maker: EnvironmentMaker, seeds: tuple[int, ..
     return {entrant.label: np.stack([next(played) for _ in entrant.candidates]) for entrant in made}
 
 
-def choose_ratio(made: list[Entrant], arguments: argparse.Namespace, task: ImageGAN, store: CurveStore) -> str:
+def choose_ratio(
+    made: list[Entrant], arguments: argparse.Namespace, task: ImageGAN, store: CurveStore
+) -> str:
     """The ratio with the best mean score at the end of other runs, of the validation split."""
     ratios = [entrant for entrant in made if isinstance(entrant.candidates[0], Ratio)]
-    maker, seeds = make_env(arguments, "validation"), seeds_from(VALIDATION_SEEDS, arguments.validation_seeds)
+    maker, seeds = (
+        make_env(arguments, "validation"),
+        seeds_from(VALIDATION_SEEDS, arguments.validation_seeds),
+    )
     curves = curves_of(ratios, maker, seeds, task.max_steps, store, arguments.num_workers)
     scores = {label: float(curve[0, -1, :, 0].mean()) for label, curve in curves.items()}
     for label, score in scores.items():
@@ -87,12 +98,22 @@ def choose_ratio(made: list[Entrant], arguments: argparse.Namespace, task: Image
 def ratios(arguments: argparse.Namespace) -> None:
     """Every policy on the same runs."""
     maker, store = make_env(arguments, "test"), CurveStore(arguments.output / "curves")
-    task, made = task_of(maker), entrants(["1:1", *arguments.policies], arguments.controllers, maker)
+    task, made = (
+        task_of(maker),
+        entrants(["1:1", *arguments.policies], arguments.controllers, maker),
+    )
     policies = [policy for entrant in made for policy in entrant.candidates]
     check_every(arguments.every, task, policies, maker.arguments.get("repeat", 1))
     best = choose_ratio(made, arguments, task, store)
     write_text(arguments.output / _CHOSEN, json.dumps({"best_ratio": best}))
-    curves = curves_of(made, maker, seeds_from(TEST_SEEDS, arguments.seeds), arguments.every, store, arguments.num_workers)
+    curves = curves_of(
+        made,
+        maker,
+        seeds_from(TEST_SEEDS, arguments.seeds),
+        arguments.every,
+        store,
+        arguments.num_workers,
+    )
     steps = np.arange(arguments.every, task.max_steps + 1, arguments.every)
     study = report.Study(task.score_metrics, steps, curves, best, task.real_data_scores("test")[1])
     table, trained = report.ratios_table(study), [made[-1].label] if arguments.controllers else []
@@ -105,7 +126,11 @@ def ratios(arguments: argparse.Namespace) -> None:
 
 def plain(study: report.Study, maker: EnvironmentMaker) -> dict[str, Any]:
     """A study as plain values: all curves, (training seeds, points, runs, metrics), and what they were made with."""
-    head = {"arguments": maker.arguments, "metrics": [metric.name for metric in study.metrics], "steps": study.steps.tolist()}
+    head = {
+        "arguments": maker.arguments,
+        "metrics": [metric.name for metric in study.metrics],
+        "steps": study.steps.tolist(),
+    }
     curves = {label: curve.tolist() for label, curve in study.curves.items()}
     return {**head, "best_ratio": study.best_ratio, "real_data": study.real_data, "curves": curves}
 
@@ -113,16 +138,27 @@ def plain(study: report.Study, maker: EnvironmentMaker) -> dict[str, Any]:
 def transfer(arguments: argparse.Namespace) -> None:
     """A controller that was trained elsewhere against schedules, on other architectures or other data."""
     best = arguments.ratio or chosen_ratio(arguments.output)
-    elsewhere = {name: getattr(arguments, name) for name in ("dataset", "size") if getattr(arguments, name) is not None}
+    elsewhere = {
+        name: getattr(arguments, name)
+        for name in ("dataset", "size")
+        if getattr(arguments, name) is not None
+    }
     if "dataset" in elsewhere and "num_samples" not in dict(arguments.env_kwargs):
-        elsewhere["num_samples"] = 0  # four fifths of what there is: other data may have fewer images than the preset names
+        elsewhere["num_samples"] = (
+            0  # four fifths of what there is: other data may have fewer images than the preset names
+        )
     drawn = architectures(arguments.architectures, arguments.filters, arguments.latents) or [{}]
     makers = [make_env(arguments, "test", **elsewhere, **each) for each in drawn]
     task, made = task_of(makers[0]), entrants(["1:1", best], arguments.controllers, makers[0])
-    seeds, policies = seeds_from(TEST_SEEDS, arguments.seeds), [each for entrant in made for each in entrant.candidates]
+    seeds, policies = (
+        seeds_from(TEST_SEEDS, arguments.seeds),
+        [each for entrant in made for each in entrant.candidates],
+    )
     jobs = [Job(maker, policy, seeds, task.max_steps) for maker in makers for policy in policies]
     played = play_all(jobs, CurveStore(arguments.output / "curves"), arguments.num_workers)
-    scores = np.stack(played)[:, -1, :, 0].reshape(len(makers), len(policies), len(seeds)).swapaxes(0, 1)
+    scores = (
+        np.stack(played)[:, -1, :, 0].reshape(len(makers), len(policies), len(seeds)).swapaxes(0, 1)
+    )
     figures, at = {}, 0
     for entrant in made:
         figures[entrant.label] = scores[at : at + len(entrant.candidates)]
@@ -133,45 +169,93 @@ def transfer(arguments: argparse.Namespace) -> None:
     stem = f"transfer_{Path(task.dataset).stem}_{task.image_shape[0]}_{arguments.architectures}"
     write_text(arguments.output / f"{stem}.md", table + "\n")
     content = {"dataset": task.dataset, "metric": metric.name, "architectures": drawn}
-    write_text(arguments.output / f"{stem}.json", json.dumps(content | {n: v.tolist() for n, v in figures.items()}))
+    write_text(
+        arguments.output / f"{stem}.json",
+        json.dumps(content | {n: v.tolist() for n, v in figures.items()}),
+    )
 
 
 def chosen_ratio(folder: Path) -> str:
     """What `ratios` has chosen with the same output folder."""
     path = folder / _CHOSEN
     if not path.is_file():
-        raise ValueError(f"{str(folder)!r} holds no {_CHOSEN}: give --ratio, or run the command ratios first")
+        raise ValueError(
+            f"{str(folder)!r} holds no {_CHOSEN}: give --ratio, or run the command ratios first"
+        )
     return json.loads(path.read_text())["best_ratio"]
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="ratios | transfer")
     study, elsewhere = commands.add_parser("ratios"), commands.add_parser("transfer")
     study.set_defaults(run=ratios)
-    study.add_argument("--policies", nargs="+", default=list(POLICIES), help=f"default: {' '.join(POLICIES)}")
-    study.add_argument("--every", type=positive, default=250, help="steps between two scores (default: 250)")
-    study.add_argument("--validation-seeds", type=positive, default=3, help="runs that choose the best ratio (default: 3)")
+    study.add_argument(
+        "--policies", nargs="+", default=list(POLICIES), help=f"default: {' '.join(POLICIES)}"
+    )
+    study.add_argument(
+        "--every", type=positive, default=250, help="steps between two scores (default: 250)"
+    )
+    study.add_argument(
+        "--validation-seeds",
+        type=positive,
+        default=3,
+        help="runs that choose the best ratio (default: 3)",
+    )
     elsewhere.set_defaults(run=transfer)
-    elsewhere.add_argument("--ratio", help="the schedule to compare with (default: what the command ratios has chosen)")
     elsewhere.add_argument(
-        "--architectures", type=nonnegative, default=20, help="how many; 0 for that of the preset (default: 20)"
+        "--ratio", help="the schedule to compare with (default: what the command ratios has chosen)"
     )
     elsewhere.add_argument(
-        "--filters", type=positive, nargs="+", default=[8, 16, 32], help="default: 8 16 32; AutoLoss: 32 64 128"
+        "--architectures",
+        type=nonnegative,
+        default=20,
+        help="how many; 0 for that of the preset (default: 20)",
     )
-    elsewhere.add_argument("--latents", type=positive, nargs="+", default=[16, 32], help="default: 16 32; AutoLoss: 64 128")
+    elsewhere.add_argument(
+        "--filters",
+        type=positive,
+        nargs="+",
+        default=[8, 16, 32],
+        help="default: 8 16 32; AutoLoss: 32 64 128",
+    )
+    elsewhere.add_argument(
+        "--latents",
+        type=positive,
+        nargs="+",
+        default=[16, 32],
+        help="default: 16 32; AutoLoss: 64 128",
+    )
     elsewhere.add_argument("--dataset", help="default: that of the preset")
-    elsewhere.add_argument("--size", type=nonnegative, help="height and width that images are resized to")
+    elsewhere.add_argument(
+        "--size", type=nonnegative, help="height and width that images are resized to"
+    )
     for each, seeds in ((study, 5), (elsewhere, 2)):
         trained = "run folders of train_agent.py that differ in their seed, as a pattern"
         each.add_argument("--controllers", required=each is elsewhere, help=trained)
-        each.add_argument("--seeds", type=positive, default=seeds, help=f"runs of each policy (default: {seeds})")
         each.add_argument(
-            "--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE", help="of the environment"
+            "--seeds", type=positive, default=seeds, help=f"runs of each policy (default: {seeds})"
         )
-        each.add_argument("--num-workers", type=positive, default=1, help="processes that play (default: 1)")
-        each.add_argument("-o", "--output", type=Path, default=Path("results/image_gan"), help="default: results/image_gan")
+        each.add_argument(
+            "--env-kwargs",
+            type=key_value,
+            nargs="+",
+            default=[],
+            metavar="NAME=VALUE",
+            help="of the environment",
+        )
+        each.add_argument(
+            "--num-workers", type=positive, default=1, help="processes that play (default: 1)"
+        )
+        each.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            default=Path("results/image_gan"),
+            help="default: results/image_gan",
+        )
     return parser.parse_args()
 
 
@@ -180,4 +264,3 @@ def run() -> None:
     torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
     arguments.run(arguments)
-

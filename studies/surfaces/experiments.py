@@ -86,8 +86,13 @@ class Experiment:
         return self.task.step not in (None, "fixed")
 
 
-def _lines(rate: float, *references: int | None, note: str = "", rules: tuple[str, ...] = FOUR) -> tuple[Line, ...]:
-    return tuple(Line(rule, rate, count, note if count is None else "") for rule, count in zip(rules, references, strict=True))
+def _lines(
+    rate: float, *references: int | None, note: str = "", rules: tuple[str, ...] = FOUR
+) -> tuple[Line, ...]:
+    return tuple(
+        Line(rule, rate, count, note if count is None else "")
+        for rule, count in zip(rules, references, strict=True)
+    )
 
 
 _ROSENBROCK, _BEALE = Rosenbrock(start_width=0.0), Beale(start_width=0.0)
@@ -130,7 +135,9 @@ def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype
     task, lines = experiment.task, experiment.lines
     state = start(task, len(lines), copies, dtype)
     rules = [RULES[line.rule]() for line in lines]
-    factors = torch.tensor([line.rate / task.optimizer.learning_rate for line in lines], dtype=dtype)
+    factors = torch.tensor(
+        [line.rate / task.optimizer.learning_rate for line in lines], dtype=dtype
+    )
     step_size = factors.repeat_interleave(copies)
     steps, points = torch.full((len(state.steps),), -1), []
     for step in range(max_steps + 1):
@@ -142,8 +149,12 @@ def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype
         losses = task.observe(state).losses
         usable = torch.isfinite(losses).all(dim=1, keepdim=True)
         told = torch.where(usable, losses, 1.0)  # runs that have diverged are not weighed any more
-        weights = torch.cat([rule(part) for rule, part in zip(rules, told.split(copies), strict=True)])
-        state, _ = task.update(state, Control(weights=torch.where(usable, weights, 1.0), step_size=step_size))
+        weights = torch.cat(
+            [rule(part) for rule, part in zip(rules, told.split(copies), strict=True)]
+        )
+        state, _ = task.update(
+            state, Control(weights=torch.where(usable, weights, 1.0), step_size=step_size)
+        )
     arrivals, diverged = (values.view(-1, copies).numpy() for values in (steps, state.diverged))
     return Outcome(arrivals, diverged, _paths(torch.stack(points, dim=1).numpy(), arrivals[:, 0]))
 
@@ -151,7 +162,10 @@ def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype
 def start(task: Surface, lines: int, copies: int, dtype: torch.dtype) -> State:
     """Runs at the start of the task, (lines · copies,), all copies of a line but the first moved by up to `NUDGES`."""
     keys = torch.arange(copies).repeat(lines)
-    state = tree.map_tensors(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, task.reset(Keys(keys, keys)))
+    state = tree.map_tensors(
+        lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf,
+        task.reset(Keys(keys, keys)),
+    )
     exact = torch.tensor(task.start, dtype=dtype).expand(len(keys), 2)
     nudge = random.uniform(random.fold_in(keys, "nudge"), (2,), -1.0, 1.0).to(dtype) * NUDGES[dtype]
     state.parameters["point"] = torch.where(keys[:, None] > 0, exact + nudge, exact)
@@ -160,7 +174,9 @@ def start(task: Surface, lines: int, copies: int, dtype: torch.dtype) -> State:
 
 def _paths(points: np.ndarray, steps: np.ndarray) -> list[np.ndarray]:
     """The points (lines, steps, 2) of every line until it arrives, or as long as they are finite."""
-    cut = [path[: last + 1] if last >= 0 else path for path, last in zip(points, steps, strict=True)]
+    cut = [
+        path[: last + 1] if last >= 0 else path for path, last in zip(points, steps, strict=True)
+    ]
     return [path[np.isfinite(path).all(axis=1)] for path in cut]
 
 
@@ -172,14 +188,22 @@ def report(experiment: Experiment, outcome: Outcome) -> str:
         + (" median of copies | range |" if more else ""),
         "| --- | --- | --- | --- | --- |" + (" --- | --- |" if more else ""),
     ]
-    for line, steps, diverged in zip(experiment.lines, outcome.steps, outcome.diverged, strict=True):
-        measured = f"{steps[0]:,}" if steps[0] >= 0 else "diverged" if diverged[0] else "not arrived"
+    for line, steps, diverged in zip(
+        experiment.lines, outcome.steps, outcome.diverged, strict=True
+    ):
+        measured = (
+            f"{steps[0]:,}" if steps[0] >= 0 else "diverged" if diverged[0] else "not arrived"
+        )
         reference = f"{line.reference:,}" if line.reference else line.note
         ratio = f"{steps[0] / line.reference:.3f}" if line.reference and steps[0] >= 0 else ""
         cells = [line.rule, f"{line.rate:g}", measured, reference, ratio]
         if more:
             arrived = steps[steps >= 0]
-            cells += [f"{np.median(arrived):.0f}", f"{arrived.min()} to {arrived.max()}"] if len(arrived) else ["", ""]
+            cells += (
+                [f"{np.median(arrived):.0f}", f"{arrived.min()} to {arrived.max()}"]
+                if len(arrived)
+                else ["", ""]
+            )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -190,7 +214,11 @@ def panels(outcomes: list[Outcome]) -> list[Panel]:
     chosen = []
     for experiment, outcome, after in zip(EXPERIMENTS, outcomes, (5000, 200, 500), strict=True):
         task, rate = experiment.task, experiment.lines[0].rate
-        shown = {line.rule: path for line, path in zip(experiment.lines, outcome.paths, strict=True) if line.rate == rate}
+        shown = {
+            line.rule: path
+            for line, path in zip(experiment.lines, outcome.paths, strict=True)
+            if line.rate == rate
+        }
         title = experiment.title if experiment.chaotic else f"{experiment.title} {rate:g}"
         chosen.append(Panel(title, _surface(task), task.minimum, extents[type(task)], after, shown))
     return chosen
@@ -206,21 +234,35 @@ def _surface(task: Surface) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 
 def run() -> None:
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
     parser.add_argument("--max-steps", type=positive, default=40_000, help="default: 40000")
-    parser.add_argument("--copies", type=positive, default=21, help="runs of each Barzilai–Borwein line (default: 21)")
-    parser.add_argument("--output", type=Path, help="the picture (default: docs/results/surfaces.png in float64, else none)")
+    parser.add_argument(
+        "--copies",
+        type=positive,
+        default=21,
+        help="runs of each Barzilai–Borwein line (default: 21)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="the picture (default: docs/results/surfaces.png in float64, else none)",
+    )
     arguments = parser.parse_args()
-    output = arguments.output or (ROOT / "docs/results/surfaces.png" if arguments.dtype == "float64" else None)
+    output = arguments.output or (
+        ROOT / "docs/results/surfaces.png" if arguments.dtype == "float64" else None
+    )
     if output and not output.parent.is_dir():
         parser.error(f"--output {output}: there is no folder {str(output.parent)!r}")
     torch.set_num_threads(1)
     outcomes = []
     for experiment in EXPERIMENTS:
         copies = arguments.copies if experiment.chaotic else 1
-        outcomes.append(play(experiment, arguments.max_steps, copies, getattr(torch, arguments.dtype)))
+        outcomes.append(
+            play(experiment, arguments.max_steps, copies, getattr(torch, arguments.dtype))
+        )
         print(report(experiment, outcomes[-1]), flush=True, end="\n\n")
     if output:
         draw(panels(outcomes), TOLERANCE, output)
-

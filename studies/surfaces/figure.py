@@ -52,8 +52,19 @@ def draw(panels: list[Panel], tolerance: float, path: Path) -> None:
         _draw_ways(above, panel, styles)
         _draw_distances(below, panel, styles, tolerance)
     rows[1, 0].set_ylabel("distance to the minimum")
-    handles = {line.get_label(): line for axes in rows[1] for line in axes.get_lines() if line.get_label() in styles}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+    handles = {
+        line.get_label(): line
+        for axes in rows[1]
+        for line in axes.get_lines()
+        if line.get_label() in styles
+    }
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=len(handles),
+        frameon=False,
+    )
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, format="png")
     os.replace(temporary, path)
@@ -70,28 +81,56 @@ def _styles(panels: list[Panel]) -> dict[str, dict[str, Any]]:
 def _draw_ways(axes: Any, panel: Panel, styles: dict[str, dict[str, Any]]) -> None:
     left, right, bottom, top = panel.extent
     x, y = np.meshgrid(np.linspace(left, right, 300), np.linspace(bottom, top, 300))
-    heights, levels = np.log10(panel.surface(x, y) + 1e-12), np.arange(_DECADES[0], _DECADES[1] + 0.1, 0.5)
+    heights, levels = (
+        np.log10(panel.surface(x, y) + 1e-12),
+        np.arange(_DECADES[0], _DECADES[1] + 0.1, 0.5),
+    )
     axes.contourf(x, y, heights, levels=levels, cmap="YlGnBu_r", alpha=0.5, extend="both", zorder=0)
-    axes.contour(x, y, heights, levels=levels, colors="white", linewidths=0.5, linestyles="-", zorder=0)
+    axes.contour(
+        x, y, heights, levels=levels, colors="white", linewidths=0.5, linestyles="-", zorder=0
+    )
     for label, points in panel.paths.items():
         axes.plot(points[:, 0], points[:, 1], **styles[label], zorder=2)
-        reached, size = points[min(panel.after, len(points) - 1)], 5 + 2 * styles[label]["linewidth"]
-        axes.plot(*reached, "o", color=styles[label]["color"], markersize=size, markeredgecolor="white", zorder=4)
+        reached, size = (
+            points[min(panel.after, len(points) - 1)],
+            5 + 2 * styles[label]["linewidth"],
+        )
+        axes.plot(
+            *reached,
+            "o",
+            color=styles[label]["color"],
+            markersize=size,
+            markeredgecolor="white",
+            zorder=4,
+        )
     start = next(iter(panel.paths.values()))[0]
     axes.plot(*start, "s", color="black", markersize=6, zorder=3)
     axes.annotate("start", start, xytext=(-7, -4), textcoords="offset points", ha="right")
-    axes.plot(*panel.minimum, "*", color="#c0392b", markersize=13, markeredgecolor="white", zorder=5)
+    axes.plot(
+        *panel.minimum, "*", color="#c0392b", markersize=13, markeredgecolor="white", zorder=5
+    )
     axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="x", ylabel="y")
     axes.locator_params(nbins=6)
-    axes.set_title(f"{panel.title}\n★ minimum   ● after {panel.after:,} steps", fontsize="medium", loc="left")
+    axes.set_title(
+        f"{panel.title}\n★ minimum   ● after {panel.after:,} steps", fontsize="medium", loc="left"
+    )
 
 
-def _draw_distances(axes: Any, panel: Panel, styles: dict[str, dict[str, Any]], tolerance: float) -> None:
+def _draw_distances(
+    axes: Any, panel: Panel, styles: dict[str, dict[str, Any]], tolerance: float
+) -> None:
     for label, points in panel.paths.items():
         axes.plot(np.hypot(*(points - np.array(panel.minimum)).T), label=label, **styles[label])
     axes.axhline(tolerance, color="#c0392b", linewidth=1.2, linestyle=(0, (4, 3)), zorder=3)
     axes.axvline(panel.after, color="black", linewidth=0.8, linestyle=(0, (1, 2)), zorder=3)
-    axes.annotate("●", (panel.after, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", annotation_clip=False)
+    axes.annotate(
+        "●",
+        (panel.after, 1),
+        xycoords=("data", "axes fraction"),
+        ha="center",
+        va="bottom",
+        annotation_clip=False,
+    )
     axes.set(yscale="log", xlabel="step", xlim=(0, None), ylim=(tolerance / 2, None))
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter("{x:,.0f}")

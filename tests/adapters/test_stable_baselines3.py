@@ -19,7 +19,13 @@ from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 pytestmark = pytest.mark.filterwarnings("error")
 
 ID = "AutoLoss/QuadraticRegression-v0"
-SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5, "learning_rate": 0.05}
+SMALL = {
+    "dimension": 4,
+    "num_samples": 20,
+    "max_steps": 20,
+    "validate_every": 5,
+    "learning_rate": 0.05,
+}
 ON_POLICY = {"n_steps": 8}
 OFF_POLICY = {"learning_starts": 8, "buffer_size": 200, "batch_size": 8}
 ALGORITHMS = {
@@ -40,7 +46,9 @@ def adapted(num_envs=3, **arguments):
 
 
 def build(algorithm, env, **arguments):
-    return algorithm("MlpPolicy", env, policy_kwargs={"net_arch": [8]}, seed=0, device="cpu", **arguments)
+    return algorithm(
+        "MlpPolicy", env, policy_kwargs={"net_arch": [8]}, seed=0, device="cpu", **arguments
+    )
 
 
 def ppo(env):
@@ -57,7 +65,9 @@ def random_actions(space, num_envs, number):
 
 @pytest.mark.parametrize("mode", ["NextStep", "Disabled"])
 def test_the_adapter_refuses_an_environment_that_does_not_reset_in_the_same_step(mode):
-    with pytest.raises(ValueError, match=rf"^autoreset_mode='{mode}': .* autoreset_mode='SameStep'$"):
+    with pytest.raises(
+        ValueError, match=rf"^autoreset_mode='{mode}': .* autoreset_mode='SameStep'$"
+    ):
         adapted(autoreset_mode=mode)
 
 
@@ -82,7 +92,9 @@ def test_the_adapter_gives_the_numbers_of_the_environment(array, patience):
                 continue
             episodes += 1
             assert info["TimeLimit.truncated"] is False
-            np.testing.assert_array_equal(info["terminal_observation"], expected[4]["final_obs"][row])
+            np.testing.assert_array_equal(
+                info["terminal_observation"], expected[4]["final_obs"][row]
+            )
             assert info["episode"]["r"] == pytest.approx(returns[row])
             assert info["episode"]["l"] == lengths[row]
             for name in ("score", "best_score", "diverged", "pair_shares"):
@@ -144,7 +156,9 @@ def test_render_tiles_the_pictures_of_the_runs():
 @pytest.mark.parametrize("array", ["numpy", "torch"])
 def test_evaluate_policy_reports_whole_episodes_without_a_monitor(array):
     venv = adapted(array=array)
-    returns, lengths = evaluate_policy(ppo(venv), venv, n_eval_episodes=6, return_episode_rewards=True)
+    returns, lengths = evaluate_policy(
+        ppo(venv), venv, n_eval_episodes=6, return_episode_rewards=True
+    )
     assert lengths == [20] * 6
     assert np.isfinite(returns).all()
     assert len(set(returns)) == 6
@@ -175,7 +189,9 @@ def test_vec_normalize_normalises_and_keeps_the_originals():
         seen.append(observations)
         for row in np.flatnonzero(dones):
             original = expected[4]["final_obs"][row]
-            np.testing.assert_allclose(infos[row]["terminal_observation"], venv.normalize_obs(original))
+            np.testing.assert_allclose(
+                infos[row]["terminal_observation"], venv.normalize_obs(original)
+            )
     late = np.concatenate(seen[10:])
     assert np.abs(late.mean(axis=0)).max() < 1
     assert not np.allclose(observations, venv.get_original_obs(), atol=0.1)
@@ -229,14 +245,18 @@ def test_training_changes_the_weights_and_leaves_them_finite(algorithm, env):
 
 
 def test_training_through_numpy_and_through_torch_arrays_gives_the_same_weights():
-    first, second = (ppo(adapted(array=array)).learn(64).policy.state_dict() for array in ("numpy", "torch"))
+    first, second = (
+        ppo(adapted(array=array)).learn(64).policy.state_dict() for array in ("numpy", "torch")
+    )
     for name, value in first.items():
         torch.testing.assert_close(value, second[name], rtol=0, atol=0)
 
 
 def test_continuous_actions_are_drawn_with_the_deviation_of_the_policy_or_are_its_mode():
     envs = StableBaselines3VecEnv(gym.make_vec(ID, num_envs=2, control="weights"))
-    policy = PPO("MlpPolicy", envs, policy_kwargs={"log_std_init": -2.0}, n_steps=8, batch_size=16).policy
+    policy = PPO(
+        "MlpPolicy", envs, policy_kwargs={"log_std_init": -2.0}, n_steps=8, batch_size=16
+    ).policy
     observations = np.zeros((4000, envs.observation_space.shape[0]), dtype=np.float32)
     draws = Draws(np.arange(4000), "test")
     mode = choose_actions(policy, observations, draws, deterministic=True)
@@ -244,4 +264,6 @@ def test_continuous_actions_are_drawn_with_the_deviation_of_the_policy_or_are_it
     np.testing.assert_allclose(drawn.std(axis=0), np.exp(-2), rtol=0.05)
     np.testing.assert_allclose(drawn.mean(axis=0), mode[0], atol=0.01)
     assert (mode == mode[0]).all()
-    assert not np.array_equal(choose_actions(policy, observations, draws, deterministic=False), drawn)
+    assert not np.array_equal(
+        choose_actions(policy, observations, draws, deterministic=False), drawn
+    )

@@ -15,12 +15,22 @@ from tests.support.paths import ROOT
 ID = "AutoLoss/QuadraticRegression-v0"
 SMALL = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
 BRIEF = ["--n-timesteps", "1e3", "--num-envs", "8"]
-REPORT = ["table.txt", "table.md", "results.json", "results.csv", "figure.png"]  # what evaluate.py writes, its last lines
+REPORT = [
+    "table.txt",
+    "table.md",
+    "results.json",
+    "results.csv",
+    "figure.png",
+]  # what evaluate.py writes, its last lines
 
 
 def run(command, *arguments, cwd=ROOT):
     return subprocess.run(
-        [sys.executable, ROOT / f"{command}.py", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+        [sys.executable, ROOT / f"{command}.py", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -41,7 +51,19 @@ def table(result):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    result = run("train_agent", "--env", ID, "--algo", "ppo", *SMALL, *BRIEF, "-P", "n_steps=16", "-f", folder)
+    result = run(
+        "train_agent",
+        "--env",
+        ID,
+        "--algo",
+        "ppo",
+        *SMALL,
+        *BRIEF,
+        "-P",
+        "n_steps=16",
+        "-f",
+        folder,
+    )
     assert result.returncode == 0, result.stderr
     return Path(result.stdout.strip())
 
@@ -55,7 +77,12 @@ def test_training_keeps_configuration_weights_events_and_figures(trained):
     assert configuration["num_envs"] == 8
     assert configuration["n_timesteps"] == 1000
     header = (trained / "progress.csv").read_text().splitlines()[0].split(",")
-    figures = {"environment/score", "environment/best_score", "environment/steps", "environment/share_of_mse"}
+    figures = {
+        "environment/score",
+        "environment/best_score",
+        "environment/steps",
+        "environment/share_of_mse",
+    }
     assert figures <= set(header)
 
 
@@ -64,7 +91,9 @@ def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
                 "without_penalty", "s1:0.5", "s2", "s3:-0.9", "softadapt", "softadapt:pair,normalized,beta=1",
                 "softadapt:loss_weighted,least_squares=4,every=2", "equal", "dwa:scale=sum", "uncertainty:pair", "gradnorm",
                 "random_weights:pair"]  # fmt: skip
-    result = run("evaluate", "--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path, "--policies", *policies)
+    result = run(
+        "evaluate", "--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path, "--policies", *policies
+    )
     assert result.returncode == 0, result.stderr
     for policy in ("ppo", *policies[1:]):
         assert any(line.startswith(policy) for line in result.stdout.splitlines())
@@ -77,18 +106,43 @@ def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
 
 
 def test_reinforce_is_trained_and_judged(tmp_path):
-    training = run("train_agent", "--env", ID, "--algo", "reinforce", *SMALL, *BRIEF, "-f", tmp_path)
+    training = run(
+        "train_agent", "--env", ID, "--algo", "reinforce", *SMALL, *BRIEF, "-f", tmp_path
+    )
     assert training.returncode == 0, training.stderr
     folder = Path(training.stdout.strip())
     assert "environment/share_of_mse" in (folder / "progress.csv").read_text().splitlines()[0]
     assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
-    result = run("evaluate", "--env", ID, *SMALL, "--episodes", 3, "-o", tmp_path, "--policies", f"reinforce:{folder}", "1:1")
+    result = run(
+        "evaluate",
+        "--env",
+        ID,
+        *SMALL,
+        "--episodes",
+        3,
+        "-o",
+        tmp_path,
+        "--policies",
+        f"reinforce:{folder}",
+        "1:1",
+    )
     assert result.returncode == 0, result.stderr
     assert any(line.startswith("reinforce") for line in result.stdout.splitlines())
 
 
 def test_evaluation_is_repeatable(trained, tmp_path):
-    command = ["--env", ID, *SMALL, "--episodes", 3, "--policies", f"ppo:{trained}", "random:0.5", "-o", tmp_path]
+    command = [
+        "--env",
+        ID,
+        *SMALL,
+        "--episodes",
+        3,
+        "--policies",
+        f"ppo:{trained}",
+        "random:0.5",
+        "-o",
+        tmp_path,
+    ]
     first, second = run("evaluate", *command), run("evaluate", *command)
     assert first.returncode == 0
     assert table(first) == table(second)
@@ -99,7 +153,16 @@ def test_a_task_of_ones_own_is_trained_and_judged_from_its_folder(tmp_path):
     env = ["--env", "sparse_signal:Example/SparseSignal-v0"]
     training = run("train_agent", *env, *BRIEF, "-P", "n_steps=16", cwd=tmp_path)
     assert training.returncode == 0, training.stderr
-    result = run("evaluate", *env, "--episodes", 3, "--policies", f"ppo:{training.stdout.strip()}", "1:1", cwd=tmp_path)
+    result = run(
+        "evaluate",
+        *env,
+        "--episodes",
+        3,
+        "--policies",
+        f"ppo:{training.stdout.strip()}",
+        "1:1",
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     assert "recovery_error" in result.stdout
 
@@ -111,20 +174,29 @@ def test_the_task_of_ones_own_has_at_most_30_lines():
 
 def test_a_run_of_another_environment_is_refused(trained):
     env = ["--env", "sparse_signal:Example/SparseSignal-v0"]
-    assert "was trained on" in one_line(run("evaluate", *env, "--policies", f"ppo:{trained}", cwd=ROOT / "examples"))
+    assert "was trained on" in one_line(
+        run("evaluate", *env, "--policies", f"ppo:{trained}", cwd=ROOT / "examples")
+    )
 
 
 def test_a_training_that_did_not_end_is_said(trained, tmp_path):
     copy_of(trained, tmp_path / "run_0", n_timesteps=10**6)
     command = ["--env", ID, *SMALL, "--episodes", 2, "-o", tmp_path, "--policies"]
-    assert "of 1,000,000 steps of training" in run("evaluate", *command, f"ppo:{tmp_path}/run_0").stdout
+    assert (
+        "of 1,000,000 steps of training"
+        in run("evaluate", *command, f"ppo:{tmp_path}/run_0").stdout
+    )
     assert "steps of training" not in run("evaluate", *command, f"ppo:{trained}").stdout
 
 
 def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
     (tmp_path / "config.json").write_text((trained / "config.json").read_text())
-    (tmp_path / "policy.safetensors").write_bytes((trained / "policy.safetensors").read_bytes()[:100])
-    assert "does not fit" in one_line(run("evaluate", "--env", ID, *SMALL, "--policies", f"ppo:{tmp_path}"))
+    (tmp_path / "policy.safetensors").write_bytes(
+        (trained / "policy.safetensors").read_bytes()[:100]
+    )
+    assert "does not fit" in one_line(
+        run("evaluate", "--env", ID, *SMALL, "--policies", f"ppo:{tmp_path}")
+    )
 
 
 def copy_of(trained, folder, **changes):
@@ -137,7 +209,17 @@ def copy_of(trained, folder, **changes):
 def test_only_trainings_that_differ_in_their_seed_alone_are_pooled(trained, tmp_path):
     copy_of(trained, tmp_path / "run_0")
     copy_of(trained, tmp_path / "run_1", seed=1)
-    pooled = ["--env", ID, *SMALL, "--episodes", 2, "-o", tmp_path, "--policies", f"ppo:{tmp_path}/run_*"]
+    pooled = [
+        "--env",
+        ID,
+        *SMALL,
+        "--episodes",
+        2,
+        "-o",
+        tmp_path,
+        "--policies",
+        f"ppo:{tmp_path}/run_*",
+    ]
     result = run("evaluate", *pooled)
     assert "2×2" in result.stdout
     assert "Training seeds: ppo 2" in result.stdout
@@ -148,10 +230,14 @@ def test_only_trainings_that_differ_in_their_seed_alone_are_pooled(trained, tmp_
     (tmp_path / "run_2" / "policy.safetensors").unlink()
     (tmp_path / "run_2").rmdir()
     assert "differ in env_kwargs" in one_line(run("evaluate", *pooled))
-    assert "was trained by ppo" in one_line(run("evaluate", "--env", ID, "--policies", f"dqn:{trained}"))
+    assert "was trained by ppo" in one_line(
+        run("evaluate", "--env", ID, "--policies", f"dqn:{trained}")
+    )
 
 
-def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_said(trained, tmp_path):
+def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_said(
+    trained, tmp_path
+):
     command = ["--env", ID, "--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
     rest = ["--episodes", 2, "-o", tmp_path, "--policies", f"ppo:{trained}"]
     same, raw = run("evaluate", *command, *rest), run("evaluate", *command, "features=raw", *rest)
@@ -167,7 +253,10 @@ def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_
         (["--env", ID, "-P", "n_steps=hello"], "does not accept these hyper-parameters"),
         (["--env", ID, "--seed", "10000000000000"], "less than 2**31"),
         (["--env", ID, "-f", "/dev/null/x"], "Not a directory"),
-        (["--env", "AutoLoss/QuadraticRegresion-v0"], "did you mean 'AutoLoss/QuadraticRegression-v0'"),
+        (
+            ["--env", "AutoLoss/QuadraticRegresion-v0"],
+            "did you mean 'AutoLoss/QuadraticRegression-v0'",
+        ),
         (["--env", "no_such_module:My/Task-v0"], "cannot import module 'no_such_module'"),
         (["--env", ID, "--algo", "pppo"], "did you mean 'ppo'"),
         (["--env", ID, "--num-envs", "0"], "expected a positive integer"),
@@ -176,9 +265,15 @@ def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_
         (["--env", ID, "-P", "learning_rate"], "expected name=value"),
         (["--env", ID, "--env-kwargs", "datset=diabetes"], "did you mean 'dataset'"),
         (["--env", ID, "--env-kwargs", "rewards=final"], "did you mean 'reward'"),
-        (["--env", ID, "--env-kwargs", "dataset=missing.csv"], "'missing.csv': there is no such file"),
+        (
+            ["--env", ID, "--env-kwargs", "dataset=missing.csv"],
+            "'missing.csv': there is no such file",
+        ),
         (["--env", ID, "--algo", "sac"], "add --env-kwargs control=weights"),
-        (["--env", ID, "--algo", "dqn", "--env-kwargs", "control=weights"], "leave out control=weights"),
+        (
+            ["--env", ID, "--algo", "dqn", "--env-kwargs", "control=weights"],
+            "leave out control=weights",
+        ),
     ],
 )
 def test_bad_input_to_train_agent_is_one_line(arguments, expected, tmp_path):
@@ -240,7 +335,19 @@ RESUMABLE = [
 
 
 def test_a_training_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(tmp_path):
-    arguments = ["--env", ID, "--algo", "ppo", *SMALL, "--n-timesteps", "1e4", "--num-envs", "8", "-P", "n_steps=16"]
+    arguments = [
+        "--env",
+        ID,
+        "--algo",
+        "ppo",
+        *SMALL,
+        "--n-timesteps",
+        "1e4",
+        "--num-envs",
+        "8",
+        "-P",
+        "n_steps=16",
+    ]
     whole = run("train_agent", *arguments, "-f", tmp_path / "whole")
     command = [sys.executable, ROOT / "train_agent.py", *arguments, "-f", tmp_path / "killed"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -251,14 +358,19 @@ def test_a_training_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(t
     (folder,) = tmp_path.glob("killed/ppo/*")
     resumed = run("train_agent", "--resume", folder)
     assert resumed.returncode == 0, resumed.stderr
-    assert (folder / "policy.safetensors").read_bytes() == (Path(whole.stdout.strip()) / "policy.safetensors").read_bytes()
+    assert (folder / "policy.safetensors").read_bytes() == (
+        Path(whole.stdout.strip()) / "policy.safetensors"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["--resume", "nowhere"], "is not a run folder of train_agent.py"),
-        (["--resume", "nowhere", "--seed", "3"], "reads all arguments from the folder: leave out --seed"),
+        (
+            ["--resume", "nowhere", "--seed", "3"],
+            "reads all arguments from the folder: leave out --seed",
+        ),
         ([], "expected --env, or --resume RUN"),
     ],
 )
@@ -267,7 +379,11 @@ def test_a_training_is_new_or_resumed(arguments, expected, tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name in ("table.txt", "results.csv")}
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.name in ("table.txt", "results.csv")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -277,10 +393,14 @@ def uninterrupted(tmp_path_factory):
     return Path(result.stdout.splitlines()[-1]).parent
 
 
-def test_an_evaluation_that_was_killed_goes_on_where_it_was_to_the_same_bytes(uninterrupted, tmp_path):
+def test_an_evaluation_that_was_killed_goes_on_where_it_was_to_the_same_bytes(
+    uninterrupted, tmp_path
+):
     """Killed while it writes its third batch of four, of which two choose and two make the table."""
     command = [sys.executable, "-c", KILLED, ROOT / "evaluate.py", *RESUMABLE, "-o", tmp_path]
-    killed = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    killed = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (folder,) = tmp_path.iterdir()
     assert not contents(folder)
@@ -314,11 +434,17 @@ def test_what_cannot_be_resumed_is_one_line(uninterrupted, tmp_path):
     assert "holds no command.json" in one_line(run("evaluate", "--resume", tmp_path / "results"))
     command = json.loads((uninterrupted / "command.json").read_text())
     (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"format": 2}))
-    assert "format 2 is newer than this version reads (1)" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    assert "format 2 is newer than this version reads (1)" in one_line(
+        run("evaluate", "--resume", tmp_path / "results")
+    )
     (tmp_path / "results" / "command.json").write_text(json.dumps(command)[:-10])
-    assert "command.json' cannot be read" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    assert "command.json' cannot be read" in one_line(
+        run("evaluate", "--resume", tmp_path / "results")
+    )
     (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"env_kwargs": 3}))
-    assert "command.json' cannot be read" in one_line(run("evaluate", "--resume", tmp_path / "results"))
+    assert "command.json' cannot be read" in one_line(
+        run("evaluate", "--resume", tmp_path / "results")
+    )
     del command["episodes"]
     (tmp_path / "results" / "command.json").write_text(json.dumps(command))
     assert "it has no 'episodes'" in one_line(run("evaluate", "--resume", tmp_path / "results"))
@@ -346,6 +472,8 @@ def test_help_and_usage_errors_answer_without_loading_torch(command):
         f"try:\n    runpy.run_path('{command}.py', run_name='__main__')\nexcept SystemExit as stop:\n"
         "    print(stop.code, 'torch' in sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "2 False"
     assert run(command, "--help").returncode == 0

@@ -23,17 +23,24 @@ def test_every_side_plays_two_episodes_of_each_of_its_runs(name, monkeypatch):
     assert len(sides) == 6
     steps = 2 * TINY[name].max_steps
     runs = {"vector environment, 3 runs": 3, "SB3 SubprocVecEnv(2)": 2}
-    assert {side: play() for side, play in sides.items()} == {side: steps * runs.get(side, 1) for side in sides}
+    assert {side: play() for side, play in sides.items()} == {
+        side: steps * runs.get(side, 1) for side in sides
+    }
 
 
-@pytest.mark.parametrize(("name", "by_hand"), [("regression", NumpyQuadratic), ("mlp", NumpyPerceptron)])
+@pytest.mark.parametrize(
+    ("name", "by_hand"), [("regression", NumpyQuadratic), ("mlp", NumpyPerceptron)]
+)
 def test_the_numpy_loops_have_the_losses_and_gradients_of_the_tasks(name, by_hand):
     task, keys = TINY[name], torch.tensor([5])
     state = task.reset(Keys(problem=keys, run=keys))
     parameters = {name: values.requires_grad_() for name, values in state.parameters.items()}
     loss = task.losses()[task.pairs[0].loss](task.unpack(parameters), state.data["training"])
     expected = torch.autograd.grad(loss.sum(), list(parameters.values()))[0][0]
-    theta, gradient = parameters["weights"][0].detach().numpy(), np.zeros(expected.shape, dtype=np.float32)
+    theta, gradient = (
+        parameters["weights"][0].detach().numpy(),
+        np.zeros(expected.shape, dtype=np.float32),
+    )
     part = {name: values[0].numpy() for name, values in state.data["training"].items()}
     value = by_hand(task).differentiate(theta, part, gradient)
     assert value == pytest.approx(loss.item(), rel=1e-5)
@@ -44,12 +51,19 @@ def test_the_parts_of_a_ppo_iteration_are_positive_and_reported_as_shares():
     training = ppo_profile.Training("regression", 16, compile=False)
     rollouts = [training.advance() for _ in range(2)]
     assert all(rollout[part] > 0 for rollout in rollouts for part in ppo_profile.PARTS)
-    made = [dict(zip(ppo_profile.PARTS, (1.0, 0.0, 1.0, 2.0), strict=True)) | {"steps a second": 1000.0}]
-    assert ppo_profile.report("eager", made) == "| eager | 25 [25, 25] | 0 [0, 0] | 25 [25, 25] | 50 [50, 50] | 1,000 |"
+    made = [
+        dict(zip(ppo_profile.PARTS, (1.0, 0.0, 1.0, 2.0), strict=True)) | {"steps a second": 1000.0}
+    ]
+    assert (
+        ppo_profile.report("eager", made)
+        == "| eager | 25 [25, 25] | 0 [0, 0] | 25 [25, 25] | 50 [50, 50] | 1,000 |"
+    )
 
 
 def test_ratios_are_taken_within_a_turn_and_the_first_turn_warms_up(monkeypatch):
-    clock = iter([0, 0, 0, 1, 0, 2, 0, 4, 0, 2, 0, 1, 0, 4])  # two starts that warm up, then start and end of each
+    clock = iter(
+        [0, 0, 0, 1, 0, 2, 0, 4, 0, 2, 0, 1, 0, 4]
+    )  # two starts that warm up, then start and end of each
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
     rates = throughput.measure({"loop": lambda: 8, "batch": lambda: 80}, turns=3)
     np.testing.assert_array_equal(rates["loop"], [8, 2, 8])

@@ -14,7 +14,13 @@ pytestmark = pytest.mark.filterwarnings("error")
 ID = "AutoLoss/QuadraticRegression-v0"
 # 8 + 64 parameters for 40 noisy samples: over 512 problems, shares 0, 1/2, 3/4 and 1 of `l1` steps earn mean returns
 # of -0.56, 0.39, 0.61 and 0.07. An untrained policy is near 1/2.
-TASK = {"dimension": 8, "num_samples": 40, "max_steps": 50, "validate_every": 5, "learning_rate": 0.05}
+TASK = {
+    "dimension": 8,
+    "num_samples": 40,
+    "max_steps": 50,
+    "validate_every": 5,
+    "learning_rate": 0.05,
+}
 NUM_ENVS, ROLLOUT, ITERATIONS, EPOCHS, MINIBATCHES = 64, 50, 20, 4, 4
 DISCOUNT, TRACE, CLIP, ENTROPY, VALUE = 0.99, 0.95, 0.2, 0.002, 0.5
 
@@ -48,7 +54,9 @@ def collect(agent, envs, observations):
         actions = policy.sample()
         following, rewards, terminations, truncations, infos = envs.step(actions)
         done = terminations | truncations
-        successors = torch.where(done[:, None], infos["final_obs"], following) if done.any() else following
+        successors = (
+            torch.where(done[:, None], infos["final_obs"], following) if done.any() else following
+        )
         next_values = torch.where(terminations, 0.0, agent.value(successors))
         log_probs, values = policy.log_prob(actions), agent.value(observations)
         steps.append((observations, actions, log_probs, rewards, values, next_values, done))
@@ -81,7 +89,9 @@ def train(agent, envs):
         columns, observations = collect(agent, envs, observations)
         seen, actions, log_probs, rewards, values, next_values, done = columns
         advantages = advantages_of(rewards, values, next_values, done)
-        columns = [x.flatten(0, 1) for x in (seen, actions, log_probs, advantages, advantages + values)]
+        columns = [
+            x.flatten(0, 1) for x in (seen, actions, log_probs, advantages, advantages + values)
+        ]
         for _ in range(EPOCHS):
             for rows in torch.randperm(len(columns[0])).chunk(MINIBATCHES):
                 optimizer.zero_grad()
@@ -118,7 +128,9 @@ def test_where_an_episode_ends_final_obs_belongs_to_it_and_the_observation_to_th
     envs = gym.make_vec(ID, num_envs=4, array="torch", **TASK)
     envs.reset(seed=0)
     for _ in range(2 * TASK["max_steps"]):
-        observations, _, terminations, truncations, infos = envs.step(torch.zeros(4, dtype=torch.int64))
+        observations, _, terminations, truncations, infos = envs.step(
+            torch.zeros(4, dtype=torch.int64)
+        )
         assert not truncations.any()
         assert ("final_obs" in infos) == bool(terminations.any())
     assert (infos["final_obs"][:, 0] == 1).all()  # the first feature is progress

@@ -20,8 +20,24 @@ import autoloss_gym  # noqa: F401 (registers the ids)
 pytestmark = pytest.mark.filterwarnings("error")
 
 ID = "AutoLoss/QuadraticRegression-v0"
-SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5, "learning_rate": 0.05}
-FINAL = ("score", "best_score", "excess_risk", "test_error", "diverged", "pair_shares", "losses", "validation", "steps")
+SMALL = {
+    "dimension": 4,
+    "num_samples": 20,
+    "max_steps": 20,
+    "validate_every": 5,
+    "learning_rate": 0.05,
+}
+FINAL = (
+    "score",
+    "best_score",
+    "excess_risk",
+    "test_error",
+    "diverged",
+    "pair_shares",
+    "losses",
+    "validation",
+    "steps",
+)
 VARIANTS = [
     {"control": control, "dataset": dataset, "features": features}
     for control in ("pair", "weights")
@@ -67,20 +83,26 @@ class TestEveryVariant:
         check_env(make(**variant).unwrapped)
 
     def test_the_checker_of_stable_baselines3_is_content(self, variant):
-        check_env_for_stable_baselines3(make(render_mode="rgb_array", **variant), skip_render_check=False)
+        check_env_for_stable_baselines3(
+            make(render_mode="rgb_array", **variant), skip_render_check=False
+        )
 
     def test_vector_outputs_lie_in_their_spaces_with_the_dtypes_of_gymnasium(self, variant):
         envs = make_vec(**variant)
         assert envs.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
         observations, _ = envs.reset(seed=0)
         assert observations in envs.observation_space
-        for observations, rewards, terminations, truncations, _ in play(envs, random_actions(envs, 45)):
+        for observations, rewards, terminations, truncations, _ in play(
+            envs, random_actions(envs, 45)
+        ):
             assert observations in envs.observation_space
             assert rewards.shape == terminations.shape == truncations.shape == (3,)
             assert np.isfinite(rewards).all()
             assert terminations.dtype == truncations.dtype == bool
 
-    def test_a_spec_survives_json_and_pickle_and_makes_an_environment_that_behaves_the_same(self, variant):
+    def test_a_spec_survives_json_and_pickle_and_makes_an_environment_that_behaves_the_same(
+        self, variant
+    ):
         env = make(**variant)
         actions = random_actions(env, 25)
         expected = [env.reset(seed=5), *play(env, actions)]
@@ -88,7 +110,9 @@ class TestEveryVariant:
             copied = gym.make(spec)
             assert same([copied.reset(seed=5), *play(copied, actions)], expected)
 
-    def test_a_vector_spec_survives_json_and_pickle_and_makes_environments_that_behave_the_same(self, variant):
+    def test_a_vector_spec_survives_json_and_pickle_and_makes_environments_that_behave_the_same(
+        self, variant
+    ):
         envs = make_vec(autoreset_mode="NextStep", **variant)
         actions = random_actions(envs, 25)
         expected = [envs.reset(seed=5), *play(envs, actions)]
@@ -99,7 +123,10 @@ class TestEveryVariant:
 
 def test_an_argument_that_is_a_tuple_survives_json_which_has_only_lists():
     spec = make_vec(drop=("progress", "losses")).spec
-    assert gym.make_vec(EnvSpec.from_json(spec.to_json())).observation_space == gym.make_vec(spec).observation_space
+    assert (
+        gym.make_vec(EnvSpec.from_json(spec.to_json())).observation_space
+        == gym.make_vec(spec).observation_space
+    )
 
 
 def test_the_id_can_name_the_module_to_import():
@@ -133,7 +160,9 @@ def pickled(env):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled], ids=["deepcopy", "pickle"])
-@pytest.mark.parametrize("made", [make, make_vec, functools.partial(make_vec, autoreset_mode="NextStep", patience=1)])
+@pytest.mark.parametrize(
+    "made", [make, make_vec, functools.partial(make_vec, autoreset_mode="NextStep", patience=1)]
+)
 def test_a_copy_continues_exactly_as_the_original(made, copied):
     original = made(render_mode="rgb_array")
     original.reset(seed=1)
@@ -179,8 +208,13 @@ def test_what_a_spawned_process_does_with_its_copy_leaves_the_original_alone(mad
 
 @pytest.mark.parametrize("patience", [0, 1], ids=["in_phase", "out_of_phase"])
 @pytest.mark.parametrize("mode", list(AutoresetMode), ids=lambda mode: mode.value)
-def test_each_autoreset_mode_gives_what_a_sync_vector_env_of_the_single_environment_gives(mode, patience):
-    ours, sync = make_vec(autoreset_mode=mode.value, patience=patience), make_sync(mode, patience=patience)
+def test_each_autoreset_mode_gives_what_a_sync_vector_env_of_the_single_environment_gives(
+    mode, patience
+):
+    ours, sync = (
+        make_vec(autoreset_mode=mode.value, patience=patience),
+        make_sync(mode, patience=patience),
+    )
     assert same(ours.reset(seed=3)[0], sync.reset(seed=3)[0])
     episodes, endings = np.zeros(3, int), set()
     for actions in random_actions(ours, 90):
@@ -198,7 +232,9 @@ def test_each_autoreset_mode_gives_what_a_sync_vector_env_of_the_single_environm
     assert bool(endings & {1, 2}) == bool(patience)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"dataset": "diabetes"}, {"control": "weights"}, {"dimension": 5}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"dataset": "diabetes"}, {"control": "weights"}, {"dimension": 5}], ids=str
+)
 def test_a_run_of_a_batch_is_the_same_run_alone_bit_for_bit(arguments):
     envs = gym.make_vec(ID, num_envs=17, **arguments)
     single = {row: gym.make(ID, **arguments) for row in (0, 1, 16)}
@@ -228,14 +264,20 @@ def _assert_infos_agree(got, expected, ended, mode):
     if not ended.any():
         return
     same_step = mode is AutoresetMode.SAME_STEP
-    final = expected["final_info"] if same_step else expected  # Gymnasium's other modes have no `final_info`
+    final = (
+        expected["final_info"] if same_step else expected
+    )  # Gymnasium's other modes have no `final_info`
     for name in FINAL:
-        np.testing.assert_array_equal(got["final_info"][name][ended], final[name][ended], err_msg=name)
+        np.testing.assert_array_equal(
+            got["final_info"][name][ended], final[name][ended], err_msg=name
+        )
         np.testing.assert_array_equal(got["final_info"][f"_{name}"], ended)
     np.testing.assert_array_equal(got["_final_info"], ended)
     np.testing.assert_array_equal(got["_final_obs"], ended)
     if same_step:
-        np.testing.assert_array_equal(got["final_obs"][ended], np.stack(expected["final_obs"][ended]))
+        np.testing.assert_array_equal(
+            got["final_obs"][ended], np.stack(expected["final_obs"][ended])
+        )
 
 
 def test_under_next_step_the_step_after_the_end_ignores_its_action_and_only_resets():
@@ -286,7 +328,9 @@ def test_a_none_in_a_list_of_seeds_lets_that_run_go_on_to_its_next_problem_as_in
 
 
 @pytest.mark.parametrize(("mode", "vector_kwargs"), [("sync", {}), ("async", {"context": "spawn"})])
-def test_gymnasiums_own_vectorisation_gives_what_the_batched_environment_gives_under_next_step(mode, vector_kwargs):
+def test_gymnasiums_own_vectorisation_gives_what_the_batched_environment_gives_under_next_step(
+    mode, vector_kwargs
+):
     envs = make_vec(2, vectorization_mode=mode, vector_kwargs=vector_kwargs)
     batched = make_vec(2, autoreset_mode="NextStep")
     assert same(envs.reset(seed=0)[0], batched.reset(seed=0)[0])
@@ -318,8 +362,12 @@ def test_the_vector_record_episode_statistics_reports_the_return_and_length_of_e
     for _, rewards, terminations, _, infos in play(envs, random_actions(envs, 60)):
         returns, lengths = returns + rewards, lengths + 1
         if terminations.any():
-            np.testing.assert_allclose(infos["episode"]["r"][terminations], returns[terminations], atol=1e-5)
-            np.testing.assert_array_equal(infos["episode"]["l"][terminations], lengths[terminations])
+            np.testing.assert_allclose(
+                infos["episode"]["r"][terminations], returns[terminations], atol=1e-5
+            )
+            np.testing.assert_array_equal(
+                infos["episode"]["l"][terminations], lengths[terminations]
+            )
         episodes += terminations.sum()
         returns[terminations], lengths[terminations] = 0, 0
     assert episodes > 9
@@ -328,10 +376,15 @@ def test_the_vector_record_episode_statistics_reports_the_return_and_length_of_e
 
 @pytest.mark.parametrize(
     ("wrapper", "mode"),
-    [(vector_wrappers.NormalizeReward, "SameStep"), (vector_wrappers.NormalizeObservation, "NextStep")],
+    [
+        (vector_wrappers.NormalizeReward, "SameStep"),
+        (vector_wrappers.NormalizeObservation, "NextStep"),
+    ],
     ids=["NormalizeReward", "NormalizeObservation"],
 )
-def test_a_normalising_vector_wrapper_gives_over_us_what_it_gives_over_a_sync_vector_env(wrapper, mode):
+def test_a_normalising_vector_wrapper_gives_over_us_what_it_gives_over_a_sync_vector_env(
+    wrapper, mode
+):
     ours, sync = wrapper(make_vec(autoreset_mode=mode)), wrapper(make_sync(mode))
     raw = make_vec(autoreset_mode=mode)
     for each in (ours, sync, raw):
@@ -341,7 +394,10 @@ def test_a_normalising_vector_wrapper_gives_over_us_what_it_gives_over_a_sync_ve
         got, expected, plain = ours.step(actions), sync.step(actions), raw.step(actions)
         for mine, theirs in zip(got[:4], expected[:4], strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
-        unlike = max(unlike, *(np.abs(mine - bare).max() for mine, bare in zip(got[:2], plain[:2], strict=True)))
+        unlike = max(
+            unlike,
+            *(np.abs(mine - bare).max() for mine, bare in zip(got[:2], plain[:2], strict=True)),
+        )
     assert unlike > 0.1
 
 
@@ -371,17 +427,29 @@ def test_a_time_limit_truncates():
 @pytest.mark.parametrize(
     ("wrap", "expected"),
     [
-        (lambda env: gym.wrappers.TransformObservation(env, lambda x: x[:2], env.observation_space), lambda x: x[:2]),
+        (
+            lambda env: gym.wrappers.TransformObservation(
+                env, lambda x: x[:2], env.observation_space
+            ),
+            lambda x: x[:2],
+        ),
         (gym.wrappers.FlattenObservation, lambda x: x),
-        (lambda env: gym.wrappers.RescaleObservation(env, np.float32(0), np.float32(1)), lambda x: (x + 1) / 2),
+        (
+            lambda env: gym.wrappers.RescaleObservation(env, np.float32(0), np.float32(1)),
+            lambda x: (x + 1) / 2,
+        ),
     ],
     ids=["TransformObservation", "FlattenObservation", "RescaleObservation"],
 )
 def test_an_observation_wrapper_transforms_every_observation(wrap, expected):
     wrapped, plain = wrap(make().unwrapped), make()
-    np.testing.assert_allclose(wrapped.reset(seed=0)[0], expected(plain.reset(seed=0)[0]), rtol=1e-6)
+    np.testing.assert_allclose(
+        wrapped.reset(seed=0)[0], expected(plain.reset(seed=0)[0]), rtol=1e-6
+    )
     for action in random_actions(plain, 20):
-        np.testing.assert_allclose(wrapped.step(action)[0], expected(plain.step(action)[0]), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(
+            wrapped.step(action)[0], expected(plain.step(action)[0]), rtol=1e-6, atol=1e-6
+        )
 
 
 def test_normalize_observation_brings_the_features_to_deviation_one():
@@ -423,7 +491,10 @@ def test_render_gives_a_picture_that_changes_as_the_run_goes_on():
 
 
 def test_render_of_the_vector_environment_gives_the_picture_of_each_single_run():
-    envs, sync = make_vec(2, render_mode="rgb_array"), make_sync("SameStep", 2, render_mode="rgb_array")
+    envs, sync = (
+        make_vec(2, render_mode="rgb_array"),
+        make_sync("SameStep", 2, render_mode="rgb_array"),
+    )
     for each in (envs, sync):
         each.reset(seed=0)
         play(each, random_actions(each, 12))
@@ -441,7 +512,9 @@ def test_without_a_render_mode_nothing_is_drawn():
 
 def test_record_video_writes_a_film(tmp_path):
     pytest.importorskip("moviepy")
-    env = gym.wrappers.RecordVideo(make(render_mode="rgb_array"), str(tmp_path), episode_trigger=lambda episode: True)
+    env = gym.wrappers.RecordVideo(
+        make(render_mode="rgb_array"), str(tmp_path), episode_trigger=lambda episode: True
+    )
     env.reset(seed=0)
     play(env, [0] * 20)
     env.close()

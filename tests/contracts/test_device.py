@@ -18,7 +18,11 @@ from tests.support.toy_tasks import SMALL, Fragile, TwoBlocks
 VARIANTS = {
     "closed_forms": {"task": SMALL},
     "automatic": {"task": TwoBlocks(max_steps=20, validate_every=5, cheap=False)},
-    "weights": {"task": TwoBlocks(max_steps=20, validate_every=5), "control": "weights", "features": "raw"},
+    "weights": {
+        "task": TwoBlocks(max_steps=20, validate_every=5),
+        "control": "weights",
+        "features": "raw",
+    },
     "diverging": {"task": Fragile()},
 }
 ID = "AutoLoss/QuadraticRegression-v0"
@@ -41,13 +45,19 @@ def test_draws_are_those_of_the_cpu(device):
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 def test_runs_agree_with_those_on_the_cpu_over_an_episode_and_its_reset(variant, device):
-    here, there = (AutoLossVectorEnv(num_envs=5, device=each, **variant) for each in ("cpu", device))
+    here, there = (
+        AutoLossVectorEnv(num_envs=5, device=each, **variant) for each in ("cpu", device)
+    )
     actions = actions_for(here, 22)
-    for step, (one, other) in enumerate(zip(play(here, actions), play(there, actions), strict=True)):
+    for step, (one, other) in enumerate(
+        zip(play(here, actions), play(there, actions), strict=True)
+    ):
         assert one.keys() == other.keys()
         for name, values in one.items():
             tolerance = 1e-3 if values.dtype.kind == "f" else 0
-            np.testing.assert_allclose(other[name], values, rtol=tolerance, atol=tolerance, err_msg=f"{name}, step {step}")
+            np.testing.assert_allclose(
+                other[name], values, rtol=tolerance, atol=tolerance, err_msg=f"{name}, step {step}"
+            )
 
 
 def test_tensors_go_in_and_come_out_on_the_device(device):
@@ -59,7 +69,9 @@ def test_tensors_go_in_and_come_out_on_the_device(device):
         actions = torch.tensor([step % 2, 1, 0, 1], device=device)
         observations, rewards, terminations, truncations, infos = envs.step(actions)
         expected = twin.step(actions.cpu().numpy())
-        for got, wanted in zip((observations, rewards, terminations, truncations), expected, strict=False):
+        for got, wanted in zip(
+            (observations, rewards, terminations, truncations), expected, strict=False
+        ):
             assert got.device.type == torch.device(device).type
             np.testing.assert_allclose(got.cpu().numpy(), wanted, rtol=1e-4, atol=1e-5)
     assert infos["losses"].device.type == torch.device(device).type

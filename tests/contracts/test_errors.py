@@ -47,7 +47,11 @@ def assert_refused(call, *patterns, error=ValueError):
 @pytest.mark.parametrize(
     ("id", "error", "pattern"),
     [
-        ("AutoLoss/QuadraticRegresion-v0", gym.error.NameNotFound, "Did you mean: `QuadraticRegression`"),
+        (
+            "AutoLoss/QuadraticRegresion-v0",
+            gym.error.NameNotFound,
+            "Did you mean: `QuadraticRegression`",
+        ),
         ("AutoLos/QuadraticRegression-v0", gym.error.NamespaceNotFound, "Did you mean: `AutoLoss`"),
         ("AutoLoss/QuadraticRegression-v99", gym.error.VersionNotFound, "`v99`.*`v0`"),
     ],
@@ -57,7 +61,9 @@ def test_a_wrong_id_gets_gymnasiums_own_error_with_the_right_one(made, id, error
 
 
 def test_an_id_that_is_taken_is_not_registered_again():
-    assert_refused(lambda: register_task(ID, "elsewhere:Task"), ID, "registered already", "another version")
+    assert_refused(
+        lambda: register_task(ID, "elsewhere:Task"), ID, "registered already", "another version"
+    )
 
 
 @pytest.mark.parametrize("repeat", [2, 3, 10, 0, -5, 2.5, "5"])
@@ -72,7 +78,15 @@ def test_a_task_to_register_is_named_by_module_and_class(task):
 
 
 @pytest.mark.parametrize(
-    "task", ["autoloss_gym.core.task:Pair", "autoloss_gym.core.task:Nothing", "no_such_module:Task", "Task", 3, Pair]
+    "task",
+    [
+        "autoloss_gym.core.task:Pair",
+        "autoloss_gym.core.task:Nothing",
+        "no_such_module:Task",
+        "Task",
+        3,
+        Pair,
+    ],
 )
 def test_a_task_that_is_none_is_refused(task):
     assert_refused(lambda: AutoLossVectorEnv(task), "task=", "module:Class")
@@ -121,7 +135,9 @@ BAD_VALUES = [
 @pytest.mark.parametrize(("name", "value", "expected"), BAD_VALUES)
 @pytest.mark.filterwarnings("ignore:.*The environment is being initialised with render_mode='ansi'")
 def test_a_bad_value_is_refused_with_its_name_and_what_is_expected(made, name, value, expected):
-    assert_refused(lambda: made(**{name: value}), name, re.escape(repr(value).strip("(),")), expected)
+    assert_refused(
+        lambda: made(**{name: value}), name, re.escape(repr(value).strip("(),")), expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +156,9 @@ def test_a_bad_value_of_an_argument_of_the_vector_environment_is_refused(name, v
     assert_refused(lambda: make_vec(**{name: value}), f"{name}={value!r}", expected)
 
 
-@pytest.mark.parametrize(("name", "value"), [("num_envs", 3), ("array", "torch"), ("autoreset_mode", "NextStep")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_envs", 3), ("array", "torch"), ("autoreset_mode", "NextStep")]
+)
 def test_the_single_environment_refuses_what_only_the_vector_environment_has(name, value):
     assert_refused(lambda: make(**{name: value}), name, "make_vec|AutoLossVectorEnv")
 
@@ -159,19 +177,30 @@ def test_the_single_environment_refuses_what_only_the_vector_environment_has(nam
     ],
 )
 def test_an_unknown_argument_is_refused_with_the_nearest_known_one(made, name, nearest):
-    assert_refused(lambda: made(**{name: 1}), f"unknown argument .*'{name}'", f"did you mean '{nearest}'")
+    assert_refused(
+        lambda: made(**{name: 1}), f"unknown argument .*'{name}'", f"did you mean '{nearest}'"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "patterns"),
     [
-        ({"control": "weights", "control_arguments": {"normalise": "sum"}}, ["'normalise'; did you mean 'normalize'"]),
-        ({"control": "weights", "control_arguments": {"normalize": "mean"}}, ["normalize='mean'.* 'count' or None"]),
+        (
+            {"control": "weights", "control_arguments": {"normalise": "sum"}},
+            ["'normalise'; did you mean 'normalize'"],
+        ),
+        (
+            {"control": "weights", "control_arguments": {"normalize": "mean"}},
+            ["normalize='mean'.* 'count' or None"],
+        ),
         ({"control": "weights", "control_arguments": {"wide": 1.0}}, ["wide=1.0", "above 1"]),
         ({"control_arguments": {"normalize": "sum"}}, ["'normalize'"]),
         ({"reward": "final", "reward_arguments": {"formula": "log"}}, ["formula='log'", "inverse"]),
         ({"reward": "final", "reward_arguments": {"floor": 0}}, ["floor=0", "positive|above 0"]),
-        ({"reward": "improvement", "reward_arguments": {"segment": 7}}, ["segment=7", "multiple of validate_every=5"]),
+        (
+            {"reward": "improvement", "reward_arguments": {"segment": 7}},
+            ["segment=7", "multiple of validate_every=5"],
+        ),
         ({"reward": "improvement", "reward_arguments": {"window": 0}}, ["window=0", "at least 1"]),
         ({"reward_arguments": {"scale": 2}}, ["'scale'"]),
     ],
@@ -181,8 +210,12 @@ def test_bad_arguments_of_a_control_or_a_reward_are_refused(arguments, patterns)
 
 
 def test_arguments_of_the_task_beside_a_task_object_are_refused():
-    assert_refused(lambda: AutoLossVectorEnv(QuadraticRegression(), max_steps=20), "max_steps", "task object")
-    assert_refused(lambda: AutoLossVectorEnv(QuadraticRegression(), preset="released"), "preset", "task object")
+    assert_refused(
+        lambda: AutoLossVectorEnv(QuadraticRegression(), max_steps=20), "max_steps", "task object"
+    )
+    assert_refused(
+        lambda: AutoLossVectorEnv(QuadraticRegression(), preset="released"), "preset", "task object"
+    )
 
 
 # Actions
@@ -235,7 +268,13 @@ def test_of_many_bad_actions_the_first_five_environments_are_named():
 
 @pytest.mark.parametrize(
     ("action", "pattern"),
-    [(2, "integers from 0 to 1"), (-1, "0 to 1"), (0.5, "integers"), (None, "integers"), ([0], "shape")],
+    [
+        (2, "integers from 0 to 1"),
+        (-1, "0 to 1"),
+        (0.5, "integers"),
+        (None, "integers"),
+        ([0], "shape"),
+    ],
 )
 def test_a_bad_action_of_the_single_environment_is_refused(action, pattern):
     env = make().unwrapped
@@ -254,7 +293,9 @@ def test_a_refused_action_changes_nothing():
 # Steps and resets
 
 
-@pytest.mark.parametrize(("made", "action"), [(make, 0), (make_vec, [0, 0, 0]), (lambda: make().unwrapped, 0)])
+@pytest.mark.parametrize(
+    ("made", "action"), [(make, 0), (make_vec, [0, 0, 0]), (lambda: make().unwrapped, 0)]
+)
 def test_a_step_before_a_reset_is_refused(made, action):
     assert_refused(lambda: made().step(action), r"reset", error=gym.error.ResetNeeded)
 
@@ -272,10 +313,14 @@ def test_a_step_of_ended_environments_that_do_not_reset_themselves_is_refused_un
         if step == 5:
             envs.reset(options={"reset_mask": np.array([False, True, False])})
         if step == 20:
-            assert_refused(lambda: envs.step([0, 0, 0]), r"\[0, 2\]", "reset_mask", error=gym.error.ResetNeeded)
+            assert_refused(
+                lambda: envs.step([0, 0, 0]), r"\[0, 2\]", "reset_mask", error=gym.error.ResetNeeded
+            )
             envs.reset(options={"reset_mask": np.array([True, False, True])})
         envs.step([0, 0, 0])
-    assert_refused(lambda: envs.step([0, 0, 0]), r"\[1\]", "reset_mask", error=gym.error.ResetNeeded)
+    assert_refused(
+        lambda: envs.step([0, 0, 0]), r"\[1\]", "reset_mask", error=gym.error.ResetNeeded
+    )
 
 
 def test_a_step_after_the_end_of_a_single_environment_is_refused_until_it_is_reset():
@@ -303,14 +348,20 @@ def test_a_step_after_the_end_of_a_single_environment_is_refused_until_it_is_res
 def test_a_bad_reset_mask_is_refused(mask, got):
     envs = make_vec()
     envs.reset(seed=0)
-    assert_refused(lambda: envs.reset(options={"reset_mask": mask}), "reset_mask", got, r"\(3,\), bool")
+    assert_refused(
+        lambda: envs.reset(options={"reset_mask": mask}), "reset_mask", got, r"\(3,\), bool"
+    )
 
 
 @pytest.mark.parametrize("made", [make, make_vec])
 def test_an_unknown_option_of_reset_is_refused(made):
-    assert_refused(lambda: made().reset(options={"reset_maks": np.ones(3, bool)}), "reset_maks", "reset_mask")
+    assert_refused(
+        lambda: made().reset(options={"reset_maks": np.ones(3, bool)}), "reset_maks", "reset_mask"
+    )
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", [1, 2], [1, 2, 3.7], [1, "a", 3], [-1, 2, 3]])
 def test_a_bad_seed_is_refused(seed):
-    assert_refused(lambda: make_vec().reset(seed=seed), "[Ss]eed", error=(ValueError, gym.error.Error))
+    assert_refused(
+        lambda: make_vec().reset(seed=seed), "[Ss]eed", error=(ValueError, gym.error.Error)
+    )

@@ -15,7 +15,11 @@ ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v0",)  # where weights are refused
 
 @pytest.mark.parametrize(
     ("id", "control"),
-    [(id, control) for id in TASKS for control in ("pair", "weights")[: 1 if id in ONE_LOSS_FOR_EACH_BLOCK else 2]],
+    [
+        (id, control)
+        for id in TASKS
+        for control in ("pair", "weights")[: 1 if id in ONE_LOSS_FOR_EACH_BLOCK else 2]
+    ],
 )
 def test_both_checkers_are_content(id, control):
     env = gymnasium.make(id, control=control)

@@ -46,7 +46,9 @@ ORDER = (
     "registration",
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
-each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+each_module = pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE))
+)
 
 
 def imported(source: str) -> set[str]:
@@ -72,7 +74,11 @@ def layer(path: Path) -> str:
 def modules_loaded_by(statement: str) -> set[str]:
     program = f"import sys; {statement}; print(*sys.modules)"
     output = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(output.stdout.split())
 
@@ -90,7 +96,9 @@ def test_imports_run_one_way(path):
     for name in imported(path.read_text()):
         if name.startswith("autoloss_gym."):
             other = name.split(".")[1]
-            assert ORDER.index(other) < ORDER.index(own) or (other == own and path.parent != PACKAGE), name
+            assert ORDER.index(other) < ORDER.index(own) or (
+                other == own and path.parent != PACKAGE
+            ), name
 
 
 @each_module
@@ -114,7 +122,10 @@ def test_nothing_but_a_task_imports_a_task(path):
 
 @each_module
 def test_only_the_adapter_imports_stable_baselines3(path):
-    assert "stable_baselines3" not in packages(path) or path == PACKAGE / "adapters" / "stable_baselines3.py"
+    assert (
+        "stable_baselines3" not in packages(path)
+        or path == PACKAGE / "adapters" / "stable_baselines3.py"
+    )
 
 
 def test_the_vector_environment_loads_no_task_of_its_own():
@@ -126,7 +137,12 @@ def test_the_vector_environment_loads_no_task_of_its_own():
 def test_importing_the_package_loads_neither_torch_nor_stable_baselines3_nor_tensorboard():
     loaded = modules_loaded_by("import autoloss_gym")
     assert "gymnasium" in loaded
-    assert not {name.partition(".")[0] for name in loaded} & {"torch", "stable_baselines3", "tensorboard", "sklearn"}
+    assert not {name.partition(".")[0] for name in loaded} & {
+        "torch",
+        "stable_baselines3",
+        "tensorboard",
+        "sklearn",
+    }
 
 
 def test_environments_load_neither_stable_baselines3_nor_tensorboard_nor_matplotlib():

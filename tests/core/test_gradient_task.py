@@ -15,12 +15,16 @@ from tests.support.toy_tasks import SMALL, Fragile, TwoBlocks, keys_of, samples
 
 OPTIMIZERS = {"adam": Adam(learning_rate=0.1), "momentum": SGD(learning_rate=0.01, momentum=0.9)}
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
-on_host_or_not = pytest.mark.parametrize("on_host", [True, False], ids=["choice_known", "choice_unknown"])
+on_host_or_not = pytest.mark.parametrize(
+    "on_host", [True, False], ids=["choice_known", "choice_unknown"]
+)
 
 
 def choose(*choice: int, pairs: int = 3, on_host: bool = True) -> Control:
     known = np.array(choice) if on_host else None
-    return Control(weights=torch.eye(pairs)[list(choice)], step_size=torch.ones(len(choice)), choice=known)
+    return Control(
+        weights=torch.eye(pairs)[list(choice)], step_size=torch.ones(len(choice)), choice=known
+    )
 
 
 def snapshot(state: State) -> dict[str, torch.Tensor]:
@@ -38,15 +42,24 @@ def schedule(steps: int, runs: int, pairs: int, seed: int = 0) -> np.ndarray:
 # One optimizer per block
 
 
-def reference(task: QuadraticRegression, state: State, choices: list[int], shared: bool) -> torch.Tensor:
+def reference(
+    task: QuadraticRegression, state: State, choices: list[int], shared: bool
+) -> torch.Tensor:
     """The idiomatic loop on run 0, with one Adam for both losses or with one for each."""
     packed = state.parameters["weights"][0].clone().requires_grad_()
-    optimizers = [torch.optim.Adam([packed], lr=task.optimizer.learning_rate) for _ in range(1 if shared else 2)]
+    optimizers = [
+        torch.optim.Adam([packed], lr=task.optimizer.learning_rate)
+        for _ in range(1 if shared else 2)
+    ]
     u, y = (values[0] for values in samples(state.data, "training"))
     for choice in choices:
         linear, quadratic = packed[:4], packed[4:].view(4, 4)
         predictions = u @ linear + ((u @ quadratic) * u).sum(1) / 10
-        loss = (predictions - y).square().mean() if choice == 0 else task.l1_coefficient * packed.abs().sum()
+        loss = (
+            (predictions - y).square().mean()
+            if choice == 0
+            else task.l1_coefficient * packed.abs().sum()
+        )
         optimizer = optimizers[0 if shared else choice]
         optimizer.zero_grad()
         loss.backward()
@@ -71,7 +84,10 @@ def test_all_losses_of_a_block_share_one_adam():
 @each_optimizer
 def test_a_block_whose_pairs_are_not_chosen_keeps_every_bit(optimizer, on_host):
     task, runs = TwoBlocks(optimizer=optimizer), 5
-    state, blocks = task.reset(keys_of(*range(runs))), {pair.loss: pair.blocks for pair in task.pairs}
+    state, blocks = (
+        task.reset(keys_of(*range(runs))),
+        {pair.loss: pair.blocks for pair in task.pairs},
+    )
     for choice in schedule(30, runs, 3):
         before = snapshot(state)
         state, _ = task.update(state, choose(*choice, on_host=on_host))
@@ -79,7 +95,11 @@ def test_a_block_whose_pairs_are_not_chosen_keeps_every_bit(optimizer, on_host):
             block = name.removeprefix("parameters ").split()[0]
             for i, pair in enumerate(choice):
                 changed = block in blocks[task.pairs[pair].loss]
-                assert torch.equal(value[i], before[name][i]) != changed, (name, i, task.pairs[pair].loss)
+                assert torch.equal(value[i], before[name][i]) != changed, (
+                    name,
+                    i,
+                    task.pairs[pair].loss,
+                )
 
 
 @on_host_or_not
@@ -89,14 +109,20 @@ def test_a_block_that_no_run_chose_keeps_every_bit(choice, on_host):
     state, _ = task.update(task.reset(keys_of(1, 2)), choose(2, 2, on_host=on_host))
     before, idle = snapshot(state), "ba"[choice]
     after = snapshot(task.update(state, choose(choice, choice, on_host=on_host))[0])
-    assert all(torch.equal(after[name], before[name]) for name in after if name.endswith(idle) or name.startswith(idle))
+    assert all(
+        torch.equal(after[name], before[name])
+        for name in after
+        if name.endswith(idle) or name.startswith(idle)
+    )
 
 
 def test_weights_of_zero_move_nothing_and_measure_nothing():
     task = TwoBlocks()
     state, _ = task.update(task.reset(keys_of(1, 2)), choose(2, 0))
     before = snapshot(state)
-    state, evaluation = task.update(state, Control(weights=torch.zeros(2, 3), step_size=torch.ones(2)))
+    state, evaluation = task.update(
+        state, Control(weights=torch.zeros(2, 3), step_size=torch.ones(2))
+    )
     assert not evaluation.measured.any()
     assert state.steps.tolist() == [2, 2]
     assert all(torch.equal(value, before[name]) for name, value in snapshot(state).items())
@@ -107,7 +133,10 @@ def test_knowing_the_choice_on_the_host_changes_no_bit(optimizer):
     task, runs = TwoBlocks(optimizer=optimizer), 5
     states = [task.reset(keys_of(*range(runs))) for _ in range(2)]
     for choice in schedule(20, runs, 3):
-        states = [task.update(s, choose(*choice, on_host=h))[0] for s, h in zip(states, (True, False), strict=True)]
+        states = [
+            task.update(s, choose(*choice, on_host=h))[0]
+            for s, h in zip(states, (True, False), strict=True)
+        ]
     first, second = map(snapshot, states)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
@@ -122,7 +151,9 @@ def test_observe_measures_every_loss_and_norm_by_hand_and_moves_nothing():
     a, target = state.parameters["a"], state.data["target"]
     matrix, vector = state.parameters["b"].split([4, 2], dim=1)
     left, size = (a - target).square().sum(1), vector.square().sum(1)
-    torch.testing.assert_close(evaluation.losses[:, :2], torch.stack([left, matrix.square().sum(1) + size**2], 1))
+    torch.testing.assert_close(
+        evaluation.losses[:, :2], torch.stack([left, matrix.square().sum(1) + size**2], 1)
+    )
     norms = [4 * left / 3, (4 * matrix.square().sum(1) + 16 * size**3) / 6]
     torch.testing.assert_close(evaluation.gradient_norms[:, :2], torch.stack(norms, 1).sqrt())
     noise = random.normal(random.fold_in(state.keys.run, state.steps), (3,))
@@ -153,7 +184,10 @@ def test_every_step_of_every_run_draws_its_own_batch_and_repeats_it():
         state, _ = task.update(state, choose(0, 1))
     assert len({tuple(noise) for noise in seen}) == 6
     again = task.reset(keys_of(1, 2))
-    assert task.batch(again.data, random.fold_in(again.keys.run, again.steps))["noise"].tolist() == seen[:2]
+    assert (
+        task.batch(again.data, random.fold_in(again.keys.run, again.steps))["noise"].tolist()
+        == seen[:2]
+    )
 
 
 # Weights and step size
@@ -169,11 +203,15 @@ def test_weighted_losses_take_a_step_along_the_weighted_gradient_by_hand():
     left, right, both = weights[:, :, None].unbind(1)
     gradient_a = left * 2 * (a - target) + both * 2 * (a * noise).sum(1, keepdim=True) * noise
     gradient_matrix = right * 2 * matrix
-    gradient_vector = right * 4 * vector.square().sum(1, keepdim=True) * vector + both * 2 * (vector - 1)
+    gradient_vector = right * 4 * vector.square().sum(1, keepdim=True) * vector + both * 2 * (
+        vector - 1
+    )
     state, evaluation = task.update(state, Control(weights=weights, step_size=step_size))
     rate = 0.01 * step_size[:, None]
     torch.testing.assert_close(state.parameters["a"], a - rate * gradient_a)
-    expected_b = torch.cat([matrix - rate * gradient_matrix, vector - rate * gradient_vector], dim=1)
+    expected_b = torch.cat(
+        [matrix - rate * gradient_matrix, vector - rate * gradient_vector], dim=1
+    )
     torch.testing.assert_close(state.parameters["b"], expected_b)
     assert evaluation.measured.tolist() == (weights != 0).tolist()
 
@@ -186,10 +224,15 @@ def test_weights_follow_torch_adam_on_the_weighted_sum_of_the_losses():
     for _ in range(30):
         predictions = u @ packed[:4] + ((u @ packed[4:].view(4, 4)) * u).sum(1) / 10
         optimizer.zero_grad()
-        (0.3 * (predictions - y).square().mean() + 0.7 * SMALL.l1_coefficient * packed.abs().sum()).backward()
+        (
+            0.3 * (predictions - y).square().mean()
+            + 0.7 * SMALL.l1_coefficient * packed.abs().sum()
+        ).backward()
         optimizer.step()
         state, _ = SMALL.update(state, Control(weights=weights, step_size=torch.ones(1)))
-    torch.testing.assert_close(state.parameters["weights"][0], packed.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        state.parameters["weights"][0], packed.detach(), rtol=1e-4, atol=1e-5
+    )
 
 
 @each_optimizer
@@ -199,7 +242,8 @@ def test_expensive_pairs_get_the_same_bits_as_cheap_ones(optimizer, on_host):
     states = [task.reset(keys_of(*range(5))) for task in tasks]
     for choice in schedule(20, 5, 3):
         (first, one), (second, other) = (
-            task.update(state, choose(*choice, on_host=on_host)) for task, state in zip(tasks, states, strict=True)
+            task.update(state, choose(*choice, on_host=on_host))
+            for task, state in zip(tasks, states, strict=True)
         )
         states = [first, second]
         assert torch.equal(one.measured, other.measured)
@@ -212,7 +256,9 @@ def test_expensive_pairs_get_the_same_bits_as_cheap_ones(optimizer, on_host):
 def test_an_expensive_loss_is_computed_only_for_the_runs_that_chose_it(monkeypatch):
     sizes, task = [], TwoBlocks(cheap=False)
     losses = task.losses()
-    counted = {"right": lambda p, batch: sizes.append(len(batch["noise"])) or losses["right"](p, batch)}
+    counted = {
+        "right": lambda p, batch: sizes.append(len(batch["noise"])) or losses["right"](p, batch)
+    }
     monkeypatch.setattr(TwoBlocks, "losses", lambda self: losses | counted)
     state = task.reset(keys_of(*range(5)))
     for choice in ([1, 0, 1, 2, 0], [0, 0, 2, 0, 0]):
@@ -228,10 +274,17 @@ def test_many_runs_are_computed_in_chunks_with_the_bits_of_each_run_alone(share)
     class Spy(TwoBlocks):
         def losses(self):
             losses = super().losses()
-            return losses | {"both": lambda p, batch: sizes.append(len(batch["noise"])) or losses["both"](p, batch)}
+            return losses | {
+                "both": lambda p, batch: (
+                    sizes.append(len(batch["noise"])) or losses["both"](p, batch)
+                )
+            }
 
     task, runs = Spy(cheap=False), 150
-    state, choice = task.reset(keys_of(*range(runs))), np.where(np.arange(runs) < share * runs, 2, 0)
+    state, choice = (
+        task.reset(keys_of(*range(runs))),
+        np.where(np.arange(runs) < share * runs, 2, 0),
+    )
     for _ in range(3):
         state, evaluation = task.update(state, choose(*choice))
     assert sizes == [64, 64, round(share * runs) - 128] * 3
@@ -252,7 +305,11 @@ def test_a_loss_that_all_runs_chose_is_computed_on_their_own_data_without_a_copy
     class Spy(TwoBlocks):
         def losses(self):
             losses = super().losses()
-            return losses | {"left": lambda p, batch: same.append(batch["target"] is target) or losses["left"](p, batch)}
+            return losses | {
+                "left": lambda p, batch: (
+                    same.append(batch["target"] is target) or losses["left"](p, batch)
+                )
+            }
 
     task = Spy(cheap=cheap)
     state = task.reset(keys_of(1, 2, 3))
@@ -287,7 +344,9 @@ def test_updates_and_observations_under_no_grad_get_the_same_bits(cheap, on_host
 @pytest.mark.parametrize("cheap", [True, False])
 @on_host_or_not
 @each_optimizer
-def test_a_loss_or_gradient_that_is_not_finite_stops_its_run_before_the_optimizer(form, cheap, on_host, optimizer):
+def test_a_loss_or_gradient_that_is_not_finite_stops_its_run_before_the_optimizer(
+    form, cheap, on_host, optimizer
+):
     task = Fragile(form=form, cheap=cheap, optimizer=optimizer)
     state = task.reset(keys_of(1, 2, 3))
     state.parameters["b"][:2] = 0.0  # the loss is broken in runs 0 and 1; only 0 chooses it
@@ -322,7 +381,12 @@ def test_a_diverged_run_takes_no_further_step_though_its_next_choice_is_sound():
 def test_a_neighbour_of_a_diverged_run_gets_the_same_bits_as_alone(form, cheap, on_host):
     task = Fragile(form=form, cheap=cheap)
     together, alone = task.reset(keys_of(1, 2)), task.reset(keys_of(2))
-    for neighbour, own in ((1, 1), (1, 0), (1, 0), (0, 0)):  # its own fragile loss is broken after the first step
+    for neighbour, own in (
+        (1, 1),
+        (1, 0),
+        (1, 0),
+        (0, 0),
+    ):  # its own fragile loss is broken after the first step
         together, _ = task.update(together, choose(neighbour, own, pairs=2, on_host=on_host))
         alone, _ = task.update(alone, choose(own, pairs=2, on_host=on_host))
     assert together.diverged.tolist() == [True, False]
@@ -337,7 +401,9 @@ def distance(task: TwoBlocks, state: State) -> torch.Tensor:
     return (state.parameters["a"] - state.data["target"]).square().sum(1)
 
 
-def unrolled(task: GradientTask, state: State, step_sizes: torch.Tensor, differentiable: bool = True) -> State:
+def unrolled(
+    task: GradientTask, state: State, step_sizes: torch.Tensor, differentiable: bool = True
+) -> State:
     """Three updates: of the first block, of both, and of the first."""
     for step_size, pair in zip(step_sizes, (0, 2, 0), strict=True):
         control = replace(choose(*[pair] * len(state.steps)), step_size=step_size)
@@ -347,17 +413,23 @@ def unrolled(task: GradientTask, state: State, step_sizes: torch.Tensor, differe
 
 @pytest.mark.parametrize("cheap", [True, False])
 @each_optimizer
-def test_the_gradient_of_the_final_loss_by_step_size_is_that_of_finite_differences(optimizer, cheap):
+def test_the_gradient_of_the_final_loss_by_step_size_is_that_of_finite_differences(
+    optimizer, cheap
+):
     task = TwoBlocks(optimizer=optimizer, cheap=cheap)
     start = task.reset(keys_of(1, 2))
     step_sizes = torch.tensor([[1.0, 0.5], [2.0, 1.0], [0.5, 1.5]], requires_grad=True)
-    (slopes,) = torch.autograd.grad(distance(task, unrolled(task, start, step_sizes)).sum(), step_sizes)
+    (slopes,) = torch.autograd.grad(
+        distance(task, unrolled(task, start, step_sizes)).sum(), step_sizes
+    )
     assert (slopes.abs() > 1e-3).all()
     for step in range(3):
         shift = torch.zeros(3, 2)
         shift[step] = 0.02
         shifted = ((step_sizes + sign * shift).detach() for sign in (1, -1))
-        high, low = (distance(task, unrolled(task, tree.clone(start), sizes, False)) for sizes in shifted)
+        high, low = (
+            distance(task, unrolled(task, tree.clone(start), sizes, False)) for sizes in shifted
+        )
         torch.testing.assert_close(slopes[step], (high - low) / 0.04, rtol=0.02, atol=1e-3)
 
 
@@ -372,7 +444,10 @@ def test_a_differentiable_update_gives_the_same_numbers_and_leaves_its_state_alo
     assert torch.equal(start.steps, before.steps)
     assert torch.equal(start.diverged, before.diverged)
     plain, expected = task.update(start, choose(0, 2))
-    assert all(torch.equal(value.detach(), snapshot(plain)[name]) for name, value in snapshot(moved).items())
+    assert all(
+        torch.equal(value.detach(), snapshot(plain)[name])
+        for name, value in snapshot(moved).items()
+    )
     assert torch.equal(evaluation.losses, expected.losses)
 
 
@@ -388,10 +463,14 @@ def test_the_gradient_by_the_weights_of_the_pairs_is_that_of_one_sgd_step_by_han
     task = TwoBlocks(optimizer=SGD(learning_rate=0.1))
     state = task.reset(keys_of(1))
     weights = torch.tensor([[1.0, 0.0, 0.0]], requires_grad=True)
-    moved, _ = task.update(state, Control(weights=weights, step_size=torch.ones(1)), differentiable=True)
+    moved, _ = task.update(
+        state, Control(weights=weights, step_size=torch.ones(1)), differentiable=True
+    )
     (slope,) = torch.autograd.grad(distance(task, moved).sum(), weights)
     offset = (state.parameters["a"] - state.data["target"]).square().sum()
-    torch.testing.assert_close(slope[0, 0], -2 * 0.2 * (1 - 0.2) * offset)  # d/dw (1 - 0.2 w)² |a - target|²
+    torch.testing.assert_close(
+        slope[0, 0], -2 * 0.2 * (1 - 0.2) * offset
+    )  # d/dw (1 - 0.2 w)² |a - target|²
 
 
 def test_gradients_through_adam_are_finite_where_a_coordinate_has_no_gradient():
@@ -419,10 +498,15 @@ def test_a_run_alone_gets_the_same_bits_as_in_a_batch(optimizer, cheap, on_host)
     alone = [task.reset(keys_of(i)) for i in range(runs)]
     for choice in choices:
         together, _ = task.update(together, choose(*choice, on_host=on_host))
-        alone = [task.update(state, choose(choice[i], on_host=on_host))[0] for i, state in enumerate(alone)]
+        alone = [
+            task.update(state, choose(choice[i], on_host=on_host))[0]
+            for i, state in enumerate(alone)
+        ]
     expected = snapshot(together)
     for i, state in enumerate(alone):
-        assert all(torch.equal(value[0], expected[name][i]) for name, value in snapshot(state).items())
+        assert all(
+            torch.equal(value[0], expected[name][i]) for name, value in snapshot(state).items()
+        )
 
 
 def test_validation_and_score_of_a_subset_are_those_of_the_whole():
@@ -438,7 +522,11 @@ def test_a_block_may_hold_one_number_a_run(in_dict):
     class Scalar(TwoBlocks):
         def initial_parameters(self, keys):
             number = random.normal(keys.run)
-            return {"a": {"number": number, "pair": random.normal(keys.problem, (2,))} if in_dict else number}
+            return {
+                "a": {"number": number, "pair": random.normal(keys.problem, (2,))}
+                if in_dict
+                else number
+            }
 
         def losses(self):
             return {"left": lambda p, batch: (p["a"]["number"] if in_dict else p["a"]).square()}

@@ -31,7 +31,13 @@ ROLES = {
     "validation": ("train", "validation", "controller_validation"),
     "test": ("train", "validation", "test"),
 }
-SHARES = {"controller_train": 0.25, "controller_validation": 0.15, "train": 0.25, "validation": 0.15, "test": 0.2}
+SHARES = {
+    "controller_train": 0.25,
+    "controller_validation": 0.15,
+    "train": 0.25,
+    "validation": 0.15,
+    "test": 0.2,
+}
 ROWS = 350
 
 
@@ -45,8 +51,15 @@ def write_csv(tmp_path):
 
     def write(name="table.csv", num_rows=ROWS, **columns):
         rows = np.arange(num_rows)
-        columns = {"row": rows, "wave": np.round(np.sin(rows), 3), "y": np.round(rows % 17 + np.cos(rows), 3)} | columns
-        lines = [",".join(columns), *(",".join(map(str, values)) for values in zip(*columns.values(), strict=True))]
+        columns = {
+            "row": rows,
+            "wave": np.round(np.sin(rows), 3),
+            "y": np.round(rows % 17 + np.cos(rows), 3),
+        } | columns
+        lines = [
+            ",".join(columns),
+            *(",".join(map(str, values)) for values in zip(*columns.values(), strict=True)),
+        ]
         path = tmp_path / name
         path.write_text("\n".join(lines) + "\n")
         return str(path)
@@ -125,11 +138,16 @@ def _episode(path, split):
         observations, rewards, _, _, infos = envs.step(np.full(2, step % 2))
         outputs += [observations, rewards]
     final = infos["final_info"]
-    return {"outputs": [*outputs, infos["final_obs"]], "scores": np.stack([final["score"], final["best_score"]])}
+    return {
+        "outputs": [*outputs, infos["final_obs"]],
+        "scores": np.stack([final["score"], final["best_score"]]),
+    }
 
 
 @pytest.mark.parametrize("split", ROLES)
-def test_different_instances_train_on_different_resamples_and_equal_ones_on_the_same(split, write_csv):
+def test_different_instances_train_on_different_resamples_and_equal_ones_on_the_same(
+    split, write_csv
+):
     validation = five_way_partition(ROWS)[ROLES[split][1]]
     pieces = resampled_regression(write_csv(), None, keys(5, 6, 5), split)
     first, second, again = (rows_of(run, pieces, validation) for run in range(3))
@@ -156,8 +174,12 @@ def test_inputs_and_targets_are_standardised_on_the_training_part_of_each_run():
     assert pieces["training"]["inputs"].shape == (3, 88, 10)
     for values in pieces["training"].values():
         assert values.dtype == torch.float32
-        torch.testing.assert_close(values.mean(dim=1), torch.zeros_like(values[:, 0]), rtol=0, atol=1e-6)
-        torch.testing.assert_close(values.std(dim=1, correction=0), torch.ones_like(values[:, 0]), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            values.mean(dim=1), torch.zeros_like(values[:, 0]), rtol=0, atol=1e-6
+        )
+        torch.testing.assert_close(
+            values.std(dim=1, correction=0), torch.ones_like(values[:, 0]), rtol=0, atol=1e-5
+        )
     for name in ("validation", "test"):
         for values in pieces[name].values():
             assert values.mean(dim=1).abs().max() > 0.01
@@ -204,7 +226,9 @@ def test_diabetes_is_the_table_of_scikit_learn():
 
 
 @pytest.mark.parametrize(("target", "chosen"), [(None, 2), ("y", 2), ("row", 0), ("wave", 1)])
-def test_a_csv_gives_the_chosen_column_as_target_and_the_others_as_inputs(target, chosen, write_csv):
+def test_a_csv_gives_the_chosen_column_as_target_and_the_others_as_inputs(
+    target, chosen, write_csv
+):
     path = write_csv(num_rows=30)
     expected = np.loadtxt(path, delimiter=",", skiprows=1)
     table = load_table(path, target)
@@ -280,8 +304,16 @@ BAD_FILES = {
     "a header alone": ("x.csv", "a,b\n", "0 rows"),
     "24 rows": ("x.csv", TABLE[: TABLE.index("24,48")], "24 rows.* 25 "),
     "one column": ("x.csv", "a\n" + "1\n2\n" * 20, "0 features"),
-    "a constant target": ("x.csv", "a,b\n" + "".join(f"{i},1\n" for i in range(30)), "target.*constant"),
-    "a constant target that rounds": ("x.csv", "a,b\n" + "".join(f"{i},0.1\n" for i in range(30)), "target.*constant"),
+    "a constant target": (
+        "x.csv",
+        "a,b\n" + "".join(f"{i},1\n" for i in range(30)),
+        "target.*constant",
+    ),
+    "a constant target that rounds": (
+        "x.csv",
+        "a,b\n" + "".join(f"{i},0.1\n" for i in range(30)),
+        "target.*constant",
+    ),
     "a short row": ("x.csv", TABLE + "1,2\n", "2 fields.* 3"),
     "a long row": ("x.csv", TABLE + "1,2,3,4\n", "4 fields.* 3"),
     "not UTF-8": ("x.csv", ("é" + TABLE).encode("latin-1"), "UTF-8|utf-8"),
@@ -289,18 +321,42 @@ BAD_FILES = {
     "an NPZ without targets": ("x.npz", npz(inputs=INPUTS), "'targets'"),
     "an NPZ without inputs": ("x.npz", npz(X=INPUTS, targets=TARGETS), "'inputs'.* X"),
     "an NPZ of objects": ("x.npz", npz(inputs=INPUTS.astype(object), targets=TARGETS), "inputs"),
-    "an NPZ of words": ("x.npz", npz(inputs=INPUTS, targets=np.array(["red"] * 30)), "'targets'.*dtype"),
-    "an NPZ of records": ("x.npz", npz(inputs=np.zeros(30, [("a", "f8"), ("b", "f8")]), targets=TARGETS), "inputs"),
+    "an NPZ of words": (
+        "x.npz",
+        npz(inputs=INPUTS, targets=np.array(["red"] * 30)),
+        "'targets'.*dtype",
+    ),
+    "an NPZ of records": (
+        "x.npz",
+        npz(inputs=np.zeros(30, [("a", "f8"), ("b", "f8")]), targets=TARGETS),
+        "inputs",
+    ),
     "an NPZ of complex numbers": ("x.npz", npz(inputs=INPUTS + 1j, targets=TARGETS), "inputs"),
     "an NPZ with a long header": ("x.npz", npz(inputs=LONG, targets=TARGETS), "inputs"),
     "an NPZ with NaN": ("x.npz", npz(inputs=INPUTS, targets=TARGETS * np.nan), "targets.* row 0"),
-    "an NPZ of another length": ("x.npz", npz(inputs=INPUTS, targets=TARGETS[:29]), r"\(30, 2\), \(29,\)"),
-    "an NPZ with a column of targets": ("x.npz", npz(inputs=INPUTS, targets=TARGETS[:, None]), r"\(30, 1\)"),
+    "an NPZ of another length": (
+        "x.npz",
+        npz(inputs=INPUTS, targets=TARGETS[:29]),
+        r"\(30, 2\), \(29,\)",
+    ),
+    "an NPZ with a column of targets": (
+        "x.npz",
+        npz(inputs=INPUTS, targets=TARGETS[:, None]),
+        r"\(30, 1\)",
+    ),
     "an NPZ with flat inputs": ("x.npz", npz(inputs=TARGETS, targets=TARGETS), r"inputs.*\(30,\)"),
-    "an NPZ with a constant target": ("x.npz", npz(inputs=INPUTS, targets=TARGETS * 0 + 0.1), "target.*constant"),
+    "an NPZ with a constant target": (
+        "x.npz",
+        npz(inputs=INPUTS, targets=TARGETS * 0 + 0.1),
+        "target.*constant",
+    ),
     "an NPZ of no bytes": ("x.npz", b"", "inputs"),
     "an NPZ cut off": ("x.npz", GOOD_NPZ[: len(GOOD_NPZ) // 2], "inputs"),
-    "an NPZ with damaged bytes": ("x.npz", GOOD_NPZ.replace(TARGETS.tobytes(), TARGETS.tobytes()[::-1]), "inputs"),
+    "an NPZ with damaged bytes": (
+        "x.npz",
+        GOOD_NPZ.replace(TARGETS.tobytes(), TARGETS.tobytes()[::-1]),
+        "inputs",
+    ),
     "an NPY called NPZ": ("x.npz", npy(INPUTS), "inputs"),
     "text called NPZ": ("x.npz", TABLE, "inputs"),
     "another kind of file": ("x.xlsx", TABLE, r"\.csv"),
@@ -308,7 +364,9 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize(("name", "content", "culprit"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_file_that_cannot_be_used_gives_one_line_that_names_it_and_the_culprit(name, content, culprit, tmp_path):
+def test_a_file_that_cannot_be_used_gives_one_line_that_names_it_and_the_culprit(
+    name, content, culprit, tmp_path
+):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert_refused(lambda: load_table(str(path)), str(path), culprit)
@@ -344,7 +402,9 @@ def test_a_target_is_refused_where_there_are_no_columns_to_choose_from(tmp_path)
 
 
 def test_a_mistyped_name_is_answered_with_the_names_of_all_bundled_data():
-    with pytest.raises(ValueError, match=r"^dataset='synthetc': .*synthetic.*diabetes|diabetes.*synthetic") as caught:
+    with pytest.raises(
+        ValueError, match=r"^dataset='synthetc': .*synthetic.*diabetes|diabetes.*synthetic"
+    ) as caught:
         gym.make(ID, dataset="synthetc")
     assert "\n" not in str(caught.value)
 
@@ -369,11 +429,15 @@ class Payload:
         return pathlib.Path.touch, (self.marker,)
 
 
-@pytest.mark.parametrize("whole_file", [True, False], ids=["a pickle called NPZ", "an array of objects"])
+@pytest.mark.parametrize(
+    "whole_file", [True, False], ids=["a pickle called NPZ", "an array of objects"]
+)
 def test_nothing_in_an_npz_is_unpickled(whole_file, tmp_path):
     marker, path = tmp_path / "ran", tmp_path / "table.npz"
     objects = np.array([[Payload(marker), 1.0]] * 30, dtype=object)
-    path.write_bytes(pickle.dumps(Payload(marker)) if whole_file else npz(inputs=objects, targets=TARGETS))
+    path.write_bytes(
+        pickle.dumps(Payload(marker)) if whole_file else npz(inputs=objects, targets=TARGETS)
+    )
 
     assert_refused(lambda: load_table(str(path)), str(path), "inputs")
     assert not marker.exists()

@@ -26,7 +26,10 @@ LABELS = np.arange(40) % 4
 
 
 def idx(values: np.ndarray) -> bytes:
-    return struct.pack(f">{1 + values.ndim}I", 0x800 + values.ndim, *values.shape) + values.astype(np.uint8).tobytes()
+    return (
+        struct.pack(f">{1 + values.ndim}I", 0x800 + values.ndim, *values.shape)
+        + values.astype(np.uint8).tobytes()
+    )
 
 
 def mnist_files(packed: bool = False, **replaced: bytes) -> dict[str, bytes]:
@@ -38,7 +41,11 @@ def mnist_files(packed: bool = False, **replaced: bytes) -> dict[str, bytes]:
         "t10k-labels-idx1-ubyte": idx(LABELS[30:]),
     }
     files |= {name.replace("_", "-"): content for name, content in replaced.items()}
-    return {f"{name}.gz": gzip.compress(content) for name, content in files.items()} if packed else files
+    return (
+        {f"{name}.gz": gzip.compress(content) for name, content in files.items()}
+        if packed
+        else files
+    )
 
 
 def write(folder: Path, files: dict[str, bytes]) -> str:
@@ -60,7 +67,9 @@ def picture(values: np.ndarray, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def assert_holds(found: Images, images: np.ndarray, labels: np.ndarray | None, num_test: int = 0) -> None:
+def assert_holds(
+    found: Images, images: np.ndarray, labels: np.ndarray | None, num_test: int = 0
+) -> None:
     assert found.images.dtype == images.dtype
     np.testing.assert_array_equal(found.images, images if images.ndim == 4 else images[..., None])
     assert (found.labels is None) == (labels is None)
@@ -90,15 +99,26 @@ def test_digits_are_those_of_scikit_learn_from_0_to_1():
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("place", ["", "mnist/"], ids=["in the data folder", "in its own folder"])
 @pytest.mark.parametrize("given", ["argument", "variable"])
-def test_mnist_is_read_from_its_four_files_training_images_first(packed, place, given, tmp_path, monkeypatch):
+def test_mnist_is_read_from_its_four_files_training_images_first(
+    packed, place, given, tmp_path, monkeypatch
+):
     write(tmp_path, {place + name: content for name, content in mnist_files(packed).items()})
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path) if given == "variable" else "/nowhere")
-    assert_holds(load_images("mnist", str(tmp_path) if given == "argument" else None), GREY, LABELS, num_test=10)
+    assert_holds(
+        load_images("mnist", str(tmp_path) if given == "argument" else None),
+        GREY,
+        LABELS,
+        num_test=10,
+    )
 
 
-@pytest.mark.parametrize("images", [GREY, COLOUR, (COLOUR / 255).astype(np.float32)], ids=["grey", "colour", "floats"])
+@pytest.mark.parametrize(
+    "images", [GREY, COLOUR, (COLOUR / 255).astype(np.float32)], ids=["grey", "colour", "floats"]
+)
 def test_an_npz_gives_its_images_as_they_are(images, tmp_path):
-    write(tmp_path, {"with.npz": npz(images=images, labels=LABELS), "without.npz": npz(images=images)})
+    write(
+        tmp_path, {"with.npz": npz(images=images, labels=LABELS), "without.npz": npz(images=images)}
+    )
     assert_holds(load_images(str(tmp_path / "with.npz")), images, LABELS)
     assert_holds(load_images(str(tmp_path / "without.npz")), images, None)
 
@@ -110,18 +130,35 @@ def test_labels_become_classes_from_0_in_the_order_of_their_values(tmp_path):
 
 def test_an_npz_with_a_test_part_and_channels_in_second_place_is_read_as_one_set(tmp_path):
     moved = np.moveaxis(COLOUR, 3, 1)
-    content = npz(x_train=moved[:30], x_test=moved[30:], y_train=LABELS[:30], y_test=LABELS[30:], class_names=["a"])
-    assert_holds(load_images("cifar10", write(tmp_path, {"cifar10/cifar10_subset.npz": content})), COLOUR, LABELS, num_test=10)
+    content = npz(
+        x_train=moved[:30],
+        x_test=moved[30:],
+        y_train=LABELS[:30],
+        y_test=LABELS[30:],
+        class_names=["a"],
+    )
+    assert_holds(
+        load_images("cifar10", write(tmp_path, {"cifar10/cifar10_subset.npz": content})),
+        COLOUR,
+        LABELS,
+        num_test=10,
+    )
 
 
 def test_a_folder_gives_one_class_for_each_of_its_folders_in_order(tmp_path):
     names = [f"{'abcd'[label]}/{number:02}.PNG" for number, label in enumerate(LABELS)]
-    files = dict(zip(names, map(picture, COLOUR), strict=True)) | {"a/notes.txt": b"", "a/.hidden.png": b"", "empty/x.txt": b""}
+    files = dict(zip(names, map(picture, COLOUR), strict=True)) | {
+        "a/notes.txt": b"",
+        "a/.hidden.png": b"",
+        "empty/x.txt": b"",
+    }
     order = np.argsort(LABELS, kind="stable")
     assert_holds(load_images(write(tmp_path, files)), COLOUR[order], LABELS[order])
 
 
-def test_pictures_side_by_side_have_no_labels_and_grey_ones_among_coloured_ones_get_equal_channels(tmp_path):
+def test_pictures_side_by_side_have_no_labels_and_grey_ones_among_coloured_ones_get_equal_channels(
+    tmp_path,
+):
     files = {f"{i:02}.png": picture(GREY[i] if i == 0 else COLOUR[i]) for i in range(40)}
     expected = COLOUR.copy()
     expected[0] = GREY[0][..., None]
@@ -143,11 +180,16 @@ def by_areas(image: np.ndarray, size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7], ids=lambda size: f"to {size}")
 @pytest.mark.parametrize(
-    "images", [GREY[..., None], COLOUR, (COLOUR / 255).astype(np.float32)], ids=["grey", "colour", "floats"]
+    "images",
+    [GREY[..., None], COLOUR, (COLOUR / 255).astype(np.float32)],
+    ids=["grey", "colour", "floats"],
 )
 def test_any_set_is_resized_to_the_mean_over_areas_where_a_size_is_given(images, size, tmp_path):
     path = write(tmp_path, {"x.npz": npz(images=images, labels=LABELS)}) + "/x.npz"
-    found, expected = load_images(path, size=size), np.stack([by_areas(image, size) for image in images])
+    found, expected = (
+        load_images(path, size=size),
+        np.stack([by_areas(image, size) for image in images]),
+    )
     assert found.images.dtype == images.dtype
     assert found.images.shape == (40, size, size, images.shape[3])
     assert (found.labels == LABELS).all()
@@ -159,17 +201,25 @@ def test_resized_by_hand(tmp_path):
     """2 × 2 from 3 × 3: a new pixel holds one old one, two halves and a quarter; 4 × 4 from 2 × 2: each old one four times."""
     three = np.array([[90, 60, 30], [12, 36, 0], [9, 18, 255]], np.uint8)
     two = np.array([[1, 2], [3, 4]], np.uint8)
-    files = {"three.npz": npz(images=np.stack([three] * 30)), "two.npz": npz(images=np.stack([two] * 30))}
+    files = {
+        "three.npz": npz(images=np.stack([three] * 30)),
+        "two.npz": npz(images=np.stack([two] * 30)),
+    }
     folder = write(tmp_path, files)
     # (90 + 60/2 + 12/2 + 36/4) / 2.25 = 60;  (60/2 + 30 + 36/4 + 0/2) / 2.25 = 30.67;  (12/2 + 36/4 + 9 + 18/2) / 2.25 = 14.67;
     # (36/4 + 0/2 + 18/2 + 255) / 2.25 = 121.33
-    assert load_images(f"{folder}/three.npz", size=2).images[29, :, :, 0].tolist() == [[60, 31], [15, 121]]
+    assert load_images(f"{folder}/three.npz", size=2).images[29, :, :, 0].tolist() == [
+        [60, 31],
+        [15, 121],
+    ]
     expected = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
     assert load_images(f"{folder}/two.npz", size=4).images[0, :, :, 0].tolist() == expected
 
 
 def test_each_size_of_a_set_is_kept_and_its_own_size_leaves_it_as_it_is(tmp_path):
-    path = write(tmp_path, {"x.npz": npz(x_train=COLOUR[:30, :2], x_test=COLOUR[30:, :2])}) + "/x.npz"
+    path = (
+        write(tmp_path, {"x.npz": npz(x_train=COLOUR[:30, :2], x_test=COLOUR[30:, :2])}) + "/x.npz"
+    )
     one, two = load_images(path, size=1), load_images(path, size=2)
     assert load_images(path, size=1) is one
     assert load_images(path, size=2) is two
@@ -187,7 +237,9 @@ def test_pictures_of_different_sizes_are_resized_one_by_one(tmp_path):
 
 def test_a_jpeg_is_read_up_to_its_own_losses(tmp_path):
     flat = [np.full((8, 8, 3), i * 6, np.uint8) for i in range(40)]
-    found = load_images(write(tmp_path, {f"{i:02}.jpg": picture(each, "JPEG") for i, each in enumerate(flat)}))
+    found = load_images(
+        write(tmp_path, {f"{i:02}.jpg": picture(each, "JPEG") for i, each in enumerate(flat)})
+    )
     assert np.abs(found.images.astype(int) - np.stack(flat)).max() <= 2
 
 
@@ -200,19 +252,36 @@ def test_a_set_is_read_once_in_a_process(tmp_path):
 # The real files, where they are
 
 
-@pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"{DATA_VARIABLE} names no folder with MNIST")
+@pytest.mark.skipif(
+    not (DATA / "mnist").is_dir(), reason=f"{DATA_VARIABLE} names no folder with MNIST"
+)
 def test_real_mnist_has_the_known_counts_of_every_digit():
     mnist = load_images("mnist", str(DATA))
     assert mnist.images.shape == (70_000, 28, 28, 1)
     train, test = mnist.labels[:60_000], mnist.labels[60_000:]
-    assert np.bincount(train).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(train).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
     assert np.bincount(test).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert mnist.images[:60_000].mean() / 255 == pytest.approx(0.1307, abs=1e-4)  # as everyone's normalisation has it
+    assert mnist.images[:60_000].mean() / 255 == pytest.approx(
+        0.1307, abs=1e-4
+    )  # as everyone's normalisation has it
     parts = datasets.five_way_partition(70_000, mnist.num_test)
     assert [len(rows) for rows in parts.values()] == [18_750, 11_250, 18_750, 11_250, 10_000]
 
 
-@pytest.mark.skipif(not (DATA / "cifar10").is_dir(), reason=f"{DATA_VARIABLE} names no folder with CIFAR-10")
+@pytest.mark.skipif(
+    not (DATA / "cifar10").is_dir(), reason=f"{DATA_VARIABLE} names no folder with CIFAR-10"
+)
 def test_real_cifar10_is_balanced_and_keeps_its_test_images_apart():
     cifar = load_images("cifar10", str(DATA))
     assert cifar.images.shape == (12_000, 32, 32, 3)
@@ -220,7 +289,9 @@ def test_real_cifar10_is_balanced_and_keeps_its_test_images_apart():
     assert np.bincount(cifar.labels[:10_000]).tolist() == [1000] * 10
 
 
-@pytest.mark.skipif(not (DATA / "lfwcrop").is_dir(), reason=f"{DATA_VARIABLE} names no folder with LFWcrop")
+@pytest.mark.skipif(
+    not (DATA / "lfwcrop").is_dir(), reason=f"{DATA_VARIABLE} names no folder with LFWcrop"
+)
 def test_real_faces_at_half_their_size_are_means_over_four_pixels():
     faces, small = load_images("lfwcrop", str(DATA)), load_images("lfwcrop", str(DATA), size=32)
     assert faces.images.shape == (2_800, 64, 64, 3)
@@ -236,7 +307,13 @@ def test_real_faces_at_half_their_size_are_means_over_four_pixels():
 @pytest.mark.parametrize("num_test", [1, 10, 33])
 def test_test_images_kept_apart_are_the_test_part_and_the_rest_is_shared_in_proportion(num_test):
     parts = datasets.five_way_partition(100 + num_test, num_test)
-    sizes = {"controller_train": 31, "controller_validation": 19, "train": 31, "validation": 19, "test": num_test}
+    sizes = {
+        "controller_train": 31,
+        "controller_validation": 19,
+        "train": 31,
+        "validation": 19,
+        "test": num_test,
+    }
     assert {name: len(rows) for name, rows in parts.items()} == pytest.approx(sizes, abs=1)
     assert sorted(np.concatenate(list(parts.values()))) == list(range(100 + num_test))
     assert parts["test"].tolist() == list(range(100, 100 + num_test))
@@ -245,14 +322,18 @@ def test_test_images_kept_apart_are_the_test_part_and_the_rest_is_shared_in_prop
 def test_runs_hold_row_numbers_of_images_that_exist_once(tmp_path):
     images = Images(GREY[..., None], LABELS, num_test=10)
     parts = datasets.five_way_partition(40, 10)
-    rows = datasets.resampled_images(images, torch.arange(50), "test", num_samples=5, num_held_out=3, num_test=100)
+    rows = datasets.resampled_images(
+        images, torch.arange(50), "test", num_samples=5, num_held_out=3, num_test=100
+    )
     assert {name: tuple(each.shape) for name, each in rows.items()} == {
         "training": (50, 5),
         "validation": (50, 3),
         "test": (50, 10),
     }
     assert all(len(set(run.tolist())) == 5 for run in rows["training"])
-    assert set(rows["training"].flatten().tolist()) == set(parts["train"])  # over 50 runs every image of the part
+    assert set(rows["training"].flatten().tolist()) == set(
+        parts["train"]
+    )  # over 50 runs every image of the part
     assert (rows["validation"].numpy() == parts["validation"][:3]).all()
     path = write(tmp_path, {"x.npz": npz(images=GREY)}) + "/x.npz"
     pixels = datasets.pixels_on(path, None, 0, "cpu")
@@ -267,13 +348,29 @@ def test_runs_hold_row_numbers_of_images_that_exist_once(tmp_path):
 
 def test_a_missing_data_set_names_the_folders_the_files_and_their_sizes(tmp_path, monkeypatch):
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    sizes = ("47,040,016", "9,912,422", "60,008", "28,881", "7,840,016", "1,648,877", "10,008", "4,542")
-    assert_refused(lambda: load_images("mnist"), DATA_VARIABLE, "data_dir", "t10k-labels-idx1-ubyte", *sizes)
+    sizes = (
+        "47,040,016",
+        "9,912,422",
+        "60,008",
+        "28,881",
+        "7,840,016",
+        "1,648,877",
+        "10,008",
+        "4,542",
+    )
+    assert_refused(
+        lambda: load_images("mnist"), DATA_VARIABLE, "data_dir", "t10k-labels-idx1-ubyte", *sizes
+    )
     files = mnist_files()
     del files["t10k-labels-idx1-ubyte"]
     write(tmp_path, files)
     folder = re.escape(str(tmp_path))
-    assert_refused(lambda: gym.make(ID, dataset="mnist", data_dir=str(tmp_path)), f"{folder}/mnist", f"{folder}'", *sizes)
+    assert_refused(
+        lambda: gym.make(ID, dataset="mnist", data_dir=str(tmp_path)),
+        f"{folder}/mnist",
+        f"{folder}'",
+        *sizes,
+    )
 
 
 IDX = {
@@ -283,11 +380,23 @@ IDX = {
         "00000d03.*00000803",
     ),
     "labels where images should be": ("t10k_images_idx3_ubyte", idx(LABELS), "00000801.*00000803"),
-    "bytes missing": ("train_images_idx3_ubyte", idx(GREY[:30])[:-1], "expected 180 bytes.* got 179"),
-    "bytes too many": ("t10k_images_idx3_ubyte", idx(GREY[30:]) + b"x", "expected 60 bytes.* got 61"),
+    "bytes missing": (
+        "train_images_idx3_ubyte",
+        idx(GREY[:30])[:-1],
+        "expected 180 bytes.* got 179",
+    ),
+    "bytes too many": (
+        "t10k_images_idx3_ubyte",
+        idx(GREY[30:]) + b"x",
+        "expected 60 bytes.* got 61",
+    ),
     "no bytes": ("train_labels_idx1_ubyte", b"", "train-labels-idx1-ubyte.*expected an idx file"),
     "a label missing": ("train_labels_idx1_ubyte", idx(LABELS[:29]), "29 labels.* 30 images"),
-    "test images of another size": ("t10k_images_idx3_ubyte", idx(GREY[30:, :2]), r"\(2, 2\).*\(3, 2\)"),
+    "test images of another size": (
+        "t10k_images_idx3_ubyte",
+        idx(GREY[30:, :2]),
+        r"\(2, 2\).*\(3, 2\)",
+    ),
     "a header that promises too much": (
         "t10k_images_idx3_ubyte",
         struct.pack(">4I", 0x803, *[0xFFFFFFFF] * 3),
@@ -303,13 +412,17 @@ def test_a_broken_idx_file_is_one_line_that_names_it(name, content, culprit, tmp
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b[:-9], lambda b: b"x" + b[1:], lambda b: b[:30] + b"!!!" + b[33:]], ids=["cut", "no gz", "bytes"]
+    "damage",
+    [lambda b: b[:-9], lambda b: b"x" + b[1:], lambda b: b[:30] + b"!!!" + b[33:]],
+    ids=["cut", "no gz", "bytes"],
 )
 def test_a_broken_gz_file_is_one_line_that_names_it(damage, tmp_path):
     files = mnist_files(packed=True)
     files["t10k-images-idx3-ubyte.gz"] = damage(files["t10k-images-idx3-ubyte.gz"])
     folder = write(tmp_path, files)
-    assert_refused(lambda: load_images("mnist", folder), re.escape(folder) + "/t10k-images-idx3-ubyte.gz")
+    assert_refused(
+        lambda: load_images("mnist", folder), re.escape(folder) + "/t10k-images-idx3-ubyte.gz"
+    )
 
 
 FLOATS = (GREY / 255).astype(np.float32)
@@ -352,10 +465,14 @@ class Payload:
         return pathlib.Path.touch, (self.marker,)
 
 
-@pytest.mark.parametrize("whole_file", [True, False], ids=["a pickle called NPZ", "an array of objects"])
+@pytest.mark.parametrize(
+    "whole_file", [True, False], ids=["a pickle called NPZ", "an array of objects"]
+)
 def test_nothing_in_an_npz_is_unpickled(whole_file, tmp_path):
     marker, payload = tmp_path / "ran", Payload(tmp_path / "ran")
-    content = pickle.dumps(payload) if whole_file else npz(images=np.array([payload] * 40, dtype=object))
+    content = (
+        pickle.dumps(payload) if whole_file else npz(images=np.array([payload] * 40, dtype=object))
+    )
     path = write(tmp_path, {"x.npz": content}) + "/x.npz"
     assert_refused(lambda: load_images(path), "NPZ file")
     assert not marker.exists()
@@ -371,7 +488,10 @@ FOLDERS = {
     "a picture of another size": ({"zz.png": picture(GREY[0][:2])}, "zz.png.*2 × 2.*3 × 2.*size"),
     "a picture beside the classes": ({"a/0.png": picture(GREY[0])}, "lies beside"),
     "text called a picture": ({"zz.jpg": b"hello"}, "zz.jpg.*PNG or JPEG"),
-    "a picture cut off": ({"zz.png": picture(np.zeros((50, 50), np.uint8))[:60]}, "zz.png.*PNG or JPEG"),
+    "a picture cut off": (
+        {"zz.png": picture(np.zeros((50, 50), np.uint8))[:60]},
+        "zz.png.*PNG or JPEG",
+    ),
     "sixteen bits": ({"zz.png": picture(np.zeros((3, 2), np.uint16))}, "zz.png.*8 bits"),
 }
 
@@ -384,7 +504,11 @@ def test_a_folder_that_cannot_be_used_is_one_line_that_names_the_culprit(files, 
 
 
 def test_names_paths_and_sizes_that_mean_nothing_are_refused(tmp_path):
-    assert_refused(lambda: load_images("mnits"), "did you mean 'mnist'", "cifar10, digits, lfwcrop, mnist, or the path")
+    assert_refused(
+        lambda: load_images("mnits"),
+        "did you mean 'mnist'",
+        "cifar10, digits, lfwcrop, mnist, or the path",
+    )
     assert_refused(lambda: load_images(str(tmp_path / "x.npz")), "there is no such file")
     assert_refused(lambda: load_images("mnits", size=16), "did you mean 'mnist'")
     assert_refused(lambda: load_images("digits", size=-1), "size=-1")

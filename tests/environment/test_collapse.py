@@ -65,17 +65,29 @@ def test_alternating_pairs_never_collapse(mode):
 @pytest.mark.parametrize("both", [(1.0, 1.0), (1.0, 1e-6)])
 def test_weights_on_several_pairs_do_not_count_and_break_a_row(both):
     assert ends(Painter(collapse_repeats=1), [both] * 24) == {24: False}
-    assert ends(Painter(collapse_repeats=4), [*[RAISE] * 3, both, *[RAISE] * 3, both] * 3) == {24: False}
+    assert ends(Painter(collapse_repeats=4), [*[RAISE] * 3, both, *[RAISE] * 3, both] * 3) == {
+        24: False
+    }
 
 
 def test_the_size_of_a_weight_does_not_matter():
-    assert ends(Painter(collapse_repeats=4), [(2.0, 0.0), (0.5, 0.0), (1.0, 0.0), (3.0, 0.0)]) == {4: True}
+    assert ends(Painter(collapse_repeats=4), [(2.0, 0.0), (0.5, 0.0), (1.0, 0.0), (3.0, 0.0)]) == {
+        4: True
+    }
 
 
 def test_updates_that_use_no_pair_neither_count_nor_break_a_row():
     nothing = (0.0, 0.0)
-    assert ends(Painter(collapse_repeats=4), [RAISE, RAISE, nothing, nothing, RAISE, LOWER, nothing, nothing]) == {}
-    assert ends(Painter(collapse_repeats=4), [RAISE, RAISE, nothing, nothing, RAISE, RAISE, nothing, LOWER]) == {8: True}
+    assert (
+        ends(
+            Painter(collapse_repeats=4),
+            [RAISE, RAISE, nothing, nothing, RAISE, LOWER, nothing, nothing],
+        )
+        == {}
+    )
+    assert ends(
+        Painter(collapse_repeats=4), [RAISE, RAISE, nothing, nothing, RAISE, RAISE, nothing, LOWER]
+    ) == {8: True}
 
 
 def test_a_repeated_control_counts_every_update():
@@ -89,22 +101,36 @@ def test_the_next_episode_counts_from_its_beginning(mode):
     """In NextStep mode a step between the two is ignored: it only resets."""
     between = [RAISE] if mode == "NextStep" else []
     first, last = [RAISE] * 4, 8 + len(between)
-    assert ends(Painter(collapse_repeats=4), [*first, *between, *[RAISE] * 3, LOWER], mode) == {4: True}
-    assert ends(Painter(collapse_repeats=4), [*first, *between, *[RAISE] * 4], mode) == {4: True, last: True}
+    assert ends(Painter(collapse_repeats=4), [*first, *between, *[RAISE] * 3, LOWER], mode) == {
+        4: True
+    }
+    assert ends(Painter(collapse_repeats=4), [*first, *between, *[RAISE] * 4], mode) == {
+        4: True,
+        last: True,
+    }
 
 
 def test_a_reset_of_one_run_clears_its_row_and_leaves_its_neighbours():
     envs = AutoLossVectorEnv(Painter(collapse_repeats=4), 2)
     play(envs, [[RAISE, RAISE]] * 3)
     envs.reset(options={"reset_mask": np.array([True, False])})
-    ended = [envs.step(np.array([pair, RAISE]))[2].tolist() for pair in (RAISE, LOWER, LOWER, LOWER)]
+    ended = [
+        envs.step(np.array([pair, RAISE]))[2].tolist() for pair in (RAISE, LOWER, LOWER, LOWER)
+    ]
     assert ended == [[False, True], [False, False], [False, False], [False, False]]
 
 
 def test_idle_runs_are_not_counted():
-    measured = Evaluation(losses=torch.zeros(3, 2), gradient_norms=torch.zeros(3, 2), measured=torch.ones(3, 2).bool())
+    measured = Evaluation(
+        losses=torch.zeros(3, 2), gradient_norms=torch.zeros(3, 2), measured=torch.ones(3, 2).bool()
+    )
     history = History.start(measured, torch.zeros(3, 1), memory=0)
-    for weights in ([[1, 0], [0, 1], [1, 0]], [[1, 0], [0, 1], [0, 0]], [[1, 0], [1, 0], [1, 0]], [[0, 0], [1, 1], [0, 0]]):
+    for weights in (
+        [[1, 0], [0, 1], [1, 0]],
+        [[1, 0], [0, 1], [0, 0]],
+        [[1, 0], [1, 0], [1, 0]],
+        [[0, 0], [1, 1], [0, 0]],
+    ):
         history.record_repeats(torch.tensor(weights, dtype=torch.float32), limit=3)
     assert history.repeats.tolist() == [3, 0, 2]
     assert history.alone.tolist() == [[True, False], [False, False], [True, False]]
@@ -113,7 +139,11 @@ def test_idle_runs_are_not_counted():
 
 # A metric that falls behind its best
 
-UP, DOWN, REST = [RAISE] * 4, [LOWER] * 4, [RAISE, LOWER, RAISE, LOWER]  # from one validation to the next
+UP, DOWN, REST = (
+    [RAISE] * 4,
+    [LOWER] * 4,
+    [RAISE, LOWER, RAISE, LOWER],
+)  # from one validation to the next
 
 
 @each_mode
@@ -131,9 +161,13 @@ UP, DOWN, REST = [RAISE] * 4, [LOWER] * 4, [RAISE, LOWER, RAISE, LOWER]  # from 
         (0.4, True, [UP, DOWN, DOWN, UP], None),  # 12, 8, 4, 8
     ],
 )
-def test_a_metric_that_falls_behind_a_share_of_its_best_ends_the_run(share, minimize, rises, end, mode):
+def test_a_metric_that_falls_behind_a_share_of_its_best_ends_the_run(
+    share, minimize, rises, end, mode
+):
     actions = [pair for rise in rises for pair in rise]
-    assert ends(Painter(minimize=minimize, collapse_share=share), actions[:end], mode) == ({end: True} if end else {})
+    assert ends(Painter(minimize=minimize, collapse_share=share), actions[:end], mode) == (
+        {end: True} if end else {}
+    )
 
 
 def test_either_rule_is_enough():
@@ -149,7 +183,11 @@ def test_the_figures_of_a_collapsed_run_are_those_of_its_last_step_and_its_best_
     *_, last = play(envs, [*[[RAISE, RAISE]] * 4, *[[LOWER, RAISE]] * 4])
     assert last["terminations"].tolist() == [True, False]
     assert last["final collapsed"][0]
-    assert (last["final score"][0], last["final best_score"][0], last["final steps"][0]) == (8, 12, 8)
+    assert (last["final score"][0], last["final best_score"][0], last["final steps"][0]) == (
+        8,
+        12,
+        8,
+    )
     assert not last["final diverged"][0]
     assert last["steps"].tolist() == [0, 8]
 
@@ -189,7 +227,10 @@ def test_runs_that_collapse_get_the_same_bits_as_alone():
         ({"collapse_repeats": -1}, r"collapse_repeats=-1: expected 0 \(never\) or more updates"),
         ({"collapse_repeats": 2.5}, "collapse_repeats=2.5: expected an integer"),
         ({"collapse_share": "high"}, "collapse_share='high': expected a number"),
-        ({"collapse_share": float("nan")}, r"collapse_share=nan: expected 0 \(never\) or a number below 1"),
+        (
+            {"collapse_share": float("nan")},
+            r"collapse_share=nan: expected 0 \(never\) or a number below 1",
+        ),
         ({"collapse_share": 1.5}, r"collapse_share=1.5: expected 0 \(never\) or a number below 1"),
     ],
 )
@@ -228,7 +269,9 @@ def test_samples_change_nothing_and_may_be_overwritten():
 
 @pytest.mark.parametrize("task", [SMALL, TwoBlocks()])
 def test_a_task_without_images_has_no_samples(task):
-    with pytest.raises(ValueError, match=r"makes no images: samples\(\) is for tasks that are an ImageTask$"):
+    with pytest.raises(
+        ValueError, match=r"makes no images: samples\(\) is for tasks that are an ImageTask$"
+    ):
         AutoLossVectorEnv(task, 1).samples()
 
 

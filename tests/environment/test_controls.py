@@ -23,7 +23,9 @@ def control(kind, actions, task: GradientTask = SMALL, num_envs: int | None = No
     return kind(task, actions, len(actions) if num_envs is None else num_envs, CPU)
 
 
-@pytest.mark.parametrize("convert", [np.array, torch.tensor, list, lambda x: np.array(x, dtype=np.uint8)])
+@pytest.mark.parametrize(
+    "convert", [np.array, torch.tensor, list, lambda x: np.array(x, dtype=np.uint8)]
+)
 def test_choosing_a_pair_gives_it_weight_one_and_the_others_none(convert):
     made = control(ChoosePair(), convert([2, 0, 1]), TwoBlocks())
     assert made.weights.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
@@ -44,11 +46,15 @@ def test_the_space_of_choices_is_discrete():
 
 @pytest.mark.parametrize("bad", [-1, 2])
 def test_a_choice_out_of_range_is_refused_with_the_number_of_its_environment(bad):
-    with pytest.raises(ValueError, match=f"environments 1, 3 .first: {bad}.: expected integers from 0 to 1"):
+    with pytest.raises(
+        ValueError, match=f"environments 1, 3 .first: {bad}.: expected integers from 0 to 1"
+    ):
         control(ChoosePair(), np.array([0, bad, 1, bad]))
 
 
-@pytest.mark.parametrize("actions", [np.array([0.0, 1.0]), np.array([True, False]), np.array(["0", "1"])])
+@pytest.mark.parametrize(
+    "actions", [np.array([0.0, 1.0]), np.array([True, False]), np.array(["0", "1"])]
+)
 def test_choices_that_are_not_integers_are_refused(actions):
     with pytest.raises(ValueError, match="expected integers from 0 to 1"):
         control(ChoosePair(), actions)
@@ -77,7 +83,9 @@ def test_an_entry_a_is_the_weight_wide_to_the_a(convert):
 
 
 @pytest.mark.parametrize(("normalize", "total"), [("sum", 1.0), ("count", 2.0)])
-def test_normalised_weights_keep_their_ratio_and_sum_to_one_or_to_the_number_of_pairs(normalize, total):
+def test_normalised_weights_keep_their_ratio_and_sum_to_one_or_to_the_number_of_pairs(
+    normalize, total
+):
     made = control(WeighLosses(normalize=normalize, wide=4.0), np.array([[0.0, 1.0], [0.5, -0.5]]))
     torch.testing.assert_close(made.weights, torch.tensor([[1, 4], [4, 1]]) / 5 * total)
 

@@ -20,7 +20,10 @@ LONGER = replace(SMALL, num_samples=200, max_steps=60, optimizer=Adam(learning_r
 def controls(runs: int) -> list[Control]:
     """Fit and shrink in turn, and at last in steps so large that they spoil what was learned."""
     return [
-        Control(weights=torch.eye(2)[[step % 2] * runs], step_size=torch.full((runs,), 1.0 if step < 45 else 100.0))
+        Control(
+            weights=torch.eye(2)[[step % 2] * runs],
+            step_size=torch.full((runs,), 1.0 if step < 45 else 100.0),
+        )
         for step in range(LONGER.max_steps)
     ]
 
@@ -69,8 +72,15 @@ def test_infos_are_dense_arrays_of_plain_numbers():
         "steps": ((4,), np.int64),
         "instance": ((4,), np.int64),
     }
-    final = {"score": ((4,), np.float32), "best_score": ((4,), np.float32), "diverged": ((4,), np.bool_)}
-    for prefix, fields in (("", expected), ("final ", expected | final | {"pair_shares": ((4, 3), np.float32)})):
+    final = {
+        "score": ((4,), np.float32),
+        "best_score": ((4,), np.float32),
+        "diverged": ((4,), np.bool_),
+    }
+    for prefix, fields in (
+        ("", expected),
+        ("final ", expected | final | {"pair_shares": ((4, 3), np.float32)}),
+    ):
         for name, (shape, dtype) in fields.items():
             value = last[prefix + name]
             assert (value.shape, value.dtype) == (shape, dtype), name

@@ -13,7 +13,9 @@ def deal(split="train", num_instances=None, num_envs=50, episodes=40, seed=0):
     rows = np.arange(num_envs)
     instances.seed(rows, seed + rows)
     dealt = [instances.next_episode(rows) for _ in range(episodes)]
-    return np.stack([keys.problem.numpy() for keys in dealt]), np.stack([keys.run.numpy() for keys in dealt])
+    return np.stack([keys.problem.numpy() for keys in dealt]), np.stack(
+        [keys.run.numpy() for keys in dealt]
+    )
 
 
 @pytest.mark.parametrize("num_instances", [None, 3])
@@ -36,11 +38,15 @@ def test_num_instances_is_the_number_of_problems_that_are_ever_met(num_instances
 
 def test_instances_are_met_about_equally_often():
     counts = np.unique(deal(num_instances=4)[0], return_counts=True)[1]
-    assert ((counts - 500) ** 2 / 500).sum() < 16.3  # the 99.9 % point of chi² with 3 degrees of freedom
+    assert (
+        (counts - 500) ** 2 / 500
+    ).sum() < 16.3  # the 99.9 % point of chi² with 3 degrees of freedom
 
 
 def test_the_fixed_problems_do_not_depend_on_the_seed():
-    assert set(deal(num_instances=3, seed=0)[0].flat) == set(deal(num_instances=3, seed=10**6)[0].flat)
+    assert set(deal(num_instances=3, seed=0)[0].flat) == set(
+        deal(num_instances=3, seed=10**6)[0].flat
+    )
 
 
 @pytest.mark.parametrize("num_instances", [None, 3])
@@ -75,7 +81,9 @@ def test_keys_name_their_split():
 
 
 def test_an_unknown_split_or_no_instances_are_refused():
-    with pytest.raises(ValueError, match="split='dev': expected one of 'train', 'validation', 'test'"):
+    with pytest.raises(
+        ValueError, match="split='dev': expected one of 'train', 'validation', 'test'"
+    ):
         Instances("dev", None, 1, CPU)
     with pytest.raises(ValueError, match="num_instances=0: expected a positive integer"):
         Instances("train", 0, 1, CPU)

@@ -12,7 +12,9 @@ SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20}
 
 
 def make(num_envs=2, render_mode="rgb_array"):
-    return gymnasium.make_vec("AutoLoss/QuadraticRegression-v0", num_envs=num_envs, render_mode=render_mode, **SMALL)
+    return gymnasium.make_vec(
+        "AutoLoss/QuadraticRegression-v0", num_envs=num_envs, render_mode=render_mode, **SMALL
+    )
 
 
 def test_every_run_has_a_picture_of_its_own():
@@ -44,7 +46,8 @@ def test_without_a_render_mode_there_is_no_picture():
 
 
 @pytest.mark.parametrize(
-    ("count", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 2, 2), (4, 2, 2), (5, 2, 3), (16, 4, 4), (17, 4, 5)]
+    ("count", "rows", "columns"),
+    [(1, 1, 1), (2, 1, 2), (3, 2, 2), (4, 2, 2), (5, 2, 3), (16, 4, 4), (17, 4, 5)],
 )
 def test_a_grid_has_about_as_many_rows_as_columns_and_a_white_border(count, rows, columns):
     grid = image_grid(np.zeros((count, 3, 5, 3), np.float32))
@@ -58,7 +61,10 @@ def test_images_stand_in_the_grid_in_their_order_with_their_colours():
     images = np.zeros((3, 1, 2, 3), np.float32)
     images[0, 0] = [[0, 0.2, 1], [0.4, 0.6, 0.8]]
     images[1] = 0.5
-    images[2, 0] = [[2.0, -1.0, np.nan], [1, 1, 1]]  # what is no colour is the nearest one, or black
+    images[2, 0] = [
+        [2.0, -1.0, np.nan],
+        [1, 1, 1],
+    ]  # what is no colour is the nearest one, or black
     white, half = [255] * 3, [128] * 3
     line = [white] * 7
     assert image_grid(images).tolist() == [
@@ -77,7 +83,9 @@ def test_gray_images_have_three_equal_channels():
 
 @pytest.mark.parametrize("array", ["numpy", "torch"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_picture_of_a_task_that_makes_images_shows_those_of_each_run_beside_the_curves(array, channels):
+def test_the_picture_of_a_task_that_makes_images_shows_those_of_each_run_beside_the_curves(
+    array, channels
+):
     envs = AutoLossVectorEnv(Painter(channels=channels), 2, array=array, render_mode="rgb_array")
     envs.reset(seed=0)
     blank = envs.render()
@@ -101,7 +109,9 @@ def test_a_picture_changes_nothing_in_its_run():
         envs.reset(seed=0)
     for step in range(5):
         first.render()
-        for one, other in zip(first.step(np.array([step % 2]))[:3], twin.step(np.array([step % 2]))[:3], strict=True):
+        for one, other in zip(
+            first.step(np.array([step % 2]))[:3], twin.step(np.array([step % 2]))[:3], strict=True
+        ):
             np.testing.assert_array_equal(one, other)
 
 
@@ -116,4 +126,6 @@ def test_a_metric_that_is_maximised_has_an_axis_of_its_own(minimize):
     limits = [axes.get_ylim()[1] for axes in figure.axes]
     assert len(limits) == (1 if minimize else 2)
     assert (limits[0] > 1000) == minimize
-    assert [axes.get_ylabel() for axes in figure.axes][1:] == ([] if minimize else ["validation brightness (black)"])
+    assert [axes.get_ylabel() for axes in figure.axes][1:] == (
+        [] if minimize else ["validation brightness (black)"]
+    )

@@ -17,7 +17,14 @@ from tests.support.toy_tasks import SMALL
 @pytest.mark.parametrize("check", CHECKS)
 def test_compiled_environments(check):
     """Agreement with eager runs, repetition, pickling, and many sizes: see `compiled_runs.py`."""
-    command = [sys.executable, "-W", "error::UserWarning", "-m", "tests.support.compiled_runs", check]
+    command = [
+        sys.executable,
+        "-W",
+        "error::UserWarning",
+        "-m",
+        "tests.support.compiled_runs",
+        check,
+    ]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -31,7 +38,10 @@ def test_what_cannot_be_compiled_says_so_in_one_line(monkeypatch):
         return fail
 
     monkeypatch.setattr(torch, "compile", refuse)
-    with pytest.raises(RuntimeError, match=r"compile=True: observe could not be compiled \(no C\+\+ compiler\); use") as caught:
+    with pytest.raises(
+        RuntimeError,
+        match=r"compile=True: observe could not be compiled \(no C\+\+ compiler\); use",
+    ) as caught:
         AutoLossEnv(SMALL, compile=True).reset(seed=0)
     assert "\n" not in str(caught.value)
 

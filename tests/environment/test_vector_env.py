@@ -28,7 +28,9 @@ def choices(steps: int, num_envs: int, pairs: int = 2, seed: int = 0) -> np.ndar
 
 
 def one_hot(choice, step_size: float = 1.0) -> Control:
-    return Control(weights=torch.eye(2)[list(choice)], step_size=torch.full((len(choice),), step_size))
+    return Control(
+        weights=torch.eye(2)[list(choice)], step_size=torch.full((len(choice),), step_size)
+    )
 
 
 @pytest.fixture
@@ -37,7 +39,9 @@ def validated(monkeypatch) -> list[int]:
     sizes: list[int] = []
     validate = QuadraticRegression.validate
     monkeypatch.setattr(
-        QuadraticRegression, "validate", lambda task, state: sizes.append(len(state.steps)) or validate(task, state)
+        QuadraticRegression,
+        "validate",
+        lambda task, state: sizes.append(len(state.steps)) or validate(task, state),
     )
     return sizes
 
@@ -51,11 +55,18 @@ def test_a_run_of_the_default_task_gets_the_same_bits_alone_in_a_batch_of_7_and_
     of_64 = play(AutoLossVectorEnv(QuadraticRegression(), 64), actions, seed=10, parameters=True)
     assert of_64[600]["terminations"].all()
     assert of_64[600]["_final_info"].all()
-    of_7 = play(AutoLossVectorEnv(QuadraticRegression(), 7), actions[:, :7], seed=10, parameters=True)
+    of_7 = play(
+        AutoLossVectorEnv(QuadraticRegression(), 7), actions[:, :7], seed=10, parameters=True
+    )
     for one, other in zip(of_7, of_64, strict=True):
         assert_same(one, {name: value[:7] for name, value in other.items()})
     for i in (6, 63):
-        alone = play(AutoLossVectorEnv(QuadraticRegression(), 1), actions[:, i : i + 1], seed=10 + i, parameters=True)
+        alone = play(
+            AutoLossVectorEnv(QuadraticRegression(), 1),
+            actions[:, i : i + 1],
+            seed=10 + i,
+            parameters=True,
+        )
         assert_same_run(alone, 0, of_64, i)
 
 
@@ -63,10 +74,15 @@ VARIANTS = {
     "weights": {"control": "weights", "control_arguments": {"normalize": "count"}},
     "final": {"reward": "final", "features": "raw"},
     "improvement": {"reward": "improvement", "reward_arguments": {"segment": 10, "window": 2}},
-    "momentum": {"task": replace(SMALL, constant=True, optimizer=SGD(learning_rate=1e-3, momentum=0.9))},
+    "momentum": {
+        "task": replace(SMALL, constant=True, optimizer=SGD(learning_rate=1e-3, momentum=0.9))
+    },
     "two_blocks": {"task": TwoBlocks(max_steps=20, validate_every=5)},
     "expensive": {"task": TwoBlocks(max_steps=20, validate_every=5, cheap=False)},
-    "weights_of_two_blocks": {"task": TwoBlocks(max_steps=20, validate_every=5), "control": "weights"},
+    "weights_of_two_blocks": {
+        "task": TwoBlocks(max_steps=20, validate_every=5),
+        "control": "weights",
+    },
 }
 
 
@@ -79,7 +95,12 @@ def test_a_run_alone_gets_the_same_bits_as_in_a_batch(variant):
         actions = np.random.default_rng(0).uniform(-1, 1, (25, 4, pairs)).astype(np.float32)
     together = play(AutoLossVectorEnv(num_envs=4, **arguments), actions, parameters=True)
     for i in range(4):
-        alone = play(AutoLossVectorEnv(num_envs=1, **arguments), actions[:, i : i + 1], seed=i, parameters=True)
+        alone = play(
+            AutoLossVectorEnv(num_envs=1, **arguments),
+            actions[:, i : i + 1],
+            seed=i,
+            parameters=True,
+        )
         assert_same_run(alone, 0, together, i)
 
 
@@ -87,7 +108,9 @@ def test_a_run_alone_gets_the_same_bits_as_in_a_batch(variant):
 def test_runs_out_of_phase_get_the_same_bits_as_alone(mode):
     actions = choices(40, 5)
     together = play(AutoLossVectorEnv(IMPATIENT, 5, autoreset_mode=mode), actions, parameters=True)
-    ends = {tuple(np.flatnonzero([each["terminations"][i] for each in together[1:]])) for i in range(5)}
+    ends = {
+        tuple(np.flatnonzero([each["terminations"][i] for each in together[1:]])) for i in range(5)
+    }
     assert len(ends) > 1
     assert all(ends)
     for i in range(5):
@@ -106,7 +129,9 @@ def test_same_step_keeps_all_runs_in_phase_and_validates_them_in_one_call(valida
         validated.clear()
         terminations = envs.step(np.array([0, 1, 0]))[2]
         assert terminations.tolist() == [step % 20 == 0] * 3
-        assert validated == [3] * ((step % 5 == 0) + (step % 20 == 0))  # the last ones, and those of the new runs
+        assert validated == [3] * (
+            (step % 5 == 0) + (step % 20 == 0)
+        )  # the last ones, and those of the new runs
 
 
 def test_runs_that_stop_early_under_same_step_stay_in_phase(validated):
@@ -143,7 +168,9 @@ def test_only_the_due_runs_are_validated_after_a_reset_mask(validated):
     envs.step(np.zeros(3, dtype=int))
     envs.reset(options={"reset_mask": np.array([False, True, False])})
     validated.clear()
-    refreshed = [envs.step(np.zeros(3, dtype=int))[4]["validation_refreshed"].tolist() for _ in range(6)]
+    refreshed = [
+        envs.step(np.zeros(3, dtype=int))[4]["validation_refreshed"].tolist() for _ in range(6)
+    ]
     assert validated == [2, 1]
     assert refreshed[3] == [True, False, True]
     assert refreshed[4] == [False, True, False]
@@ -178,7 +205,9 @@ def test_disabled_refuses_a_step_of_an_ended_run_and_names_it():
         _, _, terminations, _, infos = envs.step(np.ones(5, dtype=int))
     assert np.array_equal(infos["_final_info"], terminations)
     ended = np.flatnonzero(terminations).tolist()
-    with pytest.raises(gymnasium.error.ResetNeeded, match=f"environments \\{ended}".replace("]", "\\]")):
+    with pytest.raises(
+        gymnasium.error.ResetNeeded, match=f"environments \\{ended}".replace("]", "\\]")
+    ):
         envs.step(np.ones(5, dtype=int))
     envs.reset(options={"reset_mask": terminations})
     assert envs.step(np.ones(5, dtype=int))[4]["steps"][ended].tolist() == [1] * len(ended)
@@ -216,7 +245,9 @@ def test_resetting_one_env_leaves_its_neighbours_unchanged(convert):
     for one, other in zip(leaves(first._runs), leaves(twin._runs), strict=True):
         assert torch.equal(one[others], other[others])
     for i in (0, 2):
-        got = {name: value for name, value in row(after, i).items() if name != "validation_refreshed"}
+        got = {
+            name: value for name, value in row(after, i).items() if name != "validation_refreshed"
+        }
         assert_same(got, {name: row(before, i)[name] for name in got})
     for choice in choices(25, 3, seed=1):
         one, other = (record(*envs.step(choice)[::4]) for envs in (first, twin))
@@ -258,7 +289,9 @@ def test_resetting_with_a_seed_repeats_everything_bit_for_bit(mode):
 
 
 def test_run_i_of_seed_s_has_the_seed_s_plus_i():
-    instances = [play(AutoLossVectorEnv(SMALL, 3), [], seed=seed)[0]["instance"] for seed in (5, [7, 5, 7])]
+    instances = [
+        play(AutoLossVectorEnv(SMALL, 3), [], seed=seed)[0]["instance"] for seed in (5, [7, 5, 7])
+    ]
     assert instances[0][[2, 0, 2]].tolist() == instances[1].tolist()
 
 
@@ -266,7 +299,10 @@ def test_a_seed_and_a_mask_seed_the_masked_runs():
     envs = AutoLossVectorEnv(SMALL, 3)
     before = play(envs, [], seed=0)[0]["instance"]
     _, infos = envs.reset(seed=5, options={"reset_mask": np.array([False, True, True])})
-    assert infos["instance"].tolist() == [before[0], *play(AutoLossVectorEnv(SMALL, 3), [], seed=5)[0]["instance"][1:]]
+    assert infos["instance"].tolist() == [
+        before[0],
+        *play(AutoLossVectorEnv(SMALL, 3), [], seed=5)[0]["instance"][1:],
+    ]
 
 
 def test_a_reset_without_a_seed_goes_on_to_the_next_problem():
@@ -314,11 +350,16 @@ def test_losses_and_norms_in_the_features_are_the_latest_known():
     for step, choice in enumerate(choices(19, 3), start=1):
         fresh = SMALL.observe(state)
         chosen = torch.eye(2, dtype=torch.bool)[choice]
-        losses, norms = torch.where(chosen, fresh.losses, losses), torch.where(chosen, fresh.gradient_norms, norms)
+        losses, norms = (
+            torch.where(chosen, fresh.losses, losses),
+            torch.where(chosen, fresh.gradient_norms, norms),
+        )
         state, _ = SMALL.update(state, one_hot(choice))
         validation = SMALL.validate(state) if step % 5 == 0 else validation
         observations, _, _, _, infos = envs.step(choice)
-        expected = torch.cat([torch.full((3, 1), step / 20), norms, losses, validation], dim=1).numpy()
+        expected = torch.cat(
+            [torch.full((3, 1), step / 20), norms, losses, validation], dim=1
+        ).numpy()
         assert np.array_equal(observations[:, :6], expected)
         assert np.array_equal(infos["losses"], losses)
         assert np.array_equal(infos["gradient_norms"], norms)
@@ -331,7 +372,9 @@ def test_softadapt_on_the_infos_uses_the_last_two_refreshed_values_of_each_loss(
     rule.update(torch.from_numpy(infos["losses"]), torch.from_numpy(infos["losses_refreshed"]))
     for choice in ([0, 1], [1, 0], [0, 0], [0, 1], [1, 1], [1, 0]):
         infos = envs.step(np.array(choice))[4]
-        weights = rule.update(torch.from_numpy(infos["losses"]), torch.from_numpy(infos["losses_refreshed"]))
+        weights = rule.update(
+            torch.from_numpy(infos["losses"]), torch.from_numpy(infos["losses_refreshed"])
+        )
         for i, pair in enumerate(choice):
             seen[i][pair].append(infos["losses"][i, pair])
     for i in range(2):
@@ -350,14 +393,25 @@ def test_shaped_rewards_of_an_episode_sum_to_the_decrease_of_the_log_validation_
 def test_the_final_reward_is_paid_once_for_the_best_validation():
     envs = AutoLossVectorEnv(SMALL, 3, reward="final", reward_arguments={"scale": 4.0})
     *records, last = play(envs, choices(20, 3))
-    best = np.min([each["validation"][:, 0] for each in records] + [last["final validation"][:, 0]], axis=0)
+    best = np.min(
+        [each["validation"][:, 0] for each in records] + [last["final validation"][:, 0]], axis=0
+    )
     np.testing.assert_allclose(last["rewards"], 4 / best, rtol=1e-6)
     assert not any(each["rewards"].any() for each in records[1:])
 
 
 # Divergence
 
-CHOICES = np.array([[0, 1, 1, 0], [0, 1, 0, 0], *[[0, 0, 0, 0]] * 3, [0, 0, 0, 1], [0, 0, 0, 1], *[[0, 0, 0, 0]] * 10])
+CHOICES = np.array(
+    [
+        [0, 1, 1, 0],
+        [0, 1, 0, 0],
+        *[[0, 0, 0, 0]] * 3,
+        [0, 0, 0, 1],
+        [0, 0, 0, 1],
+        *[[0, 0, 0, 0]] * 10,
+    ]
+)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"features": "raw", "reward": "final"}], ids=str)
@@ -366,7 +420,9 @@ CHOICES = np.array([[0, 1, 1, 0], [0, 1, 0, 0], *[[0, 0, 0, 0]] * 3, [0, 0, 0, 1
 def test_a_diverged_run_ends_at_its_next_validation_and_touches_no_other(form, mode, arguments):
     """Run 1 breaks in step 2, run 3 in step 7; run 2 could break since step 1, but does not choose that loss again."""
     task = Fragile(form=form)
-    _, *records = play(AutoLossVectorEnv(task, 4, autoreset_mode=mode, **arguments), CHOICES, parameters=True)
+    _, *records = play(
+        AutoLossVectorEnv(task, 4, autoreset_mode=mode, **arguments), CHOICES, parameters=True
+    )
     for step, broken in ((4, 1), (8, 3)):
         end = row(records[step - 1], broken)
         assert records[step - 1]["terminations"].tolist() == [i == broken for i in range(4)]
@@ -417,10 +473,14 @@ class BrokenValidation(Fragile):
 
 
 @pytest.mark.parametrize("features", ["scaled", "raw"])
-@pytest.mark.parametrize("task", [BrokenLoss(), BrokenValidation()], ids=lambda task: type(task).__name__)
+@pytest.mark.parametrize(
+    "task", [BrokenLoss(), BrokenValidation()], ids=lambda task: type(task).__name__
+)
 def test_a_run_that_starts_broken_is_diverged_and_never_shows_what_is_not_finite(task, features):
     choices = np.array([[1] * 6, *[[0] * 6] * 3])
-    records = play(AutoLossVectorEnv(task, 6, autoreset_mode="NextStep", features=features), choices)
+    records = play(
+        AutoLossVectorEnv(task, 6, autoreset_mode="NextStep", features=features), choices
+    )
     assert records[-1]["terminations"].tolist() == records[-1]["final diverged"].tolist()
     assert set(records[-1]["terminations"]) == {True, False}
     for each in records:
@@ -452,7 +512,9 @@ def outputs(envs: AutoLossVectorEnv, spoil_inputs: bool) -> Iterator:
     """Every output of a play, one call at a time."""
     yield envs.reset(seed=0)
     for choice in choices(45, envs.num_envs):
-        control = Control(weights=torch.eye(2)[choice], step_size=torch.ones(envs.num_envs), choice=choice)
+        control = Control(
+            weights=torch.eye(2)[choice], step_size=torch.ones(envs.num_envs), choice=choice
+        )
         output = envs.step_control(control)
         ended = np.array(output[2].tolist())
         if spoil_inputs:
@@ -465,8 +527,12 @@ def outputs(envs: AutoLossVectorEnv, spoil_inputs: bool) -> Iterator:
 @pytest.mark.parametrize("array", ["numpy", "torch"])
 @each_mode
 def test_outputs_and_inputs_may_be_overwritten(array, mode):
-    spoiled, clean = (AutoLossVectorEnv(IMPATIENT, 4, array=array, autoreset_mode=mode) for _ in range(2))
-    for one, other in zip(outputs(spoiled, spoil_inputs=True), outputs(clean, spoil_inputs=False), strict=True):
+    spoiled, clean = (
+        AutoLossVectorEnv(IMPATIENT, 4, array=array, autoreset_mode=mode) for _ in range(2)
+    )
+    for one, other in zip(
+        outputs(spoiled, spoil_inputs=True), outputs(clean, spoil_inputs=False), strict=True
+    ):
         assert_equal_leaves(one, other)
         spoil(flatten(one))
 
@@ -475,14 +541,20 @@ def test_outputs_and_inputs_may_be_overwritten(array, mode):
 @each_mode
 def test_outputs_that_are_kept_never_change(array, mode):
     envs = AutoLossVectorEnv(IMPATIENT, 4, array=array, autoreset_mode=mode)
-    for kept, as_given in [(output, copy.deepcopy(output)) for output in outputs(envs, spoil_inputs=False)]:
+    for kept, as_given in [
+        (output, copy.deepcopy(output)) for output in outputs(envs, spoil_inputs=False)
+    ]:
         assert_equal_leaves(kept, as_given)
 
 
 def flatten(output) -> list:
     """All arrays and tensors within tuples and dicts."""
     if isinstance(output, dict | tuple):
-        return [leaf for part in (output.values() if isinstance(output, dict) else output) for leaf in flatten(part)]
+        return [
+            leaf
+            for part in (output.values() if isinstance(output, dict) else output)
+            for leaf in flatten(part)
+        ]
     return [output]
 
 
@@ -516,7 +588,9 @@ def test_the_runs_of_a_task_are_the_runs_of_its_environment():
     envs.reset(seed=0)
     state = TwoBlocks().reset(envs._runs.state.keys)
     for choice in choices(11, 3, pairs=3):
-        state, _ = TwoBlocks().update(state, Control(weights=torch.eye(3)[choice], step_size=torch.ones(3)))
+        state, _ = TwoBlocks().update(
+            state, Control(weights=torch.eye(3)[choice], step_size=torch.ones(3))
+        )
         envs.step(choice)
     for one, other in zip(leaves(state), leaves(envs._runs.state), strict=True):
         assert torch.equal(one, other)
@@ -525,7 +599,11 @@ def test_the_runs_of_a_task_are_the_runs_of_its_environment():
 # Diagnostics
 
 
-@pytest.mark.parametrize("task", [SMALL, TwoBlocks(), TwoBlocks(cheap=False)], ids=["regression", "two_blocks", "expensive"])
+@pytest.mark.parametrize(
+    "task",
+    [SMALL, TwoBlocks(), TwoBlocks(cheap=False)],
+    ids=["regression", "two_blocks", "expensive"],
+)
 def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(task):
     """Of a run of the task alone, which follows the same choices; the infos have only the latest known values."""
     envs, pairs, stale = AutoLossVectorEnv(task, 3), len(task.pairs), 0
@@ -533,9 +611,15 @@ def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(
     state = task.reset(envs._runs.state.keys)
     for choice in [None, *choices(7, 3, pairs)]:
         if choice is not None:
-            state, _ = task.update(state, Control(weights=torch.eye(pairs)[choice], step_size=torch.ones(3)))
+            state, _ = task.update(
+                state, Control(weights=torch.eye(pairs)[choice], step_size=torch.ones(3))
+            )
             infos = envs.step(choice)[4]
-        fresh, evaluation, validation = envs.diagnostics(), task.observe(state), task.validate(state)
+        fresh, evaluation, validation = (
+            envs.diagnostics(),
+            task.observe(state),
+            task.validate(state),
+        )
         assert fresh.keys() == {"fresh_losses", "fresh_gradient_norms", "fresh_validation"}
         assert np.array_equal(fresh["fresh_losses"], evaluation.losses)
         assert np.array_equal(fresh["fresh_gradient_norms"], evaluation.gradient_norms)
@@ -546,7 +630,11 @@ def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(
 
 
 @each_mode
-@pytest.mark.parametrize("task", [IMPATIENT, TwoBlocks(), Fragile(cheap=False)], ids=["regression", "two_blocks", "fragile"])
+@pytest.mark.parametrize(
+    "task",
+    [IMPATIENT, TwoBlocks(), Fragile(cheap=False)],
+    ids=["regression", "two_blocks", "fragile"],
+)
 def test_diagnostics_change_nothing(task, mode):
     """Two equal plays over several episodes, one with diagnostics at every step, whose arrays are then overwritten."""
     quiet, watched = (AutoLossVectorEnv(task, 3, autoreset_mode=mode) for _ in range(2))
@@ -559,7 +647,9 @@ def test_diagnostics_change_nothing(task, mode):
     actions = choices(45, 3, len(task.pairs))
     expected = play(quiet, actions, parameters=True)
     assert sum(int(each["terminations"].sum()) for each in expected[1:]) >= 6
-    for step, (one, other) in enumerate(zip(play(watched, spied(actions), parameters=True), expected, strict=True)):
+    for step, (one, other) in enumerate(
+        zip(play(watched, spied(actions), parameters=True), expected, strict=True)
+    ):
         assert_same(one, other, f"step {step}")
 
 

@@ -58,7 +58,12 @@ MUTATIONS = [
     (
         "3 draws do not depend on the batch",
         "autoloss_gym/random.py",
-        [("return _mix(keys[:, None] + counters)", "return _mix(keys[:, None] + counters + torch.arange(len(keys))[:, None])")],
+        [
+            (
+                "return _mix(keys[:, None] + counters)",
+                "return _mix(keys[:, None] + counters + torch.arange(len(keys))[:, None])",
+            )
+        ],
         "test_random.py",
     ),
     (
@@ -76,19 +81,34 @@ MUTATIONS = [
     (
         "3 resetting one run leaves the others",
         "autoloss_gym/environment/vector_env.py",
-        [("self._elapsed[rows], self._finished[rows] = 0, False", "self._elapsed[:], self._finished[rows] = 0, False")],
+        [
+            (
+                "self._elapsed[rows], self._finished[rows] = 0, False",
+                "self._elapsed[:], self._finished[rows] = 0, False",
+            )
+        ],
         "environment/test_vector_env.py",
     ),
     (
         "4 losses are refreshed when they are optimised, and only then",
         "autoloss_gym/signals/history.py",
-        [("self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)", "self.losses = evaluation.losses")],
+        [
+            (
+                "self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)",
+                "self.losses = evaluation.losses",
+            )
+        ],
         "environment/test_vector_env.py",
     ),
     (
         "4 slopes use refreshed values",
         "autoloss_gym/weightings/memory.py",
-        [('state["history"] = torch.where(refreshed[..., None], pushed, history)', 'state["history"] = pushed')],
+        [
+            (
+                'state["history"] = torch.where(refreshed[..., None], pushed, history)',
+                'state["history"] = pushed',
+            )
+        ],
         "environment/test_vector_env.py weightings/test_softadapt.py",
     ),
     (
@@ -179,7 +199,12 @@ MUTATIONS = [
     (
         "8 a split penalty is that of its own block",
         "autoloss_gym/losses/penalties.py",
-        [("named_tensors({block: parameters[block] for block in blocks})", "named_tensors(parameters)")],
+        [
+            (
+                "named_tensors({block: parameters[block] for block in blocks})",
+                "named_tensors(parameters)",
+            )
+        ],
         "losses/test_penalties.py",
     ),
     (
@@ -203,7 +228,12 @@ MUTATIONS = [
     (
         "10 episodes on disk belong to their problems",
         "agents/evaluation/episode_store.py",
-        [("[repr(policy) for policy in policies], seeds.tolist()]", "[repr(policy) for policy in policies], len(seeds)]")],
+        [
+            (
+                "[repr(policy) for policy in policies], seeds.tolist()]",
+                "[repr(policy) for policy in policies], len(seeds)]",
+            )
+        ],
         "agents/evaluation/test_episode_store.py",
     ),
 ]
@@ -231,7 +261,12 @@ def passes(copy: Path, tests: str) -> bool:
         *(f"tests/{name}" for name in tests.split()),
     ]
     environment = {**os.environ, "PYTHONPATH": str(copy)}
-    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def main() -> int:
@@ -240,7 +275,11 @@ def main() -> int:
         for name in ("autoloss_gym", "agents", "examples", "tests", "pyproject.toml"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
-        chosen = [mutation for mutation in MUTATIONS if any(word in mutation[0] for word in sys.argv[1:] or [""])]
+        chosen = [
+            mutation
+            for mutation in MUTATIONS
+            if any(word in mutation[0] for word in sys.argv[1:] or [""])
+        ]
         names = sorted({name for mutation in chosen for name in mutation[3].split()})
         if not passes(copy, " ".join(names)):
             print("the tests fail on the unbroken package")

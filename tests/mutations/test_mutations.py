@@ -5,7 +5,9 @@ import pytest
 from tests.mutations.mutations import MUTATIONS, ROOT, broken
 
 
-@pytest.mark.parametrize(("rule", "file", "replacements", "tests"), MUTATIONS, ids=[rule for rule, *_ in MUTATIONS])
+@pytest.mark.parametrize(
+    ("rule", "file", "replacements", "tests"), MUTATIONS, ids=[rule for rule, *_ in MUTATIONS]
+)
 def test_every_rule_can_be_broken(rule, file, replacements, tests):
     text = (ROOT / file).read_text()
     assert broken(text, replacements) != text

@@ -15,11 +15,14 @@ class BarzilaiBorweinLoop:
         self.param_groups, self.previous = [{"lr": lr}], None
 
     def step(self):
-        point, gradient = (tensor.detach().numpy().copy() for tensor in (self.parameter, self.parameter.grad))
+        point, gradient = (
+            tensor.detach().numpy().copy() for tensor in (self.parameter, self.parameter.grad)
+        )
         step = self.first
         if self.previous is not None and not np.array_equal(point, self.previous[0]):
             moved, changed = (
-                (now - before).astype(float) for now, before in zip((point, gradient), self.previous, strict=True)
+                (now - before).astype(float)
+                for now, before in zip((point, gradient), self.previous, strict=True)
             )
             if self.form == "long":
                 step = np.dot(moved, moved) / abs(np.dot(moved, changed))
@@ -27,7 +30,9 @@ class BarzilaiBorweinLoop:
                 step = abs(np.dot(moved, changed)) / np.dot(changed, changed)
             step = min(max(step, self.bounds[0]), self.bounds[1])
         self.previous = point, gradient
-        self.parameter.data -= torch.from_numpy(gradient * np.float32(step * self.param_groups[0]["lr"] / self.first))
+        self.parameter.data -= torch.from_numpy(
+            gradient * np.float32(step * self.param_groups[0]["lr"] / self.first)
+        )
 
 
 OPTIMIZERS = {
@@ -37,7 +42,10 @@ OPTIMIZERS = {
         lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.5, 0.9), eps=1e-3),
     ),
     "sgd": (SGD(learning_rate=0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
-    "momentum": (SGD(learning_rate=0.1, momentum=0.9), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
+    "momentum": (
+        SGD(learning_rate=0.1, momentum=0.9),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    ),
     "barzilai_borwein_1": (
         BarzilaiBorwein(learning_rate=0.01, form="long", lower=1e-3, upper=1.0),
         lambda p: BarzilaiBorweinLoop(p, "long", 0.01, 1e-3, 1.0),
@@ -48,7 +56,9 @@ OPTIMIZERS = {
     ),
 }
 RUNS, SIZE, STEPS = 5, 7, 60
-each_optimizer = pytest.mark.parametrize(("ours", "theirs"), OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+each_optimizer = pytest.mark.parametrize(
+    ("ours", "theirs"), OPTIMIZERS.values(), ids=OPTIMIZERS.keys()
+)
 
 
 def problem(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -71,7 +81,9 @@ def test_every_run_follows_torch_with_its_own_idle_steps(ours, theirs):
             if active[step, i]:
                 references[i].grad = gradients[step, i].clone()
                 optimizers[i].step()
-        torch.testing.assert_close(parameters, torch.stack(references).detach(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            parameters, torch.stack(references).detach(), rtol=1e-5, atol=1e-5
+        )
     assert state["steps"].tolist() == active.sum(dim=0).tolist()
 
 
@@ -80,7 +92,9 @@ def test_an_idle_run_keeps_every_bit_whatever_its_gradient(ours, theirs):
     parameters, gradients, active = problem()
     state = ours.init(parameters)
     for step in range(STEPS):
-        before = {"parameters": parameters.clone()} | {name: value.clone() for name, value in state.items()}
+        before = {"parameters": parameters.clone()} | {
+            name: value.clone() for name, value in state.items()
+        }
         ours.update(parameters, gradients[step], state, active[step], torch.ones(RUNS))
         idle = ~active[step]
         for name, value in before.items():
@@ -91,7 +105,13 @@ def test_an_idle_run_keeps_every_bit_whatever_its_gradient(ours, theirs):
 
 def test_a_run_that_has_never_moved_stays_where_it_is_without_an_epsilon_too():
     parameters, adam = torch.ones(2, 1), Adam(learning_rate=0.1, epsilon=0.0)
-    adam.update(parameters, torch.ones(2, 1), adam.init(parameters), torch.tensor([True, False]), torch.ones(2))
+    adam.update(
+        parameters,
+        torch.ones(2, 1),
+        adam.init(parameters),
+        torch.tensor([True, False]),
+        torch.ones(2),
+    )
     torch.testing.assert_close(parameters, torch.tensor([[0.9], [1.0]]))
 
 
@@ -105,7 +125,9 @@ def test_a_run_alone_gets_the_same_bits_as_in_a_batch(ours, theirs):
         ours.update(parameters, gradients[step], state, active[step], step_size)
         for i in range(RUNS):
             one = slice(i, i + 1)
-            ours.update(alone[i], gradients[step, one], states[i], active[step, one], step_size[one])
+            ours.update(
+                alone[i], gradients[step, one], states[i], active[step, one], step_size[one]
+            )
     assert torch.equal(parameters, torch.cat(alone))
 
 
@@ -138,7 +160,9 @@ def test_two_steps_of_momentum_by_hand():
     parameters, sgd = torch.tensor([[1.0]]), SGD(learning_rate=0.1, momentum=0.5)
     state = sgd.init(parameters)
     for gradient in (2.0, 4.0):  # v = 2, then 0.5 · 2 + 4 = 5; 1 - 0.2 - 0.5
-        sgd.update(parameters, torch.tensor([[gradient]]), state, torch.tensor([True]), torch.ones(1))
+        sgd.update(
+            parameters, torch.tensor([[gradient]]), state, torch.tensor([True]), torch.ones(1)
+        )
     torch.testing.assert_close(parameters, torch.tensor([[0.3]]))
 
 
@@ -150,7 +174,9 @@ def test_gradients_flow_to_step_size_through_an_update_of_clones(ours, theirs):
     ours.update(moved, gradients[0], ours.init(moved), active[0], step_size)
     (slope,) = torch.autograd.grad(moved.sum(), step_size)
     # The first step of every optimizer here is proportional to the step size.
-    torch.testing.assert_close(slope, (moved.detach() - parameters).sum(dim=1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        slope, (moved.detach() - parameters).sum(dim=1), rtol=1e-4, atol=1e-4
+    )
 
 
 def barzilai_borwein_steps(optimizer, points, gradients):
@@ -174,11 +200,13 @@ def barzilai_borwein_steps(optimizer, points, gradients):
 )
 def test_barzilai_borwein_steps_by_hand(form, lower, upper, second):
     optimizer = BarzilaiBorwein(learning_rate=0.125, form=form, lower=lower, upper=upper)
-    assert barzilai_borwein_steps(optimizer, [(0.0, 0.0), (1.0, 2.0)], [(1.0, 1.0), (4.0, 5.0)]) == pytest.approx(
+    assert barzilai_borwein_steps(
+        optimizer, [(0.0, 0.0), (1.0, 2.0)], [(1.0, 1.0), (4.0, 5.0)]
+    ) == pytest.approx([0.125, second])
+    falling = [(1.0, 1.0), (-2.0, -3.0)]  # Δx·Δh = -11: the step stays positive
+    assert barzilai_borwein_steps(optimizer, [(0.0, 0.0), (1.0, 2.0)], falling) == pytest.approx(
         [0.125, second]
     )
-    falling = [(1.0, 1.0), (-2.0, -3.0)]  # Δx·Δh = -11: the step stays positive
-    assert barzilai_borwein_steps(optimizer, [(0.0, 0.0), (1.0, 2.0)], falling) == pytest.approx([0.125, second])
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
@@ -199,7 +227,9 @@ def test_barzilai_borwein_steps_are_finite_where_a_denominator_is_zero_or_a_squa
     for form, expected in (("long", long), ("short", short)):
         optimizer = BarzilaiBorwein(learning_rate=0.125, form=form, lower=0.01, upper=10.0)
         points = [(0.0, 0.0), tuple(scale * each for each in moved)]
-        assert barzilai_borwein_steps(optimizer, points, gradients)[1] == pytest.approx(expected, rel=1e-5)
+        assert barzilai_borwein_steps(optimizer, points, gradients)[1] == pytest.approx(
+            expected, rel=1e-5
+        )
 
 
 @pytest.mark.parametrize("form", ["long", "short"])

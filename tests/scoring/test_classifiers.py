@@ -64,17 +64,26 @@ test_images.__test__ = False
 
 
 @pytest.mark.parametrize(
-    ("image_shape", "num_convolutions"), [((8, 8, 1), 2), ((28, 28, 1), 3), ((5, 3, 3), 2), ((1, 33, 3), 4)]
+    ("image_shape", "num_convolutions"),
+    [((8, 8, 1), 2), ((28, 28, 1), 3), ((5, 3, 3), 2), ((1, 33, 3), 4)],
 )
 def test_a_convolutional_network_is_that_of_torch_nn(image_shape, num_convolutions):
     network = untrained("convolutional", image_shape, num_classes=4)
     layers = []
     for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         convolution = index < num_convolutions
-        layer = torch.nn.Conv2d(*weight.shape[1::-1], 3, padding=1) if convolution else torch.nn.Linear(*weight.shape)
+        layer = (
+            torch.nn.Conv2d(*weight.shape[1::-1], 3, padding=1)
+            if convolution
+            else torch.nn.Linear(*weight.shape)
+        )
         layer.weight.data.copy_(weight if convolution else weight.T)
         layer.bias.data.copy_(bias)
-        layers += [layer, torch.nn.ReLU(), *([torch.nn.MaxPool2d(2, ceil_mode=True)] if convolution else [])]
+        layers += [
+            layer,
+            torch.nn.ReLU(),
+            *([torch.nn.MaxPool2d(2, ceil_mode=True)] if convolution else []),
+        ]
         layers += [torch.nn.Flatten()] if index == num_convolutions - 1 else []
     expected = torch.nn.Sequential(*layers[:-1])
     images = torch.rand(3, 7, prod(image_shape))
@@ -84,12 +93,17 @@ def test_a_convolutional_network_is_that_of_torch_nn(image_shape, num_convolutio
     assert network.features(images).shape == (3, 7, 64)
     torch.testing.assert_close(network.features(images), features.view(3, 7, 64))
     torch.testing.assert_close(network.logits(images), logits.view(3, 7, 4))
-    torch.testing.assert_close(network.probabilities(images), torch.softmax(logits, dim=1).view(3, 7, 4))
+    torch.testing.assert_close(
+        network.probabilities(images), torch.softmax(logits, dim=1).view(3, 7, 4)
+    )
 
 
 def test_convolutions_halve_images_to_at_most_four_pixels_and_are_at_least_two():
     """28 → 14 → 7 → 4, 8 → 4 → 2, and 64 → 32 → 16 → 8 → 4, whose last two convolutions have 64 channels."""
-    shapes = {size: KINDS["convolutional"].weight_shapes((16, 32, 64, 64), (size, size, 1), 10) for size in (28, 8, 64)}
+    shapes = {
+        size: KINDS["convolutional"].weight_shapes((16, 32, 64, 64), (size, size, 1), 10)
+        for size in (28, 8, 64)
+    }
     assert shapes[28] == [(16, 1, 3, 3), (32, 16, 3, 3), (64, 32, 3, 3), (4 * 4 * 64, 64), (64, 10)]
     assert shapes[8] == [(16, 1, 3, 3), (32, 16, 3, 3), (2 * 2 * 32, 64), (64, 10)]
     assert shapes[64] == [*shapes[28][:3], (64, 64, 3, 3), (4 * 4 * 64, 64), (64, 10)]
@@ -101,14 +115,18 @@ def test_a_perceptron_is_that_of_matrix_products():
     for weight, bias in list(zip(network.weights, network.biases, strict=True))[:-1]:
         values = torch.relu(values @ weight + bias)
     torch.testing.assert_close(network.features(images), values)
-    torch.testing.assert_close(network.logits(images), values @ network.weights[-1] + network.biases[-1])
+    torch.testing.assert_close(
+        network.logits(images), values @ network.weights[-1] + network.biases[-1]
+    )
 
 
 def test_an_image_is_recognised_where_the_logit_of_its_class_is_the_largest():
     network = untrained("perceptron", (2, 2, 1), num_classes=3)
     network = replace(network, weights=tuple(each * 0 for each in network.weights))
     network = replace(network, biases=(*network.biases[:-1], torch.tensor([0.0, 2.0, 1.0])))
-    assert network.recognises(torch.rand(1, 3, 4), torch.tensor([[0, 1, 2]])).tolist() == [[0, 1, 0]]
+    assert network.recognises(torch.rand(1, 3, 4), torch.tensor([[0, 1, 2]])).tolist() == [
+        [0, 1, 0]
+    ]
 
 
 @each_kind
@@ -119,7 +137,9 @@ def test_each_run_is_judged_by_the_same_bits_alone_and_among_others(kind, rows, 
     together = network.probabilities(images)
     for run in range(5):
         assert torch.equal(network.probabilities(images[run : run + 1]), together[run : run + 1])
-        assert torch.equal(network.probabilities(images[run : run + 1].clone()), together[run : run + 1])
+        assert torch.equal(
+            network.probabilities(images[run : run + 1].clone()), together[run : run + 1]
+        )
 
 
 # What they are trained on, and how well
@@ -129,15 +149,23 @@ def test_each_run_is_judged_by_the_same_bits_alone_and_among_others(kind, rows, 
 def test_the_share_of_test_digits_that_is_recognised_is_the_classifiers_accuracy(kind, goal):
     images, labels = test_images("digits")
     classifier = load_classifier("digits", kind=kind)
-    assert classifier.recognises(images[None], labels[None]).mean().item() == pytest.approx(classifier.accuracy, abs=1e-6)
+    assert classifier.recognises(images[None], labels[None]).mean().item() == pytest.approx(
+        classifier.accuracy, abs=1e-6
+    )
     assert classifier.accuracy > goal
     assert classifier.features(images[None]).shape[2] == 64
 
 
-@pytest.mark.skipif(not (DATA / "cifar10").is_dir(), reason="AUTOLOSS_GYM_DATA names no folder with CIFAR-10")
+@pytest.mark.skipif(
+    not (DATA / "cifar10").is_dir(), reason="AUTOLOSS_GYM_DATA names no folder with CIFAR-10"
+)
 def test_a_convolutional_network_learns_real_colour_images(cache, monkeypatch):
-    monkeypatch.setitem(training.RECIPES, "convolutional", replace(training.RECIPES["convolutional"], steps=150))
-    assert load_classifier("cifar10", str(DATA), size=16, kind="convolutional").accuracy > 0.4  # guessing is right in 0.1
+    monkeypatch.setitem(
+        training.RECIPES, "convolutional", replace(training.RECIPES["convolutional"], steps=150)
+    )
+    assert (
+        load_classifier("cifar10", str(DATA), size=16, kind="convolutional").accuracy > 0.4
+    )  # guessing is right in 0.1
 
 
 @each_kind
@@ -164,7 +192,9 @@ def test_the_last_means_and_variances_of_batch_normalisation_are_in_the_weights(
         (0, torch.conv2d(images, folded[0], shifts[0]), torch.conv2d(images, weights[0])),
         (1, values @ folded[1] + shifts[1], values @ weights[1]),
     ):
-        expected = torch.nn.functional.batch_norm(product, means[index], variances[index], None, biases[index])
+        expected = torch.nn.functional.batch_norm(
+            product, means[index], variances[index], None, biases[index]
+        )
         torch.testing.assert_close(got, expected)
     assert folded[2] is weights[2]
     assert shifts[2] is biases[2]
@@ -174,8 +204,14 @@ def test_the_last_means_and_variances_of_batch_normalisation_are_in_the_weights(
 def test_images_are_moved_by_up_to_a_tenth_and_only_coloured_ones_are_mirrored(channels):
     image = torch.arange(20.0 * 30).view(20, 30, 1).expand(-1, -1, channels)
     edged = np.pad(image.numpy(), ((2, 2), (3, 3), (0, 0)), mode="edge")
-    allowed = {edged[y : y + 20, x : x + 30].tobytes(): (y, x, 0) for y in range(5) for x in range(7)}
-    mirrored = {edged[y : y + 20, x : x + 30][:, ::-1].tobytes(): (y, x, 1) for y in range(5) for x in range(7)}
+    allowed = {
+        edged[y : y + 20, x : x + 30].tobytes(): (y, x, 0) for y in range(5) for x in range(7)
+    }
+    mirrored = {
+        edged[y : y + 20, x : x + 30][:, ::-1].tobytes(): (y, x, 1)
+        for y in range(5)
+        for x in range(7)
+    }
     allowed |= mirrored if channels == 3 else {}
     moved = training.moved(image.expand(2000, -1, -1, -1), torch.tensor([5])).numpy()
     found = {allowed[each.tobytes()] for each in moved}
@@ -200,7 +236,12 @@ def test_the_perceptron_of_the_digits_keeps_its_file():
 
 
 def test_each_kind_and_each_size_has_a_file_of_its_own(cache):
-    for arguments in ({}, {"kind": "convolutional"}, {"size": 16}, {"size": 16, "kind": "convolutional"}):
+    for arguments in (
+        {},
+        {"kind": "convolutional"},
+        {"size": 16},
+        {"size": 16, "kind": "convolutional"},
+    ):
         load_classifier("digits", **arguments)
     assert len(list(cache.iterdir())) == 4
 
@@ -219,13 +260,18 @@ def test_a_classifier_is_trained_once_and_then_read_from_its_file(kind, cache, m
     classifiers._load_classifier.cache_clear()
     stored(cache).unlink()
     torch.manual_seed(3)
-    assert same_layers(first, load_classifier("digits", kind=kind))  # the same bits where it is trained anew
+    assert same_layers(
+        first, load_classifier("digits", kind=kind)
+    )  # the same bits where it is trained anew
 
 
 def _broken(path: Path, kind: str, damage: str) -> None:
     shapes = training.weight_shapes(load_images("digits"), kind)
     tensors = {f"weight_{i}": torch.ones(shape) for i, shape in enumerate(shapes)}
-    tensors |= {f"bias_{i}": torch.ones(shape[0] if len(shape) == 4 else shape[1]) for i, shape in enumerate(shapes)}
+    tensors |= {
+        f"bias_{i}": torch.ones(shape[0] if len(shape) == 4 else shape[1])
+        for i, shape in enumerate(shapes)
+    }
     last, accuracy = f"bias_{len(shapes) - 1}", {"accuracy": "0.9"}
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:1000])
@@ -236,13 +282,19 @@ def _broken(path: Path, kind: str, damage: str) -> None:
     elif damage == "another shape":
         save_file(tensors | {last: torch.ones(9)}, path, metadata=accuracy)
     elif damage == "a layer missing":
-        save_file({name: value for name, value in tensors.items() if name != "weight_1"}, path, metadata=accuracy)
+        save_file(
+            {name: value for name, value in tensors.items() if name != "weight_1"},
+            path,
+            metadata=accuracy,
+        )
     elif damage == "NaN":
         save_file(tensors | {last: torch.full((10,), torch.nan)}, path, metadata=accuracy)
 
 
 @each_kind
-@pytest.mark.parametrize("damage", ["cut", "empty", "no accuracy", "another shape", "a layer missing", "NaN"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "empty", "no accuracy", "another shape", "a layer missing", "NaN"]
+)
 def test_a_file_that_cannot_be_used_is_made_anew(kind, damage, cache):
     first = load_classifier("digits", kind=kind)
     path = stored(cache)
@@ -260,7 +312,10 @@ def test_a_whole_file_is_taken_as_it_is(kind, cache):
     _broken(stored(cache), kind, "no accuracy")
     shapes = training.weight_shapes(load_images("digits"), kind)
     tensors = {f"weight_{i}": torch.ones(shape) for i, shape in enumerate(shapes)}
-    tensors |= {f"bias_{i}": torch.ones(shape[0] if len(shape) == 4 else shape[1]) for i, shape in enumerate(shapes)}
+    tensors |= {
+        f"bias_{i}": torch.ones(shape[0] if len(shape) == 4 else shape[1])
+        for i, shape in enumerate(shapes)
+    }
     save_file(tensors, stored(cache), metadata={"accuracy": "0.25"})
     classifiers._load_classifier.cache_clear()
     found = load_classifier("digits", kind=kind)
@@ -278,7 +333,10 @@ def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, cach
 
 
 def test_a_kind_that_does_not_exist_and_images_without_labels_are_one_line(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown kind 'convolution'; did you mean 'convolutional'\? Known: .*perceptron"):
+    with pytest.raises(
+        ValueError,
+        match=r"unknown kind 'convolution'; did you mean 'convolutional'\? Known: .*perceptron",
+    ):
         load_classifier("digits", kind="convolution")
     np.savez(tmp_path / "x.npz", images=np.zeros((30, 4, 4), np.uint8))
     with pytest.raises(ValueError, match=r"x\.npz.*needs labels"):

@@ -9,13 +9,17 @@ YES, NO = torch.tensor([True, True]), torch.tensor([False, False])
 
 def evaluation(losses, norms, measured=None) -> Evaluation:
     losses = torch.tensor(losses)
-    measured = torch.ones_like(losses, dtype=torch.bool) if measured is None else torch.tensor(measured)
+    measured = (
+        torch.ones_like(losses, dtype=torch.bool) if measured is None else torch.tensor(measured)
+    )
     return Evaluation(losses=losses, gradient_norms=torch.tensor(norms), measured=measured)
 
 
 def started(first=(10.0, 10.0), memory: int = 2) -> History:
     """Two runs, two pairs, one metric."""
-    return History.start(evaluation([[1.0, 2.0]] * 2, [[0.1, 0.2]] * 2), torch.tensor(first)[:, None], memory)
+    return History.start(
+        evaluation([[1.0, 2.0]] * 2, [[0.1, 0.2]] * 2), torch.tensor(first)[:, None], memory
+    )
 
 
 def test_a_history_starts_with_what_was_measured():
@@ -25,7 +29,14 @@ def test_a_history_starts_with_what_was_measured():
     assert history.validation.tolist() == history.average.tolist() == [[10], [20]]
     assert history.past.tolist() == [[10] * 3, [20] * 3]
     assert history.best.tolist() == [10, 20]
-    for name in ("difference", "second_difference", "last_difference", "since_best", "steps", "weight_sums"):
+    for name in (
+        "difference",
+        "second_difference",
+        "last_difference",
+        "since_best",
+        "steps",
+        "weight_sums",
+    ):
         assert not getattr(history, name).any(), name
 
 
@@ -40,11 +51,16 @@ def test_an_update_changes_only_the_losses_and_norms_that_it_measured():
 
 
 def test_pair_shares_are_the_average_weights():
-    history, nothing = started(), evaluation([[0.0, 0.0]] * 2, [[0.0, 0.0]] * 2, [[False, False]] * 2)
+    history, nothing = (
+        started(),
+        evaluation([[0.0, 0.0]] * 2, [[0.0, 0.0]] * 2, [[False, False]] * 2),
+    )
     assert history.pair_shares.tolist() == [[0, 0], [0, 0]]
     for weights in ([[1.0, 0.0], [3.0, 1.0]], [[1.0, 0.0], [2.0, 2.0]], [[0.0, 1.0], [0.0, 8.0]]):
         history.record_update(nothing, torch.tensor(weights))
-    torch.testing.assert_close(history.pair_shares, torch.tensor([[2 / 3, 1 / 3], [1.25 / 3, 1.75 / 3]]))
+    torch.testing.assert_close(
+        history.pair_shares, torch.tensor([[2 / 3, 1 / 3], [1.25 / 3, 1.75 / 3]])
+    )
 
 
 def test_moving_averages_of_the_metric_and_its_differences_by_hand():
@@ -94,8 +110,12 @@ def test_the_best_is_in_the_declared_direction_and_ties_do_not_count(minimize):
 
 def test_the_first_metric_alone_decides_the_best():
     history = History.start(evaluation([[1.0]], [[1.0]]), torch.tensor([[5.0, 5.0]]), memory=0)
-    assert not history.record_validation(torch.tensor([[6.0, 1.0]]), torch.tensor([True]), minimize=True)
-    assert history.record_validation(torch.tensor([[4.0, 9.0]]), torch.tensor([True]), minimize=True)
+    assert not history.record_validation(
+        torch.tensor([[6.0, 1.0]]), torch.tensor([True]), minimize=True
+    )
+    assert history.record_validation(
+        torch.tensor([[4.0, 9.0]]), torch.tensor([True]), minimize=True
+    )
     assert history.past.tolist() == [[4]]
 
 

@@ -31,7 +31,9 @@ def test_shaped_pays_the_decrease_of_the_log_error():
 
 
 def test_shaped_pays_the_increase_of_a_metric_that_is_maximised():
-    assert paid(Shaped(), MAXIMISING, [0.5, 0.8, 0.6]) == pytest.approx([math.log(1.6), math.log(0.75)])
+    assert paid(Shaped(), MAXIMISING, [0.5, 0.8, 0.6]) == pytest.approx(
+        [math.log(1.6), math.log(0.75)]
+    )
 
 
 def test_shaped_rewards_of_an_episode_sum_to_the_decrease_from_first_to_last():
@@ -43,10 +45,13 @@ def test_shaped_is_bounded_where_the_error_vanishes():
 
 
 @pytest.mark.parametrize(
-    ("formula", "expected"), [("inverse", 10 / 4), ("negative_inverse", -10 / 4), ("square", 160), ("negative", -40)]
+    ("formula", "expected"),
+    [("inverse", 10 / 4), ("negative_inverse", -10 / 4), ("square", 160), ("negative", -40)],
 )
 def test_final_pays_the_papers_formula_of_the_best_validation(formula, expected):
-    assert paid(Final(formula=formula), SMALL, [8.0, 4.0, 6.0], ended=YES)[-1] == pytest.approx(expected)
+    assert paid(Final(formula=formula), SMALL, [8.0, 4.0, 6.0], ended=YES)[-1] == pytest.approx(
+        expected
+    )
 
 
 def test_final_takes_the_highest_value_of_a_metric_that_is_maximised():
@@ -56,7 +61,9 @@ def test_final_takes_the_highest_value_of_a_metric_that_is_maximised():
 
 def test_final_is_bounded_by_its_floor():
     assert paid(Final(scale=10.0, floor=0.1), SMALL, [8.0, 1e-6], ended=YES) == pytest.approx([100])
-    assert paid(Final(formula="negative_inverse", scale=1.0, floor=0.5), MAXIMISING, [0.1, 0.2], ended=YES) == [-2]
+    assert paid(
+        Final(formula="negative_inverse", scale=1.0, floor=0.5), MAXIMISING, [0.1, 0.2], ended=YES
+    ) == [-2]
 
 
 @pytest.mark.parametrize("formula", ["inverse", "negative_inverse", "square", "negative"])
@@ -74,17 +81,23 @@ def test_final_pays_nothing_before_the_end():
 def test_improvement_is_the_gain_of_a_segment_over_the_mean_gain_of_the_window_by_hand():
     reward = Improvement(segment=5, window=2)
     # The first window reaches back before the episode, where the first value stands.
-    assert paid(reward, SMALL, [10.0, 9.0, 6.0, 5.0]) == pytest.approx([1 / (1 / 2), 3 / (4 / 2), 1 / (4 / 2)])
+    assert paid(reward, SMALL, [10.0, 9.0, 6.0, 5.0]) == pytest.approx(
+        [1 / (1 / 2), 3 / (4 / 2), 1 / (4 / 2)]
+    )
 
 
 def test_improvement_pays_only_at_the_end_of_a_segment():
     reward = Improvement(segment=10, window=1)
     assert paid(reward, SMALL, [10.0, 9.0, 6.0, 5.0, 3.0]) == pytest.approx([0, 1, 0, 1])
-    assert paid(Improvement(segment=10, window=2), SMALL, [10.0, 9.0, 6.0, 5.0, 3.0])[3] == pytest.approx(3 / 3.5)
+    assert paid(Improvement(segment=10, window=2), SMALL, [10.0, 9.0, 6.0, 5.0, 3.0])[
+        3
+    ] == pytest.approx(3 / 3.5)
 
 
 def test_improvement_of_a_metric_that_is_maximised_is_its_increase():
-    assert paid(Improvement(segment=5, window=2), MAXIMISING, [1.0, 2.0, 5.0])[1] == pytest.approx(3 / 2)
+    assert paid(Improvement(segment=5, window=2), MAXIMISING, [1.0, 2.0, 5.0])[1] == pytest.approx(
+        3 / 2
+    )
 
 
 def test_the_denominator_of_improvement_has_a_floor():
@@ -109,7 +122,9 @@ def test_improvement_refuses_senseless_numbers(arguments):
 
 
 def test_final_refuses_an_unknown_formula():
-    with pytest.raises(ValueError, match="formula='log': expected inverse, negative_inverse, square or negative"):
+    with pytest.raises(
+        ValueError, match="formula='log': expected inverse, negative_inverse, square or negative"
+    ):
         Final(formula="log")
 
 

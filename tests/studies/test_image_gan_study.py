@@ -21,9 +21,26 @@ from studies.image_gan import study as image_gan
 from studies.image_gan.entrants import CurveStore, Job, architectures, play, play_all
 from tests.support.toy_tasks import keys_of
 
-REGRESSION = {"dimension": 4, "num_samples": 20, "max_steps": 40, "validate_every": 5, "split": "test"}
-TINY = ImageGAN(filters=4, latent_size=8, batch_size=4, num_held_out=16, num_test=16, max_steps=20, validate_every=10)
-SCORE, DISTANCE = Metric("inception_score", minimize=False, worst=1.0), Metric("frechet_distance", worst=1e6)
+REGRESSION = {
+    "dimension": 4,
+    "num_samples": 20,
+    "max_steps": 40,
+    "validate_every": 5,
+    "split": "test",
+}
+TINY = ImageGAN(
+    filters=4,
+    latent_size=8,
+    batch_size=4,
+    num_held_out=16,
+    num_test=16,
+    max_steps=20,
+    validate_every=10,
+)
+SCORE, DISTANCE = (
+    Metric("inception_score", minimize=False, worst=1.0),
+    Metric("frechet_distance", worst=1e6),
+)
 
 
 def regression_job(policy=None, **arguments):
@@ -58,7 +75,9 @@ def test_a_run_that_has_ended_keeps_its_last_score_while_the_others_go_on():
     assert not ended.all()
     curve, (row, *_) = play(job), np.flatnonzero(ended)
     assert curve.shape[0] == 20
-    np.testing.assert_array_equal(curve[steps // 5 - 1 :, row, 0], infos["final_info"]["score"][row])
+    np.testing.assert_array_equal(
+        curve[steps // 5 - 1 :, row, 0], infos["final_info"]["score"][row]
+    )
     assert len(np.unique(curve[:, 1 - row, 0])) > len(np.unique(curve[:, row, 0]))
 
 
@@ -72,10 +91,15 @@ def test_a_score_that_is_not_finite_counts_as_the_worst():
 
 
 def test_finished_jobs_are_read_back_and_others_are_played(tmp_path, monkeypatch):
-    jobs, store = [regression_job(), regression_job(Ratio("1:3", (1, 3)))], CurveStore(tmp_path / "curves")
+    jobs, store = (
+        [regression_job(), regression_job(Ratio("1:3", (1, 3)))],
+        CurveStore(tmp_path / "curves"),
+    )
     (first,) = play_all(jobs[:1], store)
     played = []
-    monkeypatch.setattr(image_gan_runs, "play", lambda job: played.append(job) or np.zeros((4, 2, 1)))
+    monkeypatch.setattr(
+        image_gan_runs, "play", lambda job: played.append(job) or np.zeros((4, 2, 1))
+    )
     curves = play_all(jobs, CurveStore(tmp_path / "curves"))
     assert played == jobs[1:]
     np.testing.assert_array_equal(curves[0], first)
@@ -112,8 +136,16 @@ def test_architectures_are_drawn_once_for_all_and_differ():
     assert drawn[:5] == architectures(5, (8, 16, 32), (16, 32))
     assert len({tuple(each.values()) for each in drawn}) == 20
     assert {each["filters"] for each in drawn} == {8, 16, 32}
-    names = ("filters", "latent_size", "batch_norm", "generator_activation", "discriminator_activation")
-    assert tuple(drawn[0].items()) == tuple(zip(names, (8, 32, True, "leaky_relu", "leaky_relu"), strict=True))
+    names = (
+        "filters",
+        "latent_size",
+        "batch_norm",
+        "generator_activation",
+        "discriminator_activation",
+    )
+    assert tuple(drawn[0].items()) == tuple(
+        zip(names, (8, 32, True, "leaky_relu", "leaky_relu"), strict=True)
+    )
 
 
 def test_no_more_architectures_are_drawn_than_there_are():
@@ -138,7 +170,10 @@ def study():
     """Two points and two runs: 1:1 ends at 4, and 1:3 is at 3.96 after the first point."""
     even, odd, never = [[2.0, 3.0], [4.0, 4.0]], [[3.92, 4.0], [5.0, 6.0]], [[1.0, 1.0], [1.0, 3.0]]
     runs = {"1:1": [even], "1:3": [odd], "ppo": [never, even]}
-    curves = {label: np.stack([np.array(values), 10 * np.array(values)], axis=-1) for label, values in runs.items()}
+    curves = {
+        label: np.stack([np.array(values), 10 * np.array(values)], axis=-1)
+        for label, values in runs.items()
+    }
     real = {"inception_score": 9.5, "frechet_distance": 0.25}
     return report.Study((SCORE, DISTANCE), np.array([50, 100]), curves, "1:3", real)
 
@@ -148,7 +183,10 @@ def test_the_table_of_ratios_has_the_numbers_by_hand():
     assert made.level == pytest.approx(3.92)
     lines = report.ratios_table(made).splitlines()
     assert lines[2] == "| 1:1 | 2 | 4.000 | — | -1.500 [-2.000, -1.000] | 40.000 | 100 | 1.00 |"
-    assert lines[3] == "| 1:3 | 2 | 5.500 [5.000, 6.000] | +1.500 [+1.000, +2.000] | — | 55.000 [50.000, 60.000] | 50 | 2.00 |"
+    assert (
+        lines[3]
+        == "| 1:3 | 2 | 5.500 [5.000, 6.000] | +1.500 [+1.000, +2.000] | — | 55.000 [50.000, 60.000] | 50 | 2.00 |"
+    )
     cells = lines[4].split(" | ")
     assert cells[:2] == ["| ppo", "2×2"]
     assert [cell.split()[0] for cell in cells[2:6]] == ["3.000", "-1.000", "-2.500", "30.000"]
@@ -167,16 +205,29 @@ def test_the_level_of_a_metric_that_is_minimised_lies_above_the_end():
 
 
 def test_the_table_of_transfer_has_the_numbers_by_hand():
-    figures = {"1:1": np.array([[[1.0, 2.0], [3.0, 3.0]]]), "ppo": np.array([[[2.0, 2.0], [3.0, 2.0]]])}
+    figures = {
+        "1:1": np.array([[[1.0, 2.0], [3.0, 3.0]]]),
+        "ppo": np.array([[[2.0, 2.0], [3.0, 2.0]]]),
+    }
     lines = report.transfer_table(["a", "b"], figures, "ppo", False, "inception_score").splitlines()
-    assert lines[2:5] == ["| a | 1.500 | 2.000 |", "| b | 3.000 | 2.500 |", "| mean | 2.250 | 2.250 |"]
-    assert lines[-1] == "ppo is better than 1:1 on 1 of 2; mean difference over architectures +0.000 [-0.500, +0.500]."
+    assert lines[2:5] == [
+        "| a | 1.500 | 2.000 |",
+        "| b | 3.000 | 2.500 |",
+        "| mean | 2.250 | 2.250 |",
+    ]
+    assert (
+        lines[-1]
+        == "ppo is better than 1:1 on 1 of 2; mean difference over architectures +0.000 [-0.500, +0.500]."
+    )
 
 
 def test_with_one_architecture_the_interval_is_over_runs():
     figures = {"1:1": np.array([[[1.0, 2.0]]]), "ppo": np.array([[[2.0, 5.0]]])}
     line = report.transfer_table(["a"], figures, "ppo", False, "inception_score").splitlines()[-1]
-    assert line == "ppo is better than 1:1 on 1 of 1; mean difference over runs +2.000 [+1.000, +3.000]."
+    assert (
+        line
+        == "ppo is better than 1:1 on 1 of 1; mean difference over runs +2.000 [+1.000, +3.000]."
+    )
     worse = report.transfer_table(["a"], figures, "ppo", True, "frechet_distance").splitlines()[-1]
     assert worse.startswith("ppo is better than 1:1 on 0 of 1")
 
@@ -198,11 +249,28 @@ def command(monkeypatch, *arguments):
     image_gan.run()
 
 
-def test_a_study_of_ratios_writes_table_curves_and_picture_and_is_not_played_twice(tmp_path, monkeypatch, capsys):
-    study = ["ratios", *DIGITS, "--policies", "1:3", "--seeds", 2, "--validation-seeds", 1, "--every", 10, "-o", tmp_path]
+def test_a_study_of_ratios_writes_table_curves_and_picture_and_is_not_played_twice(
+    tmp_path, monkeypatch, capsys
+):
+    study = [
+        "ratios",
+        *DIGITS,
+        "--policies",
+        "1:3",
+        "--seeds",
+        2,
+        "--validation-seeds",
+        1,
+        "--every",
+        10,
+        "-o",
+        tmp_path,
+    ]
     command(monkeypatch, *study)
     printed = capsys.readouterr().out
-    assert {"ratios.md", "ratios.json", "ratios.png", "best_ratio.json"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"ratios.md", "ratios.json", "ratios.png", "best_ratio.json"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
     content = json.loads((tmp_path / "ratios.json").read_text())
     assert content["steps"] == [10, 20]
     assert np.array(content["curves"]["1:3"]).shape == (1, 2, 2, 3)
@@ -217,8 +285,14 @@ def test_a_study_of_ratios_writes_table_curves_and_picture_and_is_not_played_twi
     [
         (["ratios", *DIGITS, "--every", "15"], "--every 15: expected a divisor of max_steps=20"),
         (["ratios", *DIGITS, "--policies", "random"], "policy 'random' is chosen among others"),
-        (["ratios", *DIGITS, "--controllers", "nowhere*"], "--controllers 'nowhere\\*': there is no such folder"),
-        (["transfer", *DIGITS, "--controllers", "x"], "give --ratio, or run the command ratios first"),
+        (
+            ["ratios", *DIGITS, "--controllers", "nowhere*"],
+            "--controllers 'nowhere\\*': there is no such folder",
+        ),
+        (
+            ["transfer", *DIGITS, "--controllers", "x"],
+            "give --ratio, or run the command ratios first",
+        ),
     ],
 )
 def test_a_bad_argument_is_one_line(arguments, message, tmp_path, monkeypatch):
@@ -233,7 +307,11 @@ def copied(network, block, shape):
     """Write one run's block of the task into a network, whose layers are in the same order, but its channels first."""
     channels_first = torch.arange(math.prod(shape)).view(shape).permute(2, 0, 1).flatten()
     names = [name for name in block if not name.endswith(("_bias", "_scale", "_shift"))]
-    layers = [layer for layer in network if isinstance(layer, torch.nn.Linear | torch.nn.modules.conv._ConvNd)]
+    layers = [
+        layer
+        for layer in network
+        if isinstance(layer, torch.nn.Linear | torch.nn.modules.conv._ConvNd)
+    ]
     for name, layer in zip(names, layers, strict=True):
         weight, bias = block[name][0], block[f"{name}_bias"].normal_()[0]
         if name == "dense":  # into the base shape, or out of it
@@ -247,10 +325,15 @@ def copied(network, block, shape):
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_the_networks_of_the_loop_are_those_of_the_task(batch_norm, kernel_size):
     task = replace(TINY, batch_norm=batch_norm, kernel_size=kernel_size)
-    parameters, networks = task.initial_parameters(keys_of(1)), (generator_network(task), discriminator_network(task))
+    parameters, networks = (
+        task.initial_parameters(keys_of(1)),
+        (generator_network(task), discriminator_network(task)),
+    )
     for network, block in zip(networks, parameters.values(), strict=True):
         copied(network, block, task.architecture.base_shape)
-        assert sum(each.numel() for each in network.parameters()) == sum(leaf.numel() for leaf in block.values())
+        assert sum(each.numel() for each in network.parameters()) == sum(
+            leaf.numel() for leaf in block.values()
+        )
     latents = torch.randn(6, 8)
     images = task.architecture.generate(parameters["generator"], latents[None])
     torch.testing.assert_close(networks[0](latents).permute(0, 2, 3, 1), images[0])
@@ -286,7 +369,10 @@ def test_every_side_makes_the_steps_of_each_of_its_runs():
 
 
 def test_the_overhead_is_the_time_of_a_step_beyond_that_of_the_loop():
-    rates = {gan_throughput.LOOP: np.array([100.0, 100.0, 100.0]), gan_throughput.SINGLE: np.array([50.0, 80.0, 100.0])}
+    rates = {
+        gan_throughput.LOOP: np.array([100.0, 100.0, 100.0]),
+        gan_throughput.SINGLE: np.array([50.0, 80.0, 100.0]),
+    }
     assert "+25.0% [+12.5%, +62.5%]" in gan_throughput.overhead(rates)
 
 

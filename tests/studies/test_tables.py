@@ -23,7 +23,10 @@ def test_the_quick_form_trains_plays_and_is_not_repeated(tmp_path):
     again = results("--quick", "regression_split", "-o", tmp_path)
     assert "train_agent.py" in made.stdout
     assert "train_agent.py" not in again.stdout
-    assert again.stdout.split("excess_risk")[-1].splitlines()[0] == made.stdout.split("excess_risk")[-1].splitlines()[0]
+    assert (
+        again.stdout.split("excess_risk")[-1].splitlines()[0]
+        == made.stdout.split("excess_risk")[-1].splitlines()[0]
+    )
 
 
 def test_an_unknown_table_is_one_line():

@@ -30,7 +30,11 @@ from tests.support.toy_tasks import SMALL, TwoBlocks
 
 VARIANTS = {
     "closed_forms": {"task": SMALL},
-    "automatic": {"task": TwoBlocks(max_steps=20, validate_every=5, cheap=False), "control": "weights", "features": "raw"},
+    "automatic": {
+        "task": TwoBlocks(max_steps=20, validate_every=5, cheap=False),
+        "control": "weights",
+        "features": "raw",
+    },
 }
 
 
@@ -41,7 +45,10 @@ def actions_for(envs: AutoLossVectorEnv, steps: int) -> list[np.ndarray]:
 
 def agrees(num_envs: int, **arguments: Any) -> None:
     """Compiled runs agree with eager ones over two episodes."""
-    eager, fast = (AutoLossVectorEnv(num_envs=num_envs, compile=compile, **arguments) for compile in (False, True))
+    eager, fast = (
+        AutoLossVectorEnv(num_envs=num_envs, compile=compile, **arguments)
+        for compile in (False, True)
+    )
     actions = actions_for(eager, 2 * eager.task.max_steps + 1)
     one, other = play(eager, actions, parameters=True), play(fast, actions, parameters=True)
     assert sum(record["terminations"].sum() for record in one[1:]) == 2 * num_envs
@@ -49,13 +56,22 @@ def agrees(num_envs: int, **arguments: Any) -> None:
         assert first.keys() == second.keys()
         for key, values in first.items():
             tolerance = 2e-3 if values.dtype.kind == "f" else 0
-            np.testing.assert_allclose(second[key], values, rtol=tolerance, atol=tolerance, err_msg=key)
+            np.testing.assert_allclose(
+                second[key], values, rtol=tolerance, atol=tolerance, err_msg=key
+            )
 
 
 def traces_image_gan() -> None:
     """All programs of the GAN are traced whole; to generate their code would take minutes."""
     torch.compile = functools.partial(torch.compile, backend="aot_eager")
-    sizes = {"filters": 4, "batch_size": 4, "num_held_out": 16, "num_test": 16, "max_steps": 8, "validate_every": 4}
+    sizes = {
+        "filters": 4,
+        "batch_size": 4,
+        "num_held_out": 16,
+        "num_test": 16,
+        "max_steps": 8,
+        "validate_every": 4,
+    }
     agrees(2, task=ImageGAN(**sizes, collapse_repeats=0))
 
 
@@ -66,7 +82,9 @@ def draws(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def draws_agree() -> None:
     """Compiled draws are those of eager programs, also where products wrap around at 64 bits."""
-    for found, expected in zip(compiled(draws)(torch.arange(2)), draws(torch.arange(2)), strict=True):
+    for found, expected in zip(
+        compiled(draws)(torch.arange(2)), draws(torch.arange(2)), strict=True
+    ):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -95,7 +113,11 @@ def many() -> None:
 def scores(images: torch.Tensor, kind: str, real: Moments) -> list[torch.Tensor]:
     classifier = load_classifier("digits", kind=kind)
     features = classifier.features(images)
-    return [inception_score(classifier.probabilities(images)), frechet_distance(features, real), diversity(features, real)]
+    return [
+        inception_score(classifier.probabilities(images)),
+        frechet_distance(features, real),
+        diversity(features, real),
+    ]
 
 
 def judges(kind: str) -> None:
@@ -103,7 +125,9 @@ def judges(kind: str) -> None:
     digits = torch.from_numpy(load_images("digits").images).flatten(1)
     real = moments(load_classifier("digits", kind=kind).features(digits[None, :300])[0])
     images = digits[300:900].view(3, 200, 64) * torch.tensor([1.0, 0.5, 0.0])[:, None, None]
-    for score, expected in zip(compiled(scores)(images, kind, real), scores(images, kind, real), strict=True):
+    for score, expected in zip(
+        compiled(scores)(images, kind, real), scores(images, kind, real), strict=True
+    ):
         torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
 
 

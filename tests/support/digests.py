@@ -68,7 +68,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def machine() -> str:
     """What bits depend on: the processor's kind and the version of PyTorch."""
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} torch {torch.__version__}"
+    return (
+        f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} torch {torch.__version__}"
+    )
 
 
 def play(id: str, arguments: dict[str, Any]) -> tuple[str, list[float]]:
@@ -103,18 +105,26 @@ def play(id: str, arguments: dict[str, Any]) -> tuple[str, list[float]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", action="store_true", help="store the digests of this code")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = {name: dict(zip(("digest", "scores"), play(*case), strict=True)) for name, case in CASES.items()}
+    found = {
+        name: dict(zip(("digest", "scores"), play(*case), strict=True))
+        for name, case in CASES.items()
+    }
     if arguments.write:
         FILE.write_text(json.dumps({"machine": machine(), "cases": found}, indent=1) + "\n")
         return 0
     stored = json.loads(FILE.read_text())
     print(f"stored on {stored['machine']}, here {machine()}")
     different = [name for name, case in found.items() if case != stored["cases"][name]]
-    print(f"{len(found) - len(different)} of {len(found)} equal" + "".join(f"\ndifferent: {name}" for name in different))
+    print(
+        f"{len(found) - len(different)} of {len(found)} equal"
+        + "".join(f"\ndifferent: {name}" for name in different)
+    )
     return 1 if different else 0
 
 

@@ -14,11 +14,18 @@ Record = dict[str, np.ndarray]
 def record(observations, infos: dict, **others) -> Record:
     """Copies of all outputs of one call by name; those of `final_info` begin with "final "."""
     final = {f"final {name}": value for name, value in infos.get("final_info", {}).items()}
-    values = {"observations": observations, **others, **{n: v for n, v in infos.items() if n != "final_info"}, **final}
+    values = {
+        "observations": observations,
+        **others,
+        **{n: v for n, v in infos.items() if n != "final_info"},
+        **final,
+    }
     return {name: np.array(value) for name, value in values.items()}
 
 
-def play(envs: AutoLossVectorEnv, actions: Iterable, seed: int | list[int] = 0, parameters=False) -> list[Record]:
+def play(
+    envs: AutoLossVectorEnv, actions: Iterable, seed: int | list[int] = 0, parameters=False
+) -> list[Record]:
     """The records of a reset and of one step for each row of `actions`.
 
     Where autoreset is disabled, ended runs are reset at once; "after" is the observation after that.
@@ -26,13 +33,23 @@ def play(envs: AutoLossVectorEnv, actions: Iterable, seed: int | list[int] = 0, 
     records = [record(*envs.reset(seed=seed))]
     for action in actions:
         observations, rewards, terminations, truncations, infos = envs.step(action)
-        records.append(record(observations, infos, rewards=rewards, terminations=terminations, truncations=truncations))
+        records.append(
+            record(
+                observations,
+                infos,
+                rewards=rewards,
+                terminations=terminations,
+                truncations=truncations,
+            )
+        )
         if envs.autoreset_mode.value == "Disabled":
             ended = np.asarray(terminations)
             after = envs.reset(options={"reset_mask": ended})[0] if ended.any() else observations
             records[-1]["after"] = np.array(after)
         if parameters:
-            records[-1] |= {name: value.numpy().copy() for name, value in envs._runs.state.parameters.items()}
+            records[-1] |= {
+                name: value.numpy().copy() for name, value in envs._runs.state.parameters.items()
+            }
     return records
 
 

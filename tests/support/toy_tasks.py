@@ -41,7 +41,10 @@ class TwoBlocks(GradientTask):
 
     @property
     def pairs(self):
-        return tuple(Pair(n, b, self.cheap) for n, b in (("left", ("a",)), ("right", ("b",)), ("both", ("a", "b"))))
+        return tuple(
+            Pair(n, b, self.cheap)
+            for n, b in (("left", ("a",)), ("right", ("b",)), ("both", ("a", "b")))
+        )
 
     @property
     def validation_metrics(self):
@@ -54,7 +57,10 @@ class TwoBlocks(GradientTask):
 
     def initial_parameters(self, keys):
         draw = {n: random.fold_in(keys.run, n) for n in ("a", "matrix", "vector")}
-        b = {"matrix": random.normal(draw["matrix"], (2, 2)), "vector": random.normal(draw["vector"], (2,))}
+        b = {
+            "matrix": random.normal(draw["matrix"], (2, 2)),
+            "vector": random.normal(draw["vector"], (2,)),
+        }
         return {"a": random.normal(draw["a"], (3,)), "b": b}
 
     def batch(self, data, keys):
@@ -63,12 +69,18 @@ class TwoBlocks(GradientTask):
     def losses(self):
         return {
             "left": lambda p, batch: (p["a"] - batch["target"]).square().sum(1),
-            "right": lambda p, batch: p["b"]["matrix"].square().sum((1, 2)) + p["b"]["vector"].square().sum(1).square(),
-            "both": lambda p, batch: (p["a"] * batch["noise"]).sum(1).square() + (p["b"]["vector"] - 1).square().sum(1),
+            "right": lambda p, batch: (
+                p["b"]["matrix"].square().sum((1, 2)) + p["b"]["vector"].square().sum(1).square()
+            ),
+            "both": lambda p, batch: (
+                (p["a"] * batch["noise"]).sum(1).square() + (p["b"]["vector"] - 1).square().sum(1)
+            ),
         }
 
     def validation(self, parameters, data):
-        return torch.stack([self._distance(parameters, data), parameters["b"]["matrix"].square().sum((1, 2))], 1)
+        return torch.stack(
+            [self._distance(parameters, data), parameters["b"]["matrix"].square().sum((1, 2))], 1
+        )
 
     def test(self, parameters, data):
         return self._distance(parameters, data)[:, None]
@@ -144,7 +156,9 @@ class Painter(GradientTask, ImageTask):
 
     @property
     def score_metrics(self):
-        return Metric("brightness", self.minimize, worst=99.0 if self.minimize else -99.0), Metric("square", worst=1e4)
+        return Metric("brightness", self.minimize, worst=99.0 if self.minimize else -99.0), Metric(
+            "square", worst=1e4
+        )
 
     def make_data(self, keys):
         return {}
@@ -168,7 +182,11 @@ class Painter(GradientTask, ImageTask):
         return torch.cat([parameters["brightness"], parameters["brightness"].square()], dim=1)
 
     def samples(self, state, count):
-        offsets = (torch.arange(count)[:, None, None] + torch.arange(self.height)[:, None] + torch.arange(3))[..., None]
+        offsets = (
+            torch.arange(count)[:, None, None]
+            + torch.arange(self.height)[:, None]
+            + torch.arange(3)
+        )[..., None]
         pixels = (state.parameters["brightness"][:, :, None, None, None] + offsets) / 32
         return pixels.clamp(0, 1).expand(-1, -1, -1, -1, self.channels)
 

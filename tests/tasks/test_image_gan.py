@@ -23,7 +23,14 @@ from autoloss_gym.tools import tree
 from tests.support.recording import assert_same_run, play
 
 ID = "AutoLoss/ImageGAN-v0"
-SMALL = {"filters": 8, "batch_size": 8, "num_held_out": 32, "num_test": 64, "max_steps": 20, "validate_every": 10}
+SMALL = {
+    "filters": 8,
+    "batch_size": 8,
+    "num_held_out": 32,
+    "num_test": 64,
+    "max_steps": 20,
+    "validate_every": 10,
+}
 ARCHITECTURES = [
     {},
     {"batch_norm": True},
@@ -40,7 +47,9 @@ def keys(num_envs, split="train"):
 def unlabelled(tmp_path_factory):
     """Colour images of 32 × 32 without labels."""
     path = tmp_path_factory.mktemp("images") / "x.npz"
-    np.savez(path, images=np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8))
+    np.savez(
+        path, images=np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+    )
     return str(path)
 
 
@@ -66,18 +75,28 @@ class Single(nn.Module):
         doublings = 2 if size < 32 else 3
         base, widths = size // 2**doublings, [task.filters * 2**i for i in range(doublings)]
         generator = parameters["generator"]
-        dense = self._filled(nn.Linear(task.latent_size, widths[-1] * base * base), generator, "dense", row)
+        dense = self._filled(
+            nn.Linear(task.latent_size, widths[-1] * base * base), generator, "dense", row
+        )
         layers = [dense, nn.Unflatten(1, (base, base, widths[-1])), ChannelsFirst()]
-        for index, (inputs, outputs) in enumerate(zip(widths[::-1], [*widths[-2::-1], channels], strict=True)):
+        for index, (inputs, outputs) in enumerate(
+            zip(widths[::-1], [*widths[-2::-1], channels], strict=True)
+        ):
             layers += self._middle(generator, index, inputs, task.generator_activation, row)
-            module = nn.ConvTranspose2d(inputs, outputs, task.kernel_size, 2, padding, output_padding)
+            module = nn.ConvTranspose2d(
+                inputs, outputs, task.kernel_size, 2, padding, output_padding
+            )
             layers.append(self._filled(module, generator, f"double_{index}", row))
         self.generator = nn.Sequential(*layers, nn.Tanh())
         discriminator, layers = parameters["discriminator"], []
-        for index, (inputs, outputs) in enumerate(zip([channels, *widths[:-1]], widths, strict=True)):
+        for index, (inputs, outputs) in enumerate(
+            zip([channels, *widths[:-1]], widths, strict=True)
+        ):
             module = nn.Conv2d(inputs, outputs, task.kernel_size, 2, padding)
             layers.append(self._filled(module, discriminator, f"halve_{index}", row))
-            layers += self._middle(discriminator, index, outputs, task.discriminator_activation, row)
+            layers += self._middle(
+                discriminator, index, outputs, task.discriminator_activation, row
+            )
         dense = self._filled(nn.Linear(widths[-1] * base * base, 1), discriminator, "dense", row)
         self.discriminator = nn.Sequential(*layers, ChannelsLast(), nn.Flatten(), dense)
 
@@ -97,7 +116,9 @@ class Single(nn.Module):
         return layers
 
     def images_of(self, rows):
-        images = load_images(self.task.dataset, self.task.data_dir, self.task.size).images[rows.numpy()]
+        images = load_images(self.task.dataset, self.task.data_dir, self.task.size).images[
+            rows.numpy()
+        ]
         images = images / 255 if images.dtype == np.uint8 else images
         return torch.from_numpy(np.moveaxis(images, 3, 1).astype(np.float32)) * 2 - 1
 
@@ -118,7 +139,9 @@ def norm_of(gradients):
 def drawn(task, state, row):
     """Rows and latent numbers of the next step of a run."""
     batch = task.batch(state.data, random.fold_in(state.keys.run, state.steps))
-    return batch["rows"][row], random.normal(batch["latents"], (task.batch_size, task.latent_size))[row]
+    return batch["rows"][row], random.normal(batch["latents"], (task.batch_size, task.latent_size))[
+        row
+    ]
 
 
 @pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
@@ -138,8 +161,12 @@ def check_losses_and_norms(task):
         losses = model.losses(*drawn(task, state, row))
         torch.testing.assert_close(evaluation.losses[row], torch.stack(losses).detach())
         for index, player in enumerate((model.generator, model.discriminator)):
-            gradients = torch.autograd.grad(losses[index], list(player.parameters()), retain_graph=True)
-            torch.testing.assert_close(evaluation.gradient_norms[row, index], norm_of(gradients), rtol=1e-4, atol=1e-7)
+            gradients = torch.autograd.grad(
+                losses[index], list(player.parameters()), retain_graph=True
+            )
+            torch.testing.assert_close(
+                evaluation.gradient_norms[row, index], norm_of(gradients), rtol=1e-4, atol=1e-7
+            )
 
 
 def test_six_steps_follow_torch_adam_of_the_player_that_is_chosen():
@@ -147,19 +174,29 @@ def test_six_steps_follow_torch_adam_of_the_player_that_is_chosen():
     state = task.reset(keys(1))
     model = Single(task, state, 0)
     players = [
-        torch.optim.Adam(player.parameters(), lr=2e-3, betas=(0.5, 0.999)) for player in (model.generator, model.discriminator)
+        torch.optim.Adam(player.parameters(), lr=2e-3, betas=(0.5, 0.999))
+        for player in (model.generator, model.discriminator)
     ]
     for choice in (0, 1, 1, 0, 0, 1):
         model.zero_grad()
         model.losses(*drawn(task, state, 0))[choice].backward()
         players[choice].step()
-        control = Control(weights=torch.eye(2)[[choice]], step_size=torch.ones(1), choice=np.array([choice]))
+        control = Control(
+            weights=torch.eye(2)[[choice]], step_size=torch.ones(1), choice=np.array([choice])
+        )
         state, _ = task.update(state, control)
     unpacked = task.unpack(state.parameters)
-    torch.testing.assert_close(unpacked["generator"]["double_1"][0], model.generator[-2].weight.data, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(unpacked["generator"]["dense"][0].T, model.generator[0].weight.data, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(
-        unpacked["discriminator"]["halve_0"][0], model.discriminator[0].weight.data, rtol=1e-4, atol=1e-6
+        unpacked["generator"]["double_1"][0], model.generator[-2].weight.data, rtol=1e-4, atol=1e-6
+    )
+    torch.testing.assert_close(
+        unpacked["generator"]["dense"][0].T, model.generator[0].weight.data, rtol=1e-4, atol=1e-6
+    )
+    torch.testing.assert_close(
+        unpacked["discriminator"]["halve_0"][0],
+        model.discriminator[0].weight.data,
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
@@ -172,10 +209,15 @@ def test_adversarial_losses_are_those_computed_by_hand():
         "hinge": (0 + 1) / 2,
     }
     on_real, on_generated = (log(2) + log(1 + np.exp(-2))) / 2, (log(2) + log(1 + np.exp(-1))) / 2
-    discriminator = {"minimax": (on_real + on_generated) / 2, "hinge": ((1 + 0) / 2 + (1 + 0) / 2) / 2}
+    discriminator = {
+        "minimax": (on_real + on_generated) / 2,
+        "hinge": ((1 + 0) / 2 + (1 + 0) / 2) / 2,
+    }
     discriminator["non_saturating"] = discriminator["minimax"]
     for name in ADVERSARIAL_LOSSES:
-        torch.testing.assert_close(generator_loss(name, generated), torch.tensor([expected[name]], dtype=torch.float32))
+        torch.testing.assert_close(
+            generator_loss(name, generated), torch.tensor([expected[name]], dtype=torch.float32)
+        )
         found = discriminator_loss(name, real, generated)
         torch.testing.assert_close(found, torch.tensor([discriminator[name]], dtype=torch.float32))
 
@@ -186,19 +228,31 @@ def test_the_classification_error_counts_both_kinds_of_mistakes():
 
 
 def test_a_discriminator_whose_odds_are_not_numbers_makes_no_error_of_zero():
-    real, generated = torch.tensor([[1.0], [torch.nan], [1.0]]), torch.tensor([[-1.0], [-1.0], [torch.nan]])
+    real, generated = (
+        torch.tensor([[1.0], [torch.nan], [1.0]]),
+        torch.tensor([[-1.0], [-1.0], [torch.nan]]),
+    )
     np.testing.assert_array_equal(classification_error(real, generated), [0, np.nan, np.nan])
 
 
 @pytest.mark.parametrize("kernel", [4, 5])
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 6), (6, 3), (6, 7)])
 @pytest.mark.parametrize("compiling", [False, True])
-def test_convolutions_are_those_of_pytorch_with_their_gradients(kernel, inputs, outputs, compiling, monkeypatch):
+def test_convolutions_are_those_of_pytorch_with_their_gradients(
+    kernel, inputs, outputs, compiling, monkeypatch
+):
     """In float64, for two runs of images of 8 × 12 pixels; what is compiled is what other devices compute."""
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     drawn, padding = torch.Generator().manual_seed(0), {4: 1, 5: 2}[kernel]
-    shapes = (2, 3, 8, 12, inputs), (2, outputs, inputs, kernel, kernel), (2, inputs, outputs, kernel, kernel), (2, outputs)
-    images, down, up, bias = (torch.randn(s, generator=drawn, dtype=torch.float64, requires_grad=True) for s in shapes)
+    shapes = (
+        (2, 3, 8, 12, inputs),
+        (2, outputs, inputs, kernel, kernel),
+        (2, inputs, outputs, kernel, kernel),
+        (2, outputs),
+    )
+    images, down, up, bias = (
+        torch.randn(s, generator=drawn, dtype=torch.float64, requires_grad=True) for s in shapes
+    )
 
     def expected(function, weights, **arguments):
         values = [
@@ -209,11 +263,18 @@ def test_convolutions_are_those_of_pytorch_with_their_gradients(kernel, inputs, 
 
     for found, reference, weights in (
         (halve(images, down, bias), expected(nn.functional.conv2d, down), down),
-        (double(images, up, bias), expected(nn.functional.conv_transpose2d, up, output_padding=kernel - 4), up),
+        (
+            double(images, up, bias),
+            expected(nn.functional.conv_transpose2d, up, output_padding=kernel - 4),
+            up,
+        ),
     ):
         torch.testing.assert_close(found, reference)
         slope = torch.randn(found.shape, generator=drawn, dtype=torch.float64)
-        gradients = [torch.autograd.grad((each * slope).sum(), [images, weights, bias]) for each in (found, reference)]
+        gradients = [
+            torch.autograd.grad((each * slope).sum(), [images, weights, bias])
+            for each in (found, reference)
+        ]
         torch.testing.assert_close(*gradients)
 
 
@@ -245,18 +306,28 @@ def test_only_the_chosen_player_moves_and_the_latest_known_values_stay():
 
 
 def test_rewards_have_the_arguments_that_suit_the_task(unlabelled):
-    assert AutoLossVectorEnv(ImageGAN(**SMALL, dataset=unlabelled), 1, reward="final").reward.formula is None
+    assert (
+        AutoLossVectorEnv(ImageGAN(**SMALL, dataset=unlabelled), 1, reward="final").reward.formula
+        is None
+    )
     envs = AutoLossVectorEnv(ImageGAN(**SMALL), 2, reward="final")
     assert envs.reward.formula == "square"
     assert AutoLossVectorEnv(ImageGAN(), 1, reward="improvement").reward.segment == 500
-    assert AutoLossVectorEnv(ImageGAN(), 1, reward="improvement", reward_arguments={"segment": 100}).reward.window == 5
+    assert (
+        AutoLossVectorEnv(
+            ImageGAN(), 1, reward="improvement", reward_arguments={"segment": 100}
+        ).reward.window
+        == 5
+    )
     envs.reset(seed=0)
     for step in range(20):
         _, rewards, _, _, infos = envs.step(np.full(2, step % 2))
     np.testing.assert_allclose(rewards, 10 * infos["final_info"]["best_validation"] ** 2, rtol=1e-6)
 
 
-def test_the_final_reward_of_images_without_labels_is_the_larger_the_smaller_the_distance(unlabelled):
+def test_the_final_reward_of_images_without_labels_is_the_larger_the_smaller_the_distance(
+    unlabelled,
+):
     envs = AutoLossVectorEnv(ImageGAN(**SMALL, dataset=unlabelled), 2, reward="final")
     envs.reset(seed=0)
     for step in range(20):
@@ -282,12 +353,19 @@ def test_samples_are_images_that_repeat_and_change_with_the_generator():
     np.testing.assert_array_equal(first, envs.samples(5))
     np.testing.assert_array_equal(first[:, :3], envs.samples(3))
     envs.step(np.array([0, 1]))
-    assert [(new != old).any() for new, old in zip(envs.samples(5), first, strict=True)] == [True, False]
+    assert [(new != old).any() for new, old in zip(envs.samples(5), first, strict=True)] == [
+        True,
+        False,
+    ]
 
 
 def test_scores_are_those_of_as_many_images_and_images_without_labels_have_a_distance(unlabelled):
     labelled, other = ImageGAN(**SMALL), ImageGAN(**SMALL, dataset=unlabelled)
-    assert [metric.name for metric in labelled.score_metrics] == ["inception_score", "frechet_distance", "diversity"]
+    assert [metric.name for metric in labelled.score_metrics] == [
+        "inception_score",
+        "frechet_distance",
+        "diversity",
+    ]
     assert [metric.name for metric in other.score_metrics] == ["frechet_distance", "diversity"]
     for task in (labelled, other):
         state = task.reset(keys(2))
@@ -298,7 +376,10 @@ def test_scores_are_those_of_as_many_images_and_images_without_labels_have_a_dis
 
 def test_real_digits_score_better_than_noise():
     task = ImageGAN(num_test=300)
-    (count, real), noise = task.real_data_scores("validation"), task.score(task.reset(keys(2, "validation")))
+    (count, real), noise = (
+        task.real_data_scores("validation"),
+        task.score(task.reset(keys(2, "validation"))),
+    )
     assert count == 300
     assert real["inception_score"] > 7
     assert noise[:, 0].max() < 3
@@ -320,7 +401,9 @@ def test_six_hundred_alternating_steps_make_digits():
 
 def test_a_controller_sees_the_same_observation_whatever_is_trained(unlabelled):
     spaces = {
-        gymnasium.make(ID, **{**SMALL, "num_held_out": 4, "num_test": 4}, **arguments).observation_space.shape
+        gymnasium.make(
+            ID, **{**SMALL, "num_held_out": 4, "num_test": 4}, **arguments
+        ).observation_space.shape
         for arguments in (*ARCHITECTURES, {"loss": "hinge"}, {"dataset": unlabelled}, {"size": 16})
     }
     assert len(spaces) == 1

@@ -35,7 +35,11 @@ def single_model(task, state, row):
     return nn.Sequential(*layers[:-1])
 
 
-@pytest.mark.parametrize("arguments", [{}, {"hidden_sizes": (5, 7)}, {"hidden_sizes": ()}, {"dataset": "digits"}], ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"hidden_sizes": (5, 7)}, {"hidden_sizes": ()}, {"dataset": "digits"}],
+    ids=str,
+)
 def test_losses_norms_and_metrics_are_those_of_single_models(arguments):
     task = MLPClassification(**(SMALL | arguments))
     state = task.reset(keys(3))
@@ -49,13 +53,21 @@ def test_losses_norms_and_metrics_are_those_of_single_models(arguments):
         norm = torch.sqrt(sum((gradient * gradient).sum() for gradient in gradients) / size)
         penalty = 0.02 * sum(parameter.abs().sum() for parameter in model.parameters())
         torch.testing.assert_close(evaluation.losses[row], torch.stack([loss, penalty]).detach())
-        torch.testing.assert_close(evaluation.gradient_norms[row], torch.tensor([norm, 0.02]), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            evaluation.gradient_norms[row], torch.tensor([norm, 0.02]), rtol=1e-4, atol=1e-6
+        )
         held_out = parts["validation"]
         logits = model(held_out["inputs"][row]).detach()
         accuracy = (logits.argmax(1) == held_out["targets"][row]).float().mean()
-        expected = torch.stack([accuracy, nn.functional.cross_entropy(logits, held_out["targets"][row])])
+        expected = torch.stack(
+            [accuracy, nn.functional.cross_entropy(logits, held_out["targets"][row])]
+        )
         torch.testing.assert_close(validation[row], expected)
-        error = (model(parts["test"]["inputs"][row]).argmax(1) != parts["test"]["targets"][row]).float().mean()
+        error = (
+            (model(parts["test"]["inputs"][row]).argmax(1) != parts["test"]["targets"][row])
+            .float()
+            .mean()
+        )
         torch.testing.assert_close(score[row, 0], error)
 
 
@@ -71,21 +83,27 @@ def test_five_steps_follow_torch_adam():
         (penalty if choice else nn.functional.cross_entropy(model(inputs), targets)).backward()
         adam.step()
         weights = torch.eye(2)[[choice]]
-        state, _ = task.update(state, autoloss_gym.Control(weights=weights, step_size=torch.ones(1)))
+        state, _ = task.update(
+            state, autoloss_gym.Control(weights=weights, step_size=torch.ones(1))
+        )
     ours = single_model(task, state, 0)
     for mine, theirs in zip(ours.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"dataset": "paper", "dimension": 21}, {"dataset": "breast_cancer", "hidden_sizes": (9,)}], ids=str
+    "arguments",
+    [{}, {"dataset": "paper", "dimension": 21}, {"dataset": "breast_cancer", "hidden_sizes": (9,)}],
+    ids=str,
 )
 def test_a_run_gets_the_same_bits_alone_and_in_batches_of_7_and_64(arguments):
     def play(first, num_envs):
         envs = gymnasium.make_vec(ID, num_envs=num_envs, **(SMALL | arguments))
         observations = [envs.reset(seed=first)[0]]
         for step in range(45):  # two episodes and a half
-            outputs = envs.step(np.array([(7 * (first + i) + step) % 3 % 2 for i in range(num_envs)]))
+            outputs = envs.step(
+                np.array([(7 * (first + i) + step) % 3 % 2 for i in range(num_envs)])
+            )
             observations.append(np.concatenate([outputs[0], outputs[1][:, None]], axis=1))
         return observations
 
@@ -105,9 +123,14 @@ def test_generated_data_are_standardised_on_the_training_part_and_balanced(datas
 
 
 def class_means(assignment):
-    data = MLPClassification(dataset="paper", assignment=assignment, num_samples=2000, side=8.0).make_data(keys(8))
+    data = MLPClassification(
+        dataset="paper", assignment=assignment, num_samples=2000, side=8.0
+    ).make_data(keys(8))
     inputs, targets = data["training"]["inputs"], data["training"]["targets"]
-    sums = [(inputs * (targets == label)[:, :, None]).sum(1) / (targets == label).sum(1, keepdim=True) for label in (0, 1)]
+    sums = [
+        (inputs * (targets == label)[:, :, None]).sum(1) / (targets == label).sum(1, keepdim=True)
+        for label in (0, 1)
+    ]
     return (sums[1] - sums[0]).abs(), inputs, targets
 
 
@@ -122,7 +145,9 @@ def test_opposite_classes_differ_only_in_the_product_of_the_first_two_features()
     difference, inputs, targets = class_means("opposite")
     assert (difference < 0.2).all()
     product = inputs[:, :, 0] * inputs[:, :, 1]
-    assert ((product > 0).long() == targets).float().mean() > 0.95 or ((product < 0).long() == targets).float().mean() > 0.95
+    assert ((product > 0).long() == targets).float().mean() > 0.95 or (
+        (product < 0).long() == targets
+    ).float().mean() > 0.95
 
 
 def test_linear_combinations_carry_no_information_of_their_own():
@@ -133,8 +158,12 @@ def test_linear_combinations_carry_no_information_of_their_own():
 
 
 def test_one_percent_of_the_labels_of_make_classification_are_drawn_anew():
-    task = MLPClassification(side=1000.0, dataset="make_classification", num_held_out=20_000, assignment="adjacent")
-    part = task.make_data(keys(2))["test"]  # centres so far apart that the first feature tells the cluster
+    task = MLPClassification(
+        side=1000.0, dataset="make_classification", num_held_out=20_000, assignment="adjacent"
+    )
+    part = task.make_data(keys(2))[
+        "test"
+    ]  # centres so far apart that the first feature tells the cluster
     wrong = ((part["inputs"][:, :, 0] > 0).long() != part["targets"]).float().mean(dim=1)
     assert ((wrong > 0.003) & (wrong < 0.008)).all()  # half of those drawn anew keep their label
 
@@ -144,7 +173,10 @@ def test_real_classes_are_whole_numbers_from_zero_and_the_test_part_is_used_by_t
     assert classes.dtype == np.int64
     assert sorted(set(classes)) == list(range(10))
     task = MLPClassification(dataset="breast_cancer")
-    tests = {split: task.make_data(keys(1, split))["test"]["targets"][0] for split in ("train", "validation", "test")}
+    tests = {
+        split: task.make_data(keys(1, split))["test"]["targets"][0]
+        for split in ("train", "validation", "test")
+    }
     expected = datasets.load_classes("breast_cancer")[datasets.five_way_partition(569)["test"]]
     np.testing.assert_array_equal(tests["test"], expected)
     assert len(tests["train"]) != len(tests["test"])
@@ -176,8 +208,14 @@ def test_bad_arguments_are_one_line(arguments, expected):
         (np.arange(100) == 3, "class 1 has 1 rows, none of them in the"),
     ],
 )
-def test_a_target_that_is_no_set_of_classes_is_one_line_that_names_the_file(tmp_path, labels, expected):
-    np.savez(tmp_path / "x.npz", inputs=np.random.default_rng(0).normal(size=(100, 3)), targets=np.asarray(labels, float))
+def test_a_target_that_is_no_set_of_classes_is_one_line_that_names_the_file(
+    tmp_path, labels, expected
+):
+    np.savez(
+        tmp_path / "x.npz",
+        inputs=np.random.default_rng(0).normal(size=(100, 3)),
+        targets=np.asarray(labels, float),
+    )
     with pytest.raises(ValueError, match=expected) as caught:
         gymnasium.make(ID, dataset=str(tmp_path / "x.npz"))
     assert "x.npz" in str(caught.value)

@@ -20,13 +20,18 @@ MANY = keys_of(*range(400))
 
 def random_weights(dimension: int, constant: bool, runs: int = 3) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    shapes = {"linear": (dimension,), "quadratic": (dimension, dimension)} | ({"constant": (1,)} if constant else {})
+    shapes = {"linear": (dimension,), "quadratic": (dimension, dimension)} | (
+        {"constant": (1,)} if constant else {}
+    )
     return {name: torch.randn(runs, *shape, generator=generator) for name, shape in shapes.items()}
 
 
 @pytest.mark.parametrize("constant", [False, True])
 def test_predictions_are_the_quadratic_model_by_loops(constant):
-    weights, inputs = random_weights(3, constant), torch.randn(3, 5, 3, generator=torch.Generator().manual_seed(1))
+    weights, inputs = (
+        random_weights(3, constant),
+        torch.randn(3, 5, 3, generator=torch.Generator().manual_seed(1)),
+    )
     predictions = predict(weights, inputs)
     for i, row in itertools.product(range(3), range(5)):
         u, w, a = inputs[i, row], weights["linear"][i], weights["quadratic"][i]
@@ -40,10 +45,15 @@ def test_predictions_are_the_quadratic_model_by_loops(constant):
 @pytest.mark.parametrize("dimension", [1, 3])
 def test_excess_risk_is_the_expectation_over_the_inputs(constant, dimension):
     """Gauss-Legendre quadrature with 5 nodes a dimension is exact for this polynomial of degree 4."""
-    weights, truth = random_weights(dimension, constant), torch.linspace(-0.5, 0.5, 3 * dimension).view(3, dimension)
+    weights, truth = (
+        random_weights(dimension, constant),
+        torch.linspace(-0.5, 0.5, 3 * dimension).view(3, dimension),
+    )
     nodes, masses = np.polynomial.legendre.leggauss(5)
     inputs = 5 * np.array(list(itertools.product(nodes, repeat=dimension)))
-    probabilities = np.array([math.prod(each) for each in itertools.product(masses / 2, repeat=dimension)])
+    probabilities = np.array(
+        [math.prod(each) for each in itertools.product(masses / 2, repeat=dimension)]
+    )
     double = {name: value.double().numpy() for name, value in weights.items()}
     for i, risk in enumerate(excess_risk(weights, truth).tolist()):
         quadratic = np.einsum("nj,jk,nk->n", inputs, double["quadratic"][i], inputs) / 10
@@ -57,7 +67,10 @@ def test_excess_risk_of_the_default_task_agrees_with_a_large_sample():
     generator = torch.Generator().manual_seed(0)
     inputs = torch.rand(1, 200_000, 16, generator=generator, dtype=torch.float64) * 10 - 5
     w, a = state.parameters["weights"].double().split([16, 256], dim=1)
-    errors = predict({"linear": w, "quadratic": a.view(1, 16, 16)}, inputs) - inputs @ state.data["truth"].double()[0]
+    errors = (
+        predict({"linear": w, "quadratic": a.view(1, 16, 16)}, inputs)
+        - inputs @ state.data["truth"].double()[0]
+    )
     squares = errors.square()
     risk = QuadraticRegression().score(state)[0, 0].double()
     assert abs(risk - squares.mean()) < 4 * squares.std() / math.sqrt(squares.numel())
@@ -80,14 +93,19 @@ def test_data_follow_the_documented_distribution():
     noise = targets - (inputs * truth[:, None]).sum(dim=2)
     assert noise.std() == pytest.approx(SMALL.noise, rel=0.05)
     assert abs(noise.mean()) < 4 * 2 / math.sqrt(8000)
-    assert torch.corrcoef(torch.stack([noise.flatten(), *inputs.flatten(0, 1).T])).tril(-1).abs().max() < 0.05
+    assert (
+        torch.corrcoef(torch.stack([noise.flatten(), *inputs.flatten(0, 1).T])).tril(-1).abs().max()
+        < 0.05
+    )
 
 
 def test_training_validation_and_test_part_share_the_truth_and_nothing_else():
     data = SMALL.make_data(MANY)
     parts = [samples(data, name) for name in ("training", "validation", "test")]
     noises = [targets - (inputs * data["truth"][:, None]).sum(dim=2) for inputs, targets in parts]
-    assert torch.stack(noises).std(dim=(1, 2)).tolist() == pytest.approx([SMALL.noise] * 3, rel=0.05)
+    assert torch.stack(noises).std(dim=(1, 2)).tolist() == pytest.approx(
+        [SMALL.noise] * 3, rel=0.05
+    )
     for values in (noises, [inputs for inputs, _ in parts]):
         table = torch.stack([part.flatten() for part in values])
         assert torch.corrcoef(table).tril(-1).abs().max() < 4 / math.sqrt(table.shape[1])
@@ -105,9 +123,9 @@ def test_initial_weights_have_the_documented_deviations():
 def test_the_default_model_has_272_parameters_for_200_samples():
     state = QuadraticRegression().reset(keys_of(0))
     assert state.parameters["weights"].shape == (1, 16 + 256)
-    assert {part: state.data[part]["inputs"].shape for part in ("training", "validation", "test")} == dict.fromkeys(
-        ("training", "validation", "test"), (1, 200, 16)
-    )
+    assert {
+        part: state.data[part]["inputs"].shape for part in ("training", "validation", "test")
+    } == dict.fromkeys(("training", "validation", "test"), (1, 200, 16))
 
 
 def test_losses_and_gradient_norms_are_those_of_a_loop_over_runs():
@@ -118,11 +136,20 @@ def test_losses_and_gradient_norms_are_those_of_a_loop_over_runs():
         packed = state.parameters["weights"][i].double().requires_grad_()
         linear, quadratic, constant = packed.split([4, 16, 1])
         u, y = (values[i].double() for values in samples(state.data, "training"))
-        predictions = u @ linear + torch.einsum("nj,jk,nk->n", u, quadratic.view(4, 4), u) / 10 + constant
-        mse, l1 = (predictions - y).square().mean(), 0.3 * (linear.abs().sum() + quadratic.abs().sum())
+        predictions = (
+            u @ linear + torch.einsum("nj,jk,nk->n", u, quadratic.view(4, 4), u) / 10 + constant
+        )
+        mse, l1 = (
+            (predictions - y).square().mean(),
+            0.3 * (linear.abs().sum() + quadratic.abs().sum()),
+        )
         norms = [torch.autograd.grad(loss, packed)[0].norm() / math.sqrt(21) for loss in (mse, l1)]
-        torch.testing.assert_close(evaluation.losses[i].double(), torch.stack([mse, l1]).detach(), rtol=1e-5, atol=0)
-        torch.testing.assert_close(evaluation.gradient_norms[i].double(), torch.stack(norms), rtol=1e-5, atol=0)
+        torch.testing.assert_close(
+            evaluation.losses[i].double(), torch.stack([mse, l1]).detach(), rtol=1e-5, atol=0
+        )
+        torch.testing.assert_close(
+            evaluation.gradient_norms[i].double(), torch.stack(norms), rtol=1e-5, atol=0
+        )
 
 
 def test_the_constant_is_not_penalised():
@@ -142,7 +169,10 @@ def test_validation_and_score_are_errors_on_their_own_part():
 
     def error(part: str) -> torch.Tensor:
         u, y = samples(state.data, part)
-        predictions = torch.einsum("rnj,rj->rn", u, w) + torch.einsum("rnj,rjk,rnk->rn", u, a.view(2, 4, 4), u) / 10
+        predictions = (
+            torch.einsum("rnj,rj->rn", u, w)
+            + torch.einsum("rnj,rjk,rnk->rn", u, a.view(2, 4, 4), u) / 10
+        )
         return (predictions - y).square().mean(dim=1)
 
     torch.testing.assert_close(SMALL.validate(state)[:, 0], error("validation"))
@@ -158,16 +188,26 @@ def test_the_released_preset_has_the_settings_of_the_authors_code():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("dimension", 0), ("num_samples", 0), ("noise", -1.0), ("noise", math.nan), ("l1_coefficient", math.inf)],
+    [
+        ("dimension", 0),
+        ("num_samples", 0),
+        ("noise", -1.0),
+        ("noise", math.nan),
+        ("l1_coefficient", math.inf),
+    ],
 )
 def test_senseless_arguments_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}={value}: expected"):
         replace(SMALL, **{name: value})
 
 
-@pytest.mark.parametrize(("dimension", "num_samples"), [(1, 1), (4, 20), (7, 30), (16, 200), (33, 111)])
+@pytest.mark.parametrize(
+    ("dimension", "num_samples"), [(1, 1), (4, 20), (7, 30), (16, 200), (33, 111)]
+)
 @pytest.mark.parametrize("constant", [False, True])
-def test_a_run_alone_gets_the_same_bits_as_in_a_batch_for_every_size(dimension, num_samples, constant):
+def test_a_run_alone_gets_the_same_bits_as_in_a_batch_for_every_size(
+    dimension, num_samples, constant
+):
     task = QuadraticRegression(dimension=dimension, num_samples=num_samples, constant=constant)
     numbers = range(9)
     together, different = trained(task, numbers), []
@@ -183,7 +223,9 @@ def trained(task: QuadraticRegression, numbers) -> dict[str, torch.Tensor]:
     state = task.reset(keys_of(*numbers))
     for step in range(10):
         weights = torch.eye(2)[[(number + step) % 2 for number in numbers]]
-        state, evaluation = task.update(state, Control(weights=weights, step_size=torch.ones(len(numbers))))
+        state, evaluation = task.update(
+            state, Control(weights=weights, step_size=torch.ones(len(numbers)))
+        )
     return {
         "targets": state.data["training"]["targets"],
         "parameters": state.parameters["weights"],

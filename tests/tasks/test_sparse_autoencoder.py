@@ -71,7 +71,9 @@ def norm_of(gradients):
     return flat.norm() / flat.numel() ** 0.5
 
 
-@pytest.mark.parametrize("arguments", [{}, {"hidden_sizes": ()}, {"hidden_sizes": (20, 9), "code_size": 70}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"hidden_sizes": ()}, {"hidden_sizes": (20, 9), "code_size": 70}], ids=str
+)
 def test_losses_norms_and_metrics_are_those_of_single_models(arguments):
     task = SparseAutoencoder(**(SMALL | {"l1_coefficient": LAMBDA} | arguments))
     state = task.reset(keys(3))
@@ -88,15 +90,25 @@ def test_losses_norms_and_metrics_are_those_of_single_models(arguments):
             norm_of(torch.autograd.grad(mse, list(model.parameters()), retain_graph=True)),
             norm_of(torch.autograd.grad(penalty, list(model.encoder.parameters()))),
         ]
-        torch.testing.assert_close(evaluation.gradient_norms[row], torch.stack(norms), rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(
+            evaluation.gradient_norms[row], torch.stack(norms), rtol=1e-4, atol=1e-7
+        )
         for part, figures in (("validation", validation), ("test", score)):
             rows = state.data[part][row].numpy()
-            images, labels = torch.from_numpy(digits.images[rows]).flatten(1), torch.from_numpy(digits.labels[rows])
+            images, labels = (
+                torch.from_numpy(digits.images[rows]).flatten(1),
+                torch.from_numpy(digits.labels[rows]),
+            )
             code = model.encoder(images).detach()
             reconstructions = model.decoder(code).detach()
-            pcc, active = (by_hand(judge, reconstructions)[1].argmax(1) == labels).float().mean(), (code > 0).float().mean()
+            pcc, active = (
+                (by_hand(judge, reconstructions)[1].argmax(1) == labels).float().mean(),
+                (code > 0).float().mean(),
+            )
             error = nn.functional.mse_loss(reconstructions, images)
-            expected = torch.stack([1 - pcc + 0.5 * active, error, code.abs().sum(1).mean(), active, pcc])
+            expected = torch.stack(
+                [1 - pcc + 0.5 * active, error, code.abs().sum(1).mean(), active, pcc]
+            )
             torch.testing.assert_close(figures[row], expected)
 
 
@@ -105,7 +117,9 @@ def test_five_steps_follow_torch_adam_with_one_optimizer_for_each_block():
     task = SparseAutoencoder(**SMALL, l1_coefficient=LAMBDA)
     state = task.reset(keys(1))
     model = Single(task, state, 0)
-    encoder, decoder = (torch.optim.Adam(part.parameters(), lr=3e-3) for part in (model.encoder, model.decoder))
+    encoder, decoder = (
+        torch.optim.Adam(part.parameters(), lr=3e-3) for part in (model.encoder, model.decoder)
+    )
     for choice in (0, 1, 0, 1, 0):
         images = task.batch(state.data, random.fold_in(state.keys.run, state.steps))[0]
         model.zero_grad()
@@ -121,7 +135,9 @@ def test_five_steps_follow_torch_adam_with_one_optimizer_for_each_block():
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"control": "weights", "code_size": 5, "batch_size": 7}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"control": "weights", "code_size": 5, "batch_size": 7}], ids=str
+)
 def test_a_run_gets_the_same_bits_alone_and_in_batches_of_7_and_64(arguments):
     def action(number, step):
         draws = np.random.default_rng([number, step]).uniform(-1, 1, 2)
@@ -150,7 +166,9 @@ def test_mini_batches_come_from_the_runs_own_images_and_change_with_the_step():
         own = {tuple(image.tolist()) for image in pixels[state.data["training"][row]]}
         assert {tuple(image.tolist()) for image in batches[0][row]} == own  # 200 draws of 10 images
     assert len({tuple(rows.sort().values.tolist()) for rows in state.data["training"]}) == 4
-    assert all(leaf.dtype == torch.int64 for leaf in state.data.values())  # numbers of images, not images
+    assert all(
+        leaf.dtype == torch.int64 for leaf in state.data.values()
+    )  # numbers of images, not images
 
 
 def test_parts_are_those_of_the_partition_and_test_images_serve_the_test_split_alone():
@@ -170,7 +188,11 @@ def test_parts_are_those_of_the_partition_and_test_images_serve_the_test_split_a
 def test_neither_loss_alone_is_best():
     envs = gymnasium.make_vec(ID, num_envs=4, control="weights", split="validation")
     costs = {}
-    for name, weights in {"reconstruction": (1.0, 0.0), "both": (1.0, 1.0), "sparsity": (0.0, 1.0)}.items():
+    for name, weights in {
+        "reconstruction": (1.0, 0.0),
+        "both": (1.0, 1.0),
+        "sparsity": (0.0, 1.0),
+    }.items():
         envs.reset(seed=0)
         control = autoloss_gym.Control(weights=torch.tensor([weights] * 4), step_size=torch.ones(4))
         for _ in range(envs.task.max_steps):
@@ -183,7 +205,12 @@ def test_neither_loss_alone_is_best():
 def test_images_without_labels_are_judged_by_the_variance_that_is_left(unlabelled):
     task = SparseAutoencoder(dataset=unlabelled, code_size=8, num_held_out=5)
     autoloss_gym.check_task(task)
-    assert [metric.name for metric in task.score_metrics] == ["cost", "reconstruction_error", "sparsity", "active"]
+    assert [metric.name for metric in task.score_metrics] == [
+        "cost",
+        "reconstruction_error",
+        "sparsity",
+        "active",
+    ]
     images = load_images(unlabelled).images.reshape(60, -1) / 255
     variance = images[datasets.five_way_partition(60)["controller_train"]].var(axis=0).mean()
     cost, error, _, active = task.validate(task.reset(keys(3))).T
@@ -233,16 +260,23 @@ def test_bad_arguments_are_one_line(arguments, expected):
 
 def test_the_docstring_says_how_many_features_there_are(unlabelled):
     assert "27 numbers, 28 with `patience`; four less" in SparseAutoencoder.__doc__
-    sizes = [gymnasium.make(ID, **each).observation_space.shape for each in ({}, {"patience": 3}, {"dataset": unlabelled})]
+    sizes = [
+        gymnasium.make(ID, **each).observation_space.shape
+        for each in ({}, {"patience": 3}, {"dataset": unlabelled})
+    ]
     assert sizes == [(27,), (28,), (23,)]
 
 
-@pytest.mark.skipif(not os.environ.get("AUTOLOSS_GYM_DATA"), reason="AUTOLOSS_GYM_DATA names no data folder")
+@pytest.mark.skipif(
+    not os.environ.get("AUTOLOSS_GYM_DATA"), reason="AUTOLOSS_GYM_DATA names no data folder"
+)
 def test_mnist_trains_through_its_preset():
     env = gymnasium.make(ID, preset="mnist", max_steps=50, num_samples=1000)
     env.reset(seed=0)
     for _ in range(50):
         *_, info = env.step(0)
     assert env.unwrapped.task.layer_sizes == (784, 128, 64)
-    assert info["reconstruction_error"] < 0.067  # what the mean image alone leaves; the first parameters leave 0.24
+    assert (
+        info["reconstruction_error"] < 0.067
+    )  # what the mean image alone leaves; the first parameters leave 0.24
     assert env.unwrapped.task.classifier().accuracy > 0.96

@@ -35,7 +35,12 @@ def at(task, *point):
     [
         (Rosenbrock(), (-1.2, 1.0), [4.84, 19.36], [(-4.4, 0.0), (-211.2, -88.0)]),
         (Rosenbrock(a=2.0, b=3.0), (1.0, 2.0), [1.0, 3.0], [(-2.0, 0.0), (-12.0, 6.0)]),
-        (Beale(), (2.0, 0.5), [0.25, 0.5625, 0.765625], [(-0.5, 2.0), (-1.125, 3.0), (-1.53125, 2.625)]),
+        (
+            Beale(),
+            (2.0, 0.5),
+            [0.25, 0.5625, 0.765625],
+            [(-0.5, 2.0), (-1.125, 3.0), (-1.53125, 2.625)],
+        ),
     ],
 )
 def test_losses_and_gradients_are_those_by_hand(task, point, losses, gradients):
@@ -47,16 +52,24 @@ def test_losses_and_gradients_are_those_by_hand(task, point, losses, gradients):
         control = Control(weights=torch.eye(len(losses))[[pair]], step_size=torch.ones(1))
         moved = task.update(at(task, *point), control)[0].parameters["point"]
         rate = task.optimizer.learning_rate
-        torch.testing.assert_close(moved, torch.tensor([[point[0] - rate * slope_x, point[1] - rate * slope_y]]))
+        torch.testing.assert_close(
+            moved, torch.tensor([[point[0] - rate * slope_x, point[1] - rate * slope_y]])
+        )
 
 
 @pytest.mark.parametrize(
-    ("task", "point"), [(Rosenbrock(), (1.0, 1.0)), (Rosenbrock(a=-2.0, b=7.0), (-2.0, 4.0)), (Beale(), (3.0, 0.5))]
+    ("task", "point"),
+    [(Rosenbrock(), (1.0, 1.0)), (Rosenbrock(a=-2.0, b=7.0), (-2.0, 4.0)), (Beale(), (3.0, 0.5))],
 )
 def test_every_loss_and_gradient_and_metric_is_zero_at_the_minimum(task, point):
     state = at(task, *point)
     evaluation = task.observe(state)
-    for values in (evaluation.losses, evaluation.gradient_norms, task.validate(state), task.score(state)):
+    for values in (
+        evaluation.losses,
+        evaluation.gradient_norms,
+        task.validate(state),
+        task.score(state),
+    ):
         assert not values.any()
 
 
@@ -102,7 +115,9 @@ def test_the_step_is_the_gradient_descent_of_that_name_with_the_learning_rate_th
     forms = {"barzilai_borwein_1": "long", "barzilai_borwein_2": "short"}
     for step, form in forms.items():
         made = gymnasium.make(name, step=step, **arguments).unwrapped.task
-        assert made.optimizer == BarzilaiBorwein(learning_rate=0.02, form=form, lower=0.01, upper=0.5)
+        assert made.optimizer == BarzilaiBorwein(
+            learning_rate=0.02, form=form, lower=0.01, upper=0.5
+        )
         assert replace(made, step="fixed").optimizer == SGD(learning_rate=0.02)
     assert gymnasium.make(name, **arguments).unwrapped.task.optimizer == SGD(learning_rate=0.02)
     assert replace(task, optimizer=Adam(learning_rate=0.1)).optimizer == Adam(learning_rate=0.1)
@@ -110,7 +125,10 @@ def test_the_step_is_the_gradient_descent_of_that_name_with_the_learning_rate_th
 
 def test_barzilai_borwein_steps_of_changing_weights_follow_an_independent_loop():
     """The gradient whose change counts is the weighted one."""
-    task, generator = Rosenbrock(start_width=0.0, step="barzilai_borwein_2"), np.random.default_rng(0)
+    task, generator = (
+        Rosenbrock(start_width=0.0, step="barzilai_borwein_2"),
+        np.random.default_rng(0),
+    )
     state = surfaces.start(task, 1, 1, torch.float64)
     point, previous = np.array(task.start), None
     for _ in range(40):
@@ -122,16 +140,24 @@ def test_barzilai_borwein_steps_of_changing_weights_follow_an_independent_loop()
             moved, changed = point - previous[0], h - previous[1]
             step = np.clip(abs(moved @ changed) / (changed @ changed), 1e-4, 1e-1)
         previous, point = (point, h), point - step * h
-        state, _ = task.update(state, Control(weights=torch.tensor(weights[None]), step_size=torch.ones(1).double()))
+        state, _ = task.update(
+            state, Control(weights=torch.tensor(weights[None]), step_size=torch.ones(1).double())
+        )
         np.testing.assert_allclose(state.parameters["point"][0], point, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"step": "barzilai_borwein"}, "unknown step 'barzilai_borwein'; did you mean 'barzilai_borwein_"),
+        (
+            {"step": "barzilai_borwein"},
+            "unknown step 'barzilai_borwein'; did you mean 'barzilai_borwein_",
+        ),
         ({"step": "fixd"}, "did you mean 'fixed'"),
-        ({"step": "barzilai_borwein_1", "step_bounds": [1.0, 0.1]}, "lower=1.0, upper=0.1: expected positive"),
+        (
+            {"step": "barzilai_borwein_1", "step_bounds": [1.0, 0.1]},
+            "lower=1.0, upper=0.1: expected positive",
+        ),
         ({"step_bounds": [0.1]}, r"step_bounds=\(0.1,\): expected two numbers"),
         ({"start": [0.0, math.nan]}, r"start=\(0.0, nan\): expected two finite numbers, x and y"),
         ({"start_width": -1}, "start_width=-1.0: expected a finite number of at least 0"),
@@ -155,7 +181,9 @@ def test_a_run_alone_gets_the_same_bits_as_in_a_batch(task, control, step):
     task = replace(task, step=step, max_steps=100)
     envs = AutoLossVectorEnv(task, 5, control=control)
     envs.action_space.seed(0)
-    actions = np.stack([envs.action_space.sample() for _ in range(110)])  # over the end of the episode
+    actions = np.stack(
+        [envs.action_space.sample() for _ in range(110)]
+    )  # over the end of the episode
     together = play(envs, actions, parameters=True)
     for i in (0, 4):
         alone = AutoLossVectorEnv(task, 1, control=control)
@@ -198,7 +226,12 @@ FIXED, BARZILAI_BORWEIN, BEALE = surfaces.EXPERIMENTS
         (BARZILAI_BORWEIN, "plain sum", None, 0.03),
         (BARZILAI_BORWEIN, "equal weights", None, 0.03),
         (BARZILAI_BORWEIN, "Original, β = 0.1", None, 0.03),
-        (BARZILAI_BORWEIN, "Loss-weighted, β = 0.1", None, 0.12),  # its range when the start moves by 1e-9
+        (
+            BARZILAI_BORWEIN,
+            "Loss-weighted, β = 0.1",
+            None,
+            0.12,
+        ),  # its range when the start moves by 1e-9
     ],
 )
 def test_step_counts_are_those_of_the_reference(experiment, rule, rate, tolerance):
@@ -218,8 +251,15 @@ def test_softadapt_diverges_where_the_step_is_too_long(rule):
 
 
 def test_the_table_says_what_arrived_what_did_not_and_what_diverged():
-    lines = (surfaces.Line("a", 0.1, 100), surfaces.Line("b", 0.1, None, "diverged"), surfaces.Line("c", 0.1, 10))
-    steps, diverged = np.array([[90, 110, 100], [-1, -1, -1], [-1, -1, -1]]), np.array([[False] * 3, [True] * 3, [False] * 3])
+    lines = (
+        surfaces.Line("a", 0.1, 100),
+        surfaces.Line("b", 0.1, None, "diverged"),
+        surfaces.Line("c", 0.1, 10),
+    )
+    steps, diverged = (
+        np.array([[90, 110, 100], [-1, -1, -1], [-1, -1, -1]]),
+        np.array([[False] * 3, [True] * 3, [False] * 3]),
+    )
     outcome = surfaces.Outcome(steps, diverged, [])
     rows = surfaces.report(replace(BARZILAI_BORWEIN, lines=lines), outcome).splitlines()[2:]
     assert rows == [
@@ -230,11 +270,15 @@ def test_the_table_says_what_arrived_what_did_not_and_what_diverged():
 
 
 def test_the_picture_shows_every_line_of_the_first_learning_rate(tmp_path):
-    outcomes = [surfaces.play(experiment, 10, 2, torch.float64) for experiment in surfaces.EXPERIMENTS]
+    outcomes = [
+        surfaces.play(experiment, 10, 2, torch.float64) for experiment in surfaces.EXPERIMENTS
+    ]
     panels = surfaces.panels(outcomes)
     assert [len(panel.paths) for panel in panels] == [4, 5, 4]
     assert all(path.shape == (11, 2) for panel in panels for path in panel.paths.values())
-    assert panels[0].surface(np.array([[-1.2]]), np.array([[1.0]])) == pytest.approx(np.array([[24.2]]))
+    assert panels[0].surface(np.array([[-1.2]]), np.array([[1.0]])) == pytest.approx(
+        np.array([[24.2]])
+    )
     surfaces_figure.draw(panels, surfaces.TOLERANCE, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]

@@ -45,7 +45,12 @@ def test_weights_are_equal_until_every_loss_has_been_seen_twice(loss_weighted):
     one_of_them_twice = rule.update(torch.tensor([[1.0, 5.0]]), torch.tensor([[True, False]]))
     both_twice = rule.update(torch.tensor([[1.0, 6.0]]), torch.tensor([[False, True]]))
     terms = [1.0**loss_weighted * math.exp(-2.0), 6.0**loss_weighted * math.exp(1.0)]
-    close(torch.cat([once, one_of_them_twice, both_twice]), [0.5] * 2, [0.5] * 2, [t / sum(terms) for t in terms])
+    close(
+        torch.cat([once, one_of_them_twice, both_twice]),
+        [0.5] * 2,
+        [0.5] * 2,
+        [t / sum(terms) for t in terms],
+    )
 
 
 def test_a_loss_that_is_not_refreshed_keeps_its_last_slope():
@@ -62,7 +67,9 @@ def test_refreshing_is_a_matter_of_each_run():
     rule = SoftAdapt(beta=1.0)
     rule.update(torch.tensor([[1.0, 1.0], [1.0, 1.0]]))
     rule.update(torch.tensor([[2.0, 3.0], [2.0, 3.0]]))
-    weights = rule.update(torch.tensor([[2.5, 7.0], [2.5, 7.0]]), torch.tensor([[True, False], [False, True]]))
+    weights = rule.update(
+        torch.tensor([[2.5, 7.0], [2.5, 7.0]]), torch.tensor([[True, False], [False, True]])
+    )
     close(weights, softmax(0.5, 2.0), softmax(1.0, 4.0))
 
 
@@ -86,9 +93,13 @@ def test_a_loss_that_is_not_finite_gives_its_run_equal_weights_and_leaves_the_ne
     with pytest.warns(RuntimeWarning, match="SoftAdapt.* not finite.* equal weights"):
         weights = rule.update(torch.tensor([[bad, 1.0], [2.0, 1.0]]))
     close(weights, [0.5, 0.5], softmax(1.0, 0.0))
-    weights = rule.update(torch.tensor([[bad, 2.0], [2.0, 4.0]]))  # said once: warnings are errors here
+    weights = rule.update(
+        torch.tensor([[bad, 2.0], [2.0, 4.0]])
+    )  # said once: warnings are errors here
     close(weights, [0.5, 0.5], softmax(0.0, 3.0))
-    close(rule.update(torch.tensor([[4.0, 1.0], [2.0, 4.0]])), softmax(3.0, -1.0), softmax(0.0, 0.0))
+    close(
+        rule.update(torch.tensor([[4.0, 1.0], [2.0, 4.0]])), softmax(3.0, -1.0), softmax(0.0, 0.0)
+    )
 
 
 def test_reset_forgets_all_losses():
@@ -146,15 +157,34 @@ def follow(rule, histories):
     return weights.numpy()
 
 
-L1, L2, L3, L4 = [1, 2, 3, 4, 5], [150, 100, 50, 10, 0.1], [1500, 1000, 500, 100, 1], [10, 20, 30, 40, 50]
+L1, L2, L3, L4 = (
+    [1, 2, 3, 4, 5],
+    [150, 100, 50, 10, 0.1],
+    [1500, 1000, 500, 100, 1],
+    [10, 20, 30, 40, 50],
+)
 A, B, C, D = [4, 3, 2], [1, 1.5, 2], [2, 1, 0.5], [8, 5, 4]
 PUBLISHED = [  # histories, β, order, loss-weighted, signed sum of the slopes where they were normalised, weights
     ((L1, L2, L3), 0.1, 4, False, None, (0.993433363, 0.006566627, 3.8908e-22)),
     ((L1, L2, L3), 0.1, 4, True, None, (0.8797772005, 0.1202227966, 7.12335e-20)),
     ((L1, L2, L3), 0.1, 4, False, -540.1083333333333, (0.3220723086, 0.3250792407, 0.3528484472)),
     ((L1, L2, L3, L4), 0.1, 4, False, None, (0.288499279, 0.00190698969, 1.1299e-22, 0.7095937242)),
-    ((L1, L2, L3, L4), 0.1, 4, True, None, (0.03886108643, 0.00531042233, 3.1465e-21, 0.9558284909)),
-    ((L1, L2, L3, L4), 0.1, 4, False, -530.1083333333333, (0.2435898616, 0.2459071699, 0.267326312, 0.2431766539)),
+    (
+        (L1, L2, L3, L4),
+        0.1,
+        4,
+        True,
+        None,
+        (0.03886108643, 0.00531042233, 3.1465e-21, 0.9558284909),
+    ),
+    (
+        (L1, L2, L3, L4),
+        0.1,
+        4,
+        False,
+        -530.1083333333333,
+        (0.2435898616, 0.2459071699, 0.267326312, 0.2431766539),
+    ),
     ((A, B), 0.1, 2, False, None, (0.4625701522, 0.5374298425)),
     ((A, B), 1.0, 2, False, None, (0.1824255223, 0.8175744695)),
     ((A, B), -1.0, 2, False, None, (0.8175744747, 0.1824255235)),
@@ -174,29 +204,53 @@ PUBLISHED = [  # histories, β, order, loss-weighted, signed sum of the slopes w
 ]
 
 
-@pytest.mark.parametrize(("histories", "beta", "order", "factor", "signed_sum", "published"), PUBLISHED)
-def test_weights_are_those_of_the_authors_code(histories, beta, order, factor, signed_sum, published):
+@pytest.mark.parametrize(
+    ("histories", "beta", "order", "factor", "signed_sum", "published"), PUBLISHED
+)
+def test_weights_are_those_of_the_authors_code(
+    histories, beta, order, factor, signed_sum, published
+):
     """Two links: its formulas, as it rounds them, give its digits to 1e-9, and without that rounding they give the rule's.
 
     The rounding moves weights by up to 1e-8; the 1e-8 in its denominator breaks where losses are small. Division by the
     signed sum of the slopes, which turns the order around where that is negative, is the original variant with another β.
     """
     divisor = 1.0 if signed_sum is None else signed_sum
-    formula = reference(histories, beta, order, factor=factor, divisor=divisor, rounded=beta != 0)  # 1/2, 2/3: not rounded
+    formula = reference(
+        histories, beta, order, factor=factor, divisor=divisor, rounded=beta != 0
+    )  # 1/2, 2/3: not rounded
     np.testing.assert_allclose(formula, published, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(formula, published, rtol=5e-5)  # the least weights are published with five digits
+    np.testing.assert_allclose(
+        formula, published, rtol=5e-5
+    )  # the least weights are published with five digits
     rule = SoftAdapt(
-        beta=beta / divisor, slope="forward", order=order, loss_weighted=factor, loss_value="mean", window=len(histories[0])
+        beta=beta / divisor,
+        slope="forward",
+        order=order,
+        loss_weighted=factor,
+        loss_value="mean",
+        window=len(histories[0]),
     )
     weights = follow(rule, histories)
-    np.testing.assert_allclose(weights, reference(histories, beta, order, factor=factor, divisor=divisor), rtol=1e-12)
+    np.testing.assert_allclose(
+        weights, reference(histories, beta, order, factor=factor, divisor=divisor), rtol=1e-12
+    )
     np.testing.assert_allclose(weights, published, rtol=0, atol=1.1e-8)
 
 
-@pytest.mark.parametrize(("loss_weighted", "expected"), [(False, (0.26894142, 0.73105858)), (True, (0.42388312, 0.57611688))])
+@pytest.mark.parametrize(
+    ("loss_weighted", "expected"),
+    [(False, (0.26894142, 0.73105858)), (True, (0.42388312, 0.57611688))],
+)
 def test_slopes_divided_by_their_l1_norm_give_the_corrected_values(loss_weighted, expected):
     rule = SoftAdapt(
-        beta=1.0, normalized=True, slope="forward", order=2, loss_weighted=loss_weighted, loss_value="mean", window=3
+        beta=1.0,
+        normalized=True,
+        slope="forward",
+        order=2,
+        loss_weighted=loss_weighted,
+        loss_value="mean",
+        window=3,
     )
     np.testing.assert_allclose(follow(rule, (A, B)), expected, atol=6e-9)
 
@@ -237,15 +291,21 @@ def test_a_short_history_gives_the_slope_of_as_many_values_as_there_are(slope):
     for value in (0.0, 1.0, 4.0, 9.0):
         first, second = rule.update(torch.tensor([value, 0.0], dtype=torch.float64)).tolist()
         slopes.append(math.log(first / second))
-    expected = {"backward": [0, 1, 4, 6], "least_squares": [0, 1, 2, 3], "forward": [0, 1, 0, 0]}[slope]
+    expected = {"backward": [0, 1, 4, 6], "least_squares": [0, 1, 2, 3], "forward": [0, 1, 0, 0]}[
+        slope
+    ]
     assert slopes == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_mean_of_the_last_window_may_stand_for_the_loss():
     rule = SoftAdapt(beta=0.0, loss_weighted=True, loss_value="mean", window=3)
-    np.testing.assert_allclose(follow(rule, ([100, 1, 2, 6], [100, 2, 2, 2])), [3 / 5, 2 / 5], rtol=1e-12)
+    np.testing.assert_allclose(
+        follow(rule, ([100, 1, 2, 6], [100, 2, 2, 2])), [3 / 5, 2 / 5], rtol=1e-12
+    )
     latest = SoftAdapt(beta=0.0, loss_weighted=True)
-    np.testing.assert_allclose(follow(latest, ([100, 1, 2, 6], [100, 2, 2, 2])), [6 / 8, 2 / 8], rtol=1e-12)
+    np.testing.assert_allclose(
+        follow(latest, ([100, 1, 2, 6], [100, 2, 2, 2])), [6 / 8, 2 / 8], rtol=1e-12
+    )
 
 
 # What the authors' code does not survive
@@ -266,7 +326,9 @@ def test_constant_losses_and_slopes_that_cancel_give_numbers(normalized, loss_we
         np.testing.assert_allclose(follow(rule, ([1e30] * 9, [1e30] * 9)), [0.5, 0.5], rtol=1e-12)
     rising = math.exp(0.5 if normalized else 1.0) * (2.0 if loss_weighted else 1.0)
     falling = math.exp(-0.5 if normalized else -1.0)
-    np.testing.assert_allclose(follow(SoftAdapt(**options), ([1, 2], [2, 1]))[0], rising / (rising + falling), rtol=1e-12)
+    np.testing.assert_allclose(
+        follow(SoftAdapt(**options), ([1, 2], [2, 1]))[0], rising / (rising + falling), rtol=1e-12
+    )
 
 
 def test_negative_beta_with_huge_losses_gives_numbers():
@@ -280,7 +342,9 @@ def test_a_history_of_any_length_takes_the_same_memory_and_only_its_end_counts(o
     long, short = SoftAdapt(beta=1.0, **options), SoftAdapt(beta=1.0, **options)
     weights = follow(long, (values, -values))
     assert np.array_equal(weights, follow(short, (values[-7:], -values[-7:])))
-    sizes = [{name: value.numel() for name, value in rule.state_dict().items()} for rule in (long, short)]
+    sizes = [
+        {name: value.numel() for name, value in rule.state_dict().items()} for rule in (long, short)
+    ]
     assert sizes[0] == sizes[1]
 
 
@@ -318,7 +382,9 @@ class Witness:
 def test_losses_with_a_graph_are_taken_and_no_graph_is_kept(stack):
     rule, parameter = SoftAdapt(beta=1.0, order=4), torch.ones((), requires_grad=True)
     for step in range(3):
-        losses = stack([Traced.apply(parameter * scale * (step + 1), Witness()) for scale in (1.0, 3.0)])
+        losses = stack(
+            [Traced.apply(parameter * scale * (step + 1), Witness()) for scale in (1.0, 3.0)]
+        )
         weights = rule.update(losses)
         assert not weights.requires_grad
     assert Witness.alive == 2  # of the last step: they are still in `losses`
@@ -335,12 +401,22 @@ def test_weights_have_the_shape_and_dtype_of_the_losses(dtype):
     weights = rule.update(2 * values)
     assert (weights.shape, weights.dtype) == ((3,), dtype)
     tolerance = {torch.float64: 1e-15, torch.float32: 1e-6, torch.bfloat16: 1e-2}[dtype]
-    torch.testing.assert_close(weights.double(), torch.tensor(softmax(1, 2, 4), dtype=torch.float64), rtol=tolerance, atol=0)
+    torch.testing.assert_close(
+        weights.double(),
+        torch.tensor(softmax(1, 2, 4), dtype=torch.float64),
+        rtol=tolerance,
+        atol=0,
+    )
 
 
 def test_numbers_tensors_and_both_together_are_the_same_losses():
     answers = []
-    for convert in (list, torch.tensor, lambda v: [torch.tensor(v[0]), v[1]], lambda v: (torch.tensor([v[0]]), v[1])):
+    for convert in (
+        list,
+        torch.tensor,
+        lambda v: [torch.tensor(v[0]), v[1]],
+        lambda v: (torch.tensor([v[0]]), v[1]),
+    ):
         rule = SoftAdapt(beta=1.0)
         rule.update(convert([1.0, 5.0]))
         answers.append(rule.update(convert([2.0, 5.5])))
@@ -383,7 +459,10 @@ def test_prior_weights_multiply_and_are_never_forgotten():
     close(weights[None].float(), [1 / 101, 100 / 101])
     first, second = softmax(0.5, 0.0)
     total = first + 100 * second
-    close(rule.update(values + torch.tensor([1.0, 0.0]))[None].float(), [first / total, 100 * second / total])
+    close(
+        rule.update(values + torch.tensor([1.0, 0.0]))[None].float(),
+        [first / total, 100 * second / total],
+    )
     with pytest.warns(RuntimeWarning, match="gets the prior"):
         close(rule.update([math.nan, 3.0])[None], [1 / 101, 100 / 101])
 
@@ -391,7 +470,10 @@ def test_prior_weights_multiply_and_are_never_forgotten():
 @pytest.mark.parametrize("prior", [None, (1, 2, 1)])
 def test_scale_count_multiplies_the_weights_by_the_number_of_losses(prior):
     histories = ([1, 3], [2, 1], [5, 5])
-    one, three = (follow(SoftAdapt(beta=0.3, prior=prior, scale=scale), histories) for scale in ("sum", "count"))
+    one, three = (
+        follow(SoftAdapt(beta=0.3, prior=prior, scale=scale), histories)
+        for scale in ("sum", "count")
+    )
     assert one.sum() == pytest.approx(1.0, rel=1e-14)
     np.testing.assert_allclose(three, 3 * one, rtol=1e-14)
     first_call = SoftAdapt(prior=prior, scale="count").update([1.0, 1.0, 1.0])
@@ -400,7 +482,9 @@ def test_scale_count_multiplies_the_weights_by_the_number_of_losses(prior):
 
 def test_weights_are_kept_for_so_many_calls():
     rule, all_calls = SoftAdapt(beta=1.0, every=3), SoftAdapt(beta=1.0)
-    losses = torch.tensor([[1.0, 2.0], [2.0, 2.0], [4.0, 2.0], [7.0, 2.0], [11.0, 2.0], [16.0, 2.0], [22.0, 2.0]])
+    losses = torch.tensor(
+        [[1.0, 2.0], [2.0, 2.0], [4.0, 2.0], [7.0, 2.0], [11.0, 2.0], [16.0, 2.0], [22.0, 2.0]]
+    )
     kept, fresh = ([each.update(row) for row in losses] for each in (rule, all_calls))
     for call, last in enumerate((0, 0, 0, 3, 3, 3, 6)):
         assert torch.equal(kept[call], fresh[last])

@@ -25,7 +25,9 @@ from tests.support.paths import ROOT
 
 MAKE = {
     "softadapt": partial(SoftAdapt, beta=2.0, order=2, normalized=True),
-    "loss_weighted": partial(SoftAdapt, beta=2.0, loss_weighted=True, slope="least_squares", loss_value="mean"),
+    "loss_weighted": partial(
+        SoftAdapt, beta=2.0, loss_weighted=True, slope="least_squares", loss_value="mean"
+    ),
     "kept": partial(SoftAdapt, beta=2.0, every=3, scale="count"),
     "equal": Equal,
     "fixed": partial(Fixed, weights=(3, 1, 2)),
@@ -43,11 +45,17 @@ def histories(steps=40, runs=33, losses=3, dtype=torch.float32):
     """Positive losses, which of them were measured, and gradient norms: (steps, runs, losses)."""
     generator = torch.Generator().manual_seed(0)
     draw = torch.rand(3, steps, runs, losses, generator=generator, dtype=dtype)
-    return draw[0] + 0.1, (draw[1] < 0.7) | (torch.arange(steps) == 0)[:, None, None], 4 * draw[2] + 0.1
+    return (
+        draw[0] + 0.1,
+        (draw[1] < 0.7) | (torch.arange(steps) == 0)[:, None, None],
+        4 * draw[2] + 0.1,
+    )
 
 
 def close(weights, *rows, tolerance=1e-6):
-    torch.testing.assert_close(weights, torch.tensor(rows, dtype=weights.dtype), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(
+        weights, torch.tensor(rows, dtype=weights.dtype), rtol=tolerance, atol=tolerance
+    )
 
 
 # Each rule is its formula
@@ -89,18 +97,25 @@ def test_dynamic_weight_average_at_temperature_one_gives_the_published_values():
 
 
 def test_dynamic_weight_average_over_a_window_compares_the_means_of_two_windows():
-    rule, losses = DynamicWeightAverage(window=2, temperature=0.5), torch.rand(7, 1, 2, dtype=torch.float64)
+    rule, losses = (
+        DynamicWeightAverage(window=2, temperature=0.5),
+        torch.rand(7, 1, 2, dtype=torch.float64),
+    )
     weights = [rule.update(row) for row in losses]
     for step, row in enumerate(weights):
         values = losses[: step + 1, 0].numpy()
         ratios = values[-2:].sum(axis=0) / values[-4:-2].sum(axis=0) if step >= 3 else np.ones(2)
-        np.testing.assert_allclose(row[0], 2 * np.exp(ratios / 0.5) / np.exp(ratios / 0.5).sum(), rtol=1e-12)
+        np.testing.assert_allclose(
+            row[0], 2 * np.exp(ratios / 0.5) / np.exp(ratios / 0.5).sum(), rtol=1e-12
+        )
 
 
 def test_dynamic_weight_average_is_equal_where_a_loss_was_zero_and_takes_huge_losses():
     rule = DynamicWeightAverage()
     rule.update(torch.tensor([[0.0, 0.0], [1e-3, 1.0], [3e38, 3e38]]))
-    close(rule.update(torch.tensor([[0.0, 1.0], [1e30, 1.0], [3e38, 3e38]])), [1, 1], [2, 0], [1, 1])
+    close(
+        rule.update(torch.tensor([[0.0, 1.0], [1e30, 1.0], [3e38, 3e38]])), [1, 1], [2, 0], [1, 1]
+    )
 
 
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
@@ -123,7 +138,10 @@ def test_uncertainty_weighting_descends_its_objective_as_autograd_does(name):
 
 
 def test_uncertainty_weights_of_steady_losses_become_half_their_inverse():
-    rule, losses = UncertaintyWeighting(optimizer=SGD(learning_rate=0.5)), torch.tensor([[0.2, 1.0, 3.0]], dtype=torch.float64)
+    rule, losses = (
+        UncertaintyWeighting(optimizer=SGD(learning_rate=0.5)),
+        torch.tensor([[0.2, 1.0, 3.0]], dtype=torch.float64),
+    )
     for _ in range(400):
         weights = rule.update(losses)
     np.testing.assert_allclose(weights, 0.5 / losses, rtol=1e-9)
@@ -150,7 +168,9 @@ def test_gradnorm_descends_its_objective_as_autograd_does(name, alpha):
     learned = torch.ones(3, dtype=torch.float64, requires_grad=True)
     optimizer = theirs([learned], lr=0.02)
     for row, norm in zip(losses, norms, strict=True):
-        np.testing.assert_allclose(rule.update(row, gradient_norms=norm)[0], learned.detach(), rtol=1e-7)
+        np.testing.assert_allclose(
+            rule.update(row, gradient_norms=norm)[0], learned.detach(), rtol=1e-7
+        )
         weighted = learned * norm[0]
         ratios = row[0] / losses[0, 0]
         target = (weighted.mean() * (ratios / ratios.mean()) ** alpha).detach()
@@ -181,7 +201,8 @@ def test_gradnorm_learns_from_the_norms_and_losses_that_were_last_measured():
 
 def test_gradnorm_needs_the_norms():
     with pytest.raises(
-        ValueError, match=r"gradient_norms=None: .* GradNorm needs; give update\(losses, gradient_norms="
+        ValueError,
+        match=r"gradient_norms=None: .* GradNorm needs; give update\(losses, gradient_norms=",
     ) as caught:
         GradNorm().update([1.0, 2.0])
     assert "\n" not in str(caught.value)
@@ -215,7 +236,9 @@ def test_random_weights_follow_from_the_seed_and_the_key():
     first, again, other = RandomLossWeighting(), RandomLossWeighting(), RandomLossWeighting(seed=1)
     for rule in (first, again, other):
         rule.reset(keys=keys)
-    a, b, c = (torch.stack([rule.update(losses) for _ in range(3)]) for rule in (first, again, other))
+    a, b, c = (
+        torch.stack([rule.update(losses) for _ in range(3)]) for rule in (first, again, other)
+    )
     assert torch.equal(a, b)
     assert not (a == c).any()
     assert len(a.flatten().unique()) == a.numel()
@@ -232,7 +255,9 @@ def test_a_run_gets_the_same_bits_alone_and_in_a_batch(make, dtype, prior):
     keys = random.fold_in(torch.arange(33), "runs")
     batch = make(prior=prior)
     batch.reset(keys=keys)
-    together = torch.stack([batch.update(*each) for each in zip(losses, refreshed, norms, strict=True)])
+    together = torch.stack(
+        [batch.update(*each) for each in zip(losses, refreshed, norms, strict=True)]
+    )
     assert together.dtype == dtype
     for runs in ([5], [32], [8, 1, 20], list(range(17))):
         some = make(prior=prior)
@@ -310,7 +335,11 @@ def test_a_value_that_is_not_finite_gives_its_run_the_prior_and_leaves_its_neigh
         values, skipped = losses[step].clone(), torch.ones(2, 3, dtype=torch.bool)
         if step in (4, 5):
             values[0, 2], skipped[0, 2] = bad, False
-            with pytest.warns(RuntimeWarning, match="not finite.* gets the prior") if step == 4 else nullcontext():
+            with (
+                pytest.warns(RuntimeWarning, match="not finite.* gets the prior")
+                if step == 4
+                else nullcontext()
+            ):
                 weights = rule.update(values, gradient_norms=norms[step])
             assert (weights[0] / weights[0, 0]).tolist() == pytest.approx([1, 1, 2], rel=1e-6)
         else:
@@ -375,7 +404,10 @@ def test_bad_input_is_one_line(call, expected):
 def test_a_state_of_another_order_is_refused():
     rule = SoftAdapt(order=3)
     rule.update([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"expected {.*'history': \(2, 2\).*, from a SoftAdapt with the same arguments"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected {.*'history': \(2, 2\).*, from a SoftAdapt with the same arguments",
+    ):
         SoftAdapt().load_state_dict(rule.state_dict())
 
 

@@ -27,7 +27,11 @@ __all__ = ["CACHE_VARIABLE", "Classifier", "ConvolutionalNetwork", "Perceptron",
 
 
 def load_classifier(
-    dataset: str, data_dir: str | None = None, size: int = 0, device: str = "cpu", kind: str = "perceptron"
+    dataset: str,
+    data_dir: str | None = None,
+    size: int = 0,
+    device: str = "cpu",
+    kind: str = "perceptron",
 ) -> Classifier:
     """The classifier of a set of images, trained now (seconds to two minutes) if the cache folder does not hold it yet.
 
@@ -50,23 +54,33 @@ def load_classifier(
 
 
 @torch.compiler.assume_constant_result
-def _fields_on(dataset: str, data_dir: str | None, size: int, device: str, kind: str) -> tuple[Any, ...]:
+def _fields_on(
+    dataset: str, data_dir: str | None, size: int, device: str, kind: str
+) -> tuple[Any, ...]:
     """The fields of the classifier: what a compiled program can hold."""
-    folder = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "autoloss_gym").expanduser()
+    folder = Path(
+        os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "autoloss_gym"
+    ).expanduser()
     classifier = _load_classifier(dataset, data_folder(data_dir), size, device, kind, folder)
     return classifier.weights, classifier.biases, classifier.image_shape, classifier.accuracy
 
 
 @functools.lru_cache(maxsize=8)
-def _load_classifier(dataset: str, data_dir: str | None, size: int, device: str, kind: str, folder: Path) -> Classifier:
+def _load_classifier(
+    dataset: str, data_dir: str | None, size: int, device: str, kind: str, folder: Path
+) -> Classifier:
     images = load_images(dataset, data_dir, size)
     if images.labels is None:
-        raise ValueError(f"dataset={dataset!r}: a classifier needs labels; give each image its class")
+        raise ValueError(
+            f"dataset={dataset!r}: a classifier needs labels; give each image its class"
+        )
     path = folder / f"classifier_{training.digest(images, kind)}.safetensors"
     network, shape = KINDS[kind], images.images.shape[1:]
     parts = storage.read(path, training.weight_shapes(images, kind))
     if parts is None:
-        logging.getLogger(__name__).info("training a %s classifier of %s, once for all", kind, dataset)
+        logging.getLogger(__name__).info(
+            "training a %s classifier of %s, once for all", kind, dataset
+        )
         weights, biases = training.trained(images, kind)
         parts = weights, biases, training.accuracy(network(weights, biases, shape), images)
         storage.write(path, *parts)

@@ -13,7 +13,9 @@ from torch.nn.functional import conv2d, max_pool2d
 
 from autoloss_gym.networks.linear import affine
 
-_LARGEST_MAP = 4  # height and width, in pixels, that a convolutional network halves its images down to
+_LARGEST_MAP = (
+    4  # height and width, in pixels, that a convolutional network halves its images down to
+)
 _ROWS_AT_ONCE = 250  # of a run on the CPU: more of them leave its caches
 
 
@@ -34,18 +36,26 @@ class Classifier(ABC):
     accuracy: float = 0.0
 
     @abstractmethod
-    def features(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows features"]:
+    def features(
+        self, images: Float[Tensor, "num_envs rows pixels"]
+    ) -> Float[Tensor, "num_envs rows features"]:
         """Activations of the last hidden layer, of images in [0, 1] as they are stored, channels last."""
 
     @staticmethod
     @abstractmethod
-    def weight_shapes(sizes: Sequence[int], image_shape: Sequence[int], num_classes: int) -> list[tuple[int, ...]]:
+    def weight_shapes(
+        sizes: Sequence[int], image_shape: Sequence[int], num_classes: int
+    ) -> list[tuple[int, ...]]:
         """Shape of each layer's weights."""
 
-    def logits(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows classes"]:
+    def logits(
+        self, images: Float[Tensor, "num_envs rows pixels"]
+    ) -> Float[Tensor, "num_envs rows classes"]:
         return self.dense(-1, self.features(images))
 
-    def probabilities(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows classes"]:
+    def probabilities(
+        self, images: Float[Tensor, "num_envs rows pixels"]
+    ) -> Float[Tensor, "num_envs rows classes"]:
         return torch.softmax(self.logits(images), dim=2)
 
     def recognises(
@@ -54,7 +64,9 @@ class Classifier(ABC):
         """1 where an image is taken for its class, else 0."""
         return (self.logits(images).argmax(dim=2) == labels).to(torch.float32)
 
-    def dense(self, index: int, values: Float[Tensor, "num_envs rows inputs"]) -> Float[Tensor, "num_envs rows outputs"]:
+    def dense(
+        self, index: int, values: Float[Tensor, "num_envs rows inputs"]
+    ) -> Float[Tensor, "num_envs rows outputs"]:
         """The layer `index` without what makes it non-linear."""
         # The same weights are expanded to every run: one product for all rows would have bits that depend on their number.
         weight, bias = self.weights[index], self.biases[index]
@@ -64,13 +76,17 @@ class Classifier(ABC):
 class Perceptron(Classifier):
     """Dense layers alone."""
 
-    def features(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows features"]:
+    def features(
+        self, images: Float[Tensor, "num_envs rows pixels"]
+    ) -> Float[Tensor, "num_envs rows features"]:
         for index in range(len(self.weights) - 1):
             images = torch.relu(self.dense(index, images))
         return images
 
     @staticmethod
-    def weight_shapes(sizes: Sequence[int], image_shape: Sequence[int], num_classes: int) -> list[tuple[int, ...]]:
+    def weight_shapes(
+        sizes: Sequence[int], image_shape: Sequence[int], num_classes: int
+    ) -> list[tuple[int, ...]]:
         """`sizes` are the units of the hidden layers."""
         return list(pairwise((prod(image_shape), *sizes, num_classes)))
 
@@ -81,10 +97,17 @@ class ConvolutionalNetwork(Classifier):
     The weights of a convolution are (outputs, inputs, 3, 3).
     """
 
-    def features(self, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows features"]:
+    def features(
+        self, images: Float[Tensor, "num_envs rows pixels"]
+    ) -> Float[Tensor, "num_envs rows features"]:
         if images.is_cpu and not torch.compiler.is_compiling():
             # Run by run: how a convolution of all rows is computed would depend on their number.
-            maps = torch.stack([torch.cat([self._maps(part) for part in run.split(_ROWS_AT_ONCE)]) for run in images])
+            maps = torch.stack(
+                [
+                    torch.cat([self._maps(part) for part in run.split(_ROWS_AT_ONCE)])
+                    for run in images
+                ]
+            )
         else:
             maps = self._maps(images.flatten(0, 1)).unflatten(0, images.shape[:2])
         return torch.relu(self.dense(-2, maps))
@@ -97,7 +120,9 @@ class ConvolutionalNetwork(Classifier):
         return values.flatten(1)
 
     @staticmethod
-    def weight_shapes(sizes: Sequence[int], image_shape: Sequence[int], num_classes: int) -> list[tuple[int, ...]]:
+    def weight_shapes(
+        sizes: Sequence[int], image_shape: Sequence[int], num_classes: int
+    ) -> list[tuple[int, ...]]:
         """`sizes` are the channels of the convolutions, the last for all that follow, and the units of the dense layer.
 
         There are at least two convolutions, and as many as make maps of at most 4 × 4 pixels.
@@ -111,14 +136,21 @@ class ConvolutionalNetwork(Classifier):
         return [*shapes, (height * width * inputs, units), (units, num_classes)]
 
 
-def channels_first(images: Float[Tensor, "rows height width channels"]) -> Float[Tensor, "rows channels height width"]:
+def channels_first(
+    images: Float[Tensor, "rows height width channels"],
+) -> Float[Tensor, "rows channels height width"]:
     """Images in [0, 1] as a convolution takes them, from −1 to 1."""
     return (images * 2 - 1).permute(0, 3, 1, 2).contiguous()
 
 
-def pooled(values: Float[Tensor, "rows channels height width"]) -> Float[Tensor, "rows channels half_height half_width"]:
+def pooled(
+    values: Float[Tensor, "rows channels height width"],
+) -> Float[Tensor, "rows channels half_height half_width"]:
     """The maximum over 2 × 2 pixels, or what there is of them, if positive; else 0."""
     return torch.relu(max_pool2d(values, 2, ceil_mode=True))
 
 
-KINDS: dict[str, type[Classifier]] = {"perceptron": Perceptron, "convolutional": ConvolutionalNetwork}
+KINDS: dict[str, type[Classifier]] = {
+    "perceptron": Perceptron,
+    "convolutional": ConvolutionalNetwork,
+}

@@ -14,7 +14,9 @@ CACHE_VARIABLE = "AUTOLOSS_GYM_CACHE"
 Layers = tuple[Tensor, ...]
 
 
-def read(path: Path, weight_shapes: Sequence[tuple[int, ...]]) -> tuple[Layers, Layers, float] | None:
+def read(
+    path: Path, weight_shapes: Sequence[tuple[int, ...]]
+) -> tuple[Layers, Layers, float] | None:
     """Weights, biases and accuracy in the file, or None where there is none that can be used."""
     layers = range(len(weight_shapes))
     try:
@@ -24,7 +26,10 @@ def read(path: Path, weight_shapes: Sequence[tuple[int, ...]]) -> tuple[Layers, 
             biases = tuple(file.get_tensor(f"bias_{index}") for index in layers)
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
-    finite = all(each.dtype == torch.float32 and bool(torch.isfinite(each).all()) for each in (*weights, *biases))
+    finite = all(
+        each.dtype == torch.float32 and bool(torch.isfinite(each).all())
+        for each in (*weights, *biases)
+    )
     shapes = [tuple(each.shape) for each in (*weights, *biases)]
     fits = shapes == [*weight_shapes, *((num_outputs(shape),) for shape in weight_shapes)]
     return (weights, biases, accuracy) if fits and finite and 0 <= accuracy <= 1 else None
@@ -46,5 +51,6 @@ def write(path: Path, weights: Layers, biases: Layers, accuracy: float) -> None:
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         warnings.warn(
-            f"the classifier is not kept: {error}; set {CACHE_VARIABLE} to a folder that can be written", stacklevel=2
+            f"the classifier is not kept: {error}; set {CACHE_VARIABLE} to a folder that can be written",
+            stacklevel=2,
         )

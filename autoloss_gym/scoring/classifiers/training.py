@@ -48,15 +48,26 @@ class Recipe:
 
 RECIPES = {
     "perceptron": Recipe(1, (256, 64), steps=2000, batch_size=64, learning_rate=2e-3),
-    "convolutional": Recipe("convolutional 1", (16, 32, 64, 64), steps=1500, batch_size=64, learning_rate=6e-3),
+    "convolutional": Recipe(
+        "convolutional 1", (16, 32, 64, 64), steps=1500, batch_size=64, learning_rate=6e-3
+    ),
 }
 
 
 def digest(images: Images, kind: str) -> str:
     """What tells a data set and recipe from others."""
     recipe = RECIPES[kind]
-    numbers = recipe.version, recipe.sizes, recipe.steps, recipe.batch_size, recipe.learning_rate, _KEY
-    found = hashlib.blake2b(repr((*numbers, images.images.shape, images.num_test)).encode(), digest_size=12)
+    numbers = (
+        recipe.version,
+        recipe.sizes,
+        recipe.steps,
+        recipe.batch_size,
+        recipe.learning_rate,
+        _KEY,
+    )
+    found = hashlib.blake2b(
+        repr((*numbers, images.images.shape, images.num_test)).encode(), digest_size=12
+    )
     for array in (images.images, images.labels):
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
@@ -65,7 +76,9 @@ def digest(images: Images, kind: str) -> str:
 def weight_shapes(images: Images, kind: str) -> list[tuple[int, ...]]:
     """Shapes of a classifier's weights."""
     assert images.labels is not None
-    return KINDS[kind].weight_shapes(RECIPES[kind].sizes, images.images.shape[1:], int(images.labels.max()) + 1)
+    return KINDS[kind].weight_shapes(
+        RECIPES[kind].sizes, images.images.shape[1:], int(images.labels.max()) + 1
+    )
 
 
 def trained(images: Images, kind: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -81,7 +94,10 @@ def accuracy(classifier: Classifier, images: Images) -> float:
     pixels, labels = torch.from_numpy(images.images).flatten(1), torch.from_numpy(images.labels)
     rows = torch.from_numpy(five_way_partition(len(pixels), images.num_test)["test"])[None]
     with torch.no_grad():
-        recognised = [classifier.recognises(gather(pixels, part), labels[part]) for part in rows.split(1000, dim=1)]
+        recognised = [
+            classifier.recognises(gather(pixels, part), labels[part])
+            for part in rows.split(1000, dim=1)
+        ]
     return float(torch.cat(recognised, dim=1).mean())
 
 
@@ -89,15 +105,22 @@ def _initial(shapes: Sequence[tuple[int, ...]]) -> tuple[list[Tensor], list[Tens
     """Normal weights of variance 2 / inputs (He et al. 2015), biases 0."""
     weights = []
     for index, shape in enumerate(shapes):
-        key, inputs = random.fold_in(torch.tensor([_KEY]), f"layer {index}"), prod(shape) // num_outputs(shape)
+        key, inputs = (
+            random.fold_in(torch.tensor([_KEY]), f"layer {index}"),
+            prod(shape) // num_outputs(shape),
+        )
         weights.append(random.normal(key, shape, (2 / inputs) ** 0.5)[0].requires_grad_())
     return weights, [torch.zeros(num_outputs(shape)).requires_grad_() for shape in shapes]
 
 
-def _fit(tensors: list[Tensor], loss: Callable[[Tensor, Tensor], Tensor], images: Images, recipe: Recipe) -> None:
+def _fit(
+    tensors: list[Tensor], loss: Callable[[Tensor, Tensor], Tensor], images: Images, recipe: Recipe
+) -> None:
     """Minimise `loss`, a function of row numbers (batch,) and of the key (1,) of a step, in place."""
     key, optimizer = torch.tensor([_KEY]), torch.optim.Adam(tensors)
-    training = torch.from_numpy(five_way_partition(len(images.images), images.num_test)["controller_train"])
+    training = torch.from_numpy(
+        five_way_partition(len(images.images), images.num_test)["controller_train"]
+    )
     for step in range(recipe.steps):
         optimizer.param_groups[0]["lr"] = recipe.learning_rate * (1 - step / recipe.steps)
         drawn = random.fold_in(key, step)
@@ -126,13 +149,20 @@ def _fit_convolutional(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """With batch normalisation (Ioffe and Szegedy 2015); its means and variances are in the end part of weights and biases."""
     pixels, labels = torch.from_numpy(images.images).flatten(1), torch.from_numpy(images.labels)
-    means, variances = [torch.zeros_like(each) for each in biases[:-1]], [torch.ones_like(each) for each in biases[:-1]]
+    means, variances = (
+        [torch.zeros_like(each) for each in biases[:-1]],
+        [torch.ones_like(each) for each in biases[:-1]],
+    )
 
     def loss(rows: Tensor, key: Tensor) -> Tensor:
-        values = channels_first(moved(gather(pixels, rows[None])[0].unflatten(1, images.images.shape[1:]), key))
+        values = channels_first(
+            moved(gather(pixels, rows[None])[0].unflatten(1, images.images.shape[1:]), key)
+        )
         for weight, bias, mean, variance in zip(weights, biases, means, variances, strict=False):
             convolution = weight.ndim == 4
-            values = conv2d(values, weight, padding=1) if convolution else values.flatten(1) @ weight
+            values = (
+                conv2d(values, weight, padding=1) if convolution else values.flatten(1) @ weight
+            )
             values = batch_norm(values, mean, variance, None, bias, training=True, eps=_EPSILON)
             values = pooled(values) if convolution else torch.relu(values)
         return cross_entropy(values @ weights[-1] + biases[-1], labels[rows])
@@ -146,7 +176,10 @@ def _folded(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The layers that give what normalised layers give with these means and variances."""
     scales = [1 / torch.sqrt(variance + _EPSILON) for variance in variances]
-    scaled = [w * (s[:, None, None, None] if w.ndim == 4 else s) for w, s in zip(weights, scales, strict=False)]
+    scaled = [
+        w * (s[:, None, None, None] if w.ndim == 4 else s)
+        for w, s in zip(weights, scales, strict=False)
+    ]
     shifted = [b - mean * s for b, mean, s in zip(biases, means, scales, strict=False)]
     return [*scaled, weights[-1]], [*shifted, biases[-1]]
 
@@ -157,7 +190,9 @@ def moved(
     """Each image shifted at random by up to a tenth of its size, its edge repeated; coloured ones mirrored half the time."""
     drawn = [random.fold_in(key, name) for name in ("vertical", "horizontal", "mirror")]
     count, height, width, channels = images.shape
-    rows, columns = (_shifted(key, count, length) for key, length in zip(drawn, (height, width), strict=False))
+    rows, columns = (
+        _shifted(key, count, length) for key, length in zip(drawn, (height, width), strict=False)
+    )
     if channels == 3:  # not where they may be letters or digits
         mirrored = random.integers(drawn[2], (count, 1), 2)[0] == 1
         columns = torch.where(mirrored, columns.flip(1), columns)

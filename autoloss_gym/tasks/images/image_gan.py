@@ -29,7 +29,9 @@ from autoloss_gym.scoring.image_judge import SLICE, ImageJudge
 from autoloss_gym.scoring.sample_scores import Moments
 from autoloss_gym.tools.names import unknown
 
-_SIZES = range(8, 33, 4)  # heights and widths, in pixels, that can be doubled twice, or for 32 three times, from whole ones
+_SIZES = range(
+    8, 33, 4
+)  # heights and widths, in pixels, that can be doubled twice, or for 32 three times, from whole ones
 _RELEASED: dict[str, Any] = {  # networks and training of the released code
     "filters": 64,
     "latent_size": 128,
@@ -138,7 +140,13 @@ class ImageGAN(GradientTask, ImageTask):
             "validate_every": 100,
         },
         "mnist": {**_RELEASED, "dataset": "mnist", "batch_size": 128, "max_steps": 200_000},
-        "cifar10": {**_RELEASED, "dataset": "cifar10", "batch_norm": True, "batch_size": 256, "max_steps": 400_000},
+        "cifar10": {
+            **_RELEASED,
+            "dataset": "cifar10",
+            "batch_norm": True,
+            "batch_size": 256,
+            "max_steps": 400_000,
+        },
     }
     pairs: ClassVar[tuple[Pair, ...]] = (
         Pair("generator_loss", ("generator",), cheap=False),
@@ -164,24 +172,39 @@ class ImageGAN(GradientTask, ImageTask):
     validate_every: int = 50
     collapse_repeats: int = 200
     collapse_share: float = 0.3
-    optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=2e-3, betas=(0.5, 0.999)))
+    optimizer: Optimizer = field(
+        default_factory=lambda: Adam(learning_rate=2e-3, betas=(0.5, 0.999))
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_adversarial_loss(self.loss)
         if self.kernel_size not in PADDINGS:
-            raise ValueError(f"kernel_size={self.kernel_size}: expected {' or '.join(map(str, PADDINGS))}")
+            raise ValueError(
+                f"kernel_size={self.kernel_size}: expected {' or '.join(map(str, PADDINGS))}"
+            )
         for name in ("generator_activation", "discriminator_activation"):
             if getattr(self, name) not in ACTIVATIONS:
                 raise ValueError(unknown(name, getattr(self, name), ACTIVATIONS))
-        least = {"filters": 1, "latent_size": 1, "num_samples": 0, "batch_size": 2, "num_held_out": 2, "num_test": 2}
+        least = {
+            "filters": 1,
+            "latent_size": 1,
+            "num_samples": 0,
+            "batch_size": 2,
+            "num_held_out": 2,
+            "num_test": 2,
+        }
         for name, minimum in least.items():
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least {minimum}")
         if not 0 <= self.weight_deviation < math.inf:
-            raise ValueError(f"weight_deviation={self.weight_deviation}: expected a finite number of at least 0")
+            raise ValueError(
+                f"weight_deviation={self.weight_deviation}: expected a finite number of at least 0"
+            )
         if self.size not in (0, *_SIZES):
-            raise ValueError(f"size={self.size}: expected 8, 12, …, 32, or 0 to leave the images as they are")
+            raise ValueError(
+                f"size={self.size}: expected 8, 12, …, 32, or 0 to leave the images as they are"
+            )
         height, width, _ = self.image_shape
         if height != width or height not in _SIZES:
             raise ValueError(
@@ -245,12 +268,16 @@ class ImageGAN(GradientTask, ImageTask):
     def _reference(self, keys: Keys, part: str, most: int) -> dict[str, Tensor]:
         """The moments of real images, a copy for each run."""
         shared = self.judge.reference(keys.split, part, most, str(keys.run.device))
-        return {name: leaf.expand(len(keys.run), *leaf.shape) for name, leaf in vars(shared).items()}
+        return {
+            name: leaf.expand(len(keys.run), *leaf.shape) for name, leaf in vars(shared).items()
+        }
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         return {
             "generator": self.architecture.initial_generator(random.fold_in(keys.run, "generator")),
-            "discriminator": self.architecture.initial_discriminator(random.fold_in(keys.run, "discriminator")),
+            "discriminator": self.architecture.initial_discriminator(
+                random.fold_in(keys.run, "discriminator")
+            ),
         }
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
@@ -259,14 +286,20 @@ class ImageGAN(GradientTask, ImageTask):
         return {"rows": rows.gather(1, drawn), "latents": keys}
 
     def losses(self) -> dict[str, Loss]:
-        return {"generator_loss": self._generator_loss, "discriminator_loss": self._discriminator_loss}
+        return {
+            "generator_loss": self._generator_loss,
+            "discriminator_loss": self._discriminator_loss,
+        }
 
     def _generator_loss(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
         generated = self._generate(parameters, batch["latents"], self.batch_size)
         return generator_loss(self.loss, self._discriminate(parameters, generated))
 
     def _discriminator_loss(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        images = self._real(batch["rows"]), self._generate(parameters, batch["latents"], self.batch_size)
+        images = (
+            self._real(batch["rows"]),
+            self._generate(parameters, batch["latents"], self.batch_size),
+        )
         # With batch normalisation, real and generated images are batches of their own.
         parts = images if self.batch_norm else (torch.cat(images, dim=1),)
         odds = torch.cat([self._discriminate(parameters, part) for part in parts], dim=1)
@@ -277,7 +310,9 @@ class ImageGAN(GradientTask, ImageTask):
         latents = random.normal(keys, (count, self.latent_size))
         return self.architecture.generate(parameters["generator"], latents)
 
-    def _discriminate(self, parameters: Parameters, images: Tensor) -> Float[Tensor, "num_envs images"]:
+    def _discriminate(
+        self, parameters: Parameters, images: Tensor
+    ) -> Float[Tensor, "num_envs images"]:
         """Log odds that images are real."""
         return self.architecture.discriminate(parameters["discriminator"], images)
 
@@ -286,7 +321,9 @@ class ImageGAN(GradientTask, ImageTask):
         pixels = datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device))
         return (datasets.gather(pixels, rows) * 2 - 1).unflatten(2, self.image_shape)
 
-    def _maker(self, parameters: Parameters, data: Any, stream: str, made: list[Tensor]) -> Callable[[int, int], Tensor]:
+    def _maker(
+        self, parameters: Parameters, data: Any, stream: str, made: list[Tensor]
+    ) -> Callable[[int, int], Tensor]:
         """Makes the images first … last − 1 of a stream, (num_envs, images, pixels) in [0, 1]; `made` gets them as they are."""
         keys = random.fold_in(data["latents"], stream)
 
@@ -299,16 +336,23 @@ class ImageGAN(GradientTask, ImageTask):
     def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         made: list[Tensor] = []
         make = self._maker(parameters, data, "validation", made)
-        score = self.judge.first_score(make, self.num_held_out, _shared(data["references"]["validation"]))
+        score = self.judge.first_score(
+            make, self.num_held_out, _shared(data["references"]["validation"])
+        )
         images = ([self._real(rows) for rows in data["validation"].split(SLICE, dim=1)], made)
-        odds = [torch.cat([self._discriminate(parameters, each) for each in part], dim=1) for part in images]
+        odds = [
+            torch.cat([self._discriminate(parameters, each) for each in part], dim=1)
+            for part in images
+        ]
         return torch.stack([score, classification_error(*odds)], dim=1)
 
     def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         make = self._maker(parameters, data, "test", [])
         return self.judge.scores(make, self.num_test, _shared(data["references"]["test"]))
 
-    def samples(self, state: State, count: int) -> Float[Tensor, "num_envs count height width channels"]:
+    def samples(
+        self, state: State, count: int
+    ) -> Float[Tensor, "num_envs count height width channels"]:
         make = self._maker(self.unpack(state.parameters), state.data, "validation", [])
         with torch.no_grad():
             slices = [make(first, first + SLICE) for first in range(0, count, SLICE)]

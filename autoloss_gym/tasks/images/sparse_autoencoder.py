@@ -127,12 +127,20 @@ class SparseAutoencoder(GradientTask):
         super().__post_init__()
         if not all(isinstance(size, int) and size > 0 for size in self.hidden_sizes):
             raise ValueError(f"hidden_sizes={self.hidden_sizes}: expected positive integers")
-        for name, least in (("code_size", 1), ("num_samples", 0), ("batch_size", 1), ("num_held_out", 1), ("num_test", 1)):
+        for name, least in (
+            ("code_size", 1),
+            ("num_samples", 0),
+            ("batch_size", 1),
+            ("num_held_out", 1),
+            ("num_test", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least {least}")
         for name in ("l1_coefficient", "active_price"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: expected a finite number of at least 0"
+                )
         load_images(self.dataset, self.data_dir, self.size)
 
     @property
@@ -142,7 +150,11 @@ class SparseAutoencoder(GradientTask):
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Pixels, hidden units, units of the code: the encoder, and the decoder backwards."""
-        return load_images(self.dataset, self.data_dir, self.size).num_pixels, *self.hidden_sizes, self.code_size
+        return (
+            load_images(self.dataset, self.data_dir, self.size).num_pixels,
+            *self.hidden_sizes,
+            self.code_size,
+        )
 
     @property
     def validation_metrics(self) -> tuple[Metric, ...]:
@@ -172,23 +184,39 @@ class SparseAutoencoder(GradientTask):
         for block, own in (("encoder", sizes), ("decoder", sizes[::-1])):
             drawn, layers = random.fold_in(keys.run, block), list(pairwise(own))
             blocks[block] = {
-                **{f"weight_{i}": _weights(random.fold_in(drawn, i), *layer) for i, layer in enumerate(layers)},
-                **{f"bias_{i}": torch.zeros(len(drawn), outputs, device=drawn.device) for i, (_, outputs) in enumerate(layers)},
+                **{
+                    f"weight_{i}": _weights(random.fold_in(drawn, i), *layer)
+                    for i, layer in enumerate(layers)
+                },
+                **{
+                    f"bias_{i}": torch.zeros(len(drawn), outputs, device=drawn.device)
+                    for i, (_, outputs) in enumerate(layers)
+                },
             }
         return blocks
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Float[Tensor, "num_envs batch pixels"]:
+    def batch(
+        self, data: Any, keys: Int64[Tensor, " num_envs"]
+    ) -> Float[Tensor, "num_envs batch pixels"]:
         rows = data["training"]
-        return self._images(rows.gather(1, random.integers(keys, (self.batch_size,), rows.shape[1])))
+        return self._images(
+            rows.gather(1, random.integers(keys, (self.batch_size,), rows.shape[1]))
+        )
 
-    def _images(self, rows: Int64[Tensor, "num_envs rows"]) -> Float[Tensor, "num_envs rows pixels"]:
-        return datasets.gather(datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device)), rows)
+    def _images(
+        self, rows: Int64[Tensor, "num_envs rows"]
+    ) -> Float[Tensor, "num_envs rows pixels"]:
+        return datasets.gather(
+            datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device)), rows
+        )
 
     def losses(self) -> dict[str, Loss]:
         return {"reconstruction": _mean_squared_error, "sparsity": self._penalty}
 
     def _penalty(self, parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
-        return encode(parameters, images).sum(dim=2).mean(dim=1) * self.l1_coefficient  # activations are not negative
+        return (
+            encode(parameters, images).sum(dim=2).mean(dim=1) * self.l1_coefficient
+        )  # activations are not negative
 
     def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         return self._figures(parameters, data["validation"])
@@ -196,22 +224,36 @@ class SparseAutoencoder(GradientTask):
     def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         return self._figures(parameters, data["test"])
 
-    def _figures(self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]) -> Float[Tensor, "num_envs metrics"]:
+    def _figures(
+        self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]
+    ) -> Float[Tensor, "num_envs metrics"]:
         """The columns of `validation_metrics`, means over the images `rows` of each run."""
         slices = [self._figures_by_image(parameters, part) for part in rows.split(_SLICE, dim=1)]
-        error, sparsity, active, *recognised = (torch.cat(each, dim=1).mean(dim=1) for each in zip(*slices, strict=True))
+        error, sparsity, active, *recognised = (
+            torch.cat(each, dim=1).mean(dim=1) for each in zip(*slices, strict=True)
+        )
         missed = 1 - recognised[0] if recognised else error / self._variance
-        return torch.stack([missed + self.active_price * active, error, sparsity, active, *recognised], dim=1)
+        return torch.stack(
+            [missed + self.active_price * active, error, sparsity, active, *recognised], dim=1
+        )
 
-    def _figures_by_image(self, parameters: Parameters, rows: Tensor) -> list[Float[Tensor, "num_envs rows"]]:
+    def _figures_by_image(
+        self, parameters: Parameters, rows: Tensor
+    ) -> list[Float[Tensor, "num_envs rows"]]:
         images = self._images(rows)
         code = encode(parameters, images)
         reconstructions = decode(parameters, code)
         error = reconstructions - images
-        figures = [(error * error).mean(dim=2), code.sum(dim=2), (code > 0).to(code.dtype).mean(dim=2)]
+        figures = [
+            (error * error).mean(dim=2),
+            code.sum(dim=2),
+            (code > 0).to(code.dtype).mean(dim=2),
+        ]
         if self.has_labels:
             labels = datasets.labels_on(self.dataset, self.data_dir, self.size, str(rows.device))
-            figures.append(self.classifier(str(rows.device)).recognises(reconstructions, labels[rows]))
+            figures.append(
+                self.classifier(str(rows.device)).recognises(reconstructions, labels[rows])
+            )
         return figures
 
     @property
@@ -220,12 +262,16 @@ class SparseAutoencoder(GradientTask):
         return datasets.pixel_variance(self.dataset, self.data_dir, self.size)
 
 
-def encode(parameters: Parameters, images: Float[Tensor, "num_envs rows pixels"]) -> Float[Tensor, "num_envs rows units"]:
+def encode(
+    parameters: Parameters, images: Float[Tensor, "num_envs rows pixels"]
+) -> Float[Tensor, "num_envs rows units"]:
     """Activations of the code."""
     return torch.relu(_perceptron(parameters["encoder"], images))
 
 
-def decode(parameters: Parameters, code: Float[Tensor, "num_envs rows units"]) -> Float[Tensor, "num_envs rows pixels"]:
+def decode(
+    parameters: Parameters, code: Float[Tensor, "num_envs rows units"]
+) -> Float[Tensor, "num_envs rows pixels"]:
     """Reconstructions within [0, 1]: the logistic function, as (1 + tanh(x / 2)) / 2, of the decoder's outputs."""
     return torch.tanh(_perceptron(parameters["decoder"], code) * 0.5) * 0.5 + 0.5
 
@@ -243,5 +289,7 @@ def _mean_squared_error(parameters: Parameters, images: Tensor) -> Float[Tensor,
     return (error * error).mean(dim=2).mean(dim=1)
 
 
-def _weights(keys: Int64[Tensor, " num_envs"], inputs: int, outputs: int) -> Float[Tensor, "num_envs inputs outputs"]:
+def _weights(
+    keys: Int64[Tensor, " num_envs"], inputs: int, outputs: int
+) -> Float[Tensor, "num_envs inputs outputs"]:
     return random.normal(keys, (inputs, outputs), math.sqrt(2 / inputs))

@@ -113,13 +113,17 @@ class MLPClassification(GradientTask):
         if not all(isinstance(size, int) and size > 0 for size in self.hidden_sizes):
             raise ValueError(f"hidden_sizes={self.hidden_sizes}: expected positive integers")
         if self.assignment not in ("random", "adjacent", "opposite"):
-            raise ValueError(unknown("assignment", self.assignment, ("random", "adjacent", "opposite")))
+            raise ValueError(
+                unknown("assignment", self.assignment, ("random", "adjacent", "opposite"))
+            )
         for name, least in (("dimension", 5), ("num_samples", 2), ("num_held_out", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least {least}")
         for name in ("side", "l1_coefficient"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: expected a finite number of at least 0"
+                )
         tables.check_source(self.dataset, self.target, _GENERATED, tables.BUNDLED_CLASSIFICATION)
         if not self.generated:
             datasets.load_classes(self.dataset, self.target)
@@ -140,22 +144,37 @@ class MLPClassification(GradientTask):
         if self.generated:
             return self.dimension, *self.hidden_sizes, 2
         features = tables.load_table(self.dataset, self.target).inputs.shape[1]
-        return features, *self.hidden_sizes, int(datasets.load_classes(self.dataset, self.target).max()) + 1
+        return (
+            features,
+            *self.hidden_sizes,
+            int(datasets.load_classes(self.dataset, self.target).max()) + 1,
+        )
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         data = self._generated_data(keys) if self.generated else self._real_data(keys)
         return datasets.with_validation_in_training(data) if self.train_on_validation else data
 
     def _real_data(self, keys: Keys) -> dict[str, Any]:
-        return datasets.resampled_classification(self.dataset, self.target, keys.problem, keys.split)
+        return datasets.resampled_classification(
+            self.dataset, self.target, keys.problem, keys.split
+        )
 
     def _generated_data(self, keys: Keys) -> dict[str, Any]:
         problem = self._clusters(keys.problem)
-        sizes = {"training": self.num_samples, "validation": self.num_held_out, "test": self.num_held_out}
-        parts = {name: self._samples(keys.problem, name, size, problem) for name, size in sizes.items()}
+        sizes = {
+            "training": self.num_samples,
+            "validation": self.num_held_out,
+            "test": self.num_held_out,
+        }
+        parts = {
+            name: self._samples(keys.problem, name, size, problem) for name, size in sizes.items()
+        }
         mean = parts["training"]["inputs"].mean(dim=1, keepdim=True)
         deviation = parts["training"]["inputs"].std(dim=1, keepdim=True)
-        return {name: {**part, "inputs": (part["inputs"] - mean) / deviation} for name, part in parts.items()}
+        return {
+            name: {**part, "inputs": (part["inputs"] - mean) / deviation}
+            for name, part in parts.items()
+        }
 
     @property
     def num_informative(self) -> int:
@@ -164,38 +183,60 @@ class MLPClassification(GradientTask):
 
     def _clusters(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
         """What the parts of a problem share: centres, shapes, and the linear combinations."""
-        k, drawn = self.num_informative, {name: random.fold_in(keys, name) for name in ("signs", "kind", "shape", "mix")}
+        k, drawn = (
+            self.num_informative,
+            {name: random.fold_in(keys, name) for name in ("signs", "kind", "shape", "mix")},
+        )
         signs = random.integers(drawn["signs"], (_CLUSTERS, k), 2).to(torch.float32) * 2 - 1
-        corners = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]], device=keys.device)
+        corners = torch.tensor(
+            [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]], device=keys.device
+        )
         exclusive = {"adjacent": torch.zeros_like(keys), "opposite": torch.ones_like(keys)}.get(
             self.assignment, random.integers(drawn["kind"], (), 2)
         )
         # Clusters 0 and 2 are class 0: with corners in this order they differ in the first feature, else in both.
-        order = torch.where(exclusive[:, None] == 1, torch.tensor([0, 1, 3, 2]), torch.tensor([0, 2, 1, 3])).to(keys.device)
+        order = torch.where(
+            exclusive[:, None] == 1, torch.tensor([0, 1, 3, 2]), torch.tensor([0, 2, 1, 3])
+        ).to(keys.device)
         centres = torch.cat([corners[order], signs[:, :, 2:]], dim=2) * (self.side / 2)
         shape = torch.eye(k, device=keys.device).expand(len(keys), _CLUSTERS, k, k)
         if self.dataset == "make_classification":
             shape = random.uniform(drawn["shape"], (_CLUSTERS, k, k), -1.0, 1.0)
-        return {"centres": centres, "shape": shape, "mix": random.uniform(drawn["mix"], (k, k), -1.0, 1.0)}
+        return {
+            "centres": centres,
+            "shape": shape,
+            "mix": random.uniform(drawn["mix"], (k, k), -1.0, 1.0),
+        }
 
-    def _samples(self, keys: Int64[Tensor, " num_envs"], part: str, size: int, problem: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _samples(
+        self, keys: Int64[Tensor, " num_envs"], part: str, size: int, problem: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         keys = random.fold_in(keys, part)
-        drawn = {name: random.fold_in(keys, name) for name in ("cluster", "inputs", "flip", "label")}
+        drawn = {
+            name: random.fold_in(keys, name) for name in ("cluster", "inputs", "flip", "label")
+        }
         cluster = random.integers(drawn["cluster"], (size,), _CLUSTERS)
         runs = torch.arange(len(keys), device=keys.device)[:, None]
         k, inputs = self.num_informative, random.normal(drawn["inputs"], (size, self.dimension))
-        informative = (inputs[:, :, :k, None] * problem["shape"][runs, cluster]).sum(dim=2) + problem["centres"][runs, cluster]
+        informative = (inputs[:, :, :k, None] * problem["shape"][runs, cluster]).sum(
+            dim=2
+        ) + problem["centres"][runs, cluster]
         combined = (informative[:, :, :, None] * problem["mix"][:, None]).sum(dim=2)
         targets = cluster % 2
         if self.dataset == "make_classification":
             anew = random.uniform(drawn["flip"], (size,)) < 0.01
             targets = torch.where(anew, random.integers(drawn["label"], (size,), 2), targets)
-        return {"inputs": torch.cat([informative, combined, inputs[:, :, 2 * k :]], dim=2), "targets": targets}
+        return {
+            "inputs": torch.cat([informative, combined, inputs[:, :, 2 * k :]], dim=2),
+            "targets": targets,
+        }
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         blocks: dict[str, dict[str, Tensor]] = {}
         for index, (size, next_size) in enumerate(pairwise(self.layer_sizes)):
-            weight = random.normal(random.fold_in(keys.run, f"layer {index}"), (size, next_size), 0.1)
+            weight = random.normal(
+                random.fold_in(keys.run, f"layer {index}"), (size, next_size), 0.1
+            )
             bias = torch.full((len(keys.run), next_size), 0.1, device=keys.run.device)
             blocks[f"layer_{index}"] = {f"weight_{index}": weight, f"bias_{index}": bias}
         return packed_for(self.pairs, blocks)
@@ -220,14 +261,19 @@ class MLPClassification(GradientTask):
     def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
         part = data["validation"]
         logits = self._logits(parameters, part)
-        return torch.stack([1 - _error_rate(logits, part["targets"]), _cross_entropy(logits, part["targets"])], dim=1)
+        return torch.stack(
+            [1 - _error_rate(logits, part["targets"]), _cross_entropy(logits, part["targets"])],
+            dim=1,
+        )
 
     def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
         return _error_rate(self._logits(parameters, data["test"]), data["test"]["targets"])[:, None]
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Float[Tensor, " num_envs"]:
-    logs = torch.log_softmax(logits.transpose(1, 2).contiguous(), dim=1)  # (num_envs, classes, rows), many times as fast
+    logs = torch.log_softmax(
+        logits.transpose(1, 2).contiguous(), dim=1
+    )  # (num_envs, classes, rows), many times as fast
     return -logs.gather(1, targets[:, None]).squeeze(1).mean(dim=1)
 
 

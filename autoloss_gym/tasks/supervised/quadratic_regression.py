@@ -105,13 +105,17 @@ class QuadraticRegression(GradientTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         others = ("constant",) if self.constant else ()
-        object.__setattr__(self, "pairs", penalty_pairs(self.pairs, "mse", ("linear", "quadratic"), others))
+        object.__setattr__(
+            self, "pairs", penalty_pairs(self.pairs, "mse", ("linear", "quadratic"), others)
+        )
         for name in ("dimension", "num_samples"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
         for name in ("noise", "l1_coefficient"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number of at least 0")
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: expected a finite number of at least 0"
+                )
         tables.check_source(self.dataset, self.target, ("synthetic",), tables.BUNDLED_REGRESSION)
         if not self.synthetic:
             tables.load_table(self.dataset, self.target)
@@ -126,7 +130,11 @@ class QuadraticRegression(GradientTask):
 
     @property
     def num_features(self) -> int:
-        return self.dimension if self.synthetic else tables.load_table(self.dataset, self.target).inputs.shape[1]
+        return (
+            self.dimension
+            if self.synthetic
+            else tables.load_table(self.dataset, self.target).inputs.shape[1]
+        )
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
@@ -143,10 +151,15 @@ class QuadraticRegression(GradientTask):
 
     def _synthetic_data(self, keys: Keys) -> dict[str, Any]:
         truth = random.uniform(random.fold_in(keys.problem, "truth"), (self.dimension,), -0.5, 0.5)
-        parts = {name: self._samples(keys.problem, name, truth) for name in ("training", "validation", "test")}
+        parts = {
+            name: self._samples(keys.problem, name, truth)
+            for name in ("training", "validation", "test")
+        }
         return parts | {"truth": truth}
 
-    def _samples(self, keys: Int64[Tensor, " num_envs"], part: str, truth: Tensor) -> dict[str, Tensor]:
+    def _samples(
+        self, keys: Int64[Tensor, " num_envs"], part: str, truth: Tensor
+    ) -> dict[str, Tensor]:
         keys = random.fold_in(keys, part)
         shape = (self.num_samples, self.dimension)
         inputs = random.uniform(random.fold_in(keys, "inputs"), shape, -_HALF_WIDTH, _HALF_WIDTH)
@@ -157,7 +170,9 @@ class QuadraticRegression(GradientTask):
         d = self.num_features
         blocks = {
             "linear": {"linear": random.normal(random.fold_in(keys.run, "linear"), (d,), 0.1)},
-            "quadratic": {"quadratic": random.normal(random.fold_in(keys.run, "quadratic"), (d, d), 0.01)},
+            "quadratic": {
+                "quadratic": random.normal(random.fold_in(keys.run, "quadratic"), (d, d), 0.01)
+            },
         }
         if self.constant:
             blocks["constant"] = {"constant": torch.zeros(len(keys.run), 1, device=keys.run.device)}
@@ -177,24 +192,39 @@ class QuadraticRegression(GradientTask):
         test_error = _mean_squared_error(parameters, data["test"])
         if not self.synthetic:
             return test_error[:, None]
-        return torch.stack([excess_risk(named_tensors(parameters), data["truth"]), test_error], dim=1)
+        return torch.stack(
+            [excess_risk(named_tensors(parameters), data["truth"]), test_error], dim=1
+        )
 
 
-def predict(weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]) -> Float[Tensor, "num_envs rows"]:
+def predict(
+    weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]
+) -> Float[Tensor, "num_envs rows"]:
     """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10)."""
-    prediction = (affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(dim=2)
+    prediction = (affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(
+        dim=2
+    )
     return prediction + weights["constant"] if "constant" in weights else prediction
 
 
-def excess_risk(weights: Parameters, truth: Float[Tensor, "num_envs features"]) -> Float[Tensor, " num_envs"]:
+def excess_risk(
+    weights: Parameters, truth: Float[Tensor, "num_envs features"]
+) -> Float[Tensor, " num_envs"]:
     """E[(ŷ − w*·u)²] for u uniform on [-5, 5]ᵈ, in closed form, from E[u²] = 25/3 and E[u⁴] = 125."""
     second, fourth = _HALF_WIDTH**2 / 3, _HALF_WIDTH**4 / 5
     quadratic = weights["quadratic"]
     symmetric = (quadratic + quadratic.transpose(1, 2)) / 2
     diagonal = symmetric.diagonal(dim1=1, dim2=2)
-    squares, diagonal_squares = (symmetric * symmetric).sum(dim=(1, 2)), (diagonal * diagonal).sum(dim=1)
-    variance = (fourth - second**2) * diagonal_squares + 2 * second**2 * (squares - diagonal_squares)
-    mean = second * diagonal.sum(dim=1) / 10 + (weights["constant"].squeeze(1) if "constant" in weights else 0.0)
+    squares, diagonal_squares = (
+        (symmetric * symmetric).sum(dim=(1, 2)),
+        (diagonal * diagonal).sum(dim=1),
+    )
+    variance = (fourth - second**2) * diagonal_squares + 2 * second**2 * (
+        squares - diagonal_squares
+    )
+    mean = second * diagonal.sum(dim=1) / 10 + (
+        weights["constant"].squeeze(1) if "constant" in weights else 0.0
+    )
     error = weights["linear"] - truth
     return second * (error * error).sum(dim=1) + variance / 100 + mean * mean
 
@@ -204,14 +234,21 @@ def _mean_squared_error(parameters: Parameters, part: Any) -> Float[Tensor, " nu
     return (error * error).mean(dim=1)
 
 
-def _mean_squared_error_and_gradient(parameters: Parameters, part: Any) -> tuple[Float[Tensor, " num_envs"], Parameters]:
+def _mean_squared_error_and_gradient(
+    parameters: Parameters, part: Any
+) -> tuple[Float[Tensor, " num_envs"], Parameters]:
     """∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e, where e = ŷ − y on P samples u."""
     inputs = part["inputs"]
     error = predict(named_tensors(parameters), inputs) - part["targets"]
     slope = error * (2 / inputs.shape[1])
     weighted = inputs * slope[:, :, None]
-    gradients = {"linear": weighted.sum(dim=1), "quadratic": sum_of_outer_products(inputs, weighted) * 0.1}
+    gradients = {
+        "linear": weighted.sum(dim=1),
+        "quadratic": sum_of_outer_products(inputs, weighted) * 0.1,
+    }
     if any("constant" in tensors for tensors in parameters.values()):
         gradients["constant"] = slope.sum(dim=1, keepdim=True)
-    by_block = {block: {name: gradients[name] for name in tensors} for block, tensors in parameters.items()}
+    by_block = {
+        block: {name: gradients[name] for name in tensors} for block, tensors in parameters.items()
+    }
     return (error * error).mean(dim=1), by_block

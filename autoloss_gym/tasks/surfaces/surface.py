@@ -35,7 +35,10 @@ class Surface(GradientTask):
 
     full_batch: ClassVar[bool] = True
     validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("distance", worst=100.0),)
-    score_metrics: ClassVar[tuple[Metric, ...]] = (Metric("distance", worst=100.0), Metric("objective", worst=1e4))
+    score_metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("distance", worst=100.0),
+        Metric("objective", worst=1e4),
+    )
 
     start: tuple[float, ...]
     start_width: float = 0.5
@@ -47,9 +50,13 @@ class Surface(GradientTask):
         if not _are_two_numbers(self.start):
             raise ValueError(f"start={self.start}: expected two finite numbers, x and y")
         if not 0 <= self.start_width < math.inf:
-            raise ValueError(f"start_width={self.start_width}: expected a finite number of at least 0")
+            raise ValueError(
+                f"start_width={self.start_width}: expected a finite number of at least 0"
+            )
         if not _are_two_numbers(self.step_bounds):
-            raise ValueError(f"step_bounds={self.step_bounds}: expected two numbers, the least and the greatest step")
+            raise ValueError(
+                f"step_bounds={self.step_bounds}: expected two numbers, the least and the greatest step"
+            )
         if self.step is not None:
             object.__setattr__(self, "optimizer", self._optimizer_of(self.step))
 
@@ -81,7 +88,9 @@ class Surface(GradientTask):
         return self._distance(parameters)[:, None]
 
     def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
-        objective = torch.stack([loss(parameters, data) for loss in self._losses.values()], dim=1).sum(dim=1)
+        objective = torch.stack(
+            [loss(parameters, data) for loss in self._losses.values()], dim=1
+        ).sum(dim=1)
         return torch.stack([self._distance(parameters), objective], dim=1)
 
     def _distance(self, parameters: Parameters) -> Float[Tensor, " num_envs"]:
@@ -105,7 +114,9 @@ def square(residual: Residual, scale: float = 1.0) -> ClosedForm:
     def value_and_gradient(parameters: Parameters, batch: Any) -> tuple[Tensor, Parameters]:
         value, slope_x, slope_y = residual(*parameters["point"].unbind(dim=1))
         factor = value * (2 * scale)
-        return value * value * scale, {"point": torch.stack([factor * slope_x, factor * slope_y], dim=1)}
+        return value * value * scale, {
+            "point": torch.stack([factor * slope_x, factor * slope_y], dim=1)
+        }
 
     return ClosedForm(loss, value_and_gradient)
 

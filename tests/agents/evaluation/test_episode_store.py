@@ -27,7 +27,10 @@ ARRAYS = [
         "diverged": np.array([True, False, True]),
         "shares of the pairs": np.array([[1 / 3, 2 / 3], [np.nan, np.nan]]),
     },
-    {"best_score": np.array([-0.0, 1e-45, 3.0], dtype=np.float32), "nothing": np.zeros((0, 2), dtype=np.int64)},
+    {
+        "best_score": np.array([-0.0, 1e-45, 3.0], dtype=np.float32),
+        "nothing": np.zeros((0, 2), dtype=np.int64),
+    },
 ]
 
 
@@ -52,7 +55,10 @@ def test_what_was_saved_comes_back_bit_for_bit_for_each_policy(store):
 
 
 def test_ten_policies_and_more_keep_their_order(tmp_path):
-    store, policies = EpisodeStore(tmp_path, "test"), [Ratio(str(index), (1, index)) for index in range(12)]
+    store, policies = (
+        EpisodeStore(tmp_path, "test"),
+        [Ratio(str(index), (1, index)) for index in range(12)],
+    )
     store.save(policies, SEEDS, [{"score": np.array([index])} for index in range(12)])
     assert [each["score"].item() for each in store.load(policies, SEEDS)] == list(range(12))
 
@@ -63,17 +69,32 @@ def test_ten_policies_and_more_keep_their_order(tmp_path):
         (POLICIES[::-1], SEEDS, "test"),
         (POLICIES[:1], SEEDS, "test"),
         ([replace(POLICIES[0], counts=(2, 1)), POLICIES[1]], SEEDS, "test"),
-        ([POLICIES[0], replace(POLICIES[1], probabilities=(0.25000000000000006, 0.75))], SEEDS, "test"),
-        ([replace(POLICIES[0], env_arguments={"train_on_validation": True}), POLICIES[1]], SEEDS, "test"),
+        (
+            [POLICIES[0], replace(POLICIES[1], probabilities=(0.25000000000000006, 0.75))],
+            SEEDS,
+            "test",
+        ),
+        (
+            [replace(POLICIES[0], env_arguments={"train_on_validation": True}), POLICIES[1]],
+            SEEDS,
+            "test",
+        ),
         (POLICIES, SEEDS[::-1], "test"),
         (POLICIES, SEEDS[:2], "test"),
         (POLICIES, SEEDS + 1, "test"),
         (POLICIES, SEEDS, "validation"),
     ],
 )
-def test_other_policies_seeds_or_splits_are_not_mistaken_for_those_that_were_saved(store, policies, seeds, context):
+def test_other_policies_seeds_or_splits_are_not_mistaken_for_those_that_were_saved(
+    store, policies, seeds, context
+):
     assert EpisodeStore(store._folder, context).load(policies, seeds) is None
-    assert EpisodeStore(store._folder, "test").load([replace(policy) for policy in POLICIES], SEEDS.copy()) is not None
+    assert (
+        EpisodeStore(store._folder, "test").load(
+            [replace(policy) for policy in POLICIES], SEEDS.copy()
+        )
+        is not None
+    )
 
 
 def test_a_store_that_holds_nothing_finds_nothing_and_makes_no_folder(tmp_path):
@@ -123,9 +144,15 @@ TEXTS = ["1:1", "2:1", "always:mse", "random:0.3", "random:0.4", "fixed:2", "fix
 def test_the_repr_of_a_policy_tells_it_from_all_others_and_stays_what_it_is_while_it_acts():
     """Batches are found by it, also by another process: it must hold all that the policy does, and no address or state."""
     task = QuadraticRegression()
-    first, second = ([make_entrant(parse_specification(text), task, "").candidates[0] for text in TEXTS] for _ in range(2))
+    first, second = (
+        [make_entrant(parse_specification(text), task, "").candidates[0] for text in TEXTS]
+        for _ in range(2)
+    )
     ones = np.ones((2, 2), np.float32)
-    infos = dict.fromkeys(("losses", "gradient_norms", "fresh_losses", "fresh_gradient_norms", "fresh_validation"), ones)
+    infos = dict.fromkeys(
+        ("losses", "gradient_norms", "fresh_losses", "fresh_gradient_norms", "fresh_validation"),
+        ones,
+    )
     for policy in first:
         policy.reset(np.arange(2))
         policy.act(ones, infos | {"steps": np.zeros(2, int), "losses_refreshed": ones.astype(bool)})
@@ -137,7 +164,13 @@ def test_the_repr_of_a_policy_tells_it_from_all_others_and_stays_what_it_is_whil
 def test_the_repr_of_a_trained_policy_tells_its_weights_from_those_after_more_training(tmp_path):
     task = QuadraticRegression(dimension=4, num_samples=20, max_steps=20)
     configuration = TrainingConfiguration(
-        algo="reinforce", env=ID, env_kwargs={}, num_envs=1, n_timesteps=20, seed=0, hyperparameters={"hidden_sizes": (2,)}
+        algo="reinforce",
+        env=ID,
+        env_kwargs={},
+        num_envs=1,
+        n_timesteps=20,
+        seed=0,
+        hyperparameters={"hidden_sizes": (2,)},
     )
     envs = AutoLossVectorEnv(task)
     controller = build_controller(configuration, envs)

@@ -21,19 +21,32 @@ REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])
 def row(label, scores, baseline=None, minimize=True, minimize_score=True, others=()):
     policy = Ratio(label, (1, 1))
     scores = np.asarray(scores, dtype=float)
-    figures = {"best_score": scores, "score": scores, "diverged": scores > 1e6, "collapsed": scores < 0, "twice": 2 * scores}
+    figures = {
+        "best_score": scores,
+        "score": scores,
+        "diverged": scores > 1e6,
+        "collapsed": scores < 0,
+        "twice": 2 * scores,
+    }
     episodes = Episodes(figures, np.full((10, 2), 0.5))
     reference = None if baseline is None else np.asarray(baseline)[None]
-    return _row(Entrant(label, [policy]), [policy], [episodes], reference, minimize, minimize_score, others)
+    return _row(
+        Entrant(label, [policy]), [policy], [episodes], reference, minimize, minimize_score, others
+    )
 
 
 def compared(minimize=True):
-    rows = [row("a", REFERENCE), row("b", [0, 1, 3, 9], REFERENCE, minimize_score=minimize)]  # better, better, equal, worse
+    rows = [
+        row("a", REFERENCE),
+        row("b", [0, 1, 3, 9], REFERENCE, minimize_score=minimize),
+    ]  # better, better, equal, worse
     return Benchmark(rows, Metric("score", minimize), "a", np.arange(4), ["mse", "l1"], "problems")
 
 
 def alone(scores):
-    return Benchmark([row("a", scores)], Metric("score"), None, np.arange(len(scores)), ["mse", "l1"], "problems")
+    return Benchmark(
+        [row("a", scores)], Metric("score"), None, np.arange(len(scores)), ["mse", "l1"], "problems"
+    )
 
 
 def columns(line):
@@ -42,8 +55,14 @@ def columns(line):
 
 def test_improvement_goes_by_the_score_and_not_by_the_metric_that_decides():
     for minimize in (True, False):
-        assert row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=True).improvement.value == 0.625
-        assert row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=False).improvement.value == 0.375
+        assert (
+            row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=True).improvement.value
+            == 0.625
+        )
+        assert (
+            row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=False).improvement.value
+            == 0.375
+        )
 
 
 def test_the_table_compares_every_row_with_the_reference():
@@ -76,17 +95,32 @@ def test_the_report_has_the_improvement_and_a_picture(tmp_path, minimize):
 @pytest.mark.parametrize("scores", [[1.0], [2.0, 2.0, 2.0], [0.0, -1.0]])
 def test_single_equal_and_negative_figures_are_drawn_without_a_warning(tmp_path, scores):
     for reference in ("a", None):
-        rows = [row("a", scores), replace(row("b", scores, scores if reference else None), static=False)]
-        benchmark = Benchmark(rows, Metric("score"), reference, np.arange(len(scores)), ["mse", "l1"], "problems")
+        rows = [
+            row("a", scores),
+            replace(row("b", scores, scores if reference else None), static=False),
+        ]
+        benchmark = Benchmark(
+            rows, Metric("score"), reference, np.arange(len(scores)), ["mse", "l1"], "problems"
+        )
         paths = save_report(benchmark, [], "title", tmp_path, {})
         assert paths[4].read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_notes_say_which_share_of_the_runs_diverged_or_collapsed():
-    rows = [row("a", [1.0, 2.0, -1.0, -2.0]), row("b", [1e7, 1.0, 1.0, 1.0]), row("c", [1.0] * 4), row("d", [-1.0] * 4)]
-    notes = text_table(Benchmark(rows, Metric("score"), None, np.arange(4), ["mse", "l1"], "problems")).splitlines()
+    rows = [
+        row("a", [1.0, 2.0, -1.0, -2.0]),
+        row("b", [1e7, 1.0, 1.0, 1.0]),
+        row("c", [1.0] * 4),
+        row("d", [-1.0] * 4),
+    ]
+    notes = text_table(
+        Benchmark(rows, Metric("score"), None, np.arange(4), ["mse", "l1"], "problems")
+    ).splitlines()
     assert notes[-2:] == ["Diverged runs: b 25.0%.", "Collapsed runs: a 50.0%, d 100.0%."]
-    assert not any("Diverged" in note or "Collapsed" in note for note in text_table(alone([1.0, 2.0])).splitlines())
+    assert not any(
+        "Diverged" in note or "Collapsed" in note
+        for note in text_table(alone([1.0, 2.0])).splitlines()
+    )
 
 
 def test_the_files_have_the_other_score_metrics_by_name(tmp_path):

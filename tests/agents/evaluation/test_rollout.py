@@ -20,11 +20,17 @@ SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.
 
 
 def make_env(split="validation", **task):
-    return lambda num_envs, **more: gymnasium.make_vec(ID, num_envs=num_envs, split=split, **(SMALL | task | more))
+    return lambda num_envs, **more: gymnasium.make_vec(
+        ID, num_envs=num_envs, split=split, **(SMALL | task | more)
+    )
 
 
 def policies():
-    return [Ratio("1:1", (1, 1)), RandomPair("random", (0.3, 0.7)), FixedWeights("fixed", (1.0, 2.0))]
+    return [
+        Ratio("1:1", (1, 1)),
+        RandomPair("random", (0.3, 0.7)),
+        FixedWeights("fixed", (1.0, 2.0)),
+    ]
 
 
 def test_every_policy_meets_the_same_problems_and_seeds_decide_which():
@@ -61,7 +67,9 @@ def test_two_processes_play_what_one_plays():
 def test_only_the_first_episode_counts_where_runs_end_early():
     seeds = np.arange(6)
     early, late = rollout(
-        [Ratio("fit", (1, 0)), Ratio("1:1", (1, 1))], make_env(patience=2, max_steps=200, learning_rate=0.3), seeds
+        [Ratio("fit", (1, 0)), Ratio("1:1", (1, 1))],
+        make_env(patience=2, max_steps=200, learning_rate=0.3),
+        seeds,
     )
     assert (early.figures["steps"] < 200).all()
     np.testing.assert_array_equal(early.figures["instance"], late.figures["instance"])
@@ -82,7 +90,11 @@ def test_a_policy_that_needs_other_features_gets_an_environment_of_its_own():
             seen.append(observations.shape[1])
             return super().act(observations, infos)
 
-    rollout([Probe("all", (1, 1)), Probe("few", (1, 1), env_arguments={"drop": ["losses"]})], make_env(), np.arange(2))
+    rollout(
+        [Probe("all", (1, 1)), Probe("few", (1, 1), env_arguments={"drop": ["losses"]})],
+        make_env(),
+        np.arange(2),
+    )
     assert len(set(seen)) == 2
 
 
@@ -95,8 +107,13 @@ def benchmark(texts, episodes=8, split="test"):
 def test_the_tuned_grid_plays_its_best_candidate_of_the_validation_split():
     result = benchmark(["grid:5", "1:1"])
     row = next(row for row in result.rows if row.label == "grid:5")
-    candidates = make_entrants([parse_specification("grid:5")], make_env()(num_envs=1).task, ID)[0].candidates
-    scores = [episodes.best_scores.mean() for episodes in rollout(candidates, make_env("validation"), np.arange(8))]
+    candidates = make_entrants([parse_specification("grid:5")], make_env()(num_envs=1).task, ID)[
+        0
+    ].candidates
+    scores = [
+        episodes.best_scores.mean()
+        for episodes in rollout(candidates, make_env("validation"), np.arange(8))
+    ]
     assert row.chosen == candidates[int(np.argmin(scores))].label
     (replayed,) = rollout([candidates[int(np.argmin(scores))]], make_env("test"), np.arange(8))
     np.testing.assert_allclose(row.figures[0], replayed.best_scores)
@@ -104,8 +121,12 @@ def test_the_tuned_grid_plays_its_best_candidate_of_the_validation_split():
 
 def test_the_reference_is_the_static_schedule_that_validation_prefers_and_never_an_adaptive_one():
     result = benchmark(["always:mse", "1:1", "softadapt", "grid_each:3"])
-    scores = rollout([Ratio("m", (1, 0)), Ratio("1:1", (1, 1))], make_env("validation"), np.arange(8))
-    expected = ("always:mse", "1:1")[int(np.argmin([episodes.best_scores.mean() for episodes in scores]))]
+    scores = rollout(
+        [Ratio("m", (1, 0)), Ratio("1:1", (1, 1))], make_env("validation"), np.arange(8)
+    )
+    expected = ("always:mse", "1:1")[
+        int(np.argmin([episodes.best_scores.mean() for episodes in scores]))
+    ]
     assert result.reference == expected
     assert next(row for row in result.rows if row.label == expected).difference is None
 
@@ -118,7 +139,9 @@ def test_differences_are_paired():
 
 def test_grid_each_takes_for_every_problem_the_candidate_with_the_best_validation():
     result = benchmark(["grid_each:4"])
-    candidates = make_entrants([parse_specification("grid_each:4")], make_env()(num_envs=1).task, ID)[0].candidates
+    candidates = make_entrants(
+        [parse_specification("grid_each:4")], make_env()(num_envs=1).task, ID
+    )[0].candidates
     played = rollout(candidates, make_env("test"), np.arange(8))
     winners = np.argmin([episodes.figures["best_validation"] for episodes in played], axis=0)
     expected = [played[winner].best_scores[problem] for problem, winner in enumerate(winners)]
@@ -141,21 +164,34 @@ def test_the_choice_is_never_made_on_the_problems_of_the_table():
         def make(num_envs, **more):
             envs = make_env(split)(num_envs, **more)
             reset = envs.reset
-            envs.reset = lambda **arguments: (seen.append((split, tuple(arguments["seed"]))), reset(**arguments))[1]
+            envs.reset = lambda **arguments: (
+                seen.append((split, tuple(arguments["seed"]))),
+                reset(**arguments),
+            )[1]
             return envs
 
         return make
 
     task = make_env()(num_envs=1).task
-    entrants = make_entrants([parse_specification(text) for text in ("1:1", "always:mse")], task, ID)
+    entrants = make_entrants(
+        [parse_specification(text) for text in ("1:1", "always:mse")], task, ID
+    )
     run_benchmark(entrants, recording, "validation", 4, seed=0)
     (_, tuning), (_, table) = seen
     assert set(tuning).isdisjoint(table)
 
 
 def test_grid_each_never_takes_a_run_that_diverged_for_its_validation():
-    figures = {"best_validation": np.array([0.1]), "diverged": np.array([True]), "best_score": np.array([100.0])}
-    healthy = {"best_validation": np.array([5.0]), "diverged": np.array([False]), "best_score": np.array([7.0])}
+    figures = {
+        "best_validation": np.array([0.1]),
+        "diverged": np.array([True]),
+        "best_score": np.array([100.0]),
+    }
+    healthy = {
+        "best_validation": np.array([5.0]),
+        "diverged": np.array([False]),
+        "best_score": np.array([7.0]),
+    }
     runs = [Episodes(figures, np.zeros((1, 2))), Episodes(healthy, np.zeros((1, 2)))]
     assert _best_of_each(runs, minimize=True).best_scores == [7.0]
 
@@ -163,7 +199,12 @@ def test_grid_each_never_takes_a_run_that_diverged_for_its_validation():
 def test_grid_each_takes_the_greatest_metric_where_it_is_maximised():
     runs = [
         Episodes(
-            {"best_validation": np.array([v]), "diverged": np.array([False]), "best_score": np.array([v])}, np.zeros((1, 2))
+            {
+                "best_validation": np.array([v]),
+                "diverged": np.array([False]),
+                "best_score": np.array([v]),
+            },
+            np.zeros((1, 2)),
         )
         for v in (0.2, 0.9, 0.5)
     ]
@@ -200,7 +241,10 @@ def assert_same_episodes(one, other):
 
 def test_episodes_on_disk_are_given_back_without_being_played(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_RUNS", 6)  # batches of two problems, and of one
-    mixed = [*policies(), FixedWeights("elsewhere", (1.0, 0.0), env_arguments={"train_on_validation": True})]
+    mixed = [
+        *policies(),
+        FixedWeights("elsewhere", (1.0, 0.0), env_arguments={"train_on_validation": True}),
+    ]
     store, expected = EpisodeStore(tmp_path, "validation"), rollout(mixed, SHORT, np.arange(3))
     assert_same_episodes(rollout(mixed, SHORT, np.arange(3), store=store), expected)
     done = []
@@ -219,7 +263,12 @@ def test_episodes_on_disk_are_given_back_without_being_played(tmp_path, monkeypa
     ids=["seeds", "policy", "split"],
 )
 def test_episodes_of_other_policies_problems_or_splits_are_played(tmp_path, other, seeds, split):
-    rollout([FixedWeights("fixed", (1.0, 2.0))], SHORT, np.arange(3), store=EpisodeStore(tmp_path, "validation"))
+    rollout(
+        [FixedWeights("fixed", (1.0, 2.0))],
+        SHORT,
+        np.arange(3),
+        store=EpisodeStore(tmp_path, "validation"),
+    )
     with pytest.raises(AssertionError, match="on disk"):
         rollout([other], must_not_play, seeds, store=EpisodeStore(tmp_path, split))
 
@@ -261,7 +310,9 @@ def test_a_policy_that_needs_diagnostics_gets_them_and_the_others_do_not():
     assert set(seen) == {("a", False, False), ("b", True, True)}
 
 
-def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_validation_problems(monkeypatch):
+def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_validation_problems(
+    monkeypatch,
+):
     for name, value in {"POPULATION": 8, "GENERATIONS": 3, "PROBLEMS": 2}.items():
         for each in (open_loop, benchmark_module):
             monkeypatch.setattr(each, name, value, raising=False)
@@ -271,19 +322,30 @@ def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_va
         def make(num_envs, **more):
             envs = make_env(split, max_steps=20)(num_envs, **more)
             reset = envs.reset
-            envs.reset = lambda **given: (played.append((split, len(given["seed"]), set(given["seed"]))), reset(**given))[1]
+            envs.reset = lambda **given: (
+                played.append((split, len(given["seed"]), set(given["seed"]))),
+                reset(**given),
+            )[1]
             return envs
 
         return make
 
     task = make_env(max_steps=20)(num_envs=1).task
-    entrants = make_entrants([parse_specification(text) for text in ("open_loop:2", "1:1")], task, ID)
+    entrants = make_entrants(
+        [parse_specification(text) for text in ("open_loop:2", "1:1")], task, ID
+    )
     result = run_benchmark(entrants, recording, "test", 4, seed=0)
-    assert [each[:2] for each in played] == [("train", 16)] * 3 + [("validation", 4 * 4), ("test", 4 * 2)]
+    assert [each[:2] for each in played] == [("train", 16)] * 3 + [
+        ("validation", 4 * 4),
+        ("test", 4 * 2),
+    ]
     assert len(set.union(*(seeds for split, _, seeds in played if split == "train"))) == 6
     found = entrants[0].candidates
     assert [type(policy) for policy in found] == [OpenLoop] * 3
-    scores = [each.best_scores.mean() for each in rollout(found, make_env(max_steps=20), np.array(sorted(played[3][2])))]
+    scores = [
+        each.best_scores.mean()
+        for each in rollout(found, make_env(max_steps=20), np.array(sorted(played[3][2])))
+    ]
     row = next(row for row in result.rows if row.label == "open_loop:2")
     assert row.chosen == found[int(np.argmin(scores))].label
 
@@ -291,14 +353,20 @@ def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_va
 def test_finished_batches_of_a_benchmark_are_kept_in_its_folder_and_taken_up_again(tmp_path):
     def play(make):
         task = make_env()(num_envs=1).task
-        entrants = make_entrants([parse_specification(text) for text in ("grid:3", "s1:1", "random:0.5")], task, ID)
+        entrants = make_entrants(
+            [parse_specification(text) for text in ("grid:3", "s1:1", "random:0.5")], task, ID
+        )
         return run_benchmark(entrants, make, "test", 4, seed=0, folder=tmp_path / "episodes")
 
     def only_for_its_task(split):
-        return lambda num_envs, **more: make_env(split)(num_envs, **more) if num_envs == 1 else must_not_play(num_envs)
+        return lambda num_envs, **more: (
+            make_env(split)(num_envs, **more) if num_envs == 1 else must_not_play(num_envs)
+        )
 
     first, again = play(make_env), play(only_for_its_task)
     assert [(row.label, row.chosen, row.mean) for row in again.rows] == [
         (row.label, row.chosen, row.mean) for row in first.rows
     ]
-    assert len(list((tmp_path / "episodes").iterdir())) == 3  # the choice, and the table without and with diagnostics
+    assert (
+        len(list((tmp_path / "episodes").iterdir())) == 3
+    )  # the choice, and the table without and with diagnostics

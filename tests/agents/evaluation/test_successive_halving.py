@@ -14,7 +14,9 @@ class Table:
 
     def __init__(self, scores, minimize=True):
         self.scores = np.asarray(scores, dtype=float) * (1 if minimize else -1)
-        self.candidates = [SimpleNamespace(label=str(index), index=index) for index in range(len(self.scores))]
+        self.candidates = [
+            SimpleNamespace(label=str(index), index=index) for index in range(len(self.scores))
+        ]
         self.calls: list[tuple[list[int], list[int]]] = []
 
     def __call__(self, policies, seeds):
@@ -56,11 +58,14 @@ def test_the_best_candidate_is_chosen_with_its_mean_over_all_problems(best, prob
         (1, [1], [20]),
     ],
 )
-def test_a_quarter_goes_on_from_an_eighth_and_from_a_half_of_the_problems(problems, ends, candidates):
+def test_a_quarter_goes_on_from_an_eighth_and_from_a_half_of_the_problems(
+    problems, ends, candidates
+):
     table = Table(noisy(20, problems, best=3))
     choose([table.candidates], table, np.arange(problems), minimize=True)
     assert [(len(asked), seeds) for asked, seeds in table.calls] == [
-        (count, list(range(start, end))) for count, start, end in zip(candidates, [0, *ends], ends, strict=False)
+        (count, list(range(start, end)))
+        for count, start, end in zip(candidates, [0, *ends], ends, strict=False)
     ]
 
 
@@ -92,11 +97,15 @@ def test_stages_are_judged_by_all_problems_so_far_and_not_by_the_newest(second_h
 
 
 def test_several_choices_share_one_batch_in_every_stage():
-    table = Table(np.concatenate([noisy(8, 64, best=2), noisy(5, 64, best=4), noisy(1, 64, best=0)]))
+    table = Table(
+        np.concatenate([noisy(8, 64, best=2), noisy(5, 64, best=4), noisy(1, 64, best=0)])
+    )
     fields = [table.candidates[:8], table.candidates[8:13], table.candidates[13:]]
     chosen = choose(fields, table, np.arange(64), minimize=True)
     assert [policy.index for policy, _ in chosen] == [2, 12, 13]
-    assert [mean for _, mean in chosen] == pytest.approx([table.scores[index].mean() for index in (2, 12, 13)])
+    assert [mean for _, mean in chosen] == pytest.approx(
+        [table.scores[index].mean() for index in (2, 12, 13)]
+    )
     assert [len(asked) for asked, _ in table.calls] == [14, 2 + 2 + 1]
     assert set(table.calls[1][0]) == {2, 3, 12, 8, 13}
 

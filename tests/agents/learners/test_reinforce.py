@@ -33,9 +33,13 @@ def configuration(num_envs=4, env_kwargs=None, **hyperparameters):
 
 def sequences(actions, running=None, step_rewards=None):
     actions = torch.tensor(actions)
-    running = torch.ones_like(actions, dtype=torch.bool) if running is None else torch.tensor(running)
+    running = (
+        torch.ones_like(actions, dtype=torch.bool) if running is None else torch.tensor(running)
+    )
     rewards = torch.zeros(actions.shape) if step_rewards is None else torch.tensor(step_rewards)
-    return Sequences(torch.ones(*actions.shape, 1), actions, running, rewards, torch.zeros(actions.shape[1]), {})
+    return Sequences(
+        torch.ones(*actions.shape, 1), actions, running, rewards, torch.zeros(actions.shape[1]), {}
+    )
 
 
 def controller(logits):
@@ -52,13 +56,17 @@ def test_the_loss_is_the_papers_by_hand():
     expected = -(2.0 * 2 * math.log(0.75) - 1.0 * (math.log(0.25) + math.log(0.75))) / 2
     loss = policy_loss(policy, played, torch.tensor([2.0, -1.0]), ReinforceOptions())
     assert loss.item() == pytest.approx(expected)
-    mean = policy_loss(policy, played, torch.tensor([2.0, -1.0]), ReinforceOptions(mean_over_steps=True))
+    mean = policy_loss(
+        policy, played, torch.tensor([2.0, -1.0]), ReinforceOptions(mean_over_steps=True)
+    )
     assert mean.item() == pytest.approx(expected / 2)
 
 
 def test_a_step_of_descent_makes_rewarded_actions_more_probable():
     policy = controller([0.0, 0.0])
-    policy_loss(policy, sequences([[0, 1]]), torch.tensor([1.0, -1.0]), ReinforceOptions()).backward()
+    policy_loss(
+        policy, sequences([[0, 1]]), torch.tensor([1.0, -1.0]), ReinforceOptions()
+    ).backward()
     assert policy.layers[0].bias.grad[0] < 0 < policy.layers[0].bias.grad[1]
 
 
@@ -66,17 +74,26 @@ def test_steps_after_the_end_of_a_run_count_for_nothing():
     policy, advantages = controller([1.0, 0.0]), torch.tensor([1.0])
     long = sequences([[0], [1], [1]], running=[[True], [False], [False]])
     for options in (ReinforceOptions(), ReinforceOptions(mean_over_steps=True)):
-        assert policy_loss(policy, long, advantages, options) == policy_loss(policy, sequences([[0]]), advantages, options)
+        assert policy_loss(policy, long, advantages, options) == policy_loss(
+            policy, sequences([[0]]), advantages, options
+        )
 
 
 def test_step_rewards_are_added_to_the_advantage_of_their_step():
     policy = controller([0.0, 0.0])
-    loss = policy_loss(policy, sequences([[0], [1]], step_rewards=[[3.0], [0.0]]), torch.tensor([1.0]), ReinforceOptions())
+    loss = policy_loss(
+        policy,
+        sequences([[0], [1]], step_rewards=[[3.0], [0.0]]),
+        torch.tensor([1.0]),
+        ReinforceOptions(),
+    )
     assert loss.item() == pytest.approx(-(4.0 + 1.0) * math.log(0.5))
 
 
 def test_the_paper_subtracts_the_old_baseline_and_the_release_the_new_one():
-    paper, release = (Baseline(ReinforceOptions(update_baseline_first=first)) for first in (False, True))
+    paper, release = (
+        Baseline(ReinforceOptions(update_baseline_first=first)) for first in (False, True)
+    )
     for baseline, expected in ((paper, 10.0), (release, 8.0)):
         assert baseline.advantages(torch.tensor([5.0])).item() == 0
         assert baseline.advantages(torch.tensor([15.0])).item() == pytest.approx(expected)
@@ -85,7 +102,9 @@ def test_the_paper_subtracts_the_old_baseline_and_the_release_the_new_one():
 
 def test_advantages_are_clipped():
     baseline = Baseline(ReinforceOptions(advantage_clip=1.0))
-    torch.testing.assert_close(baseline.advantages(torch.tensor([0.0, 10.0])), torch.tensor([-1.0, 1.0]))
+    torch.testing.assert_close(
+        baseline.advantages(torch.tensor([0.0, 10.0])), torch.tensor([-1.0, 1.0])
+    )
 
 
 def test_the_temperature_flattens_the_controller():
@@ -98,7 +117,9 @@ def test_the_temperature_flattens_the_controller():
 
 
 def test_step_rewards_follow_the_released_formula_by_hand():
-    learner = ReinforceLearner(configuration(num_envs=1, step_reward=True, step_reward_scale=2.0, step_reward_clip=5.0))
+    learner = ReinforceLearner(
+        configuration(num_envs=1, step_reward=True, step_reward_scale=2.0, step_reward_clip=5.0)
+    )
     rewards = learner._step_rewards(torch.tensor([[8.0], [8.0], [6.0], [7.0], [1e-3 - 1e6]]))
     first, second = 0.8 * 0.1 + 0.2 * 2, 0.8 * (0.8 * 0.1 + 0.2 * 2) - 0.2
     expected = [0.0, 2 * math.sqrt(2 / (first + 1e-5)), -2 * math.sqrt(1 / (second + 1e-5))]
@@ -109,10 +130,15 @@ def test_step_rewards_follow_the_released_formula_by_hand():
 @pytest.mark.parametrize("num_envs", [1, 5])
 @pytest.mark.parametrize("patience", [0, 1])
 def test_a_sequence_ends_where_its_run_ends(num_envs, patience):
-    learner = ReinforceLearner(configuration(num_envs=num_envs, env_kwargs={"patience": patience, "learning_rate": 0.5}))
+    learner = ReinforceLearner(
+        configuration(num_envs=num_envs, env_kwargs={"patience": patience, "learning_rate": 0.5})
+    )
     played = learner.play()
     assert played.actions.shape == played.running.shape == played.step_rewards.shape
-    assert played.observations.shape == (*played.actions.shape, learner.controller.layers[0].in_features)
+    assert played.observations.shape == (
+        *played.actions.shape,
+        learner.controller.layers[0].in_features,
+    )
     lengths = played.running.sum(dim=0)
     assert lengths.double().mean().item() == pytest.approx(played.figures["steps"])
     assert (lengths < 20).any() == bool(patience)
@@ -134,7 +160,9 @@ def test_it_learns_to_leave_a_loss_that_only_harms(tmp_path):
     harmful = {"l1_coefficient": 0.0, "max_steps": 40}  # a step on a penalty of 0 is a step lost
     learner = ReinforceLearner(configuration(num_envs=16, env_kwargs=harmful, learning_rate=0.05))
     before = learner.play()
-    learner._configuration = TrainingConfiguration(**{**vars(learner._configuration), "n_timesteps": 16 * 40 * 40})
+    learner._configuration = TrainingConfiguration(
+        **{**vars(learner._configuration), "n_timesteps": 16 * 40 * 40}
+    )
     learner.train(tmp_path)
     after = learner.play()
     assert (before.actions == 0).float().mean() < 0.7

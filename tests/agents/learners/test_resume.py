@@ -38,8 +38,16 @@ class Killed(Exception):
 
 def configuration(algo, **changes):
     control = {"control": "weights"} if algo in ("sac", "td3", "ddpg") else {}
-    defaults = {"env": ID, "env_kwargs": SMALL | control, "num_envs": 8, "n_timesteps": 1280, "seed": 3}
-    return TrainingConfiguration(algo=algo, hyperparameters=HYPERPARAMETERS[algo], **(defaults | changes))
+    defaults = {
+        "env": ID,
+        "env_kwargs": SMALL | control,
+        "num_envs": 8,
+        "n_timesteps": 1280,
+        "seed": 3,
+    }
+    return TrainingConfiguration(
+        algo=algo, hyperparameters=HYPERPARAMETERS[algo], **(defaults | changes)
+    )
 
 
 def train(algo, folder, saves=None, **changes):
@@ -63,7 +71,9 @@ def train(algo, folder, saves=None, **changes):
 
 
 @pytest.mark.parametrize("algo", HYPERPARAMETERS)
-def test_a_training_that_goes_on_ends_with_the_weights_of_one_that_was_never_stopped(algo, tmp_path):
+def test_a_training_that_goes_on_ends_with_the_weights_of_one_that_was_never_stopped(
+    algo, tmp_path
+):
     train(algo, tmp_path / "whole")
     train(algo, tmp_path / "killed", saves=3)
     stopped = load_file(tmp_path / "killed" / WEIGHTS)
@@ -73,14 +83,18 @@ def test_a_training_that_goes_on_ends_with_the_weights_of_one_that_was_never_sto
     whole, resumed = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert not all(torch.equal(whole[name], stopped[name]) for name in whole)
-    assert len(list((tmp_path / "killed").glob("progress*.csv"))) == 2  # what was logged before is kept
+    assert (
+        len(list((tmp_path / "killed").glob("progress*.csv"))) == 2
+    )  # what was logged before is kept
 
 
 def test_a_training_that_was_killed_before_its_first_checkpoint_starts_over(tmp_path):
     train("reinforce", tmp_path / "whole")
     (tmp_path / "empty").mkdir()
     train("reinforce", tmp_path / "empty")
-    assert (tmp_path / "whole" / WEIGHTS).read_bytes() == (tmp_path / "empty" / WEIGHTS).read_bytes()
+    assert (tmp_path / "whole" / WEIGHTS).read_bytes() == (
+        tmp_path / "empty" / WEIGHTS
+    ).read_bytes()
 
 
 def test_a_finished_training_is_left_as_it_is(tmp_path):
@@ -147,7 +161,9 @@ def test_a_malicious_checkpoint_runs_nothing(write, tmp_path):
 
 def evaluate(*arguments):
     command = [sys.executable, ROOT / "evaluate.py", *arguments]
-    return subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_zip_of_stable_baselines3_is_read_only_where_it_is_trusted(tmp_path):
@@ -175,7 +191,15 @@ def test_a_zip_of_stable_baselines3_is_read_only_where_it_is_trusted(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK no zip"])
 def test_a_file_that_is_no_model_is_one_line(content, tmp_path):
     (tmp_path / "model.zip").write_bytes(content)
-    arguments = ["--env", ID, "--policies", f"ppo:{tmp_path / 'model.zip'}", "--trust-checkpoint", "-o", tmp_path / "out"]
+    arguments = [
+        "--env",
+        ID,
+        "--policies",
+        f"ppo:{tmp_path / 'model.zip'}",
+        "--trust-checkpoint",
+        "-o",
+        tmp_path / "out",
+    ]
     result = evaluate(*arguments)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "cannot be read as a model of ppo" in result.stderr
@@ -209,12 +233,18 @@ def test_a_checkpoint_of_another_training_is_one_line(tmp_path):
         train("reinforce", tmp_path / "second")
 
 
-@pytest.mark.parametrize(("algo", "every", "expected"), [("ppo", 320, [320, 640]), ("reinforce", 400, [640, 960])])
-def test_a_checkpoint_is_saved_every_so_many_steps_also_after_resuming(algo, every, expected, tmp_path):
+@pytest.mark.parametrize(
+    ("algo", "every", "expected"), [("ppo", 320, [320, 640]), ("reinforce", 400, [640, 960])]
+)
+def test_a_checkpoint_is_saved_every_so_many_steps_also_after_resuming(
+    algo, every, expected, tmp_path
+):
     """At the end of the rollout of 160 steps, or of the episodes of 320, in which the number is reached."""
     steps = []
     for _ in range(2):
         train(algo, tmp_path, saves=1, checkpoint_every=every)
         content = load_checkpoint(tmp_path)
-        steps.append(content["steps"] if algo == "reinforce" else content["counters"]["num_timesteps"])
+        steps.append(
+            content["steps"] if algo == "reinforce" else content["counters"]["num_timesteps"]
+        )
     assert steps == expected

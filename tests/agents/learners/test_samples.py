@@ -41,7 +41,9 @@ def logged(log):
 
 @pytest.mark.parametrize("array", ["numpy", "torch"])
 @pytest.mark.parametrize("repeat", [1, 2])
-def test_the_picture_is_of_the_run_that_ended_last_at_its_last_validation_before_the_end(array, repeat):
+def test_the_picture_is_of_the_run_that_ended_last_at_its_last_validation_before_the_end(
+    array, repeat
+):
     envs = AutoLossVectorEnv(Painter(max_steps=12), 2, array=array, repeat=repeat)
     log = SampleLog(envs)
     envs.reset(seed=0)
@@ -50,7 +52,9 @@ def test_the_picture_is_of_the_run_that_ended_last_at_its_last_validation_before
         ended = envs.step(np.array([0, 1]))[2]
         log.watch(ended=bool(ended[0]))
         elapsed = step * repeat
-        expected = 8 + elapsed if elapsed < 4 else 12 if elapsed < 8 else 16  # of the present run, until one has ended
+        expected = (
+            8 + elapsed if elapsed < 4 else 12 if elapsed < 8 else 16
+        )  # of the present run, until one has ended
         np.testing.assert_array_equal(logged(log), picture(expected))
     for _ in range(6 // repeat):
         log.watch(ended=bool(envs.step(np.array([1, 1]))[2][0]))
@@ -86,9 +90,13 @@ def test_training_logs_a_picture_every_tenth_for_tensorboard_alone(algo, tmp_pat
     assert 960 in steps
     for image in images:
         pixels = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
-        assert any(np.array_equal(pixels, picture(brightness)) for brightness in range(8 - 20, 8 + 21))
+        assert any(
+            np.array_equal(pixels, picture(brightness)) for brightness in range(8 - 20, 8 + 21)
+        )
     header, *rows = (tmp_path / "progress.csv").read_text().splitlines()
-    assert {"environment/best_score", "environment/diverged", "environment/collapsed"} <= set(header.split(","))
+    assert {"environment/best_score", "environment/diverged", "environment/collapsed"} <= set(
+        header.split(",")
+    )
     assert "samples" not in header
     assert len(rows) >= 10
 
@@ -105,7 +113,9 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("algo", HYPERPARAMETERS)
-def test_a_training_with_pictures_goes_on_to_the_weights_of_one_that_was_never_stopped(algo, tmp_path):
+def test_a_training_with_pictures_goes_on_to_the_weights_of_one_that_was_never_stopped(
+    algo, tmp_path
+):
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     make_learner(configuration(algo)).train(tmp_path / "whole")

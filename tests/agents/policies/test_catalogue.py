@@ -50,9 +50,13 @@ def test_random_tries_the_19_inner_twentieths_of_two_pairs():
     np.testing.assert_allclose(probabilities(SMALL), [(k / 20, 1 - k / 20) for k in range(1, 20)])
 
 
-@pytest.mark.parametrize(("task", "pairs", "parts", "size"), [(SPLIT, 3, 20, 231), (FOUR, 4, 8, 165)])
+@pytest.mark.parametrize(
+    ("task", "pairs", "parts", "size"), [(SPLIT, 3, 20, 231), (FOUR, 4, 8, 165)]
+)
 def test_random_tries_every_distribution_of_more_pairs_in_equal_parts(task, pairs, parts, size):
-    counts = [each for each in itertools.product(range(parts + 1), repeat=pairs) if sum(each) == parts]
+    counts = [
+        each for each in itertools.product(range(parts + 1), repeat=pairs) if sum(each) == parts
+    ]
     assert len(counts) == size
     np.testing.assert_allclose(sorted(probabilities(task)), np.array(counts) / parts)
 
@@ -65,13 +69,18 @@ def test_a_grid_of_two_pairs_weighs_the_penalty_by_20_ratios_from_a_16th_to_16(t
     assert (weights[:, 0] == 1).all()
     np.testing.assert_allclose(weights[[0, -1], 1], [1 / 16, 16])
     np.testing.assert_allclose(weights[1:, 1] / weights[:-1, 1], 256 ** (1 / 19))
-    assert (entrant("grid:7").candidates[0].label, len(entrant("grid:7").candidates)) == ("fixed:0.0625", 7)
+    assert (entrant("grid:7").candidates[0].label, len(entrant("grid:7").candidates)) == (
+        "fixed:0.0625",
+        7,
+    )
 
 
 def test_a_grid_of_three_pairs_has_all_combinations_of_two_penalties_and_weighs_the_fit_by_1():
     found = entrant("grid:4", SPLIT).candidates
     levels = sorted({policy.weights[1] for policy in found})
-    assert [policy.weights for policy in found] == [(1.0, first, second) for first in levels for second in levels]
+    assert [policy.weights for policy in found] == [
+        (1.0, first, second) for first in levels for second in levels
+    ]
     assert len(levels) == 4
     np.testing.assert_allclose(np.diff(np.log(levels)), np.log(levels[-1] / levels[0]) / 3)
     assert all(isinstance(policy, FixedWeights) for policy in found)
@@ -79,7 +88,10 @@ def test_a_grid_of_three_pairs_has_all_combinations_of_two_penalties_and_weighs_
 
 def test_the_default_grids_have_the_sizes_that_the_help_says():
     size = len(entrant("grid", SPLIT).candidates)
-    assert f"default {len(entrant('grid').candidates)}, with three pairs {size**0.5:.0f} × {size**0.5:.0f})" in HELP
+    assert (
+        f"default {len(entrant('grid').candidates)}, with three pairs {size**0.5:.0f} × {size**0.5:.0f})"
+        in HELP
+    )
     assert f"the best of {len(entrant('s1').candidates)} on validation" in HELP
     assert f"between K knots (default {entrant('open_loop').knots})" in HELP
 
@@ -90,7 +102,9 @@ def test_the_label_of_a_candidate_is_a_policy_that_does_about_the_same(text, tas
     """What a table says was chosen can be given to the next command."""
     for policy in entrant(text, task).candidates:
         again = only(policy.label, task)
-        values = (each.weights if text == "grid" else each.probabilities for each in (again, policy))
+        values = (
+            each.weights if text == "grid" else each.probabilities for each in (again, policy)
+        )
         assert next(values) == pytest.approx(next(values), rel=5e-3)
 
 
@@ -99,7 +113,9 @@ def test_ratios_are_the_eleven_of_one_pair_to_the_other_and_may_be_the_reference
     assert (found.label, found.mode, found.static) == ("ratios", "tuned", True)
     assert all(isinstance(policy, Ratio) for policy in found.candidates)
     counts = [policy.counts for policy in found.candidates]
-    assert sorted(counts) == [(1, k) for k in (1, 3, 5, 7, 9, 11)] + [(k, 1) for k in (3, 5, 7, 9, 11)]
+    assert sorted(counts) == [(1, k) for k in (1, 3, 5, 7, 9, 11)] + [
+        (k, 1) for k in (3, 5, 7, 9, 11)
+    ]
     assert [only(policy.label).counts for policy in found.candidates] == counts
 
 
@@ -107,7 +123,12 @@ def test_ratios_are_the_eleven_of_one_pair_to_the_other_and_may_be_the_reference
 
 
 def test_balance_takes_the_factor_of_the_first_loss_and_is_never_the_reference():
-    for text, ratio in (("balance", 1.0), ("balance:", 1.0), ("balance:0.5", 0.5), ("balance:3", 3.0)):
+    for text, ratio in (
+        ("balance", 1.0),
+        ("balance:", 1.0),
+        ("balance:0.5", 0.5),
+        ("balance:3", 3.0),
+    ):
         policy = only(text)
         assert isinstance(policy, Balance)
         assert (policy.label, policy.ratio, entrant(text).static) == (text, ratio, False)
@@ -151,7 +172,12 @@ def test_a_threshold_rule_has_its_threshold_or_a_grid_of_them_and_is_never_the_r
 def test_open_loop_leaves_its_candidates_to_a_search_over_its_knots():
     for text, knots in (("open_loop", catalogue.KNOTS), ("open_loop:2", 2), ("open_loop:7", 7)):
         found = entrant(text)
-        assert (found.knots, found.candidates, found.mode, found.static) == (knots, [], "tuned", True)
+        assert (found.knots, found.candidates, found.mode, found.static) == (
+            knots,
+            [],
+            "tuned",
+            True,
+        )
     assert OpenLoop("p", ((1.0, 0.0), (0.0, 1.0)), 10).static
 
 
@@ -195,7 +221,11 @@ def test_bad_arguments_are_one_line(text, expected):
 @pytest.mark.parametrize(
     ("text", "task", "expected"),
     [
-        ("random:0.2,0.8", SPLIT, "has 2 parts, but the task has 3 pairs: mse, l1_linear, l1_quadratic"),
+        (
+            "random:0.2,0.8",
+            SPLIT,
+            "has 2 parts, but the task has 3 pairs: mse, l1_linear, l1_quadratic",
+        ),
         ("random:0.2,0.3,0.5", SMALL, "has 3 parts, but the task has 2 pairs: mse, l1"),
         ("random", SinglePair(), "a single pair, there is nothing to choose"),
         ("random:0.5", SinglePair(), "a single pair, there is nothing to choose"),
@@ -216,9 +246,13 @@ def test_what_a_task_does_not_have_is_one_line(text, task, expected):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["fixed:2", "grid", "grid_each", "softadapt", "dwa:temperature=3", "equal"])
+@pytest.mark.parametrize(
+    "text", ["fixed:2", "grid", "grid_each", "softadapt", "dwa:temperature=3", "equal"]
+)
 def test_weights_are_refused_where_every_block_has_one_loss(text):
-    with pytest.raises(ValueError, match="every parameter block of Fragile has one loss, and under Adam"):
+    with pytest.raises(
+        ValueError, match="every parameter block of Fragile has one loss, and under Adam"
+    ):
         entrant(text, Fragile())
     assert len(entrant(text).candidates) >= 1
 
@@ -228,5 +262,7 @@ def test_drawing_a_pair_with_weights_needs_no_shared_block():
 
 
 def test_a_rule_with_an_empty_argument_is_the_rule_without_one():
-    bare, colon = (make_entrant(parse_specification(text), QuadraticRegression(), "") for text in ("s1", "s1:"))
+    bare, colon = (
+        make_entrant(parse_specification(text), QuadraticRegression(), "") for text in ("s1", "s1:")
+    )
     assert bare.candidates == colon.candidates

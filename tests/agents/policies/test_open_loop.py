@@ -40,7 +40,9 @@ def test_runs_at_different_steps_have_their_own_probabilities_and_the_last_knot_
     policy, steps = OpenLoop("p", ((1.0, 0.0), (0.0, 1.0)), max_steps=4), np.repeat([0, 1, 3], 8000)
     policy.reset(np.arange(24_000))
     choice = policy.act(np.zeros((24_000, 1), np.float32), {"steps": steps}).choice
-    assert [choice[steps == step].mean() for step in (0, 1, 3)] == pytest.approx([0, 0.25, 0.75], abs=0.02)
+    assert [choice[steps == step].mean() for step in (0, 1, 3)] == pytest.approx(
+        [0, 0.25, 0.75], abs=0.02
+    )
     assert not choice[steps == 0].any()
 
 
@@ -82,7 +84,9 @@ class Game:
     ],
     ids=["falling", "rising", "three pairs"],
 )
-def test_the_search_finds_the_schedule_with_the_best_score_in_either_direction(task, wanted, minimize):
+def test_the_search_finds_the_schedule_with_the_best_score_in_either_direction(
+    task, wanted, minimize
+):
     game = Game(wanted, minimize)
     found = search(task, len(wanted), game, SEEDS, minimize)
     assert game.distance(found[-1]) < 0.08
@@ -99,7 +103,9 @@ def test_every_generation_is_played_on_new_problems_and_gives_one_schedule():
 
 
 def test_the_search_is_repeatable_and_its_schedules_are_labelled_by_their_knots():
-    first, second = (search(SMALL, 2, Game([(0.8, 0.2), (0.2, 0.8)]), SEEDS, minimize=True) for _ in range(2))
+    first, second = (
+        search(SMALL, 2, Game([(0.8, 0.2), (0.2, 0.8)]), SEEDS, minimize=True) for _ in range(2)
+    )
     assert first == second
     start, end = (knot[0] for knot in first[-1].knots)
     assert first[-1].label == f"p = {start:.2f} → {end:.2f}"

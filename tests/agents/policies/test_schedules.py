@@ -66,7 +66,9 @@ def test_fixed_weights_use_every_pair_with_its_weight():
         (0.5, [[0.6, 0.2, 0.1], [0.6, 0.2, 0.4], [0.6, 0.4, 0.2], [0.0, 0.0, 0.1]], [0, 2, 1, 2]),
     ],
 )
-def test_balance_updates_the_pair_of_the_largest_loss_the_first_taken_so_many_times(ratio, losses, expected):
+def test_balance_updates_the_pair_of_the_largest_loss_the_first_taken_so_many_times(
+    ratio, losses, expected
+):
     policy = Balance("balance", ratio)
     policy.reset(np.arange(4))
     told = np.array(losses, np.float32)
@@ -79,7 +81,11 @@ def test_balance_updates_the_pair_of_the_largest_loss_the_first_taken_so_many_ti
 
 def test_balance_goes_by_the_losses_that_are_known_which_are_those_before_the_updates():
     """Painter's losses are −b and b, with b = 8 at first: `lower` is above the −8 known of `raise` until it was −8 itself."""
-    (episodes,) = rollout([Balance("balance")], lambda num_envs, **more: AutoLossVectorEnv(Painter(), num_envs), np.arange(3))
+    (episodes,) = rollout(
+        [Balance("balance")],
+        lambda num_envs, **more: AutoLossVectorEnv(Painter(), num_envs),
+        np.arange(3),
+    )
     np.testing.assert_array_equal(episodes.shares[:, 1], [1] * 17 + [0] * 7)
     assert episodes.figures["score"].tolist() == [8 - 17 + 7] * 3
 
@@ -88,9 +94,14 @@ def test_balance_goes_by_the_losses_that_are_known_which_are_those_before_the_up
 def test_softadapt_policy_follows_the_last_refreshed_losses(sample):
     policy = WeightingPolicy("softadapt", SoftAdapt(beta=50.0), sample)
     policy.reset(np.arange(2))
-    first = {n: np.ones((2, 2), d) for n, d in (("losses", "f4"), ("gradient_norms", "f4"), ("losses_refreshed", "?"))}
+    first = {
+        n: np.ones((2, 2), d)
+        for n, d in (("losses", "f4"), ("gradient_norms", "f4"), ("losses_refreshed", "?"))
+    }
     second = first | {"losses": np.array([[2.0, 0.0]] * 2, np.float32)}
     act(policy, runs=2, **first)
-    control = act(policy, runs=2, **second)  # the first loss rises, the second falls: beta > 0 favours the first
+    control = act(
+        policy, runs=2, **second
+    )  # the first loss rises, the second falls: beta > 0 favours the first
     torch.testing.assert_close(control.weights, torch.tensor([[1.0, 0.0]] * 2))
     assert (control.choice is not None) == sample

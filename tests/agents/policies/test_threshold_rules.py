@@ -15,7 +15,11 @@ from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegressi
 from tests.support.toy_tasks import SMALL, Fragile
 
 # The fit is the second validation metric of the perceptron. (A − B) / B is 1/4 for S1, 1/2 for S2 and −1/4 for S3, exactly.
-MEASURED = {"fresh_losses": [2.0, 3.75], "fresh_gradient_norms": [4.0, 3.0], "fresh_validation": [0.9, 2.5]}
+MEASURED = {
+    "fresh_losses": [2.0, 3.75],
+    "fresh_gradient_norms": [4.0, 3.0],
+    "fresh_validation": [0.9, 2.5],
+}
 STALE = {"losses": [8.0, 1.0], "gradient_norms": [1.0, 8.0], "validation": [0.1, 1.0], "steps": 3}
 VALUES = {"s1": 0.25, "s2": 0.5, "s3": -0.25}
 each_rule = pytest.mark.parametrize("rule", VALUES)
@@ -24,7 +28,10 @@ each_rule = pytest.mark.parametrize("rule", VALUES)
 def decide(rule, threshold, runs=1, **changes):
     policy = threshold_rule(rule, threshold, MLPClassification())
     policy.reset(np.arange(runs))
-    infos = {name: np.array([value] * runs, dtype=np.float32) for name, value in (STALE | MEASURED).items()}
+    infos = {
+        name: np.array([value] * runs, dtype=np.float32)
+        for name, value in (STALE | MEASURED).items()
+    }
     return policy.act(np.zeros((runs, 1), np.float32), infos | changes)
 
 
@@ -54,10 +61,17 @@ def choices_by_hand(rule, threshold, task, keys):
     state, choices = task.reset(keys), []
     for _ in range(task.max_steps):
         measured, validation = task.observe(state), task.validate(state)[0, 0].item()
-        (fit, penalty), (fit_norm, penalty_norm) = measured.losses[0].tolist(), measured.gradient_norms[0].tolist()
-        ratio = {"s1": validation / fit, "s2": penalty / validation, "s3": penalty_norm / fit_norm}[rule] - 1
+        (fit, penalty), (fit_norm, penalty_norm) = (
+            measured.losses[0].tolist(),
+            measured.gradient_norms[0].tolist(),
+        )
+        ratio = {"s1": validation / fit, "s2": penalty / validation, "s3": penalty_norm / fit_norm}[
+            rule
+        ] - 1
         choices.append(int(ratio > threshold))
-        state, _ = task.update(state, Control(weights=torch.eye(2)[choices[-1:]], step_size=torch.ones(1)))
+        state, _ = task.update(
+            state, Control(weights=torch.eye(2)[choices[-1:]], step_size=torch.ones(1))
+        )
     return choices
 
 
@@ -92,7 +106,10 @@ def test_a_grid_has_at_least_20_increasing_thresholds_over_its_whole_range(rule)
 def test_a_rule_is_for_two_pairs_whose_fit_is_validated(rule):
     for task, expected in (
         (QuadraticRegression(pairs="split"), f"'{rule}'.* this task has 3 pairs"),
-        (Fragile(), f"'{rule}'.* needs the loss 'safe' among the validation metrics, which are size"),
+        (
+            Fragile(),
+            f"'{rule}'.* needs the loss 'safe' among the validation metrics, which are size",
+        ),
     ):
         with pytest.raises(ValueError, match=expected) as caught:
             threshold_rule(rule, 0.5, task)

@@ -12,8 +12,18 @@ from agents.policies.grammar import parse_specification
 from agents.policies.trained_policy import TrainedPolicy
 
 ID = "toy_tasks:Toy/Painter-v0"
-HYPERPARAMETERS = {"ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 1}, "dqn": {"learning_starts": 20}, "reinforce": {}}
-ELSEWHERE = {"height": 5, "channels": 3, "max_steps": 12, "validate_every": 2, "minimize": True}  # the same observations
+HYPERPARAMETERS = {
+    "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 1},
+    "dqn": {"learning_starts": 20},
+    "reinforce": {},
+}
+ELSEWHERE = {
+    "height": 5,
+    "channels": 3,
+    "max_steps": 12,
+    "validate_every": 2,
+    "minimize": True,
+}  # the same observations
 
 
 @pytest.fixture(scope="module", params=HYPERPARAMETERS)
@@ -27,16 +37,24 @@ def trained(request, tmp_path_factory):
     return folder
 
 
-def test_a_policy_plays_a_task_with_other_arguments_by_the_same_weights_and_the_table_says_so(trained):
+def test_a_policy_plays_a_task_with_other_arguments_by_the_same_weights_and_the_table_says_so(
+    trained,
+):
     algo = trained.name.rstrip("0123456789")
 
     def make_env(split):
-        return lambda num_envs, **more: gymnasium.make_vec(ID, num_envs=num_envs, split=split, **(ELSEWHERE | more))
+        return lambda num_envs, **more: gymnasium.make_vec(
+            ID, num_envs=num_envs, split=split, **(ELSEWHERE | more)
+        )
 
-    entrants = make_entrants([parse_specification(f"{algo}:{trained}")], make_env("test")(num_envs=1).task, ID)
+    entrants = make_entrants(
+        [parse_specification(f"{algo}:{trained}")], make_env("test")(num_envs=1).task, ID
+    )
     (row,) = run_benchmark(entrants, make_env, "test", 3, seed=0).rows
     assert row.shares.shape == (12, 2)
-    assert warnings(entrants, ELSEWHERE) == [f"{algo} was trained with other --env-kwargs: {{'height': 2}}"]
+    assert warnings(entrants, ELSEWHERE) == [
+        f"{algo} was trained with other --env-kwargs: {{'height': 2}}"
+    ]
     assert warnings(entrants, {"height": 2}) == []
     policies = [TrainedPolicy(trained, ID) for _ in range(2)]
     digests = []
@@ -58,5 +76,8 @@ def test_a_policy_of_another_number_of_observations_is_refused_in_one_line(train
 
 
 def test_a_policy_of_another_environment_is_refused(trained):
-    with pytest.raises(ValueError, match="was trained on toy_tasks:Toy/Painter-v0, not on AutoLoss/QuadraticRegression-v0"):
+    with pytest.raises(
+        ValueError,
+        match="was trained on toy_tasks:Toy/Painter-v0, not on AutoLoss/QuadraticRegression-v0",
+    ):
         TrainedPolicy(trained, "AutoLoss/QuadraticRegression-v0")

@@ -40,14 +40,30 @@ def make_env(num_envs, **more):
     [
         ("softadapt", SoftAdapt(), False),
         ("softadapt:pair,beta=-2", SoftAdapt(beta=-2.0), True),
-        ("softadapt:normalized,loss_weighted,order=3", SoftAdapt(normalized=True, loss_weighted=True, order=3), False),
-        ("softadapt:least_squares=7,every=5", SoftAdapt(slope="least_squares", window=7, every=5), False),
+        (
+            "softadapt:normalized,loss_weighted,order=3",
+            SoftAdapt(normalized=True, loss_weighted=True, order=3),
+            False,
+        ),
+        (
+            "softadapt:least_squares=7,every=5",
+            SoftAdapt(slope="least_squares", window=7, every=5),
+            False,
+        ),
         ("softadapt:scale=count", SoftAdapt(scale="count"), False),
         ("equal", Equal(), False),
         ("equal:scale=count", Equal(scale="count"), False),
         ("dwa:pair,temperature=1,window=3", DynamicWeightAverage(temperature=1.0, window=3), True),
-        ("uncertainty:learning_rate=0.1", UncertaintyWeighting(optimizer=Adam(learning_rate=0.1)), False),
-        ("gradnorm:alpha=0.5,learning_rate=1", GradNorm(alpha=0.5, optimizer=Adam(learning_rate=1.0)), False),
+        (
+            "uncertainty:learning_rate=0.1",
+            UncertaintyWeighting(optimizer=Adam(learning_rate=0.1)),
+            False,
+        ),
+        (
+            "gradnorm:alpha=0.5,learning_rate=1",
+            GradNorm(alpha=0.5, optimizer=Adam(learning_rate=1.0)),
+            False,
+        ),
         ("random_weights:every=10", RandomLossWeighting(every=10), False),
     ],
 )
@@ -66,7 +82,9 @@ def test_a_name_with_options_is_a_rule_with_arguments(text, rule, sample):
 )  # fmt: skip
 def test_options_that_a_rule_does_not_have_are_one_line(text):
     kind = text.partition(":")[0]
-    with pytest.raises(ValueError, match=f"policy '{text}': expected {kind}, or {kind}: with some of .*pair.*every") as caught:
+    with pytest.raises(
+        ValueError, match=f"policy '{text}': expected {kind}, or {kind}: with some of .*pair.*every"
+    ) as caught:
         parse_specification(text)
     assert "\n" not in str(caught.value)
 
@@ -107,7 +125,9 @@ def test_random_weights_differ_between_problems_and_steps():
         "gradient_norms": np.ones((50, 2), "f4"),
         "losses_refreshed": np.ones((50, 2), "?"),
     }
-    weights = torch.cat([policy.act(np.zeros((50, 1), "f4"), infos).weights[:, 0] for _ in range(4)])
+    weights = torch.cat(
+        [policy.act(np.zeros((50, 1), "f4"), infos).weights[:, 0] for _ in range(4)]
+    )
     assert len(weights.unique()) == 200
 
 
@@ -127,7 +147,9 @@ def test_rules_are_told_the_losses_and_norms_of_the_infos_and_what_the_step_meas
     observations, infos = envs.reset(seed=0)
     policy.reset(np.arange(3))
     for _ in range(5):
-        kept = {name: np.array(infos[name]) for name in ("losses", "gradient_norms", "losses_refreshed")}
+        kept = {
+            name: np.array(infos[name]) for name in ("losses", "gradient_norms", "losses_refreshed")
+        }
         control = policy.act(observations, infos)
         assert np.array_equal(told[-1].losses, kept["losses"])
         assert np.array_equal(told[-1].gradient_norms, kept["gradient_norms"])
