@@ -2,8 +2,9 @@
 
     python evaluate.py --env AutoLoss/QuadraticRegression-v0 --policies 'ppo:runs/ppo/*' softadapt random grid
 
-Prints a table and writes it with the figures of every problem and a picture to <output>/<env>_<n>/. Finished batches are kept
-there too: after a kill, `evaluate.py --resume <output>/<env>_<n>` goes on where it was, to the same table.
+Prints a table and writes it with the figures of every problem and a picture to <output>/<env>_<n>/.
+Finished batches are kept there too: after a kill, `evaluate.py --resume <output>/<env>_<n>` goes on
+where it was, to the same table.
 """
 
 import argparse

@@ -1,10 +1,12 @@
-"""Train an agent to steer training: any of Stable-Baselines3, or REINFORCE as in the AutoLoss paper.
+"""Train an agent to steer training: any of Stable-Baselines3, or REINFORCE as in the AutoLoss
+paper.
 
     python train_agent.py --env AutoLoss/QuadraticRegression-v0 --algo ppo --seed 0
 
-The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and checkpoint.pt (saved ten times
-in a training, or every so many steps), TensorBoard events and progress.csv. After a kill, `train_agent.py --resume <folder>`
-goes on from the last checkpoint, to the weights that an uninterrupted training ends with.
+The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and
+checkpoint.pt (saved ten times in a training, or every so many steps), TensorBoard events and
+progress.csv. After a kill, `train_agent.py --resume <folder>` goes on from the last checkpoint, to
+the weights that an uninterrupted training ends with.
 """
 
 import argparse

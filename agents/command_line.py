@@ -1,4 +1,6 @@
-"""What both commands share: arguments checked before anything slow is imported, and errors of one line."""
+"""What both commands share: arguments checked before anything slow is imported, and errors of one
+line.
+"""
 
 import argparse
 import importlib

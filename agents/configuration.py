@@ -32,7 +32,8 @@ class TrainingConfiguration:
         n_timesteps: environment steps in all.
         seed: of the learner and of the problems.
         hyperparameters: arguments of the algorithm.
-        checkpoint_every: environment steps between two checkpoints; None for a tenth of the training. It changes no result.
+        checkpoint_every: environment steps between two checkpoints; None for a tenth of the
+            training. It changes no result.
     """
 
     algo: str
@@ -70,7 +71,9 @@ def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, A
 
 
 def number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; this reads it as the number that was meant, also in lists and mappings."""
+    """YAML 1.1 reads 1e-3 as text; this reads it as the number that was meant, also in lists and
+    mappings.
+    """
     if isinstance(value, dict):
         return {name: number(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -83,7 +86,9 @@ def number(value: Any) -> Any:
 
 
 def checked_hyperparameters(algorithm: type, given: dict[str, Any]) -> dict[str, Any]:
-    """`given`, with 1e4 as an integer where the default is one; ValueError for a name that the algorithm does not have."""
+    """`given`, with 1e4 as an integer where the default is one; ValueError for a name that the
+    algorithm does not have.
+    """
     internal = ("self", "policy", "env", "seed", "tensorboard_log", "verbose")
     known = [
         name
@@ -133,7 +138,9 @@ def load_configuration(folder: Path) -> TrainingConfiguration:
 
 
 def save_command(folder: Path, arguments: argparse.Namespace) -> None:
-    """Keep the arguments of an evaluation, from which `--resume` goes on; whom to trust is asked each time."""
+    """Keep the arguments of an evaluation, from which `--resume` goes on; whom to trust is asked
+    each time.
+    """
     content = {
         name: value
         for name, value in vars(arguments).items()
@@ -143,7 +150,9 @@ def save_command(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def load_command(folder: Path, known: Iterable[str]) -> argparse.Namespace:
-    """The arguments `known` of the evaluation in a folder; ValueError if it is none, or from a newer version."""
+    """The arguments `known` of the evaluation in a folder; ValueError if it is none, or from a
+    newer version.
+    """
     with _reading(folder / "command.json", "a result folder of evaluate.py") as content:
         missing = [name for name in known if name not in content]
         if missing:
@@ -154,7 +163,9 @@ def load_command(folder: Path, known: Iterable[str]) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _reading(path: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """The content of a JSON file of this project; what is wrong with it, or with its use, is one line."""
+    """The content of a JSON file of this project; what is wrong with it, or with its use, is one
+    line.
+    """
     if not path.is_file():
         raise ValueError(f"{str(path.parent)!r} is not {kind}: it holds no {path.name}")
     try:

@@ -1,6 +1,7 @@
 """Environments whose episodes are training runs: choose which loss to optimise next.
 
-Importing this registers the ids `AutoLoss/…`; PyTorch is loaded when an environment or a task is first used.
+Importing this registers the ids `AutoLoss/…`; PyTorch is loaded when an environment or a task is
+first used.
 """
 
 import importlib

@@ -1,8 +1,9 @@
-"""Batched optimizers: one block of parameters (num_envs, size), a step count per run, idle runs untouched.
+"""Batched optimizers: one block of parameters (num_envs, size), a step count per run, idle runs
+untouched.
 
-`update` works in place on the tensors it is given; whoever wants a pure update passes clones, through which gradients
-flow. Only correctly rounded operations are used (no `pow`, no fused multiply-add), so that a run gets the same bits in a
-batch of any size.
+`update` works in place on the tensors it is given; whoever wants a pure update passes clones,
+through which gradients flow. Only correctly rounded operations are used (no `pow`, no fused
+multiply-add), so that a run gets the same bits in a batch of any size.
 """
 
 import functools
@@ -41,7 +42,8 @@ class Optimizer(ABC):
         active: Bool[Tensor, " num_envs"],
         step_size: Float[Tensor, " num_envs"],
     ) -> None:
-        """One step, in place, of the runs that are `active`; the others keep parameters, moments and step counts.
+        """One step, in place, of the runs that are `active`; the others keep parameters, moments
+        and step counts.
 
         Args:
             parameters: values of one block.
@@ -54,7 +56,9 @@ class Optimizer(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
-    """Gradient descent, with heavy-ball momentum v ← μ v + g where `momentum` μ > 0 (as torch.optim.SGD)."""
+    """Gradient descent, with heavy-ball momentum v ← μ v + g where `momentum` μ > 0 (as
+    torch.optim.SGD).
+    """
 
     momentum: float = 0.0
 
@@ -128,15 +132,18 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True, kw_only=True)
 class BarzilaiBorwein(Optimizer):
-    """Gradient descent with a step from the last two points (Barzilai, Borwein: "Two-point step size gradient methods", 1988).
+    """Gradient descent with a step from the last two points (Barzilai, Borwein: "Two-point step
+    size gradient methods", 1988).
 
-    Let Δx and Δh be the changes of parameters and gradient since the step before. The step is ‖Δx‖² / |Δx·Δh| ("long", BB1) or
+    Let Δx and Δh be the changes of parameters and gradient since the step before. The step is ‖Δx‖²
+    / |Δx·Δh| ("long", BB1) or
     |Δx·Δh| / ‖Δh‖² ("short", BB2, never longer), clipped to [`lower`, `upper`]. The gradient is what the optimizer is given:
-    where the weights of the losses change between two steps, Δh holds their change too. The first step of a run, and one
-    after a step that moved nothing, is `learning_rate`; where the gradient did not change, the step is `upper`.
+    where the weights of the losses change between two steps, Δh holds their change too. The first
+    step of a run, and one after a step that moved nothing, is `learning_rate`; where the gradient
+    did not change, the step is `upper`.
 
-    The source is IMA Journal of Numerical Analysis 8, 141–148; the absolute value keeps the step positive where the curvature
-    is not. `step_size` of `update` is a factor on the clipped step.
+    The source is IMA Journal of Numerical Analysis 8, 141–148; the absolute value keeps the step
+    positive where the curvature is not. `step_size` of `update` is a factor on the clipped step.
 
     Args:
         form: "long" or "short".
@@ -213,7 +220,8 @@ def _constants(
     """Rows of numbers for the runs that take a step, and for those that nothing may change.
 
     Returns:
-        β₁, β₂, 1 − β₁, 1 − β₂ and ε; the same for idle runs; the betas, and for idle runs; the bias corrections of idle runs.
+        β₁, β₂, 1 − β₁, 1 − β₂ and ε; the same for idle runs; the betas, and for idle runs; the bias
+        corrections of idle runs.
     """
     return _known_constants(betas, epsilon, device, dtype)
 
@@ -233,7 +241,9 @@ def _known_constants(
 
 
 def _square_root(values: Tensor) -> Tensor:
-    """√values, with gradient 0 instead of infinity at 0 (a coordinate that has never had a gradient)."""
+    """√values, with gradient 0 instead of infinity at 0 (a coordinate that has never had a
+    gradient).
+    """
     if not values.requires_grad:
         return torch.sqrt(values)
     positive = values > 0

@@ -1,8 +1,10 @@
-"""Counter-based random draws: every number is a function of (key, stream, position), never of the batch.
+"""Counter-based random draws: every number is a function of (key, stream, position), never of the
+batch.
 
-A key is one 64-bit integer per run. Keys are derived with `fold_in` and expanded with `bits`, which is the SplitMix64
-sequence started at the key (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014). Because no
-generator has state, run i draws the same numbers whatever `num_envs` is, and on every device.
+A key is one 64-bit integer per run. Keys are derived with `fold_in` and expanded with `bits`, which
+is the SplitMix64 sequence started at the key (Steele, Lea, Flood: "Fast splittable pseudorandom
+number generators", OOPSLA 2014). Because no generator has state, run i draws the same numbers
+whatever `num_envs` is, and on every device.
 """
 
 import functools
@@ -39,7 +41,8 @@ def _stream_number(name: str) -> int:
 @torch.compiler.assume_constant_result
 def _mixed(data: int | str) -> int:
     """What `_mix` makes of one number, or of the number of a stream."""
-    # A plain number: PyTorch's compiler would multiply constant tensors without wrapping around at 64 bits.
+    # A plain number: PyTorch's compiler would multiply constant tensors without wrapping around at
+    # 64 bits.
     return _known_mixed(data)
 
 
@@ -61,7 +64,8 @@ def fold_in(
 
 def bits(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:
     """The first `size` outputs of SplitMix64 started at each key, as signed 64-bit integers."""
-    # ~i is −(i + 1): written so, PyTorch's compiler does not take the products for indices, which must not wrap around.
+    # ~i is −(i + 1): written so, PyTorch's compiler does not take the products for indices, which
+    # must not wrap around.
     counters = ~torch.arange(size, dtype=torch.int64, device=keys.device) * -_GOLDEN
     return _mix(keys[:, None] + counters)
 

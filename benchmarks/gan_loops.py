@@ -1,4 +1,6 @@
-"""A DCGAN trained one model at a time, written without this package's networks, losses, optimizers and random numbers."""
+"""A DCGAN trained one model at a time, written without this package's networks, losses, optimizers
+and random numbers.
+"""
 
 from itertools import pairwise
 
@@ -43,7 +45,9 @@ def generator_network(task: ImageGAN) -> nn.Sequential:
 
 
 def discriminator_network(task: ImageGAN) -> nn.Sequential:
-    """The discriminator of the task as one would write it: log odds that an image is real, (images, 1)."""
+    """The discriminator of the task as one would write it: log odds that an image is real, (images,
+    1).
+    """
     widths, (padding, _) = task.architecture.widths[::-1], _PADDINGS[task.kernel_size]
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise((task.image_shape[2], *widths))):
@@ -85,7 +89,9 @@ class BareGAN:
         self._training, self._held_out = _images(task, device)
 
     def step(self, player: int) -> float:
-        """An update of one player: 0 is the generator, 1 the discriminator; returns the norm of its gradient."""
+        """An update of one player: 0 is the generator, 1 the discriminator; returns the norm of its
+        gradient.
+        """
         parameters = list(self._networks[player].parameters())
         loss = (
             self._discriminator_loss()
@@ -146,7 +152,9 @@ class BareGAN:
 
 
 def _images(task: ImageGAN, device: str) -> tuple[Tensor, Tensor]:
-    """What one run of the task trains on and is validated on, (images, channels, height, width) in [-1, 1]."""
+    """What one run of the task trains on and is validated on, (images, channels, height, width) in
+    [-1, 1].
+    """
     keys = torch.zeros(1, dtype=torch.int64)
     rows = task.make_data(Keys(problem=keys, run=keys))
     loaded = torch.from_numpy(load_images(task.dataset, task.data_dir, task.size).images)

@@ -1,12 +1,15 @@
-"""How many training steps a second: the GAN environment against a loop that trains one DCGAN at a time.
+"""How many training steps a second: the GAN environment against a loop that trains one DCGAN at a
+time.
 
-    python -m benchmarks.gan_throughput                                # digits, and MNIST where its folder is named
-    python -m benchmarks.gan_throughput small --turns 40
-    python -m benchmarks.gan_throughput mnist --device cuda --num-envs 1 16
+    python -m benchmarks.gan_throughput                                # digits, and MNIST where its
+    folder is named python -m benchmarks.gan_throughput small --turns 40 python -m
+    benchmarks.gan_throughput mnist --device cuda --num-envs 1 16
 
-All sides do the same: an update of a random player with the norm of its gradient, and a validation as often. They take turns on
-one thread; what is printed are medians and quartiles of the ratios within a turn. Only this package's sides also compute
-observations and rewards. Beginning and ending an episode is no part of a turn: its time stands under the table.
+All sides do the same: an update of a random player with the norm of its gradient, and a validation
+as often. They take turns on one thread; what is printed are medians and quartiles of the ratios
+within a turn. Only this package's sides also compute
+observations and rewards. Beginning and ending an episode is no part of a turn: its time stands
+    under the table.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python -m benchmarks.kills                 # 20 kills of a training and 20 of an evaluation
 
-A training is killed after a random time, resumed with `--resume`, killed again, until it is through; so is an evaluation. What
-they end with is compared, byte for byte, with the weights and the table of one that was left alone.
+A training is killed after a random time, resumed with `--resume`, killed again, until it is
+through; so is an evaluation. What they end with is compared, byte for byte, with the weights and
+the table of one that was left alone.
 """
 
 import argparse
@@ -70,7 +71,8 @@ def killed_and_resumed(
     """Kill it `kills` times, resuming it each time, then let it end.
 
     Returns:
-        Its folder, how many kills hit it while it ran, and the most environment steps that a kill took from a training.
+        Its folder, how many kills hit it while it ran, and the most environment steps that a kill
+        took from a training.
     """
     generator, hits, worst = np.random.default_rng(0), 0, 0
     flag = "--log-folder" if program == "train_agent.py" else "--output"

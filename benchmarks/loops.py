@@ -1,4 +1,6 @@
-"""Training loops of one model at a time, written without this package: what its environments are compared with."""
+"""Training loops of one model at a time, written without this package: what its environments are
+compared with.
+"""
 
 import math
 from collections.abc import Callable

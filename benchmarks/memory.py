@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory                # PPO on the regression, 64 runs, 2 million environment steps
 
-The resident memory of the process is read after every rollout. Prints its mean over the second tenth and over the last tenth of
-the training, and draws it to docs/results/memory.png.
+The resident memory of the process is read after every rollout. Prints its mean over the second
+tenth and over the last tenth of the training, and draws it to docs/results/memory.png.
 """
 
 import argparse

@@ -3,8 +3,9 @@
     python -m benchmarks.ppo_profile                      # regression, 64 runs, eager and compiled
     python -m benchmarks.ppo_profile --num-envs 512
 
-Both environments are trained on in turns, one rollout and its update each, with the hyper-parameters of `train_agent.py`, on
-one thread; shares are medians and quartiles over the rollouts after the first, which warms up.
+Both environments are trained on in turns, one rollout and its update each, with the
+hyper-parameters of `train_agent.py`, on one thread; shares are medians and quartiles over the
+rollouts after the first, which warms up.
 """
 
 import argparse

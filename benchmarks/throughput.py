@@ -1,12 +1,13 @@
 """How many training steps a second: the environments against loops that train one model at a time.
 
-    python -m benchmarks.throughput                       # both tasks, 64 runs
-    python -m benchmarks.throughput --num-envs 1 8 64 512 4096 --compiled 1 8 64 512 --turns 2 --figure throughput.png
-    python -m benchmarks.throughput --device cuda         # on a GPU
+    python -m benchmarks.throughput                       # both tasks, 64 runs python -m
+    benchmarks.throughput --num-envs 1 8 64 512 4096 --compiled 1 8 64 512 --turns 2 --figure
+    throughput.png python -m benchmarks.throughput --device cuda         # on a GPU
 
-All sides do the same: a random choice of the pair, its gradient and norm, an Adam step, a validation as often, and a new
-problem when an episode ends. They take turns on one thread; what is printed are medians and quartiles of the ratios within a
-turn. Only this package's sides also compute observations and rewards.
+All sides do the same: a random choice of the pair, its gradient and norm, an Adam step, a
+validation as often, and a new problem when an episode ends. They take turns on one thread; what is
+printed are medians and quartiles of the ratios within a turn. Only this package's sides also
+compute observations and rewards.
 """
 
 import argparse
@@ -66,7 +67,9 @@ def single(task: Task, compile: bool = False) -> Side:
 
 
 def stable_baselines3(task: Task, processes: int) -> Side:
-    """Stable-Baselines3's vector environments over single ones, each in a process or all in this one."""
+    """Stable-Baselines3's vector environments over single ones, each in a process or all in this
+    one.
+    """
     makers: list[Callable[[], gymnasium.Env]] = [lambda: AutoLossEnv(task)] * processes
     envs = SubprocVecEnv(makers, start_method="fork") if processes > 1 else DummyVecEnv(makers)
     envs.reset()

@@ -1,13 +1,15 @@
-"""Loss weights for a sparse autoencoder of MNIST: what the weighting rules reach after 2, 5, 15 and 30 epochs.
+"""Loss weights for a sparse autoencoder of MNIST: what the weighting rules reach after 2, 5, 15 and
+30 epochs.
 
-    AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder
-    AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder --controllers 'runs/ppo/AutoLoss-SparseAutoencoder-v0_*'
+    AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder AUTOLOSS_GYM_DATA=FOLDER python -m
+    studies.sparse_autoencoder --controllers 'runs/ppo/AutoLoss-SparseAutoencoder-v0_*'
 
-An epoch is 1,500 images in batches of 50. Every rule meets the same runs: one initialisation and one resample of the training
-images for each seed. Figures are means over these runs on the test images, with 95 % bootstrap intervals; those of controllers
-trained by `train_agent.py` are over training seeds too, --print-arguments prints the --env-kwargs of their training. The fixed
-weight is the one of a grid whose mean validation cost is best in runs of its own. Last, the time of a step with SoftAdapt is
-compared with that of fixed weights.
+An epoch is 1,500 images in batches of 50. Every rule meets the same runs: one initialisation and
+one resample of the training images for each seed. Figures are means over these runs on the test
+images, with 95 % bootstrap intervals; those of controllers trained by `train_agent.py` are over
+training seeds too, --print-arguments prints the --env-kwargs of their training. The fixed weight is
+the one of a grid whose mean validation cost is best in runs of its own. Last, the time of a step
+with SoftAdapt is compared with that of fixed weights.
 """
 
 import argparse
@@ -61,7 +63,9 @@ def make_env(num_envs: int, split: str, **arguments: Any) -> AutoLossVectorEnv:
 
 
 def play(policies: list[Policy], split: str, seeds: np.ndarray, **arguments: Any) -> np.ndarray:
-    """Figures after `EPOCHS` of all policies on the same runs: (epochs, policies, seeds, metrics) of the task's score."""
+    """Figures after `EPOCHS` of all policies on the same runs: (epochs, policies, seeds, metrics)
+    of the task's score.
+    """
     count, repeat = len(seeds), int(arguments.get("repeat", 1))
     envs = make_env(len(policies) * count, split, autoreset_mode="Disabled", **arguments)
     slices = [slice(k * count, (k + 1) * count) for k in range(len(policies))]
@@ -80,7 +84,9 @@ def play(policies: list[Policy], split: str, seeds: np.ndarray, **arguments: Any
 
 
 def best_fixed(seeds: int) -> Policy:
-    """The weight of the penalty with the best mean validation cost at the end, in runs of the validation split."""
+    """The weight of the penalty with the best mean validation cost at the end, in runs of the
+    validation split.
+    """
     candidates: list[Policy] = [
         FixedWeights(f"fixed:{weight:.3g}", (1.0, float(weight))) for weight in GRID
     ]
@@ -94,7 +100,9 @@ def best_fixed(seeds: int) -> Policy:
 
 
 def table(figures: dict[str, np.ndarray], names: list[str]) -> str:
-    """Markdown: a row for every policy and epoch, from figures (epochs, training seeds, seeds, metrics) of each policy."""
+    """Markdown: a row for every policy and epoch, from figures (epochs, training seeds, seeds,
+    metrics) of each policy.
+    """
     lines = [
         f"| policy | epoch | n | {' | '.join(COLUMNS)} |",
         "| --- | ---: | ---: |" + " ---: |" * len(COLUMNS),
@@ -123,7 +131,9 @@ def controllers(pattern: str) -> list[Policy]:
 
 
 def step_times(turns: int) -> str:
-    """Time of a training step of one model in a PyTorch loop with SoftAdapt, relative to fixed weights."""
+    """Time of a training step of one model in a PyTorch loop with SoftAdapt, relative to fixed
+    weights.
+    """
     images = torch.from_numpy(load_images("mnist").images[:5000]).reshape(5000, -1)
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     plays = {"fixed": _loop(images, None), "SoftAdapt": _loop(images, SoftAdapt(loss_weighted=True)),

@@ -1,10 +1,12 @@
-"""Make the tables of docs/results.md: train what is missing, then play every policy on the same unseen problems.
+"""Make the tables of docs/results.md: train what is missing, then play every policy on the same
+unseen problems.
 
     python -m studies.tables                    # every table
     python -m studies.tables regression         # one of them
     python -m studies.tables --quick            # the same steps at a small size: do they run?
 
-Everything is kept in <output>/<table>/; a killed command goes on where it was when it is given again.
+Everything is kept in <output>/<table>/; a killed command goes on where it was when it is given
+again.
 """
 
 import argparse
@@ -186,7 +188,9 @@ def _is_finished(run: Path) -> bool:
 
 
 def _run(command: list[str], log: Path) -> None:
-    """Run one of the commands, its output into a file; ValueError with the last line of that if it fails."""
+    """Run one of the commands, its output into a file; ValueError with the last line of that if it
+    fails.
+    """
     print(f"python {' '.join(command)}", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
@@ -199,7 +203,9 @@ def _run(command: list[str], log: Path) -> None:
 
 
 def across(first: Path, second: Path) -> list[str]:
-    """Each learner and the best static schedule of one table against those of another on the same problems."""
+    """Each learner and the best static schedule of one table against those of another on the same
+    problems.
+    """
     tables = [
         json.loads(next(folder.glob("evaluation/*/results.json")).read_text())
         for folder in (first, second)

@@ -1,4 +1,5 @@
-"""Every test checks the shapes and types that the package's annotations promise, and runs on one thread.
+"""Every test checks the shapes and types that the package's annotations promise, and runs on one
+thread.
 
 What the package keeps between processes is kept in a folder of the tests.
 """

@@ -12,7 +12,9 @@ from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegressi
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Good(GradientTask):
-    """Two blocks, each with a loss of its own. The broken tasks below are this one with one thing changed."""
+    """Two blocks, each with a loss of its own. The broken tasks below are this one with one thing
+    changed.
+    """
 
     max_steps: int = 10
     pairs = (Pair("left", ("a",)), Pair("right", ("b",)))

@@ -1,4 +1,6 @@
-"""The paired benchmark: choices on validation problems, then every entrant once on the same unseen problems."""
+"""The paired benchmark: choices on validation problems, then every entrant once on the same unseen
+problems.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -44,8 +46,10 @@ class Row:
         last_scores: `score` at the last step, of the same shape.
         others: the other score metrics by name, at the best validation, of the same shape.
         mean, interquartile_mean: of `best_score`.
-        difference: paired mean difference to the reference; None for the reference itself or where there is none.
-        improvement: probability of a better score than the reference's on the same problem; None like `difference`.
+        difference: paired mean difference to the reference; None for the reference itself or where
+            there is none.
+        improvement: probability of a better score than the reference's on the same problem; None
+            like `difference`.
         chosen: the candidate that validation problems chose, if there was a choice.
         shares: mean share of each pair at every step, (max_steps, pairs).
         diverged: share of runs that diverged.
@@ -95,7 +99,8 @@ def run_benchmark(
     Args:
         entrants: what is compared.
         make_env: split → (num_envs, **arguments) → environment.
-        split: where the table's figures come from; choices always come from "validation", searches from "train".
+        split: where the table's figures come from; choices always come from "validation", searches
+            from "train".
         episodes: problems on each split, at most half of `SEED_SPACING`.
         seed: numbers the problems; commands with different seeds share none.
         announce: called with the stage, the episodes done and their total.
@@ -187,7 +192,9 @@ def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
 def _choose(
     entrants: Sequence[Entrant], play: Play, seeds: np.ndarray, minimize: bool
 ) -> tuple[list[list[Policy]], int | None]:
-    """What each entrant plays with, and which static one is the reference, by the mean on validation problems."""
+    """What each entrant plays with, and which static one is the reference, by the mean on
+    validation problems.
+    """
     contested = [
         i for i, entrant in enumerate(entrants) if entrant.mode == "tuned" or entrant.static
     ]

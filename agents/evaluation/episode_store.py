@@ -1,4 +1,6 @@
-"""Finished batches of episodes on disk, so that a killed evaluation loses at most the batch that it was playing."""
+"""Finished batches of episodes on disk, so that a killed evaluation loses at most the batch that it
+was playing.
+"""
 
 import hashlib
 import io
@@ -15,7 +17,8 @@ from agents.policies.policy import Policy
 
 
 class EpisodeStore:
-    """Arrays of finished batches in a folder; a file is whole or absent, and reading it runs no code.
+    """Arrays of finished batches in a folder; a file is whole or absent, and reading it runs no
+    code.
 
     Args:
         folder: where the files are; it is made when the first is written.

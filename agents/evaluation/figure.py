@@ -1,4 +1,6 @@
-"""The picture of a benchmark: scores with their intervals, the schedules behind them, and how the scores are distributed."""
+"""The picture of a benchmark: scores with their intervals, the schedules behind them, and how the
+scores are distributed.
+"""
 
 import itertools
 import os
@@ -24,7 +26,9 @@ _WIDEST = 2.5  # scores beyond this multiple of the reference, or of the best, a
 
 
 def draw(benchmark: Benchmark, title: str, path: Path) -> None:
-    """Three panels: means with 95 % intervals, the share of the first pair in the course of training, performance profiles."""
+    """Three panels: means with 95 % intervals, the share of the first pair in the course of
+    training, performance profiles.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (slow to import)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -108,7 +112,9 @@ def _name(benchmark: Benchmark) -> str:
 
 
 def _shown(benchmark: Benchmark) -> tuple[list[Row], list[Row]]:
-    """The rows that have curves: the reference, and as many that react to what they see as there are colours, trained first."""
+    """The rows that have curves: the reference, and as many that react to what they see as there
+    are colours, trained first.
+    """
     reference = [row for row in benchmark.rows if row.label == benchmark.reference]
     adaptive = [
         row for row in benchmark.rows if not row.static and row.label != benchmark.reference
@@ -152,7 +158,9 @@ def _draw_profiles(axes: Any, benchmark: Benchmark, colors: dict[str, str]) -> N
 
 
 def _levels(benchmark: Benchmark, count: int = 200) -> np.ndarray:
-    """Scores over the central mass of the rows that have curves, (count,); rows beyond the limit only run into it."""
+    """Scores over the central mass of the rows that have curves, (count,); rows beyond the limit
+    only run into it.
+    """
     shown, limit = list(itertools.chain(*_shown(benchmark))), _limit(benchmark)
     rows = [row for row in shown if row.mean.value <= limit] or shown
     pooled = np.concatenate([row.figures.ravel() for row in rows])

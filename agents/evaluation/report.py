@@ -132,9 +132,11 @@ def _notes(benchmark: Benchmark) -> list[str]:
 
 
 def real_data(task: Task, split: str) -> list[str]:
-    """One line with the score metrics of real data in the place of what models make, if the task knows them.
+    """One line with the score metrics of real data in the place of what models make, if the task
+    knows them.
 
-    A task does if it has a method `real_data_scores(split)`, which gives how many there are, and figures by name.
+    A task does if it has a method `real_data_scores(split)`, which gives how many there are, and
+    figures by name.
     """
     method: Callable[[str], tuple[int, dict[str, float]]] | None = getattr(
         task, "real_data_scores", None

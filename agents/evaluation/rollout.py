@@ -30,8 +30,10 @@ class Episodes:
     """What one policy achieved.
 
     Args:
-        figures: the final figures by name, each (problems,): `best_score`, `score`, `steps`, `diverged`, `validation`, ….
-        shares: mean share of each pair at every step, over the problems still running, (max_steps, pairs).
+        figures: the final figures by name, each (problems,): `best_score`, `score`, `steps`,
+            `diverged`, `validation`, ….
+        shares: mean share of each pair at every step, over the problems still running, (max_steps,
+            pairs).
     """
 
     figures: dict[str, np.ndarray]
@@ -51,7 +53,9 @@ Play = Callable[
 
 @dataclass(frozen=True)
 class EnvironmentMaker:
-    """Makes environments of an id with these arguments, also in another process: (num_envs, **more) → environment."""
+    """Makes environments of an id with these arguments, also in another process: (num_envs, **more)
+    → environment.
+    """
 
     id: str
     arguments: dict[str, Any]
@@ -89,7 +93,8 @@ def rollout(
     Args:
         policies: they meet the same problems.
         make_env: (num_envs, **env_arguments) → environment; it must be picklable for a pool.
-        seeds: (problems,), int64; problem j is the first episode of an environment seeded with `seeds[j]`.
+        seeds: (problems,), int64; problem j is the first episode of an environment seeded with
+            `seeds[j]`.
         progress: called with the episodes done and their total.
         store: keeps finished batches, and gives back those that it has.
         pool: processes that play the batches; without one they are played here.
@@ -199,7 +204,9 @@ def decide(
 
 
 def _shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) -> np.ndarray:
-    """Mean normalised weight of each pair, (policies, pairs); NaN for a policy whose runs have all ended."""
+    """Mean normalised weight of each pair, (policies, pairs); NaN for a policy whose runs have all
+    ended.
+    """
     shares = np.where(running[:, None], weights / weights.sum(axis=1, keepdims=True), 0.0)
     counts = np.array([running[rows].sum() for rows in slices], dtype=float)[:, None]
     return np.array([shares[rows].sum(axis=0) for rows in slices]) / np.where(

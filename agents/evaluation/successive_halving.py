@@ -1,4 +1,6 @@
-"""Choosing among many candidates: all meet a few problems, the best quarter goes on to more (Jamieson, Talwalkar 2016)."""
+"""Choosing among many candidates: all meet a few problems, the best quarter goes on to more
+(Jamieson, Talwalkar 2016).
+"""
 
 from collections.abc import Sequence
 
@@ -14,7 +16,8 @@ _SHARES = (8, 2, 1)  # stages end at an eighth, a half and all of the problems
 def choose(
     fields: Sequence[Sequence[Policy]], play: Play, seeds: np.ndarray, minimize: bool
 ) -> list[tuple[Policy, float]]:
-    """The best candidate of each field by its mean `best_score`, and that mean; the fields share batches.
+    """The best candidate of each field by its mean `best_score`, and that mean; the fields share
+    batches.
 
     Args:
         fields: candidates for each of several choices.

@@ -1,4 +1,6 @@
-"""What a training leaves on disk: weights, checkpoints, logs. Files are whole or absent, and reading them runs no code."""
+"""What a training leaves on disk: weights, checkpoints, logs. Files are whole or absent, and
+reading them runs no code.
+"""
 
 import contextlib
 import hashlib
@@ -33,7 +35,9 @@ def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
 
 
 def load_weights(policy: nn.Module, folder: Path) -> int:
-    """Read the weights into `policy` and return the steps behind them; ValueError if there are none or they do not fit."""
+    """Read the weights into `policy` and return the steps behind them; ValueError if there are none
+    or they do not fit.
+    """
     path = folder / WEIGHTS
     if not path.is_file():
         raise ValueError(
@@ -78,14 +82,17 @@ def weights_digest(folder: Path) -> str:
 
 
 def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
-    """Store tensors and plain values from which training goes on, and the states of the global generators."""
+    """Store tensors and plain values from which training goes on, and the states of the global
+    generators.
+    """
     temporary = folder / f".{CHECKPOINT}.tmp"
     torch.save({"format": FORMAT, "generators": _generators(), **content}, temporary)
     os.replace(temporary, folder / CHECKPOINT)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """What `save_checkpoint` stored, or None where nothing has been; ValueError if it cannot be read.
+    """What `save_checkpoint` stored, or None where nothing has been; ValueError if it cannot be
+    read.
 
     The generators are set with `restore_generators`, when all that draws from them has been made.
     """
@@ -142,7 +149,9 @@ def _generators() -> dict[str, Any]:
 
 
 def open_logger(folder: Path, steps: int) -> Logger:
-    """TensorBoard and CSV in `folder`; a training that goes on after `steps` has a CSV file of its own."""
+    """TensorBoard and CSV in `folder`; a training that goes on after `steps` has a CSV file of its
+    own.
+    """
     suffix = f"_from_{steps}" if steps else ""
     formats = [
         make_output_format("tensorboard", str(folder)),

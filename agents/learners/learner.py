@@ -9,10 +9,14 @@ from agents.learners.stable_baselines3 import StableBaselines3Learner
 
 
 class Learner(Protocol):
-    """Trains a policy; its constructor raises ValueError where algorithm and environment do not fit."""
+    """Trains a policy; its constructor raises ValueError where algorithm and environment do not
+    fit.
+    """
 
     def train(self, folder: Path) -> None:
-        """Train, or go on from the checkpoint in `folder`, where weights, TensorBoard events and progress.csv are kept."""
+        """Train, or go on from the checkpoint in `folder`, where weights, TensorBoard events and
+        progress.csv are kept.
+        """
 
 
 def make_learner(configuration: TrainingConfiguration) -> Learner:

@@ -1,4 +1,6 @@
-"""REINFORCE as in the AutoLoss paper (Eq. 2, Algorithm 1), with the tricks of its released code as options."""
+"""REINFORCE as in the AutoLoss paper (Eq. 2, Algorithm 1), with the tricks of its released code as
+options.
+"""
 
 import contextlib
 import sys
@@ -35,14 +37,18 @@ class ReinforceOptions:
 
     Args:
         learning_rate: of Adam.
-        hidden_sizes: units of the controller's hidden layers; () is the paper's linear controller, (16,) the release's.
+        hidden_sizes: units of the controller's hidden layers; () is the paper's linear controller,
+            (16,) the release's.
         temperature: the logits are divided by it (release).
         baseline_decay: η of the moving average of the rewards.
         advantage_clip: largest advantage (paper and release).
-        update_baseline_first: update the baseline before it is subtracted (release), not after (paper).
-        mean_over_steps: average the log-probabilities over the steps (release) instead of summing them (paper).
-        step_reward: add the release's reward of every validation, sign(Δ) · min(√(|Δ| / (|average Δ| + 1e-5)),
-            step_reward_clip) · step_reward_scale, with Δ the improvement of the deciding validation metric.
+        update_baseline_first: update the baseline before it is subtracted (release), not after
+            (paper).
+        mean_over_steps: average the log-probabilities over the steps (release) instead of summing
+            them (paper).
+        step_reward: add the release's reward of every validation, sign(Δ) · min(√(|Δ| / (|average
+            Δ| + 1e-5)), step_reward_clip) · step_reward_scale, with Δ the improvement of the
+            deciding validation metric.
     """
 
     learning_rate: float = 1e-3
@@ -58,7 +64,9 @@ class ReinforceOptions:
 
 
 class Controller(nn.Module):
-    """Leaky-ReLU perceptron from observations (runs, features) to logits (runs, actions), divided by the temperature."""
+    """Leaky-ReLU perceptron from observations (runs, features) to logits (runs, actions), divided
+    by the temperature.
+    """
 
     def __init__(
         self, num_features: int, num_actions: int, hidden_sizes: tuple[int, ...], temperature: float
@@ -155,7 +163,9 @@ class ReinforceLearner:
         self._baseline, self._steps, self._samples = Baseline(self._options), 0, SampleLog(envs)
 
     def train(self, folder: Path) -> None:
-        """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
+        """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are
+        stored.
+        """
         checkpoint = load_checkpoint(folder)
         if checkpoint:
             with fitting(folder, self._configuration.algo, checkpoint):
@@ -233,7 +243,9 @@ class ReinforceLearner:
         )
 
     def _step_rewards(self, metrics: Tensor) -> Tensor:
-        """The released code's reward of each step (steps, S), from the deciding metric before and after it."""
+        """The released code's reward of each step (steps, S), from the deciding metric before and
+        after it.
+        """
         options = self._options
         if not options.step_reward:
             return torch.zeros_like(metrics[1:])
@@ -277,7 +289,9 @@ class ReinforceLearner:
 
 
 def _collect(figures: dict[str, Tensor], final: dict[str, Any], rows: Tensor) -> dict[str, Tensor]:
-    """Figures of the runs `rows`, which have just ended, beside those of the runs that ended before."""
+    """Figures of the runs `rows`, which have just ended, beside those of the runs that ended
+    before.
+    """
     names = ("score", "best_score", "steps", "diverged", "collapsed")
     return {
         n: torch.where(rows, final[n], figures.get(n, torch.zeros_like(final[n]))) for n in names

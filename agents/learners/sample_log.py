@@ -10,9 +10,11 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 
 class SampleLog:
-    """Keeps the samples of the first run as they were before its end: after that it has begun anew, with an untrained model.
+    """Keeps the samples of the first run as they were before its end: after that it has begun anew,
+    with an untrained model.
 
-    They are made whenever the run would be validated, if the task makes images. That changes no run.
+    They are made whenever the run would be validated, if the task makes images. That changes no
+    run.
     """
 
     def __init__(self, envs: AutoLossVectorEnv) -> None:
@@ -33,7 +35,9 @@ class SampleLog:
             self._latest = self._grid()
 
     def record(self, logger: Logger) -> None:
-        """Log the picture of the run that ended last, or where there is none that of the present one, for TensorBoard alone."""
+        """Log the picture of the run that ended last, or where there is none that of the present
+        one, for TensorBoard alone.
+        """
         if not isinstance(self._envs.task, ImageTask):
             return
         kept = [picture for picture in (self._finished, self._latest) if picture is not None]

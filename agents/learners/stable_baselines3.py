@@ -82,7 +82,9 @@ class StableBaselines3Learner:
         self._envs.seed(configuration.seed * SEED_SPACING)
 
     def train(self, folder: Path) -> None:
-        """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are stored."""
+        """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are
+        stored.
+        """
         configuration, model = self._configuration, self._model
         checkpoint = load_checkpoint(folder)
         if checkpoint:
@@ -99,7 +101,8 @@ class StableBaselines3Learner:
             lambda: self._save(folder),
             samples,
         )
-        # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones count rollouts.
+        # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones
+        # count rollouts.
         interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
         with contextlib.closing(model.logger):
             remaining = configuration.n_timesteps - done
@@ -166,12 +169,14 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
 
 
 class Report(BaseCallback):
-    """Logs the environment's figures, prints progress ten times in a training, and saves every so many environment steps.
+    """Logs the environment's figures, prints progress ten times in a training, and saves every so
+    many environment steps.
 
     With the progress, the samples of the first run are logged, where the task makes images.
 
-    It saves when the next rollout begins. The figures are means over the episodes that ended since the last dump: `score`,
-    `best_score`, `steps`, `diverged`, `collapsed`, and the share of each pair.
+    It saves when the next rollout begins. The figures are means over the episodes that ended since
+    the last dump: `score`, `best_score`, `steps`, `diverged`, `collapsed`, and the share of each
+    pair.
     """
 
     def __init__(

@@ -13,10 +13,11 @@ from autoloss_gym.core.task import Control
 class Balance:
     """Updates the pair whose latest known loss is the largest, the first loss taken `ratio` times.
 
-    It is meant for two players. In a non-saturating GAN both losses are log 2 at the equilibrium, if that of the discriminator
-    is the mean of its two parts; the player with the larger one is losing. The minimax and hinge losses of a generator can be
-    negative: they are below the discriminator's also where the generator is losing. What is known of a loss is its value when
-    it was last updated.
+    It is meant for two players. In a non-saturating GAN both losses are log 2 at the equilibrium,
+    if that of the discriminator is the mean of its two parts; the player with the larger one is
+    losing. The minimax and hinge losses of a generator can be negative: they are below the
+    discriminator's also where the generator is losing. What is known of a loss is its value when it
+    was last updated.
     """
 
     label: str

@@ -1,4 +1,6 @@
-"""From specifications to policies: what enters a benchmark, and what is chosen on validation problems first."""
+"""From specifications to policies: what enters a benchmark, and what is chosen on validation
+problems first.
+"""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -34,10 +36,11 @@ class Entrant:
 
     Args:
         label: its name.
-        candidates: policies: of one training seed each ("seeds"), or to choose from, once on validation problems
-            ("tuned") or for each problem by its own validation metric ("each").
+        candidates: policies: of one training seed each ("seeds"), or to choose from, once on
+            validation problems ("tuned") or for each problem by its own validation metric ("each").
         mode: what the candidates are.
-        knots: of the open-loop schedule whose search makes the candidates; 0 where there is no search.
+        knots: of the open-loop schedule whose search makes the candidates; 0 where there is no
+            search.
     """
 
     label: str
@@ -64,7 +67,9 @@ def make_entrants(
 
 
 def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[str]:
-    """One line for each policy whose training did not end, and for each that was trained on other arguments of the task."""
+    """One line for each policy whose training did not end, and for each that was trained on other
+    arguments of the task.
+    """
     lines = []
     for entrant in entrants:
         for index, policy in enumerate(entrant.candidates):
@@ -87,7 +92,9 @@ def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[st
 def make_entrant(
     specification: Specification, task: Task, env: str, deterministic: bool = False
 ) -> Entrant:
-    """The policies that a specification stands for; ValueError where the task does not have what it names."""
+    """The policies that a specification stands for; ValueError where the task does not have what it
+    names.
+    """
     text, argument = specification.text, specification.argument
     if specification.kind in ALGORITHMS:
         if specification.zip_file:
@@ -203,7 +210,9 @@ def _random(probabilities: tuple[float, ...]) -> Policy:
 
 
 def _simplex_grid(pairs: int) -> list[tuple[float, ...]]:
-    """All probabilities that are multiples of 1/20, for four pairs or more of 1/8; with two pairs, 0 and 1 are left out."""
+    """All probabilities that are multiples of 1/20, for four pairs or more of 1/8; with two pairs,
+    0 and 1 are left out.
+    """
     parts = 20 if pairs <= 3 else 8
     divisions = itertools.combinations(range(parts + pairs - 1), pairs - 1)
     counts = [

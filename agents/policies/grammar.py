@@ -57,7 +57,9 @@ class Specification:
 
 
 def parse_specification(text: str) -> Specification:
-    """Read one policy; ValueError if there is no such kind, its argument is bad, or a folder is missing."""
+    """Read one policy; ValueError if there is no such kind, its argument is bad, or a folder is
+    missing.
+    """
     kind, _, argument = text.partition(":")
     if (
         kind.isdigit()
@@ -103,7 +105,9 @@ def run_folders(specification: Specification) -> list[Path]:
 
 
 def weighting_options(kind: str, argument: str) -> dict[str, Any]:
-    """Options of a weighting rule: words and name=value, divided by commas; ValueError for one that it does not have."""
+    """Options of a weighting rule: words and name=value, divided by commas; ValueError for one that
+    it does not have.
+    """
     options: dict[str, Any] = {}
     known = {**WEIGHTINGS[kind], **_ANY_WEIGHTING}
     for part in filter(None, argument.split(",")):

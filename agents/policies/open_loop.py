@@ -1,4 +1,6 @@
-"""Open-loop schedules p(t): probabilities that change with progress alone, and their search by the cross-entropy method."""
+"""Open-loop schedules p(t): probabilities that change with progress alone, and their search by the
+cross-entropy method.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +22,8 @@ _LEAST_WIDTH = 0.15
 
 @dataclass
 class OpenLoop:
-    """Draws the pair of every step with probabilities that are interpolated linearly between equally spaced knots.
+    """Draws the pair of every step with probabilities that are interpolated linearly between
+    equally spaced knots.
 
     Args:
         knots: probabilities at the start, …, at the end of training, (knots, pairs).
@@ -47,7 +50,8 @@ class OpenLoop:
 
 
 def search(task: Task, knots: int, play: Play, seeds: np.ndarray, minimize: bool) -> list[Policy]:
-    """The mean schedule after each generation of the cross-entropy method (Rubinstein 1999) on the knots' logits.
+    """The mean schedule after each generation of the cross-entropy method (Rubinstein 1999) on the
+    knots' logits.
 
     Args:
         task: what is trained.

@@ -12,7 +12,9 @@ from autoloss_gym.core.task import Control
 
 @dataclass
 class Ratio:
-    """Repeats a fixed order of pairs: `counts[0]` updates of the first pair, then `counts[1]` of the second, and so on."""
+    """Repeats a fixed order of pairs: `counts[0]` updates of the first pair, then `counts[1]` of
+    the second, and so on.
+    """
 
     label: str
     counts: tuple[int, ...]
@@ -65,14 +67,18 @@ class FixedWeights:
 
 
 class Draws:
-    """Random choices of many runs, each a function of the run's seed and the number of draws before."""
+    """Random choices of many runs, each a function of the run's seed and the number of draws
+    before.
+    """
 
     def __init__(self, seeds: np.ndarray, stream: str) -> None:
         self._keys = random.fold_in(torch.from_numpy(np.asarray(seeds, dtype=np.int64)), stream)
         self._count = 0
 
     def categorical(self, weights: np.ndarray) -> np.ndarray:
-        """An index for each row of nonnegative `weights` (num_envs, choices), with probability ∝ weight."""
+        """An index for each row of nonnegative `weights` (num_envs, choices), with probability ∝
+        weight.
+        """
         self._count += 1
         uniform = random.uniform(random.fold_in(self._keys, self._count), ()).numpy()
         levels = np.cumsum(weights, axis=1)

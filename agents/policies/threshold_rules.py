@@ -13,9 +13,11 @@ _SIZE = 24  # thresholds in a grid
 
 @dataclass
 class ThresholdRule:
-    """Penalises where (A − B) / B exceeds a threshold, and fits elsewhere; A and B are measured before every step.
+    """Penalises where (A − B) / B exceeds a threshold, and fits elsewhere; A and B are measured
+    before every step.
 
-    s1: A is the fitting loss on the validation part, B on the training part. s2: A is the penalty, B the fitting loss on the
+    s1: A is the fitting loss on the validation part, B on the training part. s2: A is the penalty,
+        B the fitting loss on the
     validation part. s3: A is the gradient norm of the penalty, B that of the fitting loss.
 
     Args:
@@ -47,7 +49,9 @@ class ThresholdRule:
 
 
 def threshold_rule(rule: str, threshold: float, task: Task) -> ThresholdRule:
-    """The rule for a task of two pairs; ValueError for other tasks, and where the fitting loss is not validated."""
+    """The rule for a task of two pairs; ValueError for other tasks, and where the fitting loss is
+    not validated.
+    """
     metrics = [metric.name for metric in task.validation_metrics]
     fit = task.pairs[0].loss
     if len(task.pairs) != 2:
@@ -62,5 +66,7 @@ def threshold_rule(rule: str, threshold: float, task: Task) -> ThresholdRule:
 
 
 def thresholds(rule: str) -> np.ndarray:
-    """The grid of a rule: S1 from .01 to 30; for S2 and S3 ratios A / B from 1/64 to 64, each equally spaced in the log."""
+    """The grid of a rule: S1 from .01 to 30; for S2 and S3 ratios A / B from 1/64 to 64, each
+    equally spaced in the log.
+    """
     return np.geomspace(0.01, 30, _SIZE) if rule == "s1" else np.geomspace(1 / 64, 64, _SIZE) - 1

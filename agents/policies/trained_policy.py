@@ -1,4 +1,6 @@
-"""Policies that were trained and stored: weights are safetensors, which run no code when they are read."""
+"""Policies that were trained and stored: weights are safetensors, which run no code when they are
+read.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ _SEEN_BY_POLICY = {
 
 
 class TrainedPolicy:
-    """A policy that `train_agent.py` stored. Actions are drawn from it, as in training; SAC, TD3, DDPG and DQN take the mode.
+    """A policy that `train_agent.py` stored. Actions are drawn from it, as in training; SAC, TD3,
+    DDPG and DQN take the mode.
 
     Args:
         folder: the run folder.
@@ -61,7 +64,9 @@ class TrainedPolicy:
         return f"TrainedPolicy({str(self.folder)!r}, {self._deterministic}, {self._digest})"
 
     def load(self, envs: AutoLossVectorEnv) -> None:
-        """Read the weights; ValueError if there are none or they do not fit the environment's spaces."""
+        """Read the weights; ValueError if there are none or they do not fit the environment's
+        spaces.
+        """
         build = (
             reinforce.build_controller
             if self.configuration.algo == "reinforce"
@@ -88,7 +93,9 @@ def choose_actions(
     draws: Draws,
     deterministic: bool,
 ) -> np.ndarray:
-    """Actions (num_envs, …): drawn from the policy's distribution, or its mode; always that where it gives no distribution."""
+    """Actions (num_envs, …): drawn from the policy's distribution, or its mode; always that where
+    it gives no distribution.
+    """
     values = torch.from_numpy(observations)
     if isinstance(policy, reinforce.Controller):
         return _drawn(torch.softmax(policy(values), dim=1).numpy(), draws, deterministic)

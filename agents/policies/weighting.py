@@ -37,8 +37,10 @@ class WeightingPolicy:
     """Follows a rule that turns losses into weights.
 
     Args:
-        rule: the rule; it is told the latest losses and gradient norms, and which of them the last step measured.
-        sample: whether to update one pair a step, drawn with probabilities ∝ the weights, instead of weighing all.
+        rule: the rule; it is told the latest losses and gradient norms, and which of them the last
+            step measured.
+        sample: whether to update one pair a step, drawn with probabilities ∝ the weights, instead
+            of weighing all.
     """
 
     label: str
@@ -65,7 +67,9 @@ class WeightingPolicy:
 
 
 def weighting_policy(label: str, kind: str, options: Mapping[str, Any]) -> WeightingPolicy:
-    """The policy of a rule in `RULES`, with options as `agents.policies.grammar.weighting_options` reads them."""
+    """The policy of a rule in `RULES`, with options as `agents.policies.grammar.weighting_options`
+    reads them.
+    """
     arguments = dict(options)
     sample = arguments.pop("pair", False)
     if "least_squares" in arguments:

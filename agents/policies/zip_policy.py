@@ -1,4 +1,6 @@
-"""Models that Stable-Baselines3 has stored by itself: zip files, which can run code when they are read."""
+"""Models that Stable-Baselines3 has stored by itself: zip files, which can run code when they are
+read.
+"""
 
 import hashlib
 from pathlib import Path

@@ -16,8 +16,9 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 class StableBaselines3VecEnv(VecEnv):
     """Runs an `AutoLossVectorEnv` under Stable-Baselines3, with one device-to-host copy a step.
 
-    Episode returns and lengths are reported as by `Monitor`. The info of a run is empty but at its end, when it holds
-    `terminal_observation`, `episode` and the environment's final figures (`score`, `best_score`, `diverged`, …).
+    Episode returns and lengths are reported as by `Monitor`. The info of a run is empty but at its
+    end, when it holds `terminal_observation`, `episode` and the environment's final figures
+    (`score`, `best_score`, `diverged`, …).
 
     Args:
         envs: the environment, with `autoreset_mode="SameStep"`.
@@ -86,7 +87,9 @@ class StableBaselines3VecEnv(VecEnv):
         self._returns[rows], self._lengths[rows] = 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The runs and the episodes' returns and lengths so far, see `AutoLossVectorEnv.state_dict`."""
+        """The runs and the episodes' returns and lengths so far, see
+        `AutoLossVectorEnv.state_dict`.
+        """
         sums = {
             "returns": torch.from_numpy(self._returns.copy()),
             "lengths": torch.from_numpy(self._lengths.copy()),

@@ -1,4 +1,6 @@
-"""Tasks whose author writes data, parameters and one function per loss; gradients and optimizer steps are shared code."""
+"""Tasks whose author writes data, parameters and one function per loss; gradients and optimizer
+steps are shared code.
+"""
 
 import functools
 import math
@@ -21,10 +23,12 @@ from autoloss_gym.tools import tree
 
 @dataclass(frozen=True, kw_only=True)
 class GradientTask(Task):
-    """A task given by differentiable losses, each updated by one optimizer that all losses of a block share.
+    """A task given by differentiable losses, each updated by one optimizer that all losses of a
+    block share.
 
-    The functions of the author work on whole batches: the first dimension of every tensor is the run, and runs share
-    nothing. `parameters[block]` has the shape that `initial_parameters` gave it.
+    The functions of the author work on whole batches: the first dimension of every tensor is the
+    run, and runs share nothing. `parameters[block]` has the shape that `initial_parameters` gave
+    it.
     """
 
     full_batch: ClassVar[bool] = (
@@ -42,18 +46,22 @@ class GradientTask(Task):
 
     @abstractmethod
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
-        """Blocks by name, each a tensor (num_envs, …) or a dict of such tensors, drawn from `keys.run`."""
+        """Blocks by name, each a tensor (num_envs, …) or a dict of such tensors, drawn from
+        `keys.run`.
+        """
 
     @abstractmethod
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
-        """What the losses of one step see: the data itself, or a mini-batch drawn with the keys of this step.
+        """What the losses of one step see: the data itself, or a mini-batch drawn with the keys of
+        this step.
 
         Where `full_batch`, the keys are the same at every step.
         """
 
     @abstractmethod
     def losses(self) -> Mapping[str, Loss]:
-        """Every loss by name: functions (parameters, batch) → (num_envs,), valid for any subset of the runs.
+        """Every loss by name: functions (parameters, batch) → (num_envs,), valid for any subset of
+        the runs.
 
         One whose gradient is known in closed form may be a `ClosedForm`.
         """
@@ -142,7 +150,9 @@ class GradientTask(Task):
 
     @functools.cached_property
     def _shapes(self) -> Mapping[str, Any]:
-        """Shape of every block without the leading run dimension; a dict of shapes where the block is a dict."""
+        """Shape of every block without the leading run dimension; a dict of shapes where the block
+        is a dict.
+        """
         zero = torch.zeros(1, dtype=torch.int64)
         return tree.map_tensors(
             lambda leaf: leaf.shape[1:], self.initial_parameters(Keys(problem=zero, run=zero))
@@ -153,7 +163,8 @@ class GradientTask(Task):
         return self.losses()
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is derived from the arguments is derived anew elsewhere: a loss may be a function that cannot be pickled.
+        # What is derived from the arguments is derived anew elsewhere: a loss may be a function
+        # that cannot be pickled.
         return {
             name: value for name, value in vars(self).items() if name not in ("_losses", "_shapes")
         }
@@ -169,7 +180,9 @@ class GradientTask(Task):
         indices: Iterable[int],
         differentiable: bool,
     ) -> tuple[Evaluation, dict[tuple[int, str], Tensor]]:
-        """Losses, norms and gradients by (pair, block) of the pairs `indices`; entries not computed are 0."""
+        """Losses, norms and gradients by (pair, block) of the pairs `indices`; entries not computed
+        are 0.
+        """
         keys = state.keys.run if self.full_batch else random.fold_in(state.keys.run, state.steps)
         inputs, losses = (state.parameters, self.batch(state.data, keys)), self._losses
         zeros = torch.zeros_like(used[:, 0], dtype=torch.float32)
@@ -199,7 +212,9 @@ class GradientTask(Task):
         rows: Tensor | None,
         differentiable: bool,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Values and gradients of one loss for all runs, or for the runs `rows`: not too many at once on the CPU."""
+        """Values and gradients of one loss for all runs, or for the runs `rows`: not too many at
+        once on the CPU.
+        """
         some, size = next(iter(inputs[0].values())), self.runs_at_once
         chunks = [rows] if rows is None or len(rows) <= size else list(rows.split(size))
         if rows is None and not pair.cheap and len(some) > size and _is_eager_on_cpu(some):
@@ -214,7 +229,9 @@ class GradientTask(Task):
     def _gradients(
         self, pair: Pair, loss: Loss, inputs: tuple[Any, Any], differentiable: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Values and the gradients of the pair's blocks: one backward for all runs, which share nothing, or the closed form."""
+        """Values and the gradients of the pair's blocks: one backward for all runs, which share
+        nothing, or the closed form.
+        """
         packed, batch = inputs
         if isinstance(loss, ClosedForm):
             with torch.set_grad_enabled(differentiable):
@@ -255,9 +272,11 @@ class GradientTask(Task):
         weights: Tensor | None,
         used: Bool[Tensor, "num_envs pairs"],
     ) -> tuple[Tensor | None, Tensor]:
-        """The weighted gradient of a block over the pairs in use, finite everywhere, and the runs that have one.
+        """The weighted gradient of a block over the pairs in use, finite everywhere, and the runs
+        that have one.
 
-        Without weights every run uses one pair. None where nothing was computed for the block, which no run updates then.
+        Without weights every run uses one pair. None where nothing was computed for the block,
+        which no run updates then.
         """
         total, users = (
             None,
@@ -312,7 +331,9 @@ def _view(packed: Tensor, shapes: Any) -> Any:
 
 
 def _rows(used: Bool[Tensor, " num_envs"]) -> Int64[Tensor, " rows"] | None:
-    """The runs that use a pair; None stands for all, and for where finding them would make the host wait for the device."""
+    """The runs that use a pair; None stands for all, and for where finding them would make the host
+    wait for the device.
+    """
     if len(used) == 1 or not _is_eager_on_cpu(used) or bool(used.all()):
         return None
     return used.nonzero().squeeze(1)

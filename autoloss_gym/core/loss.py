@@ -1,4 +1,6 @@
-"""What a loss is: a function of parameters and batch, with its gradient where the author writes that down too."""
+"""What a loss is: a function of parameters and batch, with its gradient where the author writes
+that down too.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +15,15 @@ Loss = Callable[[Parameters, Any], Float[Tensor, " num_envs"]]
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """A loss with its gradient in closed form, which then takes the place of automatic differentiation.
+    """A loss with its gradient in closed form, which then takes the place of automatic
+    differentiation.
 
     `check_task` compares the two.
 
     Args:
         loss: (parameters, batch) → (num_envs,).
-        value_and_gradient: (parameters, batch) → the same values, and the gradient in the shapes of `parameters`, for at
-            least the blocks of the pairs that use this loss.
+        value_and_gradient: (parameters, batch) → the same values, and the gradient in the shapes of
+            `parameters`, for at least the blocks of the pairs that use this loss.
     """
 
     loss: Loss

@@ -1,4 +1,6 @@
-"""What a task is: a batched tensor program that trains `num_envs` models, one (loss, parameters) pair at a time."""
+"""What a task is: a batched tensor program that trains `num_envs` models, one (loss, parameters)
+pair at a time.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,14 +18,16 @@ Split = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Pair:
-    """An arm of the alternating optimisation (AutoLoss, Eq. 1): a named loss and the blocks that its step may change.
+    """An arm of the alternating optimisation (AutoLoss, Eq. 1): a named loss and the blocks that
+    its step may change.
 
     Args:
         loss: name of the loss.
         blocks: names of the parameter blocks; those of different pairs may overlap.
-        cheap: whether the loss is computed for all runs and masked (the default), or, on the CPU, only for the runs that
-            chose it. Elsewhere finding these would make the host wait for the device. A loss must therefore be finite, with
-            finite gradients, at the parameters of runs that did not choose it.
+        cheap: whether the loss is computed for all runs and masked (the default), or, on the CPU,
+            only for the runs that chose it. Elsewhere finding these would make the host wait for
+            the device. A loss must therefore be finite, with finite gradients, at the parameters of
+            runs that did not choose it.
     """
 
     loss: str
@@ -37,7 +41,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Metric:
-    """A named figure, the direction in which it improves, and the value that stands for a failed run."""
+    """A named figure, the direction in which it improves, and the value that stands for a failed
+    run.
+    """
 
     name: str
     minimize: bool = True
@@ -46,7 +52,9 @@ class Metric:
 
 @dataclass
 class Keys:
-    """What makes a run: its problem (the data) and its own draws (initialisation, mini-batches), 64 bits each."""
+    """What makes a run: its problem (the data) and its own draws (initialisation, mini-batches), 64
+    bits each.
+    """
 
     problem: Int64[Tensor, " num_envs"]
     run: Int64[Tensor, " num_envs"]
@@ -58,10 +66,12 @@ class Control:
     """What to do next.
 
     Args:
-        weights: factor on each pair's gradient; 0 means that the pair is unused. One-hot is the choice of a pair.
+        weights: factor on each pair's gradient; 0 means that the pair is unused. One-hot is the
+            choice of a pair.
         step_size: factor on the optimizer's learning rate.
-        choice: the index of each run's pair on the host, where one is chosen and known there. The weights are then one-hot, or
-            all 0 for a run that is to stay as it is; other values are not looked at.
+        choice: the index of each run's pair on the host, where one is chosen and known there. The
+            weights are then one-hot, or all 0 for a run that is to stay as it is; other values are
+            not looked at.
     """
 
     weights: Float[Tensor, "num_envs pairs"]
@@ -71,7 +81,9 @@ class Control:
 
 @dataclass
 class Evaluation:
-    """Losses and gradient norms ‖∇ℓ‖₂ / √dim at the parameters before an update; only `measured` entries mean anything."""
+    """Losses and gradient norms ‖∇ℓ‖₂ / √dim at the parameters before an update; only `measured`
+    entries mean anything.
+    """
 
     losses: Float[Tensor, "num_envs pairs"]
     gradient_norms: Float[Tensor, "num_envs pairs"]
@@ -107,10 +119,11 @@ class Task(ABC):
         max_steps: updates in a run, a multiple of `validate_every`.
         validate_every: updates between two validations.
         patience: validations without a new best after which the run ends; 0 means never.
-        collapse_repeats: updates in a row of one and the same pair alone after which the run has collapsed and ends at the next
-            validation; 0 means never.
-        collapse_share: a run whose deciding metric is under this share of its best has collapsed, or where it is minimised,
-            whose best is under this share of it; 0 means never. For metrics that are positive.
+        collapse_repeats: updates in a row of one and the same pair alone after which the run has
+            collapsed and ends at the next validation; 0 means never.
+        collapse_share: a run whose deciding metric is under this share of its best has collapsed,
+            or where it is minimised, whose best is under this share of it; 0 means never. For
+            metrics that are positive.
     """
 
     instances: ClassVar[str] = (
@@ -160,7 +173,9 @@ class Task(ABC):
     @property
     @abstractmethod
     def score_metrics(self) -> tuple[Metric, ...]:
-        """What `score` returns, the first being the figure of merit; each with a finite worst value."""
+        """What `score` returns, the first being the figure of merit; each with a finite worst
+        value.
+        """
 
     @abstractmethod
     def reset(self, keys: Keys) -> State:
@@ -179,7 +194,8 @@ class Task(ABC):
         Args:
             state: consumed, its buffers are reused; keep a `tree.clone` to use it again.
             control: which pairs, with which weights and step size.
-            differentiable: leave `state` alone and keep the graph from `control` and `state.parameters`.
+            differentiable: leave `state` alone and keep the graph from `control` and
+                `state.parameters`.
         """
 
     @abstractmethod

@@ -1,4 +1,6 @@
-"""Sets of images: bundled with scikit-learn, MNIST's idx files, NPZ files, or a folder of pictures; nothing is downloaded."""
+"""Sets of images: bundled with scikit-learn, MNIST's idx files, NPZ files, or a folder of pictures;
+nothing is downloaded.
+"""
 
 import functools
 import gzip
@@ -53,7 +55,8 @@ class Images:
     Args:
         images: (images, height, width, channels), uint8, or float32 in [0, 1].
         labels: class 0, 1, … of each image, (images,), int64; None where there are none.
-        num_test: how many images at the end are the authors' own test images; 0 where they keep none apart.
+        num_test: how many images at the end are the authors' own test images; 0 where they keep
+            none apart.
     """
 
     images: np.ndarray
@@ -70,18 +73,21 @@ def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Ima
     """Read a set of images by its name, or from an NPZ file or a folder.
 
     Args:
-        dataset: "digits", bundled with scikit-learn; "mnist", "cifar10" or "lfwcrop", whose files lie in the data folder or in
-            a folder of that name in it; or a path. An NPZ file has "images" (images, height, width[, channels]), uint8 or
-            numbers in [0, 1], and perhaps "labels" (images,), or "x_train", "x_test" and perhaps "y_train", "y_test"; channels
-            may also come second. In a folder, PNG and JPEG files lie side by side or each class in a folder of its own.
+        dataset: "digits", bundled with scikit-learn; "mnist", "cifar10" or "lfwcrop", whose files
+            lie in the data folder or in a folder of that name in it; or a path. An NPZ file has
+            "images" (images, height, width[, channels]), uint8 or numbers in [0, 1], and perhaps
+            "labels" (images,), or "x_train", "x_test" and perhaps "y_train", "y_test"; channels may
+            also come second. In a folder, PNG and JPEG files lie side by side or each class in a
+            folder of its own.
         data_dir: the data folder; by default what the environment variable AUTOLOSS_GYM_DATA names.
-        size: height and width that the images are resized to, each new pixel the mean over the area that it covers; uint8 stays
-            uint8, rounded. 0 leaves the images as they are.
+        size: height and width that the images are resized to, each new pixel the mean over the area
+            that it covers; uint8 stays uint8, rounded. 0 leaves the images as they are.
 
     Files are checked, read once in a process, and nothing in them is executed.
 
     Raises:
-        ValueError: one line that names the file that is missing or cannot be used, and what is expected.
+        ValueError: one line that names the file that is missing or cannot be used, and what is
+            expected.
     """
     if size < 0:
         raise ValueError(
@@ -179,7 +185,9 @@ def _read_mnist(paths: list[Path]) -> Images:
 
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """An idx file of bytes: two zeros, type 8, the number of dimensions, their sizes as big-endian int32, then the values."""
+    """An idx file of bytes: two zeros, type 8, the number of dimensions, their sizes as big-endian
+    int32, then the values.
+    """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(4 + 4 * dimensions)

@@ -1,7 +1,8 @@
-"""Real data as training runs: one fixed five-way partition, resampled for each run, and tables of numbers standardised.
+"""Real data as training runs: one fixed five-way partition, resampled for each run, and tables of
+numbers standardised.
 
-The partition is that of the AutoLoss paper: a controller is learned on its own training and validation part, and judged on
-tasks that use the other three.
+The partition is that of the AutoLoss paper: a controller is learned on its own training and
+validation part, and judged on tasks that use the other three.
 """
 
 import functools
@@ -24,7 +25,8 @@ _PARTS = {
     "validation": 0.15,
     "test": 0.2,
 }
-# Which part a run trains on, is validated on and is scored on. The test part serves the test split alone.
+# Which part a run trains on, is validated on and is scored on. The test part serves the test split
+# alone.
 _ROLES: dict[Split, tuple[str, str, str]] = {
     "train": ("controller_train", "controller_validation", "validation"),
     "validation": ("train", "validation", "controller_validation"),
@@ -35,8 +37,8 @@ _ROLES: dict[Split, tuple[str, str, str]] = {
 def five_way_partition(num_rows: int, num_test: int = 0) -> dict[str, np.ndarray]:
     """Row indices of the five parts, disjoint, fixed for a number of rows.
 
-    Where the authors of the data keep the last `num_test` rows apart for testing, these are the test part, and the other
-    four share the rest in the same proportions.
+    Where the authors of the data keep the last `num_test` rows apart for testing, these are the
+    test part, and the other four share the rest in the same proportions.
     """
     shares = {name: share for name, share in _PARTS.items() if name != "test" or not num_test}
     total, num_others = 1 - _PARTS["test"] if num_test else 1.0, num_rows - num_test
@@ -49,12 +51,15 @@ def five_way_partition(num_rows: int, num_test: int = 0) -> dict[str, np.ndarray
 def resampled_regression(
     dataset: str, target: str | None, keys: Tensor, split: Split
 ) -> dict[str, dict[str, Tensor]]:
-    """Training, validation and test part of each run, inputs and targets standardised on its training part.
+    """Training, validation and test part of each run, inputs and targets standardised on its
+    training part.
 
-    A run trains on a random four fifths of its training part, drawn from its key; the other parts are fixed.
+    A run trains on a random four fifths of its training part, drawn from its key; the other parts
+    are fixed.
 
     Returns:
-        {"training" | "validation" | "test": {"inputs": (num_envs, rows, features), "targets": (num_envs, rows)}}, float32.
+        {"training" | "validation" | "test": {"inputs": (num_envs, rows, features), "targets":
+        (num_envs, rows)}}, float32.
     """
     inputs, targets, parts = _table_on(dataset, target, str(keys.device))
     rows = _resampled_rows(parts, keys, split)
@@ -78,7 +83,8 @@ def load_classes(dataset: str, target: str | None = None) -> np.ndarray:
     """The class 0, 1, … of every row of a table, int64.
 
     Raises:
-        ValueError: the target does not look like classes, or a class is too rare to stand in every part.
+        ValueError: the target does not look like classes, or a class is too rare to stand in every
+            part.
     """
     table = load_table(dataset, target)
     values, classes = np.unique(table.targets, return_inverse=True)
@@ -100,13 +106,15 @@ def load_classes(dataset: str, target: str | None = None) -> np.ndarray:
 def resampled_images(
     images: Images, keys: Tensor, split: Split, num_samples: int, num_held_out: int, num_test: int
 ) -> dict[str, Int64[Tensor, "num_envs _"]]:
-    """Which images each run trains on, is validated on and is scored on, as rows of the set that all runs share.
+    """Which images each run trains on, is validated on and is scored on, as rows of the set that
+    all runs share.
 
     Args:
         images: the set.
         keys: of the problems, (num_envs,).
         split: which parts of the partition play these roles.
-        num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
+        num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of
+            it.
         num_held_out, num_test: images of the validation and of the test part, fixed, at most.
 
     Raises:
@@ -131,7 +139,9 @@ def resampled_images(
 def pixels_on(
     dataset: str, data_dir: str | None, size: int, device: str
 ) -> Shaped[Tensor, "images pixels"]:
-    """All images of a set, each in one row as it is stored, on a device; loaded once and shared by all runs."""
+    """All images of a set, each in one row as it is stored, on a device; loaded once and shared by
+    all runs.
+    """
     return _pixels_on(dataset, data_folder(data_dir), size, device)
 
 
@@ -158,7 +168,9 @@ def labels_on(
 
 @torch.compiler.assume_constant_result
 def pixel_variance(dataset: str, data_dir: str | None, size: int) -> float:
-    """Variance of a pixel over the controller's training part of a set of images, mean over pixels; positive."""
+    """Variance of a pixel over the controller's training part of a set of images, mean over pixels;
+    positive.
+    """
     return _pixel_variance(dataset, data_folder(data_dir), size)
 
 
@@ -172,7 +184,9 @@ def gather(
 
 
 def with_validation_in_training(data: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-    """`data` with the rows of the validation part added to the training part; the validation part stays."""
+    """`data` with the rows of the validation part added to the training part; the validation part
+    stays.
+    """
     training = {
         name: torch.cat([data["training"][name], data["validation"][name]], dim=1)
         for name in data["training"]
@@ -194,7 +208,9 @@ def _standardised(
     rows: dict[str, Tensor],
     others: dict[str, dict[str, Tensor]] | None = None,
 ) -> dict[str, dict[str, Tensor]]:
-    """`others`, with `values` of every part added under `name`, standardised on the training part of each run, float32."""
+    """`others`, with `values` of every part added under `name`, standardised on the training part
+    of each run, float32.
+    """
     mean, deviation = _moments(values[rows["training"]])
     parts = {
         part: ((values[index] - mean) / deviation).to(torch.float32) for part, index in rows.items()

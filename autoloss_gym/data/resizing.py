@@ -13,7 +13,8 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
         size: the new height and width.
 
     Returns:
-        (images, size, size, channels), of the type of `images`; uint8 is rounded to the nearest, halves to the even number.
+        (images, size, size, channels), of the type of `images`; uint8 is rounded to the nearest,
+        halves to the even number.
     """
     height, width = images.shape[1:3]
     if (height, width) == (size, size):
@@ -29,7 +30,9 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _overlaps(length: int, size: int) -> np.ndarray:
-    """How much of each old pixel every new one covers, (size, length), in parts of 1 / size: whole numbers of sum `length`."""
+    """How much of each old pixel every new one covers, (size, length), in parts of 1 / size: whole
+    numbers of sum `length`.
+    """
     new, old = np.arange(size)[:, None], np.arange(length)
     ends, starts = (
         np.minimum((new + 1) * length, (old + 1) * size),

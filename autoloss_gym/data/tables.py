@@ -29,8 +29,8 @@ def load_table(dataset: str, target: str | None = None) -> Table:
     """Read a bundled data set by name, or a `.csv` or `.npz` file.
 
     Args:
-        dataset: "diabetes", "breast_cancer", "digits", or a path. A CSV has a header line and numeric columns; an NPZ has
-            the arrays "inputs" (rows, features) and "targets" (rows,).
+        dataset: "diabetes", "breast_cancer", "digits", or a path. A CSV has a header line and
+            numeric columns; an NPZ has the arrays "inputs" (rows, features) and "targets" (rows,).
         target: the CSV column to predict; by default the last.
 
     A file is read once in a process.
@@ -64,7 +64,9 @@ def load_table(dataset: str, target: str | None = None) -> Table:
 def check_source(
     dataset: str, target: str | None, generated: tuple[str, ...], bundled: tuple[str, ...]
 ) -> None:
-    """ValueError unless `dataset` is one of these names or may be a path, and `target` is given for a path alone."""
+    """ValueError unless `dataset` is one of these names or may be a path, and `target` is given for
+    a path alone.
+    """
     known = (*generated, *bundled)
     if dataset not in known and "." not in dataset:
         raise ValueError(unknown("dataset", dataset, known) + ", or a path")

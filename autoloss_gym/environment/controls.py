@@ -19,11 +19,15 @@ class ActionControl(ABC):
 
     @abstractmethod
     def action_space(self, task: Task) -> Space:
-        """The space of one run's action; raises ValueError where the task has no use for such actions."""
+        """The space of one run's action; raises ValueError where the task has no use for such
+        actions.
+        """
 
     @abstractmethod
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
-        """Translate actions (NumPy, a sequence, or a tensor on any device), one a run; ValueError if they are bad."""
+        """Translate actions (NumPy, a sequence, or a tensor on any device), one a run; ValueError
+        if they are bad.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,8 @@ class ChoosePair(ActionControl):
 
 @dataclass(frozen=True, kw_only=True)
 class WeighLosses(ActionControl):
-    """Box(-1, 1, (number of pairs,)): a positive weight for every pair's gradient (SoftAdapt's setting).
+    """Box(-1, 1, (number of pairs,)): a positive weight for every pair's gradient (SoftAdapt's
+    setting).
 
     An entry a becomes the weight wide^a, and the weights are then normalised.
 
@@ -93,7 +98,9 @@ class WeighLosses(ActionControl):
 
 
 def check_control(control: Control, num_envs: int, num_pairs: int) -> None:
-    """ValueError for a control of wrong shape or, on the CPU, one that is not finite (elsewhere that would have to wait)."""
+    """ValueError for a control of wrong shape or, on the CPU, one that is not finite (elsewhere
+    that would have to wait).
+    """
     weights = control.weights
     _check_shape(tuple(weights.shape), (num_envs, num_pairs), "row of weights")
     _check_shape(tuple(control.step_size.shape), (num_envs,), "step size")

@@ -52,7 +52,9 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         return observations[0], _first(infos)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Make the update that the action asks for; after the episode's end, Gymnasium's ResetNeeded."""
+        """Make the update that the action asks for; after the episode's end, Gymnasium's
+        ResetNeeded.
+        """
         return self._single(self.batch.step(np.asarray(action)[None]))
 
     def step_control(
@@ -62,11 +64,15 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         return self._single(self.batch.step_control(control))
 
     def diagnostics(self) -> dict[str, Any]:
-        """Losses, gradient norms and validation metrics measured anew, see `AutoLossVectorEnv.diagnostics`."""
+        """Losses, gradient norms and validation metrics measured anew, see
+        `AutoLossVectorEnv.diagnostics`.
+        """
         return _first(self.batch.diagnostics())
 
     def samples(self, count: int = SAMPLES) -> np.ndarray:
-        """Images that the model makes, (count, height, width, channels), see `AutoLossVectorEnv.samples`."""
+        """Images that the model makes, (count, height, width, channels), see
+        `AutoLossVectorEnv.samples`.
+        """
         return self.batch.samples(count)[0]
 
     def render(self) -> np.ndarray | None:

@@ -19,8 +19,8 @@ def running_infos(
     """The latest known figures of every run.
 
     Returns:
-        `losses`, `gradient_norms`, `losses_refreshed` (num_envs, pairs), `validation` (num_envs, metrics),
-        `validation_refreshed`, `steps`, `instance` (num_envs,).
+        `losses`, `gradient_norms`, `losses_refreshed` (num_envs, pairs), `validation` (num_envs,
+        metrics), `validation_refreshed`, `steps`, `instance` (num_envs,).
     """
     return {
         "losses": history.losses,
@@ -39,8 +39,9 @@ def final_infos(
     """The figures of merit of the runs that end here; the rows of the others mean nothing.
 
     Returns:
-        `score` at the last step, `best_score` at the best validation, each score metric by its name (at the best
-        validation), `best_validation`, `diverged` and `collapsed`, (num_envs,); `pair_shares`, (num_envs, pairs).
+        `score` at the last step, `best_score` at the best validation, each score metric by its name
+        (at the best validation), `best_validation`, `diverged` and `collapsed`, (num_envs,);
+        `pair_shares`, (num_envs, pairs).
     """
     last_scores = _bounded_scores(task, state, ended)
     best_scores = _bounded_scores(task, replace(state, parameters=best), ended)

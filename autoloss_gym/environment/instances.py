@@ -11,11 +11,13 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class Instances:
-    """Deals out keys: run i with seed s + i meets, in its episode e, the problem hash(split, s + i, e).
+    """Deals out keys: run i with seed s + i meets, in its episode e, the problem hash(split, s + i,
+    e).
 
     Args:
         split: its problems are disjoint from those of the other splits.
-        num_instances: number of problems in all, among which an episode's is drawn; None for a new one every time.
+        num_instances: number of problems in all, among which an episode's is drawn; None for a new
+            one every time.
         num_envs: number of runs.
         device: where the keys live.
     """

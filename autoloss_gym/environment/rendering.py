@@ -1,4 +1,6 @@
-"""The picture of a run: its losses, its validation, the schedule chosen so far, and the images that its model makes."""
+"""The picture of a run: its losses, its validation, the schedule chosen so far, and the images that
+its model makes.
+"""
 
 import math
 from typing import Any
@@ -17,7 +19,9 @@ _BORDER = 1  # pixels between two images
 def image_grid(
     images: Float[np.ndarray, "count height width channels"],
 ) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Images in [0, 1], of one channel or three, as a single picture: about as many rows as columns, with white borders."""
+    """Images in [0, 1], of one channel or three, as a single picture: about as many rows as
+    columns, with white borders.
+    """
     count, height, width, _ = images.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -59,7 +63,8 @@ class Trace:
 
         Args:
             steps: at which each run is, (num_envs,).
-            samples: images that the models make, (num_envs, count, height, width, channels), for tasks that have some.
+            samples: images that the models make, (num_envs, count, height, width, channels), for
+                tasks that have some.
 
         Returns:
             (400, 600, 3); with samples, which stand beside the curves, (400, 900, 3).

@@ -1,4 +1,6 @@
-"""A batch of runs, and the tensor programs of a step: they change the runs that they are given, eagerly or compiled."""
+"""A batch of runs, and the tensor programs of a step: they change the runs that they are given,
+eagerly or compiled.
+"""
 
 import types
 from collections.abc import Callable
@@ -42,7 +44,9 @@ Observations = tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_env
 def update(
     task: Task, runs: Runs, control: Control, repeat: int, features: Features | None
 ) -> Observations | None:
-    """`repeat` updates of all runs with the same control, and what is then observed, if it is asked for."""
+    """`repeat` updates of all runs with the same control, and what is then observed, if it is asked
+    for.
+    """
     for _ in range(repeat):
         runs.state, evaluation = task.update(runs.state, control)
         runs.history.record_update(evaluation, control.weights)
@@ -59,7 +63,8 @@ def judge(
     due: Bool[Tensor, " num_envs"],
     last: Bool[Tensor, " num_envs"],
 ) -> tuple[Float[Tensor, " num_envs"], Bool[Tensor, " num_envs"]]:
-    """Take in the validation metrics of the runs that are `due`; `last` are those whose budget is spent.
+    """Take in the validation metrics of the runs that are `due`; `last` are those whose budget is
+    spent.
 
     Returns:
         Rewards of this step, and the runs that end with it.
@@ -108,7 +113,9 @@ def _validate(task: Task, state: State) -> Tensor:
 
 
 def compiled(program: Any) -> Any:
-    """`program` compiled for the shapes that it meets, with a code object of its own: PyTorch counts versions for each."""
+    """`program` compiled for the shapes that it meets, with a code object of its own: PyTorch
+    counts versions for each.
+    """
     own = types.FunctionType(
         program.__code__.replace(),
         program.__globals__,

@@ -51,13 +51,15 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         features: "scaled" (within [-1, 1]) or "raw".
         drop: groups of features to leave out.
         split: "train", "validation" or "test"; their problems are disjoint.
-        repeat: updates that a step makes with the same control; a divisor of the task's `validate_every`.
+        repeat: updates that a step makes with the same control; a divisor of the task's
+            `validate_every`.
         num_instances: number of different problems; None for a new one each episode.
         autoreset_mode: "SameStep", "NextStep" or "Disabled", as Gymnasium defines them.
         device: "cpu", "cuda" or "auto" (cuda where there is one).
         array: "numpy", or "torch" for tensors on the device.
-        compile: whether PyTorch compiles the step for this number of runs when it is first made, which takes seconds and
-            needs a C++ compiler; numbers then agree with those of `compile=False` up to rounding.
+        compile: whether PyTorch compiles the step for this number of runs when it is first made,
+            which takes seconds and needs a C++ compiler; numbers then agree with those of
+            `compile=False` up to rounding.
         render_mode: None or "rgb_array".
         preset: a named set of task arguments.
         task_arguments: arguments of the task.
@@ -124,7 +126,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """Start all runs, or those of `options["reset_mask"]`, a boolean array (num_envs,).
 
-        An int seed s gives run i the seed s + i; a list gives each run its own. Without one a run goes on to its next problem.
+        An int seed s gives run i the seed s + i; a list gives each run its own. Without one a run
+        goes on to its next problem.
         """
         mask = reset_mask(options, self.num_envs)
         rows = np.flatnonzero(mask)
@@ -146,7 +149,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """The layer under `step`: any weights on the pairs and any step size.
 
         Returns:
-            Observations (num_envs, features), rewards, terminations, truncations (num_envs,) and infos.
+            Observations (num_envs, features), rewards, terminations, truncations (num_envs,) and
+            infos.
         """
         check_control(control, self.num_envs, len(self.task.pairs))
         return self._step(control)
@@ -174,12 +178,15 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return observations, *outputs, infos | newest
 
     def diagnostics(self) -> dict[str, Any]:
-        """All losses, gradient norms and validation metrics measured anew, for rules that need more than the latest known.
+        """All losses, gradient norms and validation metrics measured anew, for rules that need more
+        than the latest known.
 
-        It costs a forward and backward pass of every loss and a validation, moves nothing, and is in no observation.
+        It costs a forward and backward pass of every loss and a validation, moves nothing, and is
+        in no observation.
 
         Returns:
-            `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation` (num_envs, metrics), float32.
+            `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation`
+            (num_envs, metrics), float32.
         """
         evaluation, validation = (
             self.task.observe(self._runs.state),
@@ -193,14 +200,17 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return {f"fresh_{name}": self._output(values) for name, values in fresh.items()}
 
     def scores(self) -> Any:
-        """The figures of merit of all runs as they are now, (num_envs, score metrics), float32, for curves of a finished study.
+        """The figures of merit of all runs as they are now, (num_envs, score metrics), float32, for
+        curves of a finished study.
 
-        They are measured on data that no decision may see: nothing that is yet to be chosen should depend on them.
+        They are measured on data that no decision may see: nothing that is yet to be chosen should
+            depend on them.
         """
         return self._output(self.task.score(self._runs.state))
 
     def samples(self, count: int = SAMPLES) -> Any:
-        """Images that the models make, (num_envs, count, height, width, channels), float32 in [0, 1].
+        """Images that the models make, (num_envs, count, height, width, channels), float32 in [0,
+        1].
 
         Raises:
             ValueError: the task is no `ImageTask`.
@@ -212,7 +222,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return self._output(self.task.samples(self._runs.state, positive("count", count)))
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture (height, width, 3), uint8, of each run: losses, validation, the schedule so far, and images it makes."""
+        """One picture (height, width, 3), uint8, of each run: losses, validation, the schedule so
+        far, and images it makes.
+        """
         if self._trace is None:
             return None
         images = (
@@ -223,7 +235,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return self._trace.draw(self._elapsed, None if images is None else images.cpu().numpy())
 
     def state_dict(self) -> dict[str, Any]:
-        """All runs as they are, in tensors and plain values; an environment with the same arguments can go on from them."""
+        """All runs as they are, in tensors and plain values; an environment with the same arguments
+        can go on from them.
+        """
         seeds, episodes = self._instances.counters()
         host = {
             "seeds": seeds,
@@ -239,7 +253,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken; ValueError if it is of an environment made with other arguments."""
+        """Go on where `state` was taken; ValueError if it is of an environment made with other
+        arguments.
+        """
         leaves = tree.leaves(self._runs)
         if [leaf.shape for leaf in leaves] != [saved.shape for saved in state["runs"]]:
             raise ValueError(
@@ -259,7 +275,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         self._instances.set_counters(host["seeds"], host["episodes"])
 
     def __getstate__(self) -> dict[str, Any]:
-        # To a process of its own, PyTorch sends tensors as shared memory: send copies, or both would write to the same runs.
+        # To a process of its own, PyTorch sends tensors as shared memory: send copies, or both
+        # would write to the same runs.
         return {**self.__dict__, "_runs": tree.clone(self._runs)}
 
     def _set_spaces(self) -> None:
@@ -309,7 +326,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return self._finished.copy()
 
     def _update(self, control: Control, quiet: bool) -> Observations | None:
-        """Make the updates; return what is then observed, if the step is `quiet`: nothing else changes the runs."""
+        """Make the updates; return what is then observed, if the step is `quiet`: nothing else
+        changes the runs.
+        """
         compiled = self._programs.compile
         if compiled:
             control = dataclasses.replace(
@@ -322,7 +341,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return observed if quiet else None
 
     def _validate(self, due: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Validate the runs that are due; rewards of this step and, on the host, the runs that end with it."""
+        """Validate the runs that are due; rewards of this step and, on the host, the runs that end
+        with it.
+        """
         if not np.count_nonzero(due):
             return torch.zeros(self.num_envs, device=self.device), due
         values = on_rows(
@@ -350,7 +371,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
     def _report(
         self, validated: np.ndarray, observed: Observations | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Observations and infos; `validated` are the runs whose validation this step has refreshed."""
+        """Observations and infos; `validated` are the runs whose validation this step has
+        refreshed.
+        """
         observations, clipped = observed or self._programs.observe(
             self.task, self.features, self._runs
         )

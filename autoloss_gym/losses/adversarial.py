@@ -1,8 +1,10 @@
-"""Losses of two players, from the log odds that images are real: of real ones, and of those that the generator made.
+"""Losses of two players, from the log odds that images are real: of real ones, and of those that
+the generator made.
 
-minimax and non_saturating: Goodfellow et al. 2014; the generator's loss is E log(1 − D(G(z))), or −E log D(G(z)), which does
-not vanish where the discriminator wins. hinge: Lim, Ye 2017. The discriminator's loss is the mean of its two parts, so that
-both players of the non-saturating game lose log 2 where neither wins.
+minimax and non_saturating: Goodfellow et al. 2014; the generator's loss is E log(1 − D(G(z))), or
+    −E log D(G(z)), which does
+not vanish where the discriminator wins. hinge: Lim, Ye 2017. The discriminator's loss is the mean
+of its two parts, so that both players of the non-saturating game lose log 2 where neither wins.
 """
 
 import torch
@@ -47,7 +49,8 @@ def discriminator_loss(
 def classification_error(
     real: Float[Tensor, "num_envs real"], generated: Float[Tensor, "num_envs generated"]
 ) -> Float[Tensor, " num_envs"]:
-    """Mean share of real images that are taken for generated ones, and of generated ones that are taken for real.
+    """Mean share of real images that are taken for generated ones, and of generated ones that are
+    taken for real.
 
     A run with odds that are NaN gets NaN.
     """

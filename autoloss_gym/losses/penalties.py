@@ -1,4 +1,6 @@
-"""A loss that fits and an L1 penalty (AutoLoss §4.1): their pairs, jointly for all parameters or a penalty for each block."""
+"""A loss that fits and an L1 penalty (AutoLoss §4.1): their pairs, jointly for all parameters or a
+penalty for each block.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,8 +21,9 @@ def penalty_pairs(
     """The pairs that "joint" or "split" stands for, the fitting loss first.
 
     Args:
-        pairs: "joint": (loss, all parameters) and (l1, all parameters). "split": (loss, all blocks), and
-            (l1_BLOCK, BLOCK) for each penalised block. Or the result of this function, which is returned.
+        pairs: "joint": (loss, all parameters) and (l1, all parameters). "split": (loss, all
+            blocks), and (l1_BLOCK, BLOCK) for each penalised block. Or the result of this function,
+            which is returned.
         loss: name of the fitting loss.
         penalised, others: names of the blocks.
 
@@ -70,7 +73,9 @@ def named_tensors(parameters: Parameters) -> dict[str, Tensor]:
 def penalties(
     pairs: tuple[Pair, ...], coefficient: float, exempt: Iterable[str] = ()
 ) -> dict[str, Loss]:
-    """The L1 losses of `pairs` by name: coefficient · the sum of the absolute values of their blocks, but for `exempt`."""
+    """The L1 losses of `pairs` by name: coefficient · the sum of the absolute values of their
+    blocks, but for `exempt`.
+    """
     return {pair.loss: _penalty(pair.blocks, coefficient, tuple(exempt)) for pair in pairs[1:]}
 
 

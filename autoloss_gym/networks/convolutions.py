@@ -1,9 +1,10 @@
 """Convolutions of stride 2 of many runs with weights of their own; images are channels last.
 
-Parameters are those of `torch.nn.Conv2d` and `torch.nn.ConvTranspose2d`. On the side of the image, where channels are few,
-PyTorch's convolutions are slow: there they are matrix products of all runs over blocks of 2 × 2 pixels. Elsewhere every run is
-convolved by itself on the CPU, so that its bits do not depend on the others, and on other devices, and where PyTorch
-compiles, one grouped convolution serves all runs.
+Parameters are those of `torch.nn.Conv2d` and `torch.nn.ConvTranspose2d`. On the side of the image,
+where channels are few, PyTorch's convolutions are slow: there they are matrix products of all runs
+over blocks of 2 × 2 pixels. Elsewhere every run is convolved by itself on the CPU, so that its bits
+do not depend on the others, and on other devices, and where PyTorch compiles, one grouped
+convolution serves all runs.
 """
 
 from collections.abc import Callable
@@ -134,7 +135,9 @@ def _double_by_products(images: Tensor, weights: Tensor, bias: Tensor) -> Tensor
 
 
 def _blocks(weights: Tensor) -> int:
-    """Blocks of 2 pixels that a kernel covers in each direction: 2, or 3 for one of 5 pixels, which is filled up with zeros."""
+    """Blocks of 2 pixels that a kernel covers in each direction: 2, or 3 for one of 5 pixels, which
+    is filled up with zeros.
+    """
     return (weights.shape[-1] + 1) // 2
 
 

@@ -25,17 +25,20 @@ _Layer = tuple[
 class Architecture:
     """The shape of both players.
 
-    With f `filters` and n doublings, the generator's layers have 2ⁿ⁻¹f, …, 2f, f filters, the discriminator's the same
-    backwards. Images of fewer than 32 pixels are doubled twice, others three times.
+    With f `filters` and n doublings, the generator's layers have 2ⁿ⁻¹f, …, 2f, f filters, the
+    discriminator's the same backwards. Images of fewer than 32 pixels are doubled twice, others
+    three times.
 
     Args:
         image_shape: height, width and channels of an image.
         filters: f.
         latent_size: normal numbers that an image is made from.
         kernel_size: of the convolutions, 4 or 5.
-        batch_norm: whether layers are normalised, but for the generator's output and the discriminator's first.
+        batch_norm: whether layers are normalised, but for the generator's output and the
+            discriminator's first.
         generator_activation, discriminator_activation: "relu", or "leaky_relu" with slope 0.2.
-        weight_deviation: standard deviation of the weights at the start; 0 for √(2 / inputs) of each layer (He et al. 2015).
+        weight_deviation: standard deviation of the weights at the start; 0 for √(2 / inputs) of
+            each layer (He et al. 2015).
     """
 
     image_shape: tuple[int, int, int]

@@ -13,7 +13,9 @@ def affine(
     bias: Float[Tensor, "num_envs outputs"],
     scale: float = 1.0,
 ) -> Float[Tensor, "num_envs rows outputs"]:
-    """`bias + scale · inputs @ weights` of every run, computed on sizes that are padded with zeros where they must be."""
+    """`bias + scale · inputs @ weights` of every run, computed on sizes that are padded with zeros
+    where they must be.
+    """
     features, outputs = weights.shape[1:]
     more_features, more_outputs = -features % _ALIGNMENT, -outputs % _ALIGNMENT
     if more_features:
@@ -29,7 +31,9 @@ def affine(
 def sum_of_outer_products(
     first: Float[Tensor, "num_envs rows features"], second: Float[Tensor, "num_envs rows outputs"]
 ) -> Float[Tensor, "num_envs features outputs"]:
-    """Σ over rows of `first ⊗ second` of every run, the gradient of `affine` by its weights; padded likewise."""
+    """Σ over rows of `first ⊗ second` of every run, the gradient of `affine` by its weights; padded
+    likewise.
+    """
     features, outputs = first.shape[2], second.shape[2]
     more_features, more_outputs = -features % _ALIGNMENT, -outputs % _ALIGNMENT
     first = pad(first, (0, more_features)) if more_features else first

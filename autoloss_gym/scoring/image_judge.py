@@ -1,4 +1,6 @@
-"""How good generated images are: inception score, Fréchet distance and diversity, beside those of real images."""
+"""How good generated images are: inception score, Fréchet distance and diversity, beside those of
+real images.
+"""
 
 import functools
 from collections.abc import Callable
@@ -29,9 +31,10 @@ _COARSE = 8  # height and width to which images without labels are averaged
 class ImageJudge:
     """Judges images by the classifier of a data set.
 
-    Where the images have labels, the features are those of a convolutional classifier trained on the data set's images
-    (`autoloss_gym.scoring.classifiers`): scores of different data sets, or of Inception-v3, are not comparable. Where they have
-    none, the features are the pixels of the image averaged to at most 8 × 8, and there is no inception score.
+    Where the images have labels, the features are those of a convolutional classifier trained on
+    the data set's images (`autoloss_gym.scoring.classifiers`): scores of different data sets, or of
+    Inception-v3, are not comparable. Where they have none, the features are the pixels of the image
+    averaged to at most 8 × 8, and there is no inception score.
 
     Args:
         dataset, data_dir, size: of `autoloss_gym.data.images.load_images`.
@@ -74,8 +77,10 @@ class ImageJudge:
         """The columns of `metrics` for `count` images.
 
         Args:
-            make: (first, last) → images first … last − 1 of each run, (num_envs, images, pixels), in [0, 1].
-            count: number of images, the same for all that are compared: all three figures depend on it.
+            make: (first, last) → images first … last − 1 of each run, (num_envs, images, pixels),
+                in [0, 1].
+            count: number of images, the same for all that are compared: all three figures depend on
+                it.
             reference: moments of the features of real images.
         """
         parts = [self._features(make(first, last)) for first, last in _slices(count)]
@@ -86,13 +91,17 @@ class ImageJudge:
         return torch.stack(columns, dim=1)
 
     def reference(self, split: Split, part: str, most: int, device: str) -> Moments:
-        """Moments of the features of the first `most` real images of a part ("validation" or "test") of a split."""
+        """Moments of the features of the first `most` real images of a part ("validation" or
+        "test") of a split.
+        """
         return _reference(self, data_folder(self.data_dir), split, part, most, device)
 
     def real_scores(self, split: Split, count: int) -> tuple[int, dict[str, float]]:
-        """The scores of `count` real images of the training part, or of four fifths of it where that is fewer.
+        """The scores of `count` real images of the training part, or of four fifths of it where
+        that is fewer.
 
-        They are measured as those of generated images. Of the split "train", the classifier was trained on these images.
+        They are measured as those of generated images. Of the split "train", the classifier was
+        trained on these images.
         """
         images = load_images(self.dataset, self.data_dir, self.size)
         rows = datasets.resampled_images(
@@ -117,7 +126,9 @@ class ImageJudge:
         )
 
     def _features(self, images: Float[Tensor, "num_envs rows pixels"]) -> tuple[Tensor, ...]:
-        """Features (num_envs, rows, features), and where there are classes their probabilities (num_envs, rows, classes)."""
+        """Features (num_envs, rows, features), and where there are classes their probabilities
+        (num_envs, rows, classes).
+        """
         if self.has_labels:
             classifier = self._classifier(str(images.device))
             features = classifier.features(images)

@@ -1,7 +1,8 @@
-"""How good the images are that a model makes, judged by what a classifier makes of them: batched over runs.
+"""How good the images are that a model makes, judged by what a classifier makes of them: batched
+over runs.
 
-Sums, matrices and eigenvalues are float64, and what comes out is of the type that went in. A run with a number that is not
-finite gets NaN, and the others what they get alone.
+Sums, matrices and eigenvalues are float64, and what comes out is of the type that went in. A run
+with a number that is not finite gets NaN, and the others what they get alone.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class Moments:
     Args:
         mean: (features,), float64.
         covariance: (features, features), float64.
-        root: the symmetric positive semi-definite matrix whose square is the covariance, (features, features), float64.
+        root: the symmetric positive semi-definite matrix whose square is the covariance, (features,
+            features), float64.
     """
 
     mean: Float64[Tensor, " features"]
@@ -50,7 +52,8 @@ def moments(features: Float[Tensor, "rows features"]) -> Moments:
 def inception_score(
     probabilities: Float[Tensor, "num_envs rows classes"],
 ) -> Float[Tensor, " num_envs"]:
-    """exp of the mean over images of KL(p(y|x) ‖ p(y)), from 1 to the number of classes (Salimans et al. 2016).
+    """exp of the mean over images of KL(p(y|x) ‖ p(y)), from 1 to the number of classes (Salimans
+    et al. 2016).
 
     It is high where each image is clearly of one class and all classes are equally frequent.
 
@@ -69,7 +72,8 @@ def inception_score(
 def frechet_distance(
     features: Float[Tensor, "num_envs rows features"], real: Moments
 ) -> Float[Tensor, " num_envs"]:
-    """‖μ − μ_r‖² + tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½), at least 0, in squared units of the features (Heusel et al. 2017).
+    """‖μ − μ_r‖² + tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½), at least 0, in squared units of the features
+    (Heusel et al. 2017).
 
     Args:
         features: of each image of a run.
@@ -79,7 +83,8 @@ def frechet_distance(
     mean, covariance = _mean_and_covariance(torch.where(finite[:, None, None], features, 0.0))
     root, nothing = real.root.expand_as(covariance), torch.zeros_like(mean)
     product = affine(affine(root, covariance, nothing), root, nothing)
-    # Zeros that fill whole cache lines add eigenvalues of 0: bits depend on where the matrix of a run lies.
+    # Zeros that fill whole cache lines add eigenvalues of 0: bits depend on where the matrix of a
+    # run lies.
     filled = pad(product, (0, -mean.shape[1] % _ALIGNMENT) * 2)
     shared = torch.linalg.eigvalsh(filled).clamp(min=0).sqrt().sum(dim=1)
     offset = mean - real.mean
@@ -95,7 +100,8 @@ def frechet_distance(
 def diversity(
     features: Float[Tensor, "num_envs rows features"], real: Moments
 ) -> Float[Tensor, " num_envs"]:
-    """Root mean squared distance between two images of a run relative to that of real images, √(tr Σ / tr Σ_r).
+    """Root mean squared distance between two images of a run relative to that of real images, √(tr
+    Σ / tr Σ_r).
 
     1 where images differ from each other as much as real ones do, 0 where they are all the same.
 

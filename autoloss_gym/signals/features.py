@@ -37,18 +37,23 @@ _TINY = 1e-8
 
 @dataclass(frozen=True)
 class Features:
-    """Which groups of features an observation has, in the order of `GROUPS`, and how they are scaled.
+    """Which groups of features an observation has, in the order of `GROUPS`, and how they are
+    scaled.
 
-    progress: t / T. gradient_norms: ‖∇ℓ‖₂ / √dim of each pair. losses: of each pair. validation, average, difference,
-    second_difference: the metrics, their moving average, and those of their first and second difference. norm_ratio and
-    loss_ratio, where there are two pairs: log of the ratio of the norms, and ratio of the losses (first to second).
+    progress: t / T. gradient_norms: ‖∇ℓ‖₂ / √dim of each pair. losses: of each pair. validation,
+        average, difference,
+    second_difference: the metrics, their moving average, and those of their first and second
+        difference. norm_ratio and
+    loss_ratio, where there are two pairs: log of the ratio of the norms, and ratio of the losses
+        (first to second).
     patience, where a task stops early: share that is left. extra: what the task adds.
 
     Args:
         task: what is observed.
-        scaling: "raw" gives these numbers, clipped to ±10⁶. "scaled" maps them into [-1, 1]: magnitudes x (norms, losses,
-            metrics, loss ratio) become tanh(ln(x) / 4) with the sign of x dropped and tiny values bounded, so that equal
-            steps are equal factors; differences become tanh(20 · x / average); the log ratio becomes tanh(x / 4).
+        scaling: "raw" gives these numbers, clipped to ±10⁶. "scaled" maps them into [-1, 1]:
+            magnitudes x (norms, losses, metrics, loss ratio) become tanh(ln(x) / 4) with the sign
+            of x dropped and tiny values bounded, so that equal steps are equal factors; differences
+            become tanh(20 · x / average); the log ratio becomes tanh(x / 4).
         drop: groups that are left out, for ablations.
     """
 
@@ -81,7 +86,9 @@ class Features:
     def __call__(
         self, history: History, extra: Float[Tensor, "num_envs extras"]
     ) -> tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]:
-        """Observations, float32, and where they are raw how many of each run's features were clipped."""
+        """Observations, float32, and where they are raw how many of each run's features were
+        clipped.
+        """
         level = history.average.abs().clamp(min=_TINY) if self.scaling == "scaled" else None
         groups = [self._raw(group, history, extra, level) for group in self.groups]
         values = torch.cat(groups, dim=1)
@@ -121,7 +128,9 @@ class Features:
 def _columns(
     groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Of every column: whether its logarithm is taken, what it is multiplied by, and whether tanh bounds it."""
+    """Of every column: whether its logarithm is taken, what it is multiplied by, and whether tanh
+    bounds it.
+    """
     return _known_columns(groups, sizes, device)
 
 

@@ -1,4 +1,6 @@
-"""What is known of each run's training so far: the latest losses, gradient norms, validation metrics and their averages."""
+"""What is known of each run's training so far: the latest losses, gradient norms, validation
+metrics and their averages.
+"""
 
 from dataclasses import dataclass
 
@@ -19,13 +21,16 @@ class History:
         losses, gradient_norms: of each pair, when it was last optimised.
         losses_refreshed: whether the last update measured them.
         validation: metrics at the last validation.
-        averages: exponential moving averages of `validation` and of its first and second difference.
+        averages: exponential moving averages of `validation` and of its first and second
+            difference.
         last_difference: the difference between the last two validations.
-        past: the deciding metric at this and the preceding validations, newest first; filled with the first value.
+        past: the deciding metric at this and the preceding validations, newest first; filled with
+            the first value.
         best: best value of the deciding metric.
         since_best: validations since then.
         steps: updates since the reset.
-        repeats: updates in a row, up to the last, that used one and the same pair alone; counted where the task can collapse.
+        repeats: updates in a row, up to the last, that used one and the same pair alone; counted
+            where the task can collapse.
         alone: the pair that the last update used alone, if it did.
         collapsed: runs that one of the task's rules of collapse is about to end, or has ended.
         weight_sums: sum over updates of the weights given to each pair, normalised to 1 per update.
@@ -84,7 +89,9 @@ class History:
 
     @property
     def pair_shares(self) -> Float[Tensor, "num_envs pairs"]:
-        """Average weight of each pair so far; where pairs are chosen, the share of the updates that each received."""
+        """Average weight of each pair so far; where pairs are chosen, the share of the updates that
+        each received.
+        """
         return self.weight_sums / self.steps.clamp(min=1)[:, None]
 
     def record_update(
@@ -101,7 +108,9 @@ class History:
         self.steps = self.steps + 1
 
     def record_repeats(self, weights: Float[Tensor, "num_envs pairs"], limit: int) -> None:
-        """Count how often one pair has been used alone in a row, `limit` times being a collapse; using none changes nothing."""
+        """Count how often one pair has been used alone in a row, `limit` times being a collapse;
+        using none changes nothing.
+        """
         used = weights != 0
         count = used.sum(dim=1)
         repeated = torch.where((used == self.alone).all(dim=1), self.repeats + 1, 1)
@@ -115,7 +124,9 @@ class History:
         valid: Bool[Tensor, " num_envs"],
         minimize: bool,
     ) -> Bool[Tensor, " num_envs"]:
-        """Take in the metrics of the runs that are `valid`; return those whose deciding metric is a new best."""
+        """Take in the metrics of the runs that are `valid`; return those whose deciding metric is a
+        new best.
+        """
         rows = valid[:, None]
         difference = values - self.validation
         new = torch.stack([values, difference, difference - self.last_difference], dim=1)

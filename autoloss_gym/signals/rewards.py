@@ -16,11 +16,15 @@ _TINY = 1e-8
 
 @dataclass(frozen=True, kw_only=True)
 class Reward(ABC):
-    """A function of the history, evaluated at every step and 0 where no validation has just been made."""
+    """A function of the history, evaluated at every step and 0 where no validation has just been
+    made.
+    """
 
     @abstractmethod
     def memory(self, task: Task) -> int:
-        """How many validations before the latest it looks at; raises ValueError where it does not suit the task."""
+        """How many validations before the latest it looks at; raises ValueError where it does not
+        suit the task.
+        """
 
     @abstractmethod
     def __call__(
@@ -42,7 +46,8 @@ class Reward(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Shaped(Reward):
-    """Decrease of the log of the deciding validation metric since the last validation (increase where it is maximised).
+    """Decrease of the log of the deciding validation metric since the last validation (increase
+    where it is maximised).
 
     The rewards of an episode sum to the decrease from first to last validation.
     """
@@ -70,14 +75,17 @@ class Shaped(Reward):
 class Final(Reward):
     """The figure of the best validation, paid at the end (AutoLoss §3.3 and §4).
 
-    A run that diverged gets the least that the formula can pay, which is 0 for "inverse" and "square".
+    A run that diverged gets the least that the formula can pay, which is 0 for "inverse" and
+    "square".
 
     Args:
-        formula: "inverse" pays scale / error, for regression; "negative_inverse" pays -scale / accuracy, for
-            classification; "square" pays scale · score², for inception scores; "negative" pays -scale · error, for
-            perplexity. None is "inverse" where the deciding metric is minimised, else "negative_inverse".
+        formula: "inverse" pays scale / error, for regression; "negative_inverse" pays -scale /
+            accuracy, for classification; "square" pays scale · score², for inception scores;
+            "negative" pays -scale · error, for perplexity. None is "inverse" where the deciding
+            metric is minimised, else "negative_inverse".
         scale: the constant C.
-        floor: least value of a denominator; it bounds the reward (the released code uses .5 for accuracies).
+        floor: least value of a denominator; it bounds the reward (the released code uses .5 for
+            accuracies).
     """
 
     formula: str | None = None
@@ -126,10 +134,12 @@ class Final(Reward):
 
 @dataclass(frozen=True, kw_only=True)
 class Improvement(Reward):
-    """The online reward of AutoLoss §4.4: the gain of a segment relative to the mean gain of the last ones.
+    """The online reward of AutoLoss §4.4: the gain of a segment relative to the mean gain of the
+    last ones.
 
-    At the end of every segment of T = `segment` steps it pays (P_t − P_{t−T}) / max((P_t − P_{t−kT}) / k, `floor`), where
-    P is the deciding metric, negated where it is minimised, and k = `window`. The floor keeps the denominator positive.
+    At the end of every segment of T = `segment` steps it pays (P_t − P_{t−T}) / max((P_t −
+    P_{t−kT}) / k, `floor`), where P is the deciding metric, negated where it is minimised, and k =
+    `window`. The floor keeps the denominator positive.
     """
 
     segment: int = 50

@@ -1,4 +1,6 @@
-"""From names and keyword arguments, as a registry or a command line gives them, to objects; a wrong name is one clear line."""
+"""From names and keyword arguments, as a registry or a command line gives them, to objects; a wrong
+name is one clear line.
+"""
 
 import dataclasses
 import importlib
@@ -23,7 +25,9 @@ def pick(
     suited: Mapping[str, Any] | None,
     arguments: Mapping[str, Any] | None,
 ) -> Built:
-    """`value` itself if it is of a class in `table`, else that class made with `suited`, replaced by `arguments`."""
+    """`value` itself if it is of a class in `table`, else that class made with `suited`, replaced
+    by `arguments`.
+    """
     if isinstance(value, tuple(table.values())):
         if arguments:
             raise ValueError(
@@ -38,7 +42,9 @@ def pick(
 
 
 def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
-    """An instance of the dataclass `cls`; an argument that it does not have is a ValueError that names the nearest."""
+    """An instance of the dataclass `cls`; an argument that it does not have is a ValueError that
+    names the nearest.
+    """
     known = {field.name: field.type for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for name in arguments:
         if name not in known:
@@ -72,10 +78,11 @@ def _checked(name: str, value: Any, expected: Any) -> Any:
 def build_task(
     task: Task | str, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str] = ()
 ) -> Task:
-    """`task` itself, or the class "module:Class" made with a preset's arguments, replaced by the given ones.
+    """`task` itself, or the class "module:Class" made with a preset's arguments, replaced by the
+    given ones.
 
-    A `learning_rate` replaces that of the task's optimizer. `others` are the names of the environment's own arguments, for
-    the error about a name that neither has.
+    A `learning_rate` replaces that of the task's optimizer. `others` are the names of the
+    environment's own arguments, for the error about a name that neither has.
     """
     if not isinstance(task, str | Task):
         raise ValueError(f"task={task!r}: expected an autoloss_gym.Task object, or 'module:Class'")

@@ -1,4 +1,6 @@
-"""Select, merge and copy over trees of batched tensors (dicts, tuples and dataclasses; the first dimension is the run)."""
+"""Select, merge and copy over trees of batched tensors (dicts, tuples and dataclasses; the first
+dimension is the run).
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +13,9 @@ Tree = TypeVar("Tree")
 
 
 def map_tensors(function: Callable[..., Tensor], tree: Any, *others: Any) -> Any:
-    """Apply `function` to the tensors at the same place of all trees; what is not a tensor is taken from the first."""
+    """Apply `function` to the tensors at the same place of all trees; what is not a tensor is taken
+    from the first.
+    """
     if isinstance(tree, Tensor):
         return function(tree, *others)
     if isinstance(tree, dict):
@@ -51,12 +55,16 @@ def select(tree: Tree, rows: Tensor) -> Tree:
 
 
 def merge(tree: Tree, rows: Tensor, part: Tree) -> Tree:
-    """`tree` with the runs `rows` replaced by those of `part`, in order; writes into the tensors of `tree`."""
+    """`tree` with the runs `rows` replaced by those of `part`, in order; writes into the tensors of
+    `tree`.
+    """
     return map_tensors(lambda leaf, new: leaf.index_copy_(0, rows, new), tree, part)
 
 
 def where(mask: Tensor, new: Tree, old: Tree) -> Tree:
-    """`new` for the runs of the boolean `mask` (num_envs,), `old` for the others; needs no host synchronisation."""
+    """`new` for the runs of the boolean `mask` (num_envs,), `old` for the others; needs no host
+    synchronisation.
+    """
     return map_tensors(
         lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), new, old
     )

@@ -15,12 +15,13 @@ from autoloss_gym.weightings.rule import Scale, WeightingRule
 
 @dataclass(kw_only=True)
 class DynamicWeightAverage(WeightingRule):
-    """w_k = n softmax(r_k / T), r_k = L_k(t−1) / L_k(t−2) (Liu, Johns, Davison: "End-to-end multi-task learning with
-    attention", CVPR 2019, Eq. 7).
+    """w_k = n softmax(r_k / T), r_k = L_k(t−1) / L_k(t−2) (Liu, Johns, Davison: "End-to-end
+    multi-task learning with attention", CVPR 2019, Eq. 7).
 
-    The weights are equal until every loss was measured 2 `window` times: in the first two steps of the paper. There L is the
-    average over an epoch; here it is that over `window` measured values, and the `window` before. Where an earlier average
-    is 0, or a ratio cannot be represented, the weights are equal.
+    The weights are equal until every loss was measured 2 `window` times: in the first two steps of
+    the paper. There L is the average over an epoch; here it is that over `window` measured values,
+    and the `window` before. Where an earlier average is 0, or a ratio cannot be represented, the
+    weights are equal.
 
     Args:
         temperature: T; the greater, the more equal the weights.

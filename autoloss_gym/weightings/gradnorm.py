@@ -18,15 +18,17 @@ _LEAST = 1e-6  # of a weight: a step never turns a loss off for good, nor around
 
 @dataclass(kw_only=True)
 class GradNorm(WeightingRule):
-    """Weights learned so that w_k ‖∇L_k‖ meets a target (Chen, Badrinarayanan, Lee, Rabinovich: "GradNorm", ICML 2018,
-    Algorithm 1).
+    """Weights learned so that w_k ‖∇L_k‖ meets a target (Chen, Badrinarayanan, Lee, Rabinovich:
+    "GradNorm", ICML 2018, Algorithm 1).
 
-    G_k = w_k ‖∇L_k‖, with the norm over the parameters that the losses share. The relative inverse training rate is
-    r_k = (L_k / L_k(0)) / mean_l (L_l / L_l(0)), L(0) the first measured value, and the target mean_l(G_l) r_k^α is held
-    constant while a step is taken down Σ_k |G_k − target_k| by w; then Σ w = n again. The weights of a call are those before
-    its step, 1 each at the start. Norms count as they were last measured.
+    G_k = w_k ‖∇L_k‖, with the norm over the parameters that the losses share. The relative inverse
+    training rate is r_k = (L_k / L_k(0)) / mean_l (L_l / L_l(0)), L(0) the first measured value,
+    and the target mean_l(G_l) r_k^α is held constant while a step is taken down Σ_k |G_k −
+    target_k| by w; then Σ w = n again. The weights of a call are those before its step, 1 each at
+    the start. Norms count as they were last measured.
 
-    For positive losses: one that has fallen to 0 or below counts as trained; where the first was 0, the weights stay.
+    For positive losses: one that has fallen to 0 or below counts as trained; where the first was 0,
+        the weights stay.
 
     Args:
         alpha: α, how strongly a loss that lags behind is favoured; 0 makes all norms equal.

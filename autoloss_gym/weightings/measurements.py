@@ -12,12 +12,14 @@ Values = Tensor | Sequence[Tensor | float | int]
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """Losses and gradient norms of a batch of runs; where nothing was `refreshed` the numbers mean nothing.
+    """Losses and gradient norms of a batch of runs; where nothing was `refreshed` the numbers mean
+    nothing.
 
     Args:
         losses: finite where refreshed.
         refreshed: which losses were measured anew.
-        gradient_norms: of each loss, unweighted; finite where refreshed. They mean nothing to rules that do not need them.
+        gradient_norms: of each loss, unweighted; finite where refreshed. They mean nothing to rules
+            that do not need them.
     """
 
     losses: Float[Tensor, "num_envs losses"]
@@ -26,7 +28,9 @@ class Measurements:
 
 
 def as_tensor(name: str, values: Values) -> Shaped[Tensor, "*num_envs losses"]:
-    """`values` as a tensor (n,) or (num_envs, n) without a graph; plain numbers follow the tensors beside them."""
+    """`values` as a tensor (n,) or (num_envs, n) without a graph; plain numbers follow the tensors
+    beside them.
+    """
     if not isinstance(values, Tensor):
         values = _stack(name, values)
     if values.dim() not in (1, 2) or not values.numel():

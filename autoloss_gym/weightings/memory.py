@@ -13,7 +13,8 @@ def start(
     """An empty memory.
 
     Returns:
-        `history` (num_envs, losses, size), newest first; `seen` (num_envs, losses), how many of these are known.
+        `history` (num_envs, losses, size), newest first; `seen` (num_envs, losses), how many of
+        these are known.
     """
     return {
         "history": losses.new_zeros(*losses.shape, size),

@@ -14,11 +14,11 @@ from autoloss_gym.weightings.rule import WeightingRule
 
 @dataclass(kw_only=True)
 class RandomLossWeighting(WeightingRule):
-    """w = softmax(z), z normal, drawn anew at every call (Lin, Ye, Zhang, Tsang: "Reasonable effectiveness of random
-    weighting: a litmus test for multi-task learning", TMLR 2022).
+    """w = softmax(z), z normal, drawn anew at every call (Lin, Ye, Zhang, Tsang: "Reasonable
+    effectiveness of random weighting: a litmus test for multi-task learning", TMLR 2022).
 
-    Draws follow from the seed, the key of the run (see `reset`) and the number of calls since its reset, so that a run draws
-    the same alone and in a batch.
+    Draws follow from the seed, the key of the run (see `reset`) and the number of calls since its
+    reset, so that a run draws the same alone and in a batch.
 
     Args:
         seed: another one, other draws.

@@ -1,4 +1,6 @@
-"""What a loss-weighting rule is: measured losses in, weights out, for one model or for a batch of runs."""
+"""What a loss-weighting rule is: measured losses in, weights out, for one model or for a batch of
+runs.
+"""
 
 import functools
 import math
@@ -25,18 +27,22 @@ class WeightingRule(ABC):
         weights = rule.update(losses)
         sum(weight * loss for weight, loss in zip(weights, losses)).backward()
 
-    A rule holds the history of one model, or of `num_envs` runs that share nothing. No gradient flows through the weights,
-    and no graph is kept alive.
+    A rule holds the history of one model, or of `num_envs` runs that share nothing. No gradient
+    flows through the weights, and no graph is kept alive.
 
-    A run some of whose refreshed losses (or gradient norms, where the rule needs them) are not finite gets equal weights, or
-    the prior, and those values are left out of its history. The first time, a warning says so: at once on the CPU, elsewhere
-    when the rule is next reset or saved, because to look earlier the host would have to wait for the device. Weights that
-    could not be represented are equal, or the prior, as well.
+    A run some of whose refreshed losses (or gradient norms, where the rule needs them) are not
+    finite gets equal weights, or the prior, and those values are left out of its history. The first
+    time, a warning says so: at once on the CPU, elsewhere when the rule is next reset or saved,
+    because to look earlier the host would have to wait for the device. Weights that could not be
+    represented are equal, or the prior, as well.
 
     Args:
-        prior: factors (at least 0) that multiply the weights and so are never forgotten, one for each loss; default: none.
-        scale: "sum" for weights that sum to 1, "count" to the number of losses, None for those of the rule's formula.
-        every: the weights of the first call are kept until so many calls later, and so on. Losses count at every call.
+        prior: factors (at least 0) that multiply the weights and so are never forgotten, one for
+            each loss; default: none.
+        scale: "sum" for weights that sum to 1, "count" to the number of losses, None for those of
+            the rule's formula.
+        every: the weights of the first call are kept until so many calls later, and so on. Losses
+            count at every call.
     """
 
     reads_losses: ClassVar[bool] = True  # False where only the number of losses matters
@@ -59,13 +65,17 @@ class WeightingRule(ABC):
 
     @abstractmethod
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
-        """State before the first call, a tree of tensors (num_envs, …); of `losses` only shape, dtype and device matter."""
+        """State before the first call, a tree of tensors (num_envs, …); of `losses` only shape,
+        dtype and device matter.
+        """
 
     @abstractmethod
     def _weigh(
         self, state: dict[str, Any], measured: Measurements
     ) -> Float[Tensor, "num_envs losses"]:
-        """The weights, before prior and scale; NaN where they are unknown. Writes into `state`, also `keys` and `calls`."""
+        """The weights, before prior and scale; NaN where they are unknown. Writes into `state`,
+        also `keys` and `calls`.
+        """
 
     def update(
         self, losses: Values, refreshed: Values | None = None, gradient_norms: Values | None = None
@@ -73,10 +83,12 @@ class WeightingRule(ABC):
         """Take in the losses and return their weights.
 
         Args:
-            losses: n scalars (tensors or numbers) or a tensor (n,); (num_envs, n) for a batch of runs.
-            refreshed: bool, of the same shape: which losses were measured anew (default: all). The others are ignored.
-            gradient_norms: of each unweighted loss by the parameters that all share, of the same shape, for rules that need
-                them.
+            losses: n scalars (tensors or numbers) or a tensor (n,); (num_envs, n) for a batch of
+                runs.
+            refreshed: bool, of the same shape: which losses were measured anew (default: all). The
+                others are ignored.
+            gradient_norms: of each unweighted loss by the parameters that all share, of the same
+                shape, for rules that need them.
 
         Returns:
             Weights of the shape, device and floating-point dtype of `losses`.
@@ -111,8 +123,8 @@ class WeightingRule(ABC):
 
         Args:
             runs: default: all, of which there may then be another number.
-            keys: what the random draws of each run follow from; default: the run's number, or the key that it had where
-                `runs` are given.
+            keys: what the random draws of each run follow from; default: the run's number, or the
+                key that it had where `runs` are given.
         """
         self._warn()
         if runs is None:
@@ -127,12 +139,16 @@ class WeightingRule(ABC):
             self._state = tree.where(runs.to(weights.device), fresh, self._state)
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all that was learned, tensors in nested dicts; the arguments of the rule are not among them."""
+        """Copies of all that was learned, tensors in nested dicts; the arguments of the rule are
+        not among them.
+        """
         self._warn()
         return tree.clone(self._state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave; ValueError if that was a rule of another kind or with other arguments."""
+        """Go on from what `state_dict` gave; ValueError if that was a rule of another kind or with
+        other arguments.
+        """
         if "weights" in state and isinstance(state["weights"], Tensor):
             expected = self._fresh(
                 state["weights"], torch.zeros(len(state["weights"]), dtype=torch.int64)
@@ -149,7 +165,9 @@ class WeightingRule(ABC):
     def _measured(
         self, given: Tensor, refreshed: Values | None, gradient_norms: Values | None
     ) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
-        """What the rule is told, and the runs in which some of that is not finite and left out; None where all is."""
+        """What the rule is told, and the runs in which some of that is not finite and left out;
+        None where all is.
+        """
         values = self._begin(given if given.dim() == 2 else given[None])
         mask = (
             _everything(values.shape, values.device)
@@ -177,7 +195,9 @@ class WeightingRule(ABC):
         return as_batch("gradient_norms", gradient_norms, values).to(values.dtype)
 
     def _begin(self, values: Tensor) -> Tensor:
-        """`values` in the dtype of the state, which is begun with the first call and follows the losses' device."""
+        """`values` in the dtype of the state, which is begun with the first call and follows the
+        losses' device.
+        """
         if "weights" not in self._state:
             values = values.to(torch.promote_types(values.dtype, torch.float32))
             own = torch.arange(len(values), device=values.device)
@@ -212,7 +232,9 @@ class WeightingRule(ABC):
     def _scaled(
         self, weights: Float[Tensor, "num_envs losses"], failed: Bool[Tensor, " num_envs"] | None
     ) -> Float[Tensor, "num_envs losses"]:
-        """The weights times the prior, with the sum that `scale` asks for; the default where that cannot be."""
+        """The weights times the prior, with the sum that `scale` asks for; the default where that
+        cannot be.
+        """
         if self.prior is not None:
             weights = weights * row(tuple(self.prior), weights.device, weights.dtype)
         total = weights.sum(dim=1, keepdim=True)
@@ -236,7 +258,9 @@ class WeightingRule(ABC):
         )
 
     def _warn(self) -> None:
-        """Say once that some run met numbers that are not finite, if any has since this was last asked."""
+        """Say once that some run met numbers that are not finite, if any has since this was last
+        asked.
+        """
         if self._failed is not None and not self._warned and bool(self._failed):
             self._warned = True
             warnings.warn(
@@ -278,7 +302,9 @@ def _known_to_be_finite(values: Tensor) -> bool:
 
 
 def _known_to_be_positive(values: Tensor) -> bool:
-    """Whether all values are positive and finite, as far as this can be asked without waiting for a device."""
+    """Whether all values are positive and finite, as far as this can be asked without waiting for a
+    device.
+    """
     if values.device.type != "cpu":
         return False
     least, greatest = torch.aminmax(values)

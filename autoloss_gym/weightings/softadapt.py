@@ -23,24 +23,28 @@ _VALUES = ("latest", "mean")
 class SoftAdapt(WeightingRule):
     """Softmax of the losses' slopes (Heydari, Thompson, Mehmood: "SoftAdapt", arXiv 1912.12355).
 
-    Original: α_k = exp(β s_k) / Σ_l exp(β s_l), with s_k the rate of change of loss k per measured value. `loss_weighted`:
-    every term times the loss f_k. `normalized`: s / Σ_l |s_l| instead of s (0 where all slopes are 0). The two combine.
-    Losses to be maximised must be negated first. With `loss_weighted` a loss that is not positive gets weight 0.
+    Original: α_k = exp(β s_k) / Σ_l exp(β s_l), with s_k the rate of change of loss k per measured
+        value. `loss_weighted`:
+    every term times the loss f_k. `normalized`: s / Σ_l |s_l| instead of s (0 where all slopes are
+    0). The two combine. Losses to be maximised must be negated first. With `loss_weighted` a loss
+    that is not positive gets weight 0.
 
-    The weights are equal until every loss was measured twice. Slopes use the measured values alone, as many as there are
-    until the window is full: a difference of order 3 begins as one of order 1, then 2.
+    The weights are equal until every loss was measured twice. Slopes use the measured values alone,
+    as many as there are until the window is full: a difference of order 3 begins as one of order 1,
+    then 2.
 
     Args:
-        beta: positive favours the loss that falls slowest, negative the one that falls fastest, 0 none.
+        beta: positive favours the loss that falls slowest, negative the one that falls fastest, 0
+            none.
         normalized: divide the slopes by their L1 norm.
         loss_weighted: multiply by the loss.
-        slope: "backward": the difference of accuracy `order` at the newest value; "least_squares": the line through the last
-            `window` values, less noisy; "forward": the difference at the oldest of `order` + 1 values, as in the authors'
-            code of 2023, for comparison only.
+        slope: "backward": the difference of accuracy `order` at the newest value; "least_squares":
+            the line through the last `window` values, less noisy; "forward": the difference at the
+            oldest of `order` + 1 values, as in the authors' code of 2023, for comparison only.
         order: accuracy of the difference, 1 to 4. Higher orders amplify noise.
         window: values that a line is fitted to, and that loss_value="mean" averages.
-        loss_value: with `loss_weighted`, the "latest" value of each loss (the paper; the authors' code of 2020), or the
-            "mean" of the last `window` (their code of 2023).
+        loss_value: with `loss_weighted`, the "latest" value of each loss (the paper; the authors'
+            code of 2020), or the "mean" of the last `window` (their code of 2023).
         prior, scale, every: see `WeightingRule`.
     """
 
@@ -116,7 +120,9 @@ class SoftAdapt(WeightingRule):
 def _coefficients(
     slope: str, points: int, size: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "known size"], Float[Tensor, "known size"]]:
-    """Slope and mean as sums over the history, newest first: row p holds the factors where p values are known."""
+    """Slope and mean as sums over the history, newest first: row p holds the factors where p values
+    are known.
+    """
     blank, known = (
         [[math.nan] * size] * 2,
         range(2, size + 1),
@@ -131,11 +137,12 @@ def _coefficients(
 
 
 def _slope_of(slope: str, points: int) -> list[float]:
-    """Factors of so many equally spaced values, newest first, that give the derivative by their number.
+    """Factors of so many equally spaced values, newest first, that give the derivative by their
+    number.
 
-    The difference of accuracy n at the newest value is Σ_k ∇ᵏf / k, so that its factors are Σ_k 1/k and
-    (−1)ʲ C(n, j) / j (Fornberg: "Generation of finite difference formulas on arbitrarily spaced grids", Mathematics of
-    Computation 51, 1988). The one at the oldest value is its mirror image.
+    The difference of accuracy n at the newest value is Σ_k ∇ᵏf / k, so that its factors are Σ_k 1/k
+    and (−1)ʲ C(n, j) / j (Fornberg: "Generation of finite difference formulas on arbitrarily spaced
+    grids", Mathematics of Computation 51, 1988). The one at the oldest value is its mirror image.
     """
     order = points - 1
     if slope == "least_squares":

@@ -18,12 +18,13 @@ _WIDEST = 30.0  # |log σ²|: keeps the weights of losses that fall to 0, or bel
 
 @dataclass(kw_only=True)
 class UncertaintyWeighting(WeightingRule):
-    """w_k = ½ exp(−s_k), with s_k = log σ_k² learned (Kendall, Gal, Cipolla: "Multi-task learning using uncertainty to
-    weigh losses", CVPR 2018, Eq. 7 for two regressions).
+    """w_k = ½ exp(−s_k), with s_k = log σ_k² learned (Kendall, Gal, Cipolla: "Multi-task learning
+    using uncertainty to weigh losses", CVPR 2018, Eq. 7 for two regressions).
 
-    The rule descends Σ_k ½ exp(−s_k) L_k + ½ s_k by s, whose gradient ½ (1 − exp(−s_k) L_k) needs the losses alone; at rest
-    w_k = 1 / (2 L_k). The weights of a call are those before its step. s starts at 0, moves only where a loss was refreshed,
-    and stays within ±30: for losses of at least 0.
+    The rule descends Σ_k ½ exp(−s_k) L_k + ½ s_k by s, whose gradient ½ (1 − exp(−s_k) L_k) needs
+    the losses alone; at rest w_k = 1 / (2 L_k). The weights of a call are those before its step. s
+    starts at 0, moves only where a loss was refreshed, and stays within ±30: for losses of at least
+    0.
 
     Args:
         optimizer: descends by s.

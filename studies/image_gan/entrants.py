@@ -1,4 +1,6 @@
-"""Runs of a study of `AutoLoss/ImageGAN-v0`: scores in the course of training, kept in files from which a study goes on."""
+"""Runs of a study of `AutoLoss/ImageGAN-v0`: scores in the course of training, kept in files from
+which a study goes on.
+"""
 
 import functools
 import glob
@@ -86,7 +88,9 @@ class CurveStore:
 
 
 def play(job: Job) -> np.ndarray:
-    """Scores after every `every` steps, (points, runs, metrics); a run that has ended keeps its last ones."""
+    """Scores after every `every` steps, (points, runs, metrics); a run that has ended keeps its
+    last ones.
+    """
     count = len(job.seeds)
     envs = job.make_env(num_envs=count, autoreset_mode="NextStep", **job.policy.env_arguments)
     observations, infos = envs.reset(seed=list(job.seeds))
@@ -154,7 +158,9 @@ def check_every(every: int, task: Task, policies: Sequence[Policy], repeat: int)
 def entrants(
     texts: Sequence[str], controllers: str | None, make_env: EnvironmentMaker
 ) -> list[Entrant]:
-    """The policies that are named as for `evaluate.py`, and at last the trained ones of the folders that match."""
+    """The policies that are named as for `evaluate.py`, and at last the trained ones of the folders
+    that match.
+    """
     chosen = [*texts, *([_specification(controllers)] if controllers else [])]
     envs = make_env(num_envs=1)
     made = make_entrants(
@@ -182,7 +188,8 @@ def _specification(pattern: str) -> str:
 def architectures(
     count: int, filters: Sequence[int], latent_sizes: Sequence[int], seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Different architectures, drawn from all combinations (AutoLoss, Appendix A.5); a greater count begins with the same ones.
+    """Different architectures, drawn from all combinations (AutoLoss, Appendix A.5); a greater
+    count begins with the same ones.
 
     Returns:
         Arguments of the task that replace those of a preset.

@@ -56,13 +56,17 @@ class Study:
 def steps_to_reach(
     steps: np.ndarray, curve: np.ndarray, level: float, minimize: bool
 ) -> int | None:
-    """The first of `steps` (points,) at which a curve is at a level or better; None where it never is."""
+    """The first of `steps` (points,) at which a curve is at a level or better; None where it never
+    is.
+    """
     reached = np.flatnonzero(curve <= level if minimize else curve >= level)
     return int(steps[reached[0]]) if len(reached) else None
 
 
 def ratios_table(study: Study) -> str:
-    """Markdown: a row for every policy, and below it what real data score and what the columns mean."""
+    """Markdown: a row for every policy, and below it what real data score and what the columns
+    mean.
+    """
     first, *others = [metric.name.replace("_", " ") for metric in study.metrics]
     header = ["policy", "n", f"{first} at the end [95 %]", *(f"difference to {name}" for name in study.references),
               *others, "steps to the level of 1:1", "speed-up over 1:1"]  # fmt: skip
@@ -112,7 +116,8 @@ def transfer_table(
     minimize: bool,
     metric: str,
 ) -> str:
-    """Markdown: a row for every architecture, and below it how often, and by how much, the controller is better.
+    """Markdown: a row for every architecture, and below it how often, and by how much, the
+    controller is better.
 
     Args:
         names: of the architectures.
@@ -143,7 +148,9 @@ def _transfer_summary(
     other: str,
     minimize: bool,
 ) -> str:
-    """How the controller compares with one policy; with a single architecture the interval is over its runs."""
+    """How the controller compares with one policy; with a single architecture the interval is over
+    its runs.
+    """
     better = means[controller] < means[other] if minimize else means[controller] > means[other]
     pair = [
         figures[label][:, 0] if len(better) == 1 else figures[label].mean(axis=2)
@@ -170,7 +177,9 @@ def _interval(estimate: Estimate, form: str = ".3f") -> str:
 
 
 def draw(study: Study, highlighted: Sequence[str], title: str, path: Path) -> None:
-    """Score against steps: means, with 95 % bands of the policies that are highlighted; the others are grey."""
+    """Score against steps: means, with 95 % bands of the policies that are highlighted; the others
+    are grey.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (slow to import)
     from matplotlib.figure import Figure  # noqa: PLC0415
 

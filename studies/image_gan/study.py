@@ -1,13 +1,16 @@
-"""GAN training: how fast schedules and controllers get how far (AutoLoss, Figure 2), and what transfers (§5.3, A.5).
+"""GAN training: how fast schedules and controllers get how far (AutoLoss, Figure 2), and what
+transfers (§5.3, A.5).
 
-    python -m studies.image_gan ratios --controllers 'runs/ppo/*' --num-workers 2
-    python -m studies.image_gan transfer --controllers 'runs/ppo/*'                                      # architectures
-    python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10 --architectures 0  # data
-    python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10                    # both
+    python -m studies.image_gan ratios --controllers 'runs/ppo/*' --num-workers 2 python -m
+    studies.image_gan transfer --controllers 'runs/ppo/*'                                      #
+    architectures python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10
+    --architectures 0  # data python -m studies.image_gan transfer --controllers 'runs/ppo/*'
+    --dataset cifar10                    # both
 
-The variable AUTOLOSS_GYM_DATA names the folder of the data. Every policy meets the same runs of the test split, with the
-arguments of preset "small"; --env-kwargs changes any of them, also the preset. Everything is kept in the output folder: a
-killed command goes on where it was when it is given again.
+The variable AUTOLOSS_GYM_DATA names the folder of the data. Every policy meets the same runs of the
+test split, with the arguments of preset "small"; --env-kwargs changes any of them, also the preset.
+Everything is kept in the output folder: a killed command goes on where it was when it is given
+again.
 """
 
 import argparse
@@ -125,7 +128,9 @@ def ratios(arguments: argparse.Namespace) -> None:
 
 
 def plain(study: report.Study, maker: EnvironmentMaker) -> dict[str, Any]:
-    """A study as plain values: all curves, (training seeds, points, runs, metrics), and what they were made with."""
+    """A study as plain values: all curves, (training seeds, points, runs, metrics), and what they
+    were made with.
+    """
     head = {
         "arguments": maker.arguments,
         "metrics": [metric.name for metric in study.metrics],
@@ -136,7 +141,9 @@ def plain(study: report.Study, maker: EnvironmentMaker) -> dict[str, Any]:
 
 
 def transfer(arguments: argparse.Namespace) -> None:
-    """A controller that was trained elsewhere against schedules, on other architectures or other data."""
+    """A controller that was trained elsewhere against schedules, on other architectures or other
+    data.
+    """
     best = arguments.ratio or chosen_ratio(arguments.output)
     elsewhere = {
         name: getattr(arguments, name)

@@ -1,11 +1,14 @@
-"""How many steps each way of weighing the losses needs on Rosenbrock's and Beale's surfaces, and the ways that it takes.
+"""How many steps each way of weighing the losses needs on Rosenbrock's and Beale's surfaces, and
+the ways that it takes.
 
-    python -m studies.surfaces                         # float64, the table and docs/results/surfaces.png
-    python -m studies.surfaces --dtype float32         # the precision of the environments
+    python -m studies.surfaces                         # float64, the table and
+    docs/results/surfaces.png python -m studies.surfaces --dtype float32         # the precision of
+    the environments
 
-A run ends where the distance to the minimum is below 0.001. "reference" are counts of an independent loop in float64. Steps of
-Barzilai and Borwein are chaotic: the last two columns are the median and range of COPIES runs whose beginnings differ by
-up to 1e-9 (in float32, 1e-6). All runs of one surface and one kind of step are one batch.
+A run ends where the distance to the minimum is below 0.001. "reference" are counts of an
+independent loop in float64. Steps of Barzilai and Borwein are chaotic: the last two columns are the
+median and range of COPIES runs whose beginnings differ by up to 1e-9 (in float32, 1e-6). All runs
+of one surface and one kind of step are one batch.
 """
 
 import argparse
@@ -63,7 +66,8 @@ class Line:
     Args:
         rule: which of `RULES`.
         rate: learning rate.
-        reference: steps to within `TOLERANCE` of an independent loop; None where it did not arrive in 40,000.
+        reference: steps to within `TOLERANCE` of an independent loop; None where it did not arrive
+            in 40,000.
         note: what that loop did instead.
     """
 
@@ -160,7 +164,9 @@ def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype
 
 
 def start(task: Surface, lines: int, copies: int, dtype: torch.dtype) -> State:
-    """Runs at the start of the task, (lines · copies,), all copies of a line but the first moved by up to `NUDGES`."""
+    """Runs at the start of the task, (lines · copies,), all copies of a line but the first moved by
+    up to `NUDGES`.
+    """
     keys = torch.arange(copies).repeat(lines)
     state = tree.map_tensors(
         lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf,
@@ -181,7 +187,9 @@ def _paths(points: np.ndarray, steps: np.ndarray) -> list[np.ndarray]:
 
 
 def report(experiment: Experiment, outcome: Outcome) -> str:
-    """A Markdown table: measured, reference, their ratio, and where steps are chaotic those of the copies."""
+    """A Markdown table: measured, reference, their ratio, and where steps are chaotic those of the
+    copies.
+    """
     more = experiment.chaotic
     lines = [
         f"| {experiment.title} | learning rate | measured | reference | ratio |"
@@ -209,7 +217,9 @@ def report(experiment: Experiment, outcome: Outcome) -> str:
 
 
 def panels(outcomes: list[Outcome]) -> list[Panel]:
-    """One panel for each experiment: of the fixed steps on Rosenbrock's surface, those of the first learning rate."""
+    """One panel for each experiment: of the fixed steps on Rosenbrock's surface, those of the first
+    learning rate.
+    """
     extents = {Rosenbrock: (-1.8, 1.6, -0.5, 1.6), Beale: (0.6, 3.3, -0.5, 1.3)}
     chosen = []
     for experiment, outcome, after in zip(EXPERIMENTS, outcomes, (5000, 200, 500), strict=True):

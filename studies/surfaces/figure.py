@@ -1,4 +1,6 @@
-"""Contour plots of surfaces with the ways that runs take on them, over the distance to the minimum in the course of steps."""
+"""Contour plots of surfaces with the ways that runs take on them, over the distance to the minimum
+in the course of steps.
+"""
 
 import os
 from collections.abc import Callable

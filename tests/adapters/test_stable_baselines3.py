@@ -1,4 +1,6 @@
-"""Stable-Baselines3 trains on the environments, by plain `gym.make` and by the adapter. A warning is an error."""
+"""Stable-Baselines3 trains on the environments, by plain `gym.make` and by the adapter. A warning
+is an error.
+"""
 
 import gymnasium as gym
 import numpy as np

@@ -1,4 +1,6 @@
-"""A PPO loop in the style of CleanRL, written against nothing but Gymnasium and PyTorch, learns on the environments."""
+"""A PPO loop in the style of CleanRL, written against nothing but Gymnasium and PyTorch, learns on
+the environments.
+"""
 
 import gymnasium as gym
 import numpy as np
@@ -12,8 +14,8 @@ import autoloss_gym  # noqa: F401 (registers the ids)
 pytestmark = pytest.mark.filterwarnings("error")
 
 ID = "AutoLoss/QuadraticRegression-v0"
-# 8 + 64 parameters for 40 noisy samples: over 512 problems, shares 0, 1/2, 3/4 and 1 of `l1` steps earn mean returns
-# of -0.56, 0.39, 0.61 and 0.07. An untrained policy is near 1/2.
+# 8 + 64 parameters for 40 noisy samples: over 512 problems, shares 0, 1/2, 3/4 and 1 of `l1` steps
+# earn mean returns of -0.56, 0.39, 0.61 and 0.07. An untrained policy is near 1/2.
 TASK = {
     "dimension": 8,
     "num_samples": 40,
@@ -47,7 +49,9 @@ class Agent(nn.Module):
 
 @torch.no_grad()
 def collect(agent, envs, observations):
-    """One rollout; the value after a step is that of `final_obs` where an episode was cut off, and 0 where it ended."""
+    """One rollout; the value after a step is that of `final_obs` where an episode was cut off, and
+    0 where it ended.
+    """
     steps = []
     for _ in range(ROLLOUT):
         policy = agent.policy(observations)

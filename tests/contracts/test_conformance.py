@@ -1,4 +1,6 @@
-"""The environments keep the contracts of Gymnasium, its vector environments and its wrappers. A warning is an error."""
+"""The environments keep the contracts of Gymnasium, its vector environments and its wrappers. A
+warning is an error.
+"""
 
 import copy
 import functools
@@ -64,7 +66,9 @@ def random_actions(env, number):
 
 
 def play(env, actions):
-    """Outputs of a single environment or a vector environment; a single one is reset where an episode ends."""
+    """Outputs of a single environment or a vector environment; a single one is reset where an
+    episode ends.
+    """
     outputs = []
     for action in actions:
         outputs.append(env.step(action))
@@ -202,8 +206,9 @@ def test_what_a_spawned_process_does_with_its_copy_leaves_the_original_alone(mad
     assert same(play(env, actions), play(twin, actions))
 
 
-# Reset modes: the same as a SyncVectorEnv of the single environment, bit for bit and over many episodes. Later episodes
-# need no allowance: both take the problem of episode e of run i from (seed + i, e).
+# Reset modes: the same as a SyncVectorEnv of the single environment, bit for bit and over many
+# episodes. Later episodes need no allowance: both take the problem of episode e of run i from (seed
+# + i, e).
 
 
 @pytest.mark.parametrize("patience", [0, 1], ids=["in_phase", "out_of_phase"])

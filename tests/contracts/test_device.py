@@ -1,4 +1,6 @@
-"""What must hold on every device: `pytest tests/test_device.py --device cuda` runs all of this on a GPU."""
+"""What must hold on every device: `pytest tests/test_device.py --device cuda` runs all of this on a
+GPU.
+"""
 
 import gymnasium
 import numpy as np

@@ -1,4 +1,6 @@
-"""Bad input to the environments is answered with one line that says what was got and what is expected."""
+"""Bad input to the environments is answered with one line that says what was got and what is
+expected.
+"""
 
 import re
 
@@ -17,7 +19,9 @@ SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5
 
 @pytest.fixture(autouse=True)
 def as_users_have_it(monkeypatch):
-    """Without the checks of annotations that `conftest` installs, which would refuse bad types before the package."""
+    """Without the checks of annotations that `conftest` installs, which would refuse bad types
+    before the package.
+    """
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 

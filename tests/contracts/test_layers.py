@@ -90,7 +90,9 @@ def test_imports_are_found_in_every_form_and_place():
 
 @each_module
 def test_imports_run_one_way(path):
-    """A module imports only what stands before it in the order; modules of one folder may import each other."""
+    """A module imports only what stands before it in the order; modules of one folder may import
+    each other.
+    """
     own = layer(path)
     assert own in ORDER, "a new module: give it its place in the order"
     for name in imported(path.read_text()):

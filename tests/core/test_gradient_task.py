@@ -299,7 +299,9 @@ def test_many_runs_are_computed_in_chunks_with_the_bits_of_each_run_alone(share)
 
 @pytest.mark.parametrize(("cheap", "expected"), [(False, [True, False]), (True, [True, True])])
 def test_a_loss_that_all_runs_chose_is_computed_on_their_own_data_without_a_copy(cheap, expected):
-    """Rows are taken out only where some runs did not choose the loss, and never of one that is cheap."""
+    """Rows are taken out only where some runs did not choose the loss, and never of one that is
+    cheap.
+    """
     same = []
 
     class Spy(TwoBlocks):
@@ -322,7 +324,9 @@ def test_a_loss_that_all_runs_chose_is_computed_on_their_own_data_without_a_copy
 @pytest.mark.parametrize("cheap", [True, False])
 @on_host_or_not
 def test_updates_and_observations_under_no_grad_get_the_same_bits(cheap, on_host):
-    """Reinforcement learners play their episodes without gradients; the training runs in them need their own."""
+    """Reinforcement learners play their episodes without gradients; the training runs in them need
+    their own.
+    """
     task = TwoBlocks(cheap=cheap)
     inside, outside = task.reset(keys_of(*range(5))), task.reset(keys_of(*range(5)))
     for choice in [*schedule(10, 5, 3), np.zeros(5, dtype=int)]:

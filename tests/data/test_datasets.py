@@ -1,4 +1,6 @@
-"""Tables, their fixed five-way partition, who sees which part, and what is said of a file that cannot be used."""
+"""Tables, their fixed five-way partition, who sees which part, and what is said of a file that
+cannot be used.
+"""
 
 import gc
 import io
@@ -47,7 +49,9 @@ def keys(*numbers):
 
 @pytest.fixture
 def write_csv(tmp_path):
-    """Writes a table whose column `row` is the number of the row, from which a test reads off the rows that it gets."""
+    """Writes a table whose column `row` is the number of the row, from which a test reads off the
+    rows that it gets.
+    """
 
     def write(name="table.csv", num_rows=ROWS, **columns):
         rows = np.arange(num_rows)
@@ -68,7 +72,9 @@ def write_csv(tmp_path):
 
 
 def rows_of(run, pieces, validation_rows):
-    """The rows of the table in each piece, read off the standardised column `row`; the validation rows are known."""
+    """The rows of the table in each piece, read off the standardised column `row`; the validation
+    rows are known.
+    """
     values = {name: piece["inputs"][run, :, 0].double().numpy() for name, piece in pieces.items()}
     slope, offset = np.polyfit(np.sort(values["validation"]), np.sort(validation_rows), 1)
     rows = {name: slope * value + offset for name, value in values.items()}

@@ -1,4 +1,6 @@
-"""Sets of images: what each kind of file gives, by value, and what is said about one that cannot be used."""
+"""Sets of images: what each kind of file gives, by value, and what is said about one that cannot be
+used.
+"""
 
 import gzip
 import io
@@ -172,7 +174,9 @@ def test_pictures_are_resized_by_averaging_where_a_size_is_given(tmp_path):
 
 
 def by_areas(image: np.ndarray, size: int) -> np.ndarray:
-    """The mean over the area of each new pixel, of an image (height, width, channels), by fine pixels of equal size."""
+    """The mean over the area of each new pixel, of an image (height, width, channels), by fine
+    pixels of equal size.
+    """
     height, width, channels = image.shape
     fine = np.repeat(np.repeat(image.astype(float), size, axis=0), size, axis=1)
     return fine.reshape(size, height, size, width, channels).mean(axis=(1, 3))
@@ -198,7 +202,9 @@ def test_any_set_is_resized_to_the_mean_over_areas_where_a_size_is_given(images,
 
 
 def test_resized_by_hand(tmp_path):
-    """2 × 2 from 3 × 3: a new pixel holds one old one, two halves and a quarter; 4 × 4 from 2 × 2: each old one four times."""
+    """2 × 2 from 3 × 3: a new pixel holds one old one, two halves and a quarter; 4 × 4 from 2 × 2:
+    each old one four times.
+    """
     three = np.array([[90, 60, 30], [12, 36, 0], [9, 18, 255]], np.uint8)
     two = np.array([[1, 2], [3, 4]], np.uint8)
     files = {
@@ -206,8 +212,8 @@ def test_resized_by_hand(tmp_path):
         "two.npz": npz(images=np.stack([two] * 30)),
     }
     folder = write(tmp_path, files)
-    # (90 + 60/2 + 12/2 + 36/4) / 2.25 = 60;  (60/2 + 30 + 36/4 + 0/2) / 2.25 = 30.67;  (12/2 + 36/4 + 9 + 18/2) / 2.25 = 14.67;
-    # (36/4 + 0/2 + 18/2 + 255) / 2.25 = 121.33
+    # (90 + 60/2 + 12/2 + 36/4) / 2.25 = 60;  (60/2 + 30 + 36/4 + 0/2) / 2.25 = 30.67;  (12/2 + 36/4
+    # + 9 + 18/2) / 2.25 = 14.67; (36/4 + 0/2 + 18/2 + 255) / 2.25 = 121.33
     assert load_images(f"{folder}/three.npz", size=2).images[29, :, :, 0].tolist() == [
         [60, 31],
         [15, 121],

@@ -20,12 +20,16 @@ each_mode = pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
 
 @pytest.fixture
 def as_users_have_it(monkeypatch):
-    """Without the checks of annotations that `conftest` installs, which would refuse bad types before the package."""
+    """Without the checks of annotations that `conftest` installs, which would refuse bad types
+    before the package.
+    """
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def ends(task, actions, mode="SameStep", **arguments) -> dict[int, bool]:
-    """The steps at which a single run ends, and whether it had collapsed; `actions` are pairs, or weights of both."""
+    """The steps at which a single run ends, and whether it had collapsed; `actions` are pairs, or
+    weights of both.
+    """
     envs = AutoLossVectorEnv(task, 1, autoreset_mode=mode, **arguments)
     envs.reset(seed=0)
     found = {}

@@ -29,7 +29,9 @@ def controls(runs: int) -> list[Control]:
 
 
 def replayed(runs: int) -> tuple[State, dict[str, torch.Tensor], torch.Tensor]:
-    """The last state, the parameters at the best validation and that validation, by a loop over the task."""
+    """The last state, the parameters at the best validation and that validation, by a loop over the
+    task.
+    """
     rows = np.arange(runs)
     instances = Instances("train", None, runs, torch.device("cpu"))
     instances.seed(rows, rows)

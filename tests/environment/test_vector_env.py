@@ -418,7 +418,9 @@ CHOICES = np.array(
 @pytest.mark.parametrize("form", ["log", "sqrt"])
 @each_mode
 def test_a_diverged_run_ends_at_its_next_validation_and_touches_no_other(form, mode, arguments):
-    """Run 1 breaks in step 2, run 3 in step 7; run 2 could break since step 1, but does not choose that loss again."""
+    """Run 1 breaks in step 2, run 3 in step 7; run 2 could break since step 1, but does not choose
+    that loss again.
+    """
     task = Fragile(form=form)
     _, *records = play(
         AutoLossVectorEnv(task, 4, autoreset_mode=mode, **arguments), CHOICES, parameters=True
@@ -605,7 +607,9 @@ def test_the_runs_of_a_task_are_the_runs_of_its_environment():
     ids=["regression", "two_blocks", "expensive"],
 )
 def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(task):
-    """Of a run of the task alone, which follows the same choices; the infos have only the latest known values."""
+    """Of a run of the task alone, which follows the same choices; the infos have only the latest
+    known values.
+    """
     envs, pairs, stale = AutoLossVectorEnv(task, 3), len(task.pairs), 0
     envs.reset(seed=0)
     state = task.reset(envs._runs.state.keys)
@@ -636,7 +640,9 @@ def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(
     ids=["regression", "two_blocks", "fragile"],
 )
 def test_diagnostics_change_nothing(task, mode):
-    """Two equal plays over several episodes, one with diagnostics at every step, whose arrays are then overwritten."""
+    """Two equal plays over several episodes, one with diagnostics at every step, whose arrays are
+    then overwritten.
+    """
     quiet, watched = (AutoLossVectorEnv(task, 3, autoreset_mode=mode) for _ in range(2))
 
     def spied(actions):

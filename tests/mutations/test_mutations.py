@@ -1,4 +1,6 @@
-"""The texts that `mutations.py` breaks stand in the code: the script itself takes minutes and is run by hand."""
+"""The texts that `mutations.py` breaks stand in the code: the script itself takes minutes and is
+run by hand.
+"""
 
 import pytest
 

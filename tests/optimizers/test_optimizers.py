@@ -8,7 +8,9 @@ from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
 
 
 class BarzilaiBorweinLoop:
-    """One run by hand in NumPy, with the interface of PyTorch's optimizers; `lr` over its first value scales every step."""
+    """One run by hand in NumPy, with the interface of PyTorch's optimizers; `lr` over its first
+    value scales every step.
+    """
 
     def __init__(self, parameters, form, lr, lower, upper):
         (self.parameter,), self.form, self.first, self.bounds = parameters, form, lr, (lower, upper)
@@ -62,7 +64,9 @@ each_optimizer = pytest.mark.parametrize(
 
 
 def problem(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Parameters (RUNS, SIZE), gradients (STEPS, RUNS, SIZE) of very different sizes, and who is active when."""
+    """Parameters (RUNS, SIZE), gradients (STEPS, RUNS, SIZE) of very different sizes, and who is
+    active when.
+    """
     generator = torch.Generator().manual_seed(seed)
     parameters = torch.randn(RUNS, SIZE, generator=generator)
     gradients = torch.randn(STEPS, RUNS, SIZE, generator=generator) * torch.logspace(-3, 2, SIZE)
@@ -180,7 +184,9 @@ def test_gradients_flow_to_step_size_through_an_update_of_clones(ours, theirs):
 
 
 def barzilai_borwein_steps(optimizer, points, gradients):
-    """Steps of a run that is put at each of the points in turn and meets these gradients, (len(points),)."""
+    """Steps of a run that is put at each of the points in turn and meets these gradients,
+    (len(points),).
+    """
     state, steps = optimizer.init(torch.tensor(points[:1])), []
     for point, gradient in zip(points, gradients, strict=True):
         at = torch.tensor([point])

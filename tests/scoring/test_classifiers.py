@@ -1,4 +1,6 @@
-"""The classifiers of images: against torch.nn by hand, what they are trained on, and the files that keep them."""
+"""The classifiers of images: against torch.nn by hand, what they are trained on, and the files that
+keep them.
+"""
 
 import logging
 import warnings
@@ -99,7 +101,9 @@ def test_a_convolutional_network_is_that_of_torch_nn(image_shape, num_convolutio
 
 
 def test_convolutions_halve_images_to_at_most_four_pixels_and_are_at_least_two():
-    """28 → 14 → 7 → 4, 8 → 4 → 2, and 64 → 32 → 16 → 8 → 4, whose last two convolutions have 64 channels."""
+    """28 → 14 → 7 → 4, 8 → 4 → 2, and 64 → 32 → 16 → 8 → 4, whose last two convolutions have 64
+    channels.
+    """
     shapes = {
         size: KINDS["convolutional"].weight_shapes((16, 32, 64, 64), (size, size, 1), 10)
         for size in (28, 8, 64)

@@ -48,7 +48,9 @@ def test_the_score_of_two_unsure_images_by_hand():
 
 
 def test_the_score_of_classes_that_are_not_equally_frequent_is_the_exponential_of_their_entropy():
-    """Three images of class 0, one of class 1: exp(ln 4 − 3/4 ln 3), and class 2 counts for nothing."""
+    """Three images of class 0, one of class 1: exp(ln 4 − 3/4 ln 3), and class 2 counts for
+    nothing.
+    """
     images = torch.tensor([[[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0]]])
     assert inception_score(images).item() == pytest.approx(4 / 3**0.75, rel=1e-6)
 

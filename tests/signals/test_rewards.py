@@ -14,7 +14,9 @@ NO = ~YES
 
 
 def paid(reward: Reward, task: Task, values: list[float], validated=YES, ended=NO) -> list[float]:
-    """What the first of two runs earns at every validation after the first; their metrics differ by a factor 2."""
+    """What the first of two runs earns at every validation after the first; their metrics differ by
+    a factor 2.
+    """
     metrics = torch.tensor(values)[:, None] * torch.tensor([1.0, 2.0])
     nothing = torch.zeros(2, 2)
     start = Evaluation(losses=nothing, gradient_norms=nothing, measured=nothing == 0)

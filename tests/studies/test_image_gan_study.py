@@ -1,4 +1,6 @@
-"""`studies/image_gan` and `benchmarks/gan_throughput.py`: numbers by hand, and studies that go on after a kill."""
+"""`studies/image_gan` and `benchmarks/gan_throughput.py`: numbers by hand, and studies that go on
+after a kill.
+"""
 
 import json
 import math
@@ -304,7 +306,9 @@ def test_a_bad_argument_is_one_line(arguments, message, tmp_path, monkeypatch):
 
 
 def copied(network, block, shape):
-    """Write one run's block of the task into a network, whose layers are in the same order, but its channels first."""
+    """Write one run's block of the task into a network, whose layers are in the same order, but its
+    channels first.
+    """
     channels_first = torch.arange(math.prod(shape)).view(shape).permute(2, 0, 1).flatten()
     names = [name for name in block if not name.endswith(("_bias", "_scale", "_shift"))]
     layers = [

@@ -1,5 +1,5 @@
-"""Checks of compiled environments, each run by `test_runs.py` in a process of its own: the annotation checks of the other tests
-cannot be compiled.
+"""Checks of compiled environments, each run by `test_runs.py` in a process of its own: the
+annotation checks of the other tests cannot be compiled.
 
     python -m tests.support.compiled_runs CHECK
 """

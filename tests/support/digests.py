@@ -1,9 +1,10 @@
 """Digests of 50 steps of every task, which a change of the code's form must leave as they are.
 
-    python -m tests.support.digests            # compare with the stored ones
-    python -m tests.support.digests --write    # store them anew, after a change of numbers that is meant
+    python -m tests.support.digests            # compare with the stored ones python -m
+    tests.support.digests --write    # store them anew, after a change of numbers that is meant
 
-Equal bits are promised for one kind of machine alone. Elsewhere the scores are compared, to four digits.
+Equal bits are promised for one kind of machine alone. Elsewhere the scores are compared, to four
+digits.
 """
 
 import argparse
@@ -74,7 +75,9 @@ def machine() -> str:
 
 
 def play(id: str, arguments: dict[str, Any]) -> tuple[str, list[float]]:
-    """The digest of 50 steps of three runs with fixed actions, and the scores of the runs at the end."""
+    """The digest of 50 steps of three runs with fixed actions, and the scores of the runs at the
+    end.
+    """
     envs = gymnasium.make_vec(id, num_envs=NUM_ENVS, **arguments)
     digest = hashlib.sha256()
 

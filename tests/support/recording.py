@@ -28,7 +28,8 @@ def play(
 ) -> list[Record]:
     """The records of a reset and of one step for each row of `actions`.
 
-    Where autoreset is disabled, ended runs are reset at once; "after" is the observation after that.
+    Where autoreset is disabled, ended runs are reset at once; "after" is the observation after
+    that.
     """
     records = [record(*envs.reset(seed=seed))]
     for action in actions:

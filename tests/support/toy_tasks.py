@@ -29,8 +29,8 @@ def samples(data: dict, part: str) -> tuple[torch.Tensor, torch.Tensor]:
 class TwoBlocks(GradientTask):
     """Block a (3,), and block b, a dict of (2, 2) and (2,).
 
-    left: |a - target|², moves a. right: |matrix|² + |vector|⁴, moves b. both: (noise · a)² + |vector - 1|², moves a and b,
-    with noise drawn anew every step.
+    left: |a - target|², moves a. right: |matrix|² + |vector|⁴, moves b. both: (noise · a)² +
+    |vector - 1|², moves a and b, with noise drawn anew every step.
     """
 
     cheap: bool = True
@@ -93,8 +93,9 @@ class TwoBlocks(GradientTask):
 class Fragile(GradientTask):
     """A loss that breaks when it is chosen for the second time.
 
-    safe: |a|² / 20, moves a. fragile: ln b ("log") or 2√b ("sqrt"), moves b, which starts at 1 and which the first step
-    takes to 0 exactly. There ln b and its gradient are infinite, and √b is 0 with an infinite gradient.
+    safe: |a|² / 20, moves a. fragile: ln b ("log") or 2√b ("sqrt"), moves b, which starts at 1 and
+    which the first step takes to 0 exactly. There ln b and its gradient are infinite, and √b is 0
+    with an infinite gradient.
     """
 
     form: str = "log"
@@ -136,9 +137,11 @@ class Fragile(GradientTask):
 
 @dataclass(frozen=True, kw_only=True)
 class Painter(GradientTask, ImageTask):
-    """Pictures of one brightness, 8 at first, that either loss moves: raise by +1 a step, lower by −1.
+    """Pictures of one brightness, 8 at first, that either loss moves: raise by +1 a step, lower by
+    −1.
 
-    Pixel (row, column) of picture k is (brightness + k + row + column) / 32. With `minimize` a low brightness is good.
+    Pixel (row, column) of picture k is (brightness + k + row + column) / 32. With `minimize` a low
+    brightness is good.
     """
 
     minimize: bool = False

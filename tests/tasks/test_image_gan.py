@@ -1,4 +1,6 @@
-"""The GAN against single models written with torch.nn, its losses by hand, and what its scores are made of."""
+"""The GAN against single models written with torch.nn, its losses by hand, and what its scores are
+made of.
+"""
 
 import gymnasium
 import numpy as np
@@ -241,7 +243,9 @@ def test_a_discriminator_whose_odds_are_not_numbers_makes_no_error_of_zero():
 def test_convolutions_are_those_of_pytorch_with_their_gradients(
     kernel, inputs, outputs, compiling, monkeypatch
 ):
-    """In float64, for two runs of images of 8 × 12 pixels; what is compiled is what other devices compute."""
+    """In float64, for two runs of images of 8 × 12 pixels; what is compiled is what other devices
+    compute.
+    """
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     drawn, padding = torch.Generator().manual_seed(0), {4: 1, 5: 2}[kernel]
     shapes = (
@@ -454,7 +458,9 @@ def test_weights_are_refused_because_each_player_has_one_loss():
 
 
 def test_an_update_can_be_differentiated_through():
-    """The discriminator's step changes what the generator then loses: the graph reaches the step size."""
+    """The discriminator's step changes what the generator then loses: the graph reaches the step
+    size.
+    """
     task = ImageGAN(**SMALL)
     state = task.reset(keys(2))
     step_size = torch.ones(2, requires_grad=True)

@@ -1,4 +1,6 @@
-"""The classification task against single models written with torch.nn, and its data against what they claim to be."""
+"""The classification task against single models written with torch.nn, and its data against what
+they claim to be.
+"""
 
 from itertools import pairwise
 

@@ -1,4 +1,6 @@
-"""The surfaces are those of the literature, and weighing their losses takes as many steps as an independent loop counted."""
+"""The surfaces are those of the literature, and weighing their losses takes as many steps as an
+independent loop counted.
+"""
 
 import math
 from dataclasses import replace

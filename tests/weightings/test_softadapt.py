@@ -136,9 +136,10 @@ def test_a_run_that_is_reset_forgets_its_losses_and_no_other_does():
 def reference(histories, beta, order, *, factor=False, divisor=1.0, rounded=False):
     """Weights by the formulas of the authors' code of 2023, independently of the rule.
 
-    The slope is the forward difference of accuracy `order` at the oldest of the last order + 1 values; `factor` multiplies by
-    the mean of each history. `rounded`: with what that code adds to the formulas: 1e-8 in the denominator, where the terms
-    depend on that the greatest slope was subtracted from the slopes, and means rounded to single precision.
+    The slope is the forward difference of accuracy `order` at the oldest of the last order + 1
+    values; `factor` multiplies by the mean of each history. `rounded`: with what that code adds to
+    the formulas: 1e-8 in the denominator, where the terms depend on that the greatest slope was
+    subtracted from the slopes, and means rounded to single precision.
     """
     factors = [-sum(1 / k for k in range(1, order + 1))]
     factors += [(-1) ** (k + 1) * math.comb(order, k) / k for k in range(1, order + 1)]
@@ -210,10 +211,12 @@ PUBLISHED = [  # histories, β, order, loss-weighted, signed sum of the slopes w
 def test_weights_are_those_of_the_authors_code(
     histories, beta, order, factor, signed_sum, published
 ):
-    """Two links: its formulas, as it rounds them, give its digits to 1e-9, and without that rounding they give the rule's.
+    """Two links: its formulas, as it rounds them, give its digits to 1e-9, and without that
+    rounding they give the rule's.
 
-    The rounding moves weights by up to 1e-8; the 1e-8 in its denominator breaks where losses are small. Division by the
-    signed sum of the slopes, which turns the order around where that is negative, is the original variant with another β.
+    The rounding moves weights by up to 1e-8; the 1e-8 in its denominator breaks where losses are
+    small. Division by the signed sum of the slopes, which turns the order around where that is
+    negative, is the original variant with another β.
     """
     divisor = 1.0 if signed_sum is None else signed_sum
     formula = reference(
@@ -256,7 +259,9 @@ def test_slopes_divided_by_their_l1_norm_give_the_corrected_values(loss_weighted
 
 
 def slope_of(values, **arguments):
-    """The slope that the rule sees: that of the log ratio of its two weights, where the other loss is constant."""
+    """The slope that the rule sees: that of the log ratio of its two weights, where the other loss
+    is constant.
+    """
     weights = follow(SoftAdapt(beta=1.0, **arguments), (values, [0.0] * len(values)))
     return math.log(weights[0] / weights[1])
 
@@ -279,13 +284,17 @@ def slope_of(values, **arguments):
     ],
 )
 def test_slopes_are_those_of_each_scheme(values, arguments, expected):
-    """Published for C, D, the falling l2 and the squares; exact for cubes at 4 (3·4²) and fourth powers at 4 (4·4³)."""
+    """Published for C, D, the falling l2 and the squares; exact for cubes at 4 (3·4²) and fourth
+    powers at 4 (4·4³).
+    """
     assert slope_of(values, **arguments) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("slope", ["backward", "least_squares", "forward"])
 def test_a_short_history_gives_the_slope_of_as_many_values_as_there_are(slope):
-    """0, 1, 4, 9: two values have the slope 1; three the parabola's 4 at its end, 0 at its beginning, their line 2."""
+    """0, 1, 4, 9: two values have the slope 1; three the parabola's 4 at its end, 0 at its
+    beginning, their line 2.
+    """
     rule = SoftAdapt(beta=1.0, slope=slope, order=3, window=4)
     slopes = []
     for value in (0.0, 1.0, 4.0, 9.0):

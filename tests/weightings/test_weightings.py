@@ -120,7 +120,9 @@ def test_dynamic_weight_average_is_equal_where_a_loss_was_zero_and_takes_huge_lo
 
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
 def test_uncertainty_weighting_descends_its_objective_as_autograd_does(name):
-    """½ exp(−s) L + ½ s for each loss, by PyTorch's optimizer; a loss that was not refreshed is no part of the objective."""
+    """½ exp(−s) L + ½ s for each loss, by PyTorch's optimizer; a loss that was not refreshed is no
+    part of the objective.
+    """
     ours, theirs = {"Adam": (Adam, torch.optim.Adam), "SGD": (SGD, torch.optim.SGD)}[name]
     rule = UncertaintyWeighting(optimizer=ours(learning_rate=0.1))
     losses, refreshed, _ = histories(30, 1, 3, torch.float64)

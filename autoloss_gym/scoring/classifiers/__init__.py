@@ -1,7 +1,9 @@
-"""Classifiers of images, trained at first use and kept in a file: what judges reconstructed and generated images.
+"""Classifiers of images, trained at first use and kept in a file: what judges reconstructed and
+generated images.
 
-A classifier has seen the controller's training part of its data alone (see `datasets.five_way_partition`), so that every
-image on which a run is validated or scored is new to it.
+A classifier has seen the controller's training part of its data alone (see
+`datasets.five_way_partition`), so that every image on which a run is validated or scored is new to
+it.
 """
 
 import functools
@@ -33,17 +35,21 @@ def load_classifier(
     device: str = "cpu",
     kind: str = "perceptron",
 ) -> Classifier:
-    """The classifier of a set of images, trained now (seconds to two minutes) if the cache folder does not hold it yet.
+    """The classifier of a set of images, trained now (seconds to two minutes) if the cache folder
+    does not hold it yet.
 
-    The cache folder is what the environment variable AUTOLOSS_GYM_CACHE names, by default ~/.cache/autoloss_gym. Its file is
-    bound to the content of the images and to the recipe; one that cannot be read is made anew. Reading it runs no code.
+    The cache folder is what the environment variable AUTOLOSS_GYM_CACHE names, by default
+    ~/.cache/autoloss_gym. Its file is bound to the content of the images and to the recipe; one
+    that cannot be read is made anew. Reading it runs no code.
 
     Args:
-        dataset: a set of images with labels (see `images.load_images`, as for `data_dir` and `size`).
+        dataset: a set of images with labels (see `images.load_images`, as for `data_dir` and
+            `size`).
         data_dir: the data folder.
         size: height and width that the images are resized to; 0 leaves them.
         device: where the weights shall lie.
-        kind: "perceptron", or "convolutional", which is right more often and takes longer to train and to ask.
+        kind: "perceptron", or "convolutional", which is right more often and takes longer to train
+            and to ask.
 
     Raises:
         ValueError: the images have no labels or cannot be loaded, or there is no such kind.

@@ -39,7 +39,9 @@ class Classifier(ABC):
     def features(
         self, images: Float[Tensor, "num_envs rows pixels"]
     ) -> Float[Tensor, "num_envs rows features"]:
-        """Activations of the last hidden layer, of images in [0, 1] as they are stored, channels last."""
+        """Activations of the last hidden layer, of images in [0, 1] as they are stored, channels
+        last.
+        """
 
     @staticmethod
     @abstractmethod
@@ -68,7 +70,8 @@ class Classifier(ABC):
         self, index: int, values: Float[Tensor, "num_envs rows inputs"]
     ) -> Float[Tensor, "num_envs rows outputs"]:
         """The layer `index` without what makes it non-linear."""
-        # The same weights are expanded to every run: one product for all rows would have bits that depend on their number.
+        # The same weights are expanded to every run: one product for all rows would have bits that
+        # depend on their number.
         weight, bias = self.weights[index], self.biases[index]
         return affine(values, weight.expand(len(values), -1, -1), bias.expand(len(values), -1))
 
@@ -92,7 +95,8 @@ class Perceptron(Classifier):
 
 
 class ConvolutionalNetwork(Classifier):
-    """Convolutions of 3 × 3 pixels, each followed by the maximum over 2 × 2, then a dense hidden layer.
+    """Convolutions of 3 × 3 pixels, each followed by the maximum over 2 × 2, then a dense hidden
+    layer.
 
     The weights of a convolution are (outputs, inputs, 3, 3).
     """
@@ -123,7 +127,8 @@ class ConvolutionalNetwork(Classifier):
     def weight_shapes(
         sizes: Sequence[int], image_shape: Sequence[int], num_classes: int
     ) -> list[tuple[int, ...]]:
-        """`sizes` are the channels of the convolutions, the last for all that follow, and the units of the dense layer.
+        """`sizes` are the channels of the convolutions, the last for all that follow, and the units
+        of the dense layer.
 
         There are at least two convolutions, and as many as make maps of at most 4 × 4 pixels.
         """

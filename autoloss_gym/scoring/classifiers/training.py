@@ -32,7 +32,8 @@ class Recipe:
     """How a kind of classifier is trained.
 
     Args:
-        version: a change of the code that trains needs a new one, or old files would be taken for new ones.
+        version: a change of the code that trains needs a new one, or old files would be taken for
+            new ones.
         sizes: of the layers, see `weight_shapes` of the network.
         steps: of Adam, its learning rate falling linearly to 0.
         batch_size: images of a step, drawn with replacement.
@@ -147,7 +148,9 @@ def _fit_perceptron(
 def _fit_convolutional(
     weights: list[Tensor], biases: list[Tensor], images: Images, recipe: Recipe
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """With batch normalisation (Ioffe and Szegedy 2015); its means and variances are in the end part of weights and biases."""
+    """With batch normalisation (Ioffe and Szegedy 2015); its means and variances are in the end
+    part of weights and biases.
+    """
     pixels, labels = torch.from_numpy(images.images).flatten(1), torch.from_numpy(images.labels)
     means, variances = (
         [torch.zeros_like(each) for each in biases[:-1]],
@@ -187,7 +190,9 @@ def _folded(
 def moved(
     images: Float[Tensor, "batch height width channels"], key: Int64[Tensor, "1"]
 ) -> Float[Tensor, "batch height width channels"]:
-    """Each image shifted at random by up to a tenth of its size, its edge repeated; coloured ones mirrored half the time."""
+    """Each image shifted at random by up to a tenth of its size, its edge repeated; coloured ones
+    mirrored half the time.
+    """
     drawn = [random.fold_in(key, name) for name in ("vertical", "horizontal", "mirror")]
     count, height, width, channels = images.shape
     rows, columns = (

@@ -51,77 +51,90 @@ class ImageGAN(GradientTask, ImageTask):
     """Whose turn is it, the generator's or the discriminator's?
 
     ## Description
-    A generator makes images from normal numbers, a discriminator tells them from real ones, and each learns from the other
-    (a DCGAN). Where one of them is trained too little, the other learns nothing; which share of the updates each needs
-    depends on data, architecture and how far training has come.
+    A generator makes images from normal numbers, a discriminator tells them from real ones, and
+    each learns from the other (a DCGAN). Where one of them is trained too little, the other learns
+    nothing; which share of the updates each needs depends on data, architecture and how far
+    training has come.
 
     ## Losses
-    With D the probability that the discriminator gives for real, x real images, and G(z) generated ones: `generator_loss`,
-    which updates the generator alone, and `discriminator_loss`, −(E log D(x) + E log(1 − D(G(z)))) / 2, which updates the
-    discriminator alone. `loss="non_saturating"` (default, as the released code): −E log D(G(z)); `"minimax"`:
-    E log(1 − D(G(z))); `"hinge"`: −E d(G(z)) against (E max(0, 1 − d(x)) + E max(0, 1 + d(G(z)))) / 2 with d the log odds.
-    Each step draws a mini-batch, and only the chosen player is computed and differentiated.
+    With D the probability that the discriminator gives for real, x real images, and G(z) generated
+    ones: `generator_loss`, which updates the generator alone, and `discriminator_loss`, −(E log
+    D(x) + E log(1 − D(G(z)))) / 2, which updates the discriminator alone. `loss="non_saturating"`
+    (default, as the released code): −E log D(G(z)); `"minimax"`: E log(1 − D(G(z))); `"hinge"`: −E
+    d(G(z)) against (E max(0, 1 − d(x)) + E max(0, 1 + d(G(z)))) / 2 with d the log odds. Each step
+    draws a mini-batch, and only the chosen player is computed and differentiated.
 
     ## Action Space
-    Discrete(2): 0 = a step of the generator, 1 = a step of the discriminator. `repeat=k` makes k such steps an action. There
-    is no `control="weights"`: each player has one loss.
+    Discrete(2): 0 = a step of the generator, 1 = a step of the discriminator. `repeat=k` makes k
+    such steps an action. There is no `control="weights"`: each player has one loss.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.signals.features.Features` (AutoLoss §4.2): 15 numbers, 16 with `patience`: progress,
-    norms and losses of both players with their ratios, and two validation metrics with their averages and trends:
-    `inception_score` (maximised, decides) of a few generated images, and `discriminator_error`, the share of real images of
-    the validation part and of generated ones, weighed equally, that the discriminator takes for the other kind. Images
+    Box, the feature groups of `autoloss_gym.signals.features.Features` (AutoLoss §4.2): 15 numbers,
+    16 with `patience`: progress, norms and losses of both players with their ratios, and two
+    validation metrics with their averages and trends: `inception_score` (maximised, decides) of a
+    few generated images, and `discriminator_error`, the share of real images of the validation part
+    and of generated ones, weighed equally, that the discriminator takes for the other kind. Images
     without labels have `frechet_distance` (minimised) in the place of the inception score.
 
     ## Rewards
-    `shaped` (default) is the increase of the log inception score since the last validation; `final` pays 10 · IS² for the
-    best validated score at the end; `improvement` is the online reward of AutoLoss §4.4, here with segments of 500 steps
-    and a window of 5, which the paper does not give for GANs. For images without labels, `shaped` is the decrease of the log
-    distance, and `final` pays 10 / distance.
+    `shaped` (default) is the increase of the log inception score since the last validation; `final`
+    pays 10 · IS² for the best validated score at the end; `improvement` is the online reward of
+    AutoLoss §4.4, here with segments of 500 steps and a window of 5, which the paper does not give
+    for GANs. For images without labels, `shaped` is the decrease of the log distance, and `final`
+    pays 10 / distance.
 
     ## Starting State
-    Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its mini-batches, its latent numbers
-    and the images that it trains on anew; see `num_instances`.
+    Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its
+    mini-batches, its latent numbers and the images that it trains on anew; see `num_instances`.
 
     ## Episode End
-    Terminates after `max_steps` updates, after `patience` validations without a new best, when training diverges, or when it
-    collapses: one player alone was trained for `collapse_repeats` updates, or the validated score fell under `collapse_share`
-    of its best.
+    Terminates after `max_steps` updates, after `patience` validations without a new best, when
+    training diverges, or when it collapses: one player alone was trained for `collapse_repeats`
+    updates, or the validated score fell under `collapse_share` of its best.
 
     ## Arguments
-    dataset, data_dir, size: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from
-        `data_dir`; or the path of an NPZ file or of a folder of pictures. `size` is the height and width that images are
-        resized to, 8 to 32 and a multiple of 4; 0 leaves them (see `autoloss_gym.data.images.load_images`).
+    dataset, data_dir, size: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist",
+        "cifar10" or "lfwcrop" from `data_dir`; or the path of an NPZ file or of a folder of
+        pictures. `size` is the height and width that images are resized to, 8 to 32 and a multiple
+        of 4; 0 leaves them (see `autoloss_gym.data.images.load_images`).
     loss: "non_saturating", "minimax" or "hinge".
-    filters: of the generator's last hidden layer and of the discriminator's first; the paper's are 32, 64 and 128.
+    filters: of the generator's last hidden layer and of the discriminator's first; the paper's are
+        32, 64 and 128.
     latent_size: normal numbers that an image is made from; the paper's are 64 and 128.
     kernel_size: of the convolutions with stride 2, 4 or 5 (as released).
-    batch_norm: whether layers are normalised, but for the generator's output and the discriminator's first. The statistics are
-        those of the batch, also where images are validated and scored (in slices of 256).
+    batch_norm: whether layers are normalised, but for the generator's output and the
+        discriminator's first. The statistics are those of the batch, also where images are
+        validated and scored (in slices of 256).
     generator_activation, discriminator_activation: "relu", or "leaky_relu" with slope 0.2.
-    weight_deviation: of the weights at the start (0.02 as released); 0 for √(2 / inputs) of each layer.
+    weight_deviation: of the weights at the start (0.02 as released); 0 for √(2 / inputs) of each
+        layer.
     num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
     batch_size: images of a step, drawn with replacement.
     num_held_out: generated images, and real ones at most, of a validation.
-    num_test: generated images that are scored, the same number whoever trained, and real ones at most. All three scores depend
-        on it; the digits have no more than 359 real images to compare with.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
-    preset: "small" for 16 filters and 5,000 images of MNIST, 16 × 16 pixels; "mnist" and "cifar10" for the networks and the
-        training of the released code, which are for a GPU.
+    num_test: generated images that are scored, the same number whoever trained, and real ones at
+        most. All three scores depend on it; the digits have no more than 359 real images to compare
+        with.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
+        `GradientTask` and `Task`.
+    preset: "small" for 16 filters and 5,000 images of MNIST, 16 × 16 pixels; "mnist" and "cifar10"
+        for the networks and the training of the released code, which are for a GPU.
 
-    The scores are inception score, Fréchet distance and diversity of `num_test` generated images, the last two against the
-    test part, under a classifier of the data set itself (`autoloss_gym.scoring.image_judge`): they are comparable with each other and
-    with those of real images (`real_data_scores`), not with scores under Inception-v3. Pixels are scaled to the generator's
-    range, [-1, 1].
+    The scores are inception score, Fréchet distance and diversity of `num_test` generated images,
+    the last two against the test part, under a classifier of the data set itself
+    (`autoloss_gym.scoring.image_judge`): they are comparable with each other and with those of real
+    images (`real_data_scores`), not with scores under Inception-v3. Pixels are scaled to the
+    generator's range, [-1, 1].
 
     ## References
-    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate Optimization", ICLR 2019.
+    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate
+        Optimization", ICLR 2019.
     Goodfellow et al.: "Generative Adversarial Nets", NeurIPS 2014.
-    Radford, Metz, Chintala: "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
-    ICLR 2016.
+    Radford, Metz, Chintala: "Unsupervised Representation Learning with Deep Convolutional
+    Generative Adversarial Networks", ICLR 2016.
     Lim, Ye: "Geometric GAN", arXiv 1705.02894, 2017 (hinge).
     Salimans et al.: "Improved Techniques for Training GANs", NeurIPS 2016 (inception score).
-    Heusel et al.: "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", NeurIPS 2017 (Fréchet).
+    Heusel et al.: "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+        Equilibrium", NeurIPS 2017 (Fréchet).
 
     ## Version History
     v0: initial version.
@@ -250,7 +263,9 @@ class ImageGAN(GradientTask, ImageTask):
         return self.judge.metrics
 
     def real_data_scores(self, split: Split = "test") -> tuple[int, dict[str, float]]:
-        """The scores of as many real images as are scored of generated ones, or of all that a run trains on if fewer."""
+        """The scores of as many real images as are scored of generated ones, or of all that a run
+        trains on if fewer.
+        """
         return self.judge.real_scores(split, self.num_test)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
@@ -324,7 +339,9 @@ class ImageGAN(GradientTask, ImageTask):
     def _maker(
         self, parameters: Parameters, data: Any, stream: str, made: list[Tensor]
     ) -> Callable[[int, int], Tensor]:
-        """Makes the images first … last − 1 of a stream, (num_envs, images, pixels) in [0, 1]; `made` gets them as they are."""
+        """Makes the images first … last − 1 of a stream, (num_envs, images, pixels) in [0, 1];
+        `made` gets them as they are.
+        """
         keys = random.fold_in(data["latents"], stream)
 
         def make(first: int, last: int) -> Tensor:

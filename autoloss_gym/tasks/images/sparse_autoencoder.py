@@ -27,63 +27,74 @@ class SparseAutoencoder(GradientTask):
     """How sparse may a code become before its images are no longer recognised?
 
     ## Description
-    A perceptron encodes images in a layer of ReLU units, and a mirrored one decodes them. The mean squared error alone uses
-    all units, a penalty on the activations alone switches all of them off; a good code needs few and still says what the
-    image shows.
+    A perceptron encodes images in a layer of ReLU units, and a mirrored one decodes them. The mean
+    squared error alone uses all units, a penalty on the activations alone switches all of them off;
+    a good code needs few and still says what the image shows.
 
     ## Losses
-    `reconstruction`: mean squared error of the images of a mini-batch, over pixels; updates encoder and decoder. `sparsity`:
-    `l1_coefficient` · Σ_i |a_i| over the units of the code, mean over the mini-batch; it has no gradient in the decoder and
-    updates the encoder. Both share the Adam of the encoder. (SoftAdapt: L = MSE + λ Σ_i |a_i|.)
+    `reconstruction`: mean squared error of the images of a mini-batch, over pixels; updates encoder
+    and decoder. `sparsity`: `l1_coefficient` · Σ_i |a_i| over the units of the code, mean over the
+    mini-batch; it has no gradient in the decoder and updates the encoder. Both share the Adam of
+    the encoder. (SoftAdapt: L = MSE + λ Σ_i |a_i|.)
 
     ## Action Space
-    `control="pair"`: Discrete(2), 0 = a step on `reconstruction`, 1 = a step on `sparsity`. `control="weights"`: Box(-1, 1)
-    with two entries. As only `reconstruction` has a gradient in the decoder, Adam makes its weight there irrelevant.
+    `control="pair"`: Discrete(2), 0 = a step on `reconstruction`, 1 = a step on `sparsity`.
+    `control="weights"`: Box(-1, 1) with two entries. As only `reconstruction` has a gradient in the
+    decoder, Adam makes its weight there irrelevant.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.signals.features.Features`: 27 numbers, 28 with `patience`; four less where images have
-    no labels. The validation metrics, means over images of the validation part, are `cost` (which decides),
-    `reconstruction_error` (mean squared error), `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0)
-    and, where images have labels, `pcc`: the share of reconstructions that a classifier trained on originals (see
-    `autoloss_gym.scoring.classifiers`) still takes for the right class.
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 27 numbers, 28 with
+    `patience`; four less where images have no labels. The validation metrics, means over images of
+    the validation part, are `cost` (which decides), `reconstruction_error` (mean squared error),
+    `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0)
+    and, where images have labels, `pcc`: the share of reconstructions that a classifier trained on
+    originals (see `autoloss_gym.scoring.classifiers`) still takes for the right class.
 
-    cost = 1 − pcc + `active_price` · active. It states the goal without either loss, so that no weights are right by
-    definition: PCC alone asks for no sparsity, and Σ_i |a_i| can be had by shrinking activations which the decoder then
-    magnifies, whereas the number of units in use has no scale. `active_price=0` leaves the figure of the paper. Without
-    labels, the squared error divided by the variance of the images takes the place of 1 − pcc.
+    cost = 1 − pcc + `active_price` · active. It states the goal without either loss, so that no
+    weights are right by definition: PCC alone asks for no sparsity, and Σ_i |a_i| can be had by
+    shrinking activations which the decoder then magnifies, whereas the number of units in use has
+    no scale. `active_price=0` leaves the figure of the paper. Without labels, the squared error
+    divided by the variance of the images takes the place of 1 − pcc.
 
     ## Rewards
-    `shaped` (default) is the decrease of the log validation cost since the last validation; `final` pays 10 / best cost at
-    the end; `improvement` is the online reward of AutoLoss §4.4.
+    `shaped` (default) is the decrease of the log validation cost since the last validation; `final`
+    pays 10 / best cost at the end; `improvement` is the online reward of AutoLoss §4.4.
 
     ## Starting State
-    Weights normal with variance 2 / inputs, biases 0. Every episode draws these, its mini-batches and the images that it
-    trains on anew; see `num_instances`.
+    Weights normal with variance 2 / inputs, biases 0. Every episode draws these, its mini-batches
+    and the images that it trains on anew; see `num_instances`.
 
     ## Episode End
-    Terminates after `max_steps` updates, after `patience` validations without a new best, or when training diverges.
+    Terminates after `max_steps` updates, after `patience` validations without a new best, or when
+    training diverges.
 
     ## Arguments
-    dataset: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or "lfwcrop" from `data_dir`; or
-        the path of an NPZ file or of a folder of pictures (see `autoloss_gym.data.images.load_images`).
-    data_dir: folder of the data sets that have a name; by default what the environment variable AUTOLOSS_GYM_DATA names.
+    dataset: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or
+        "lfwcrop" from `data_dir`; or the path of an NPZ file or of a folder of pictures (see
+        `autoloss_gym.data.images.load_images`).
+    data_dir: folder of the data sets that have a name; by default what the environment variable
+        AUTOLOSS_GYM_DATA names.
     size: height and width that the images are resized to; 0 leaves them.
     hidden_sizes: units of the layers between image and code; the decoder has them in reverse order.
     code_size: units of the code.
     l1_coefficient: λ of the penalty.
     active_price: what using all units of the code costs, in units of all images being mistaken.
     num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
-    batch_size: images of a step, drawn with replacement: num_samples / batch_size steps are an epoch.
+    batch_size: images of a step, drawn with replacement: num_samples / batch_size steps are an
+        epoch.
     num_held_out, num_test: images of the validation and of the test part that are used, at most.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
+        `GradientTask` and `Task`.
     preset: "mnist" for MNIST, with batches of 100 and 30 epochs of 15,000 images.
 
-    The scores are the same figures on the test part. Images are shared by all runs; a run holds the numbers of its own.
+    The scores are the same figures on the test part. Images are shared by all runs; a run holds the
+    numbers of its own.
 
     ## References
-    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural Networks with Multi-Part Loss
-    Functions", arXiv 1912.12355, 2019.
-    LeCun, Bottou, Bengio, Haffner: "Gradient-based learning applied to document recognition", Proc. IEEE 86, 1998 (mnist).
+    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural
+    Networks with Multi-Part Loss Functions", arXiv 1912.12355, 2019.
+    LeCun, Bottou, Bengio, Haffner: "Gradient-based learning applied to document recognition", Proc.
+        IEEE 86, 1998 (mnist).
     Alpaydin, Kaynak: "Cascading classifiers", Kybernetika 34, 1998 (digits).
 
     ## Version History
@@ -272,7 +283,9 @@ def encode(
 def decode(
     parameters: Parameters, code: Float[Tensor, "num_envs rows units"]
 ) -> Float[Tensor, "num_envs rows pixels"]:
-    """Reconstructions within [0, 1]: the logistic function, as (1 + tanh(x / 2)) / 2, of the decoder's outputs."""
+    """Reconstructions within [0, 1]: the logistic function, as (1 + tanh(x / 2)) / 2, of the
+    decoder's outputs.
+    """
     return torch.tanh(_perceptron(parameters["decoder"], code) * 0.5) * 0.5 + 0.5
 
 

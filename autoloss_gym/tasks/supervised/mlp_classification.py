@@ -29,57 +29,70 @@ class MLPClassification(GradientTask):
     """When to fit and when to shrink: a perceptron on few samples with many useless features.
 
     ## Description
-    A ReLU perceptron is fitted to few samples, most of whose features say nothing about the class. Cross-entropy alone
-    overfits, the penalty alone forgets; what is best lies between, and moves while training goes on.
+    A ReLU perceptron is fitted to few samples, most of whose features say nothing about the class.
+    Cross-entropy alone overfits, the penalty alone forgets; what is best lies between, and moves
+    while training goes on.
 
     ## Losses
-    `cross_entropy`: mean over the training part (full batch). `l1`: `l1_coefficient` · the sum of the absolute weights and
-    biases. Both update all parameters through one shared Adam. With `pairs="split"`, `l1_layer_0`, `l1_layer_1`, … each
-    penalise and update one layer instead, which no single λ can imitate.
+    `cross_entropy`: mean over the training part (full batch). `l1`: `l1_coefficient` · the sum of
+    the absolute weights and biases. Both update all parameters through one shared Adam. With
+    `pairs="split"`, `l1_layer_0`, `l1_layer_1`, … each penalise and update one layer instead, which
+    no single λ can imitate.
 
     ## Action Space
-    `control="pair"`: Discrete(2), 0 = a step on `cross_entropy`, 1 = a step on `l1`; with split pairs one more
-    action a layer. `control="weights"`: Box(-1, 1) with as many entries.
+    `control="pair"`: Discrete(2), 0 = a step on `cross_entropy`, 1 = a step on `l1`; with split
+    pairs one more action a layer. `control="weights"`: Box(-1, 1) with as many entries.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.signals.features.Features`: 15 numbers, 16 with `patience`. The validation metrics are
-    accuracy and cross-entropy.
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 15 numbers, 16 with
+    `patience`. The validation metrics are accuracy and cross-entropy.
 
     ## Rewards
-    `shaped` (default) is the increase of the log validation accuracy since the last validation; `final` with
-    formula "negative_inverse" and floor .5 is the paper's; `improvement` is the online reward of AutoLoss §4.4.
+    `shaped` (default) is the increase of the log validation accuracy since the last validation;
+    `final` with formula "negative_inverse" and floor .5 is the paper's; `improvement` is the online
+    reward of AutoLoss §4.4.
 
     ## Starting State
-    Weights normal with deviation 0.1, biases 0.1. A new problem (clusters, samples) each episode; see `num_instances`.
+    Weights normal with deviation 0.1, biases 0.1. A new problem (clusters, samples) each episode;
+    see `num_instances`.
 
     ## Episode End
-    Terminates after `max_steps` updates, after `patience` validations without a new best, or when training diverges.
+    Terminates after `max_steps` updates, after `patience` validations without a new best, or when
+    training diverges.
 
     ## Arguments
-    dataset: "paper", four normal clusters of deviation 1 around vertices of a hypercube, two a class, whose features are 5 %
-        informative, 5 % linear combinations of these and noise; "make_classification", the same with the clusters stretched
-        at random and 1 % of the labels drawn anew, as by scikit-learn's function of that name; "breast_cancer" (569
-        patients) or "digits" (1,797 images, 10 classes), bundled with scikit-learn; or the path of a CSV or NPZ file whose
-        target is a class (see `autoloss_gym.data.tables.load_table`). Real data are standardised on the training part.
+    dataset: "paper", four normal clusters of deviation 1 around vertices of a hypercube, two a
+        class, whose features are 5 % informative, 5 % linear combinations of these and noise;
+        "make_classification", the same with the clusters stretched at random and 1 % of the labels
+        drawn anew, as by scikit-learn's function of that name; "breast_cancer" (569 patients) or
+        "digits" (1,797 images, 10 classes), bundled with scikit-learn; or the path of a CSV or NPZ
+        file whose target is a class (see `autoloss_gym.data.tables.load_table`). Real data are
+        standardised on the training part.
     target: the column of a CSV file to predict, by default the last.
-    dimension, num_samples, num_held_out: features, training samples, and samples of the validation and of the test part, for
-        generated data.
+    dimension, num_samples, num_held_out: features, training samples, and samples of the validation
+        and of the test part, for generated data.
     side: edge of the hypercube.
-    assignment: classes of the vertices for generated data: "adjacent", the first informative feature tells them apart;
-        "opposite", only the first two together do (exclusive or); "random", which of these is drawn for each problem.
+    assignment: classes of the vertices for generated data: "adjacent", the first informative
+        feature tells them apart; "opposite", only the first two together do (exclusive or);
+        "random", which of these is drawn for each problem.
     hidden_sizes: units of the hidden layers.
     l1_coefficient: λ of the penalty.
     pairs: "joint", or "split" for a penalty on each layer.
-    train_on_validation: fit the training and the validation part together (the paper's baseline without a penalty); the
-        validation metrics then say nothing.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
+    train_on_validation: fit the training and the validation part together (the paper's baseline
+        without a penalty); the validation metrics then say nothing.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
+        `GradientTask` and `Task`.
 
-    Every part of generated data is standardised on the training part. The score is the share of errors on the test part.
+    Every part of generated data is standardised on the training part. The score is the share of
+    errors on the test part.
 
     ## References
-    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate Optimization", ICLR 2019.
-    Guyon: "Design of experiments for the NIPS 2003 variable selection benchmark", 2003 (make_classification).
-    Street, Wolberg, Mangasarian: "Nuclear feature extraction for breast tumor diagnosis", 1993 (breast_cancer).
+    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate
+        Optimization", ICLR 2019.
+    Guyon: "Design of experiments for the NIPS 2003 variable selection benchmark", 2003
+        (make_classification).
+    Street, Wolberg, Mangasarian: "Nuclear feature extraction for breast tumor diagnosis", 1993
+        (breast_cancer).
     Alpaydin, Kaynak: "Cascading classifiers", Kybernetika 34, 1998 (digits).
 
     ## Version History
@@ -194,7 +207,8 @@ class MLPClassification(GradientTask):
         exclusive = {"adjacent": torch.zeros_like(keys), "opposite": torch.ones_like(keys)}.get(
             self.assignment, random.integers(drawn["kind"], (), 2)
         )
-        # Clusters 0 and 2 are class 0: with corners in this order they differ in the first feature, else in both.
+        # Clusters 0 and 2 are class 0: with corners in this order they differ in the first feature,
+        # else in both.
         order = torch.where(
             exclusive[:, None] == 1, torch.tensor([0, 1, 3, 2]), torch.tensor([0, 2, 1, 3])
         ).to(keys.device)

@@ -26,52 +26,64 @@ class QuadraticRegression(GradientTask):
     """When to fit and when to shrink: an over-parameterised regression.
 
     ## Description
-    A quadratic model ŷ = w·u + uᵀA u / 10 (+ c) is fitted to few noisy samples of a linear function, y = w*·u + noise, with
-    w* uniform on [-0.5, 0.5]ᵈ and u uniform on [-5, 5]ᵈ. It has d + d² parameters for 200 samples, so fitting alone
-    overfits and penalising alone underfits; what is best lies between, and moves while training goes on.
+    A quadratic model ŷ = w·u + uᵀA u / 10 (+ c) is fitted to few noisy samples of a linear
+    function, y = w*·u + noise, with w* uniform on [-0.5, 0.5]ᵈ and u uniform on [-5, 5]ᵈ. It has d
+    + d² parameters for 200 samples, so fitting alone overfits and penalising alone underfits; what
+    is best lies between, and moves while training goes on.
 
     ## Losses
-    `mse`: mean squared error on the training part (full batch). `l1`: `l1_coefficient` · (‖w‖₁ + ‖A‖₁). Both update all
-    parameters through one shared Adam. With `pairs="split"`, `l1_linear` and `l1_quadratic` each penalise and update one of
-    w and A instead, which no single λ can imitate.
+    `mse`: mean squared error on the training part (full batch). `l1`: `l1_coefficient` · (‖w‖₁ +
+    ‖A‖₁). Both update all parameters through one shared Adam. With `pairs="split"`, `l1_linear` and
+    `l1_quadratic` each penalise and update one of w and A instead, which no single λ can imitate.
 
     ## Action Space
-    `control="pair"`: Discrete(2), 0 = a step on `mse`, 1 = a step on `l1`; with split pairs Discrete(3), in the order
-    `mse`, `l1_linear`, `l1_quadratic`. `control="weights"`: Box(-1, 1) with as many entries.
+    `control="pair"`: Discrete(2), 0 = a step on `mse`, 1 = a step on `l1`; with split pairs
+    Discrete(3), in the order `mse`, `l1_linear`, `l1_quadratic`. `control="weights"`: Box(-1, 1)
+    with as many entries.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, with split pairs also 11; one more with `patience`.
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, with split
+        pairs also 11; one more with `patience`.
 
     ## Rewards
-    `shaped` (default) is the decrease of the log validation error since the last validation; `final` pays 10 / best
-    validation error at the end; `improvement` is the online reward of AutoLoss §4.4.
+    `shaped` (default) is the decrease of the log validation error since the last validation;
+    `final` pays 10 / best validation error at the end; `improvement` is the online reward of
+    AutoLoss §4.4.
 
     ## Starting State
-    w and A normal with deviation 0.1 and 0.01, c = 0. A new problem (w*, samples, noise) each episode; see `num_instances`.
+    w and A normal with deviation 0.1 and 0.01, c = 0. A new problem (w*, samples, noise) each
+    episode; see `num_instances`.
 
     ## Episode End
-    Terminates after `max_steps` updates, after `patience` validations without a new best, or when training diverges.
+    Terminates after `max_steps` updates, after `patience` validations without a new best, or when
+    training diverges.
 
     ## Arguments
-    dataset: "synthetic"; "diabetes" (442 patients, bundled with scikit-learn); or the path of a CSV or NPZ file with a
-        numeric target (see `autoloss_gym.data.tables.load_table`). Real data are standardised on the training part.
+    dataset: "synthetic"; "diabetes" (442 patients, bundled with scikit-learn); or the path of a CSV
+        or NPZ file with a numeric target (see `autoloss_gym.data.tables.load_table`). Real data are
+        standardised on the training part.
     target: the column of a CSV file to predict, by default the last.
-    dimension, num_samples, noise: d, samples a part, and the deviation of the noise, for synthetic data.
+    dimension, num_samples, noise: d, samples a part, and the deviation of the noise, for synthetic
+        data.
     l1_coefficient: λ of the penalty.
     constant: whether the model has the constant c (not penalised).
     pairs: "joint", or "split" for a penalty on each of w and A.
-    train_on_validation: fit the training and the validation part together (the paper's baseline without a penalty); the
-        validation metric then says nothing.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
-    preset: "released" for the settings of the authors' code: learning rate 5e-4, up to 20,000 steps, validation every 10,
-        patience 100.
+    train_on_validation: fit the training and the validation part together (the paper's baseline
+        without a penalty); the validation metric then says nothing.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
+        `GradientTask` and `Task`.
+    preset: "released" for the settings of the authors' code: learning rate 5e-4, up to 20,000
+        steps, validation every 10, patience 100.
 
-    The score of synthetic data is the exact excess risk E[(ŷ − w*·u)²] over the input distribution; `test_error` is the mean
-    squared error on the noisy test part. The score of real data is the test error in units of the target's variance.
+    The score of synthetic data is the exact excess risk E[(ŷ − w*·u)²] over the input distribution;
+    `test_error` is the mean squared error on the noisy test part. The score of real data is the
+    test error in units of the target's variance.
 
     ## References
-    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate Optimization", ICLR 2019.
-    Efron, Hastie, Johnstone, Tibshirani: "Least Angle Regression", Annals of Statistics 32, 2004 (diabetes).
+    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate
+        Optimization", ICLR 2019.
+    Efron, Hastie, Johnstone, Tibshirani: "Least Angle Regression", Annals of Statistics 32, 2004
+        (diabetes).
 
     ## Version History
     v0: initial version.
@@ -237,7 +249,9 @@ def _mean_squared_error(parameters: Parameters, part: Any) -> Float[Tensor, " nu
 def _mean_squared_error_and_gradient(
     parameters: Parameters, part: Any
 ) -> tuple[Float[Tensor, " num_envs"], Parameters]:
-    """∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e, where e = ŷ − y on P samples u."""
+    """∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e, where e = ŷ − y on P samples
+    u.
+    """
     inputs = part["inputs"]
     error = predict(named_tensors(parameters), inputs) - part["targets"]
     slope = error * (2 / inputs.shape[1])

@@ -21,45 +21,55 @@ class Beale(Surface):
     """How to weigh three losses that agree at one point only: a flat valley between steep walls.
 
     ## Description
-    A point (x, y) descends Σ_j (k_j − x + x yʲ)², j = 1, 2, 3, with k = (1.5, 2.25, 2.625). Each part is 0 on a curve of its
-    own; the three meet at the minimum (3, 0.5), towards which the valley is flat. How far from it the run ends is what
-    counts, whatever weights it descended with.
+    A point (x, y) descends Σ_j (k_j − x + x yʲ)², j = 1, 2, 3, with k = (1.5, 2.25, 2.625). Each
+    part is 0 on a curve of its own; the three meet at the minimum (3, 0.5), towards which the
+    valley is flat. How far from it the run ends is what counts, whatever weights it descended with.
 
     ## Losses
-    `linear`: (1.5 − x + x y)². `quadratic`: (2.25 − x + x y²)². `cubic`: (2.625 − x + x y³)². All move the one block `point`,
-    down the weighted gradient, by a fixed step or by Barzilai–Borwein steps.
+    `linear`: (1.5 − x + x y)². `quadratic`: (2.25 − x + x y²)². `cubic`: (2.625 − x + x y³)². All
+    move the one block `point`, down the weighted gradient, by a fixed step or by Barzilai–Borwein
+    steps.
 
     ## Action Space
-    `control="pair"`: Discrete(3), a step on `linear`, `quadratic` or `cubic`. `control="weights"`: Box(-1, 1) with three
-    entries, for weights that sum to 1 unless `normalize` says otherwise (SoftAdapt's setting).
+    `control="pair"`: Discrete(3), a step on `linear`, `quadratic` or `cubic`. `control="weights"`:
+    Box(-1, 1) with three entries, for weights that sum to 1 unless `normalize` says otherwise
+    (SoftAdapt's setting).
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, 12 with `patience`. The validation metric is the
-    distance to the minimum.
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, 12 with
+    `patience`. The validation metric is the distance to the minimum.
 
     ## Rewards
-    `shaped` (default) is the decrease of the log distance since the last validation; `final` pays 10 / the least distance at
-    the end; `improvement` is the online reward of AutoLoss §4.4.
+    `shaped` (default) is the decrease of the log distance since the last validation; `final` pays
+    10 / the least distance at the end; `improvement` is the online reward of AutoLoss §4.4.
 
     ## Starting State
-    x and y uniform on a square of side `start_width` around `start`, drawn anew for each problem; see `num_instances`.
+    x and y uniform on a square of side `start_width` around `start`, drawn anew for each problem;
+    see `num_instances`.
 
     ## Episode End
-    Terminates after `max_steps` updates, after `patience` validations without a new best, or when training diverges.
+    Terminates after `max_steps` updates, after `patience` validations without a new best, or when
+    training diverges.
 
     ## Arguments
-    start, start_width: centre and side of the square where runs begin; width 0 is the point (1, 1) itself.
-    step: "fixed", "barzilai_borwein_1" (‖Δx‖² / |Δx·Δh|) or "barzilai_borwein_2" (|Δx·Δh| / ‖Δh‖²), where h is the weighted
-        gradient; the first step is the learning rate. None, the default, leaves `optimizer` as it is: a fixed step.
+    start, start_width: centre and side of the square where runs begin; width 0 is the point (1, 1)
+        itself.
+    step: "fixed", "barzilai_borwein_1" (‖Δx‖² / |Δx·Δh|) or "barzilai_borwein_2" (|Δx·Δh| / ‖Δh‖²),
+        where h is the weighted gradient; the first step is the learning rate. None, the default,
+        leaves `optimizer` as it is: a fixed step.
     step_bounds: least and greatest Barzilai–Borwein step.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
+        `GradientTask` and `Task`.
 
     The score is the distance to the minimum; `objective` is the sum of the three losses.
 
     ## References
-    Moré, Garbow, Hillstrom: "Testing unconstrained optimization software", ACM Transactions on Mathematical Software 7, 1981.
-    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting", arXiv 1912.12355, 2019.
-    Barzilai, Borwein: "Two-point step size gradient methods", IMA Journal of Numerical Analysis 8, 1988.
+    Moré, Garbow, Hillstrom: "Testing unconstrained optimization software", ACM Transactions on
+        Mathematical Software 7, 1981.
+    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting", arXiv
+        1912.12355, 2019.
+    Barzilai, Borwein: "Two-point step size gradient methods", IMA Journal of Numerical Analysis 8,
+        1988.
 
     ## Version History
     v0: initial version.

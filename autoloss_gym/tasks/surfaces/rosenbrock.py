@@ -16,51 +16,61 @@ from autoloss_gym.tasks.surfaces.surface import Surface, square
 
 @dataclass(frozen=True, kw_only=True)
 class Rosenbrock(Surface):
-    """How to weigh two losses of very different curvature: a narrow valley that bends to the minimum.
+    """How to weigh two losses of very different curvature: a narrow valley that bends to the
+    minimum.
 
     ## Description
-    A point (x, y) descends (a − x)² + b (y − x²)², whose minimum (a, a²) lies in a narrow valley along y = x². The second
-    part is hundreds of times as steep as the first: the step size must suit the second, and the way along the valley, which
-    only the first part shows, is then slow. How far from the minimum the run ends is what counts, whatever weights it
-    descended with.
+    A point (x, y) descends (a − x)² + b (y − x²)², whose minimum (a, a²) lies in a narrow valley
+    along y = x². The second part is hundreds of times as steep as the first: the step size must
+    suit the second, and the way along the valley, which only the first part shows, is then slow.
+    How far from the minimum the run ends is what counts, whatever weights it descended with.
 
     ## Losses
-    `line`: (a − x)², 0 where x = a. `parabola`: b (y − x²)², 0 in the valley. Both move the one block `point`, down the
-    weighted gradient, by a fixed step or by Barzilai–Borwein steps.
+    `line`: (a − x)², 0 where x = a. `parabola`: b (y − x²)², 0 in the valley. Both move the one
+    block `point`, down the weighted gradient, by a fixed step or by Barzilai–Borwein steps.
 
     ## Action Space
-    `control="pair"`: Discrete(2), 0 = a step on `line`, 1 = a step on `parabola`. `control="weights"`: Box(-1, 1) with two
-    entries, for weights that sum to 1 unless `normalize` says otherwise (SoftAdapt's setting).
+    `control="pair"`: Discrete(2), 0 = a step on `line`, 1 = a step on `parabola`.
+    `control="weights"`: Box(-1, 1) with two entries, for weights that sum to 1 unless `normalize`
+    says otherwise (SoftAdapt's setting).
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, 12 with `patience`. The validation metric is the
-    distance to the minimum.
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 11 numbers, 12 with
+    `patience`. The validation metric is the distance to the minimum.
 
     ## Rewards
-    `shaped` (default) is the decrease of the log distance since the last validation; `final` pays 10 / the least distance at
-    the end; `improvement` is the online reward of AutoLoss §4.4.
+    `shaped` (default) is the decrease of the log distance since the last validation; `final` pays
+    10 / the least distance at the end; `improvement` is the online reward of AutoLoss §4.4.
 
     ## Starting State
-    x and y uniform on a square of side `start_width` around `start`, drawn anew for each problem; see `num_instances`. From
-    (−1.2, 1) itself, where y is right already, `line` alone leads straight to the minimum (1, 1).
+    x and y uniform on a square of side `start_width` around `start`, drawn anew for each problem;
+    see `num_instances`. From (−1.2, 1) itself, where y is right already, `line` alone leads
+    straight to the minimum (1, 1).
 
     ## Episode End
-    Terminates after `max_steps` updates, after `patience` validations without a new best, or when training diverges.
+    Terminates after `max_steps` updates, after `patience` validations without a new best, or when
+    training diverges.
 
     ## Arguments
     a, b: of the formula.
-    start, start_width: centre and side of the square where runs begin; width 0 is the classical beginning (−1.2, 1).
-    step: "fixed", "barzilai_borwein_1" (‖Δx‖² / |Δx·Δh|) or "barzilai_borwein_2" (|Δx·Δh| / ‖Δh‖²), where h is the weighted
-        gradient; the first step is the learning rate. None, the default, leaves `optimizer` as it is: a fixed step.
+    start, start_width: centre and side of the square where runs begin; width 0 is the classical
+        beginning (−1.2, 1).
+    step: "fixed", "barzilai_borwein_1" (‖Δx‖² / |Δx·Δh|) or "barzilai_borwein_2" (|Δx·Δh| / ‖Δh‖²),
+        where h is the weighted gradient; the first step is the learning rate. None, the default,
+        leaves `optimizer` as it is: a fixed step.
     step_bounds: least and greatest Barzilai–Borwein step.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see `GradientTask` and `Task`.
+    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
+        `GradientTask` and `Task`.
 
     The score is the distance to the minimum; `objective` is the sum of both losses.
 
     ## References
-    Rosenbrock: "An automatic method for finding the greatest or least value of a function", The Computer Journal 3, 1960.
-    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting", arXiv 1912.12355, 2019.
-    Barzilai, Borwein: "Two-point step size gradient methods", IMA Journal of Numerical Analysis 8, 1988.
+    Rosenbrock: "An automatic method for finding the greatest or least value of a function", The
+        Computer Journal 3, 1960.
+    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting", arXiv
+        1912.12355, 2019.
+    Barzilai, Borwein: "Two-point step size gradient methods", IMA Journal of Numerical Analysis 8,
+        1988.
 
     ## Version History
     v0: initial version.

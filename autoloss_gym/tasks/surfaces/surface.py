@@ -1,4 +1,6 @@
-"""What the test surfaces share: a point (x, y), squares of residuals as losses, and the distance to their common minimum."""
+"""What the test surfaces share: a point (x, y), squares of residuals as losses, and the distance to
+their common minimum.
+"""
 
 import math
 from abc import abstractmethod
@@ -27,9 +29,11 @@ class Surface(GradientTask):
 
     Args:
         start: (x, y) where runs begin.
-        start_width: side of the square around `start` from which each problem draws its own beginning.
-        step: "fixed" for plain gradient descent, "barzilai_borwein_1" or "barzilai_borwein_2" for steps of that form;
-            they replace `optimizer`, of which only the learning rate is kept. None leaves `optimizer` as it is.
+        start_width: side of the square around `start` from which each problem draws its own
+            beginning.
+        step: "fixed" for plain gradient descent, "barzilai_borwein_1" or "barzilai_borwein_2" for
+            steps of that form; they replace `optimizer`, of which only the learning rate is kept.
+            None leaves `optimizer` as it is.
         step_bounds: least and greatest Barzilai–Borwein step.
     """
 

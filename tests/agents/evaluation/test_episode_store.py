@@ -142,7 +142,9 @@ TEXTS = ["1:1", "2:1", "always:mse", "random:0.3", "random:0.4", "fixed:2", "fix
 
 
 def test_the_repr_of_a_policy_tells_it_from_all_others_and_stays_what_it_is_while_it_acts():
-    """Batches are found by it, also by another process: it must hold all that the policy does, and no address or state."""
+    """Batches are found by it, also by another process: it must hold all that the policy does, and
+    no address or state.
+    """
     task = QuadraticRegression()
     first, second = (
         [make_entrant(parse_specification(text), task, "").candidates[0] for text in TEXTS]

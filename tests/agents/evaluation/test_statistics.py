@@ -57,7 +57,9 @@ def test_interval_covers_the_spread_between_training_seeds():
 
 
 def test_interval_has_the_variance_of_resampling_two_ways():
-    """The mean of drawn seeds × drawn problems varies by σ²(seeds)/S + σ²(problems)/P + σ²(rest)/(S P)."""
+    """The mean of drawn seeds × drawn problems varies by σ²(seeds)/S + σ²(problems)/P + σ²(rest)/(S
+    P).
+    """
     generator = np.random.default_rng(5)
     seeds, problems = 30, 40
     figures = (
@@ -76,7 +78,9 @@ def test_interval_has_the_variance_of_resampling_two_ways():
 
 
 def test_a_second_training_seed_widens_the_interval_as_the_mixture_of_its_draws_says():
-    """Two seeds ±d: the drawn seeds average −d, 0 or d with probabilities 1/4, 1/2 and 1/4, the problems add a normal."""
+    """Two seeds ±d: the drawn seeds average −d, 0 or d with probabilities 1/4, 1/2 and 1/4, the
+    problems add a normal.
+    """
     problems = stats.norm.ppf((np.arange(100) + 0.5) / 100)
     deviation, distance = problems.std() / 10, 0.3
     one = bootstrap(problems[None], replicates=10_000)

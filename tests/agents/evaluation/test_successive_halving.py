@@ -10,7 +10,9 @@ from agents.evaluation.successive_halving import choose
 
 
 class Table:
-    """Plays a table of scores, one row for each candidate and one column for each problem, and keeps what it was asked."""
+    """Plays a table of scores, one row for each candidate and one column for each problem, and
+    keeps what it was asked.
+    """
 
     def __init__(self, scores, minimize=True):
         self.scores = np.asarray(scores, dtype=float) * (1 if minimize else -1)

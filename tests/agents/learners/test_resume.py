@@ -167,7 +167,9 @@ def evaluate(*arguments):
 
 
 def test_a_zip_of_stable_baselines3_is_read_only_where_it_is_trusted(tmp_path):
-    """A model that runs code when it is read: nothing happens without the flag, nor on --resume of what was played with it."""
+    """A model that runs code when it is read: nothing happens without the flag, nor on --resume of
+    what was played with it.
+    """
     envs = StableBaselines3VecEnv(gymnasium.make_vec(ID, num_envs=4, **SMALL))
     model = PPO("MlpPolicy", envs, n_steps=8, batch_size=32)
     model.payload = Payload(tmp_path / "ran")
@@ -239,7 +241,9 @@ def test_a_checkpoint_of_another_training_is_one_line(tmp_path):
 def test_a_checkpoint_is_saved_every_so_many_steps_also_after_resuming(
     algo, every, expected, tmp_path
 ):
-    """At the end of the rollout of 160 steps, or of the episodes of 320, in which the number is reached."""
+    """At the end of the rollout of 160 steps, or of the episodes of 320, in which the number is
+    reached.
+    """
     steps = []
     for _ in range(2):
         train(algo, tmp_path, saves=1, checkpoint_every=every)

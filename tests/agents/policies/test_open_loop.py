@@ -60,7 +60,9 @@ def test_choices_are_a_function_of_the_seed_not_of_the_batch():
 
 
 class Game:
-    """Scores a schedule by its distance from the one that is wanted, the same on every problem; keeps what was played."""
+    """Scores a schedule by its distance from the one that is wanted, the same on every problem;
+    keeps what was played.
+    """
 
     def __init__(self, wanted, minimize=True):
         self.wanted, self.sign, self.played = np.array(wanted), 1 if minimize else -1, []

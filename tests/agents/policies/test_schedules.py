@@ -80,7 +80,9 @@ def test_balance_updates_the_pair_of_the_largest_loss_the_first_taken_so_many_ti
 
 
 def test_balance_goes_by_the_losses_that_are_known_which_are_those_before_the_updates():
-    """Painter's losses are −b and b, with b = 8 at first: `lower` is above the −8 known of `raise` until it was −8 itself."""
+    """Painter's losses are −b and b, with b = 8 at first: `lower` is above the −8 known of `raise`
+    until it was −8 itself.
+    """
     (episodes,) = rollout(
         [Balance("balance")],
         lambda num_envs, **more: AutoLossVectorEnv(Painter(), num_envs),

@@ -14,7 +14,8 @@ from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from tests.support.toy_tasks import SMALL, Fragile
 
-# The fit is the second validation metric of the perceptron. (A − B) / B is 1/4 for S1, 1/2 for S2 and −1/4 for S3, exactly.
+# The fit is the second validation metric of the perceptron. (A − B) / B is 1/4 for S1, 1/2 for S2
+# and −1/4 for S3, exactly.
 MEASURED = {
     "fresh_losses": [2.0, 3.75],
     "fresh_gradient_norms": [4.0, 3.0],

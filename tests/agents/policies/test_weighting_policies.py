@@ -160,7 +160,9 @@ def test_rules_are_told_the_losses_and_norms_of_the_infos_and_what_the_step_meas
 
 @pytest.mark.parametrize(("kind", "rows"), [("softadapt", 1), ("softadapt:scale=count", 3)])
 def test_a_loss_whose_weight_vanishes_goes_on_being_measured(kind, rows):
-    """A weight of 0 would mean an unused pair: its slope would stay what it was, and its weight 0 for good."""
+    """A weight of 0 would mean an unused pair: its slope would stay what it was, and its weight 0
+    for good.
+    """
     envs, policy = AutoLossVectorEnv(TwoBlocks(), 2), policy_of(kind, TwoBlocks())
     policy.rule.beta = 1e6
     observations, infos = envs.reset(seed=0)
