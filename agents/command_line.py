@@ -13,8 +13,9 @@ import gymnasium
 import yaml
 
 import autoloss_gym  # noqa: F401 (registers the environments)
-from agents.configuration import ALGORITHMS, number
 from autoloss_gym.tools.names import unknown
+
+from .configuration import ALGORITHMS, number
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -7,7 +7,6 @@ number generators", OOPSLA 2014). Because no generator has state, run i draws th
 whatever `num_envs` is, and on every device.
 """
 
-import functools
 import hashlib
 import math
 
@@ -15,6 +14,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
+
+from autoloss_gym.tools.compiling import graph_constant
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
@@ -38,21 +39,13 @@ def _stream_number(name: str) -> int:
     return int.from_bytes(digest, "little") - _TO_SIGNED
 
 
-@torch.compiler.assume_constant_result
+@graph_constant(maxsize=4096)
 def _mixed(data: int | str) -> int:
     """What `_mix` makes of one number, or of the number of a stream."""
     # A plain number: PyTorch's compiler would multiply constant tensors without wrapping around at
     # 64 bits.
-    return _known_mixed(data)
-
-
-@functools.lru_cache(maxsize=4096)
-def _known_mixed(data: int | str) -> int:
-    return int(
-        _mix(
-            torch.tensor(_stream_number(data) if isinstance(data, str) else data, dtype=torch.int64)
-        )
-    )
+    number = _stream_number(data) if isinstance(data, str) else data
+    return int(_mix(torch.tensor(number, dtype=torch.int64)))
 
 
 def fold_in(

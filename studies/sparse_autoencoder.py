@@ -26,7 +26,8 @@ import torch
 from torch import nn
 
 from agents.command_line import OneLineParser, main, positive
-from agents.evaluation.rollout import SEED_SPACING, decide
+from agents.environments import SEED_SPACING
+from agents.evaluation.rollout import decide
 from agents.evaluation.statistics import Estimate, bootstrap
 from agents.policies.grammar import weighting_options
 from agents.policies.policy import Policy

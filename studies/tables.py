@@ -22,9 +22,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from agents.command_line import OneLineParser, main, positive
-from agents.configuration import load_configuration
 from agents.evaluation.statistics import paired_difference
 from agents.learners.checkpoints import WEIGHTS
+from agents.run_folders import load_configuration
 from autoloss_gym.tools.names import unknown
 from studies import ROOT
 

@@ -9,28 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.evaluation.episode_store import EpisodeStore
-from agents.evaluation.rollout import (
-    SEED_SPACING,
-    Episodes,
-    MakeEnv,
-    Play,
-    rollout,
-    worker_processes,
-)
-from agents.evaluation.statistics import (
+from autoloss_gym.core.task import Metric, Task
+
+from ..environments import SEED_SPACING, MakeEnv
+from ..policies.catalogue import Entrant
+from ..policies.open_loop import GENERATIONS, PROBLEMS, search
+from ..policies.policy import Policy
+from ..policies.trained_policy import TrainedPolicy
+from .episode_store import EpisodeStore
+from .rollout import Episodes, Play, rollout, worker_processes
+from .statistics import (
     Estimate,
     bootstrap,
     interquartile_mean,
     paired_difference,
     probability_of_improvement,
 )
-from agents.evaluation.successive_halving import choose
-from agents.policies.catalogue import Entrant
-from agents.policies.open_loop import GENERATIONS, PROBLEMS, search
-from agents.policies.policy import Policy
-from agents.policies.trained_policy import TrainedPolicy
-from autoloss_gym.core.task import Metric, Task
+from .successive_halving import choose
 
 Announce = Callable[[str, int, int], None]
 

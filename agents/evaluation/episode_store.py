@@ -5,7 +5,6 @@ was playing.
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.policies.policy import Policy
+from autoloss_gym.tools.files import write_bytes
+
+from ..policies.policy import Policy
 
 
 class EpisodeStore:
@@ -60,10 +61,7 @@ class EpisodeStore:
             f"{k}/{name}": value for k, each in enumerate(arrays) for name, value in each.items()
         }
         np.savez(buffer, **content)
-        path = self._path(policies, seeds)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, path)
+        write_bytes(self._path(policies, seeds), buffer.getvalue())
 
     def _path(self, policies: Sequence[Policy], seeds: np.ndarray) -> Path:
         """Named after all that the episodes depend on; a policy's `repr` says all that it does."""

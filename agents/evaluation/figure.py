@@ -3,14 +3,15 @@ scores are distributed.
 """
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agents.evaluation.comparison import Benchmark, Row
-from agents.evaluation.statistics import performance_profile
+from autoloss_gym.tools.files import replacing
+
+from .comparison import Benchmark, Row
+from .statistics import performance_profile
 
 _GRAY = "#8a949e"
 _COLORS = (
@@ -47,9 +48,8 @@ def draw(benchmark: Benchmark, title: str, path: Path) -> None:
         x=0.01,
         ha="left",
     )
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _row_colors(benchmark: Benchmark) -> dict[str, str]:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.configuration import write_text
-from agents.evaluation.comparison import Benchmark, Row
-from agents.evaluation.figure import draw
-from agents.evaluation.statistics import Estimate
 from autoloss_gym.core.task import Task
+from autoloss_gym.tools.files import write_text
+
+from .comparison import Benchmark, Row
+from .figure import draw
+from .statistics import Estimate
 
 MIN_SEEDS = 5  # of a trained policy, for an interval that means something
 

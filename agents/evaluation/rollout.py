@@ -9,19 +9,19 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 
-from agents.evaluation.episode_store import EpisodeStore
-from agents.policies.policy import Policy
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
 
+from ..environments import MakeEnv
+from ..policies.policy import Policy
+from .episode_store import EpisodeStore
+
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
 MAX_POLICIES = 32  # policies in a batch; each is asked in turn at every step
-SEED_SPACING = 1 << 20  # commands with different seeds share no problem
 _SHARES = "shares of the pairs"
 
 
@@ -44,26 +44,10 @@ class Episodes:
         return self.figures["best_score"]
 
 
-MakeEnv = Callable[..., AutoLossVectorEnv]
 Progress = Callable[[int, int], None]
 Play = Callable[
     [Sequence[Policy], np.ndarray], list[Episodes]
 ]  # (policies, seeds) → the episodes of each policy
-
-
-@dataclass(frozen=True)
-class EnvironmentMaker:
-    """Makes environments of an id with these arguments, also in another process: (num_envs, **more)
-    → environment.
-    """
-
-    id: str
-    arguments: dict[str, Any]
-
-    def __call__(self, num_envs: int, **more: Any) -> AutoLossVectorEnv:
-        envs = gymnasium.make_vec(self.id, num_envs=num_envs, **(self.arguments | more))
-        assert isinstance(envs, AutoLossVectorEnv)
-        return envs
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.evaluation.rollout import Play
-from agents.policies.policy import Policy
+from ..policies.policy import Policy
+from .rollout import Play
 
 FEWEST = 16  # problems on which candidates may be dropped
 _SHARES = (8, 2, 1)  # stages end at an eighth, a half and all of the problems

@@ -4,7 +4,6 @@ reading them runs no code.
 
 import contextlib
 import hashlib
-import os
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -18,20 +17,21 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.logger import Logger, make_output_format
 from torch import nn
 
-from agents.configuration import FORMAT
+from autoloss_gym.tools.files import replacing
+
+from ..run_folders import FORMAT
 
 WEIGHTS, CHECKPOINT = "policy.safetensors", "checkpoint.pt"
 
 
 def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
     """Store the weights and the environment steps of training behind them."""
-    temporary = folder / f".{WEIGHTS}.tmp"
     tensors = {
         name: value.detach().cpu().contiguous().clone()
         for name, value in policy.state_dict().items()
     }
-    save_file(tensors, temporary, metadata={"steps": str(steps)})
-    os.replace(temporary, folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary, metadata={"steps": str(steps)})
 
 
 def load_weights(policy: nn.Module, folder: Path) -> int:
@@ -85,9 +85,8 @@ def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
     """Store tensors and plain values from which training goes on, and the states of the global
     generators.
     """
-    temporary = folder / f".{CHECKPOINT}.tmp"
-    torch.save({"format": FORMAT, "generators": _generators(), **content}, temporary)
-    os.replace(temporary, folder / CHECKPOINT)
+    with replacing(folder / CHECKPOINT) as temporary:
+        torch.save({"format": FORMAT, "generators": _generators(), **content}, temporary)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:

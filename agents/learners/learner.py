@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Protocol
 
-from agents.configuration import TrainingConfiguration
-from agents.learners.reinforce import ReinforceLearner
-from agents.learners.stable_baselines3 import StableBaselines3Learner
+from ..configuration import TrainingConfiguration
+from .reinforce import ReinforceLearner
+from .stable_baselines3 import StableBaselines3Learner
 
 
 class Learner(Protocol):

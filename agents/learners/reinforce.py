@@ -16,9 +16,12 @@ from gymnasium import spaces
 from stable_baselines3.common.logger import Logger
 from torch import Tensor, nn
 
-from agents.configuration import TrainingConfiguration
-from agents.evaluation.rollout import SEED_SPACING
-from agents.learners.checkpoints import (
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.tools.arguments import build
+
+from ..configuration import TrainingConfiguration
+from ..environments import SEED_SPACING
+from .checkpoints import (
     fitting,
     load_checkpoint,
     open_logger,
@@ -26,9 +29,7 @@ from agents.learners.checkpoints import (
     save_checkpoint,
     save_weights,
 )
-from agents.learners.sample_log import SampleLog
-from autoloss_gym.environment.vector_env import AutoLossVectorEnv
-from autoloss_gym.tools.arguments import build
+from .sample_log import SampleLog
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.configuration import TrainingConfiguration, checked_hyperparameters
-from agents.evaluation.rollout import SEED_SPACING
-from agents.learners.checkpoints import (
+from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+
+from ..configuration import TrainingConfiguration, checked_hyperparameters
+from ..environments import SEED_SPACING
+from .checkpoints import (
     fitting,
     load_checkpoint,
     open_logger,
@@ -29,9 +32,7 @@ from agents.learners.checkpoints import (
     save_checkpoint,
     save_weights,
 )
-from agents.learners.sample_log import SampleLog
-from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
-from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from .sample_log import SampleLog
 
 # What besides parameters and generators a training of Stable-Baselines3 goes on from.
 _COUNTERS = (

@@ -9,17 +9,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.configuration import ALGORITHMS
-from agents.policies.balance import Balance
-from agents.policies.grammar import RULES, WEIGHTINGS, Specification, run_folders, weighting_options
-from agents.policies.policy import Policy
-from agents.policies.schedules import FixedWeights, RandomPair, Ratio
-from agents.policies.threshold_rules import threshold_rule, thresholds
-from agents.policies.trained_policy import TrainedPolicy
-from agents.policies.weighting import weighting_policy
-from agents.policies.zip_policy import ZipPolicy
 from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
+
+from ..configuration import ALGORITHMS
+from .balance import Balance
+from .grammar import RULES, WEIGHTINGS, Specification, run_folders, weighting_options
+from .policy import Policy
+from .schedules import FixedWeights, RandomPair, Ratio
+from .threshold_rules import threshold_rule, thresholds
+from .trained_policy import TrainedPolicy
+from .weighting import weighting_policy
+from .zip_policy import ZipPolicy
 
 GRIDS = {
     1: (1 / 16, 16.0, 20),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.configuration import ALGORITHMS
 from autoloss_gym.tools.names import unknown
+
+from ..configuration import ALGORITHMS
 
 RULES = ("s1", "s2", "s3")
 HELP = """\

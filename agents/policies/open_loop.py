@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.evaluation.rollout import Play
-from agents.policies.policy import Policy
-from agents.policies.schedules import Draws, one_hot
 from autoloss_gym.core.task import Control, Task
+
+from ..evaluation.rollout import Play
+from .policy import Policy
+from .schedules import Draws, one_hot
 
 POPULATION = 24
 GENERATIONS = 8

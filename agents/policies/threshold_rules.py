@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.policies.schedules import one_hot
 from autoloss_gym.core.task import Control, Task
+
+from .schedules import one_hot
 
 _SIZE = 24  # thresholds in a grid
 

@@ -10,11 +10,12 @@ import torch
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
-from agents.configuration import load_configuration
-from agents.learners import reinforce, stable_baselines3
-from agents.learners.checkpoints import load_weights, weights_digest
-from agents.policies.schedules import Draws
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+
+from ..learners import reinforce, stable_baselines3
+from ..learners.checkpoints import load_weights, weights_digest
+from ..run_folders import load_configuration
+from .schedules import Draws
 
 # What a policy is trained to see and do, and the defaults.
 _SEEN_BY_POLICY = {

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.policies.schedules import Draws, one_hot, weigh
 from autoloss_gym import random
 from autoloss_gym.core.task import Control
 from autoloss_gym.optimizers import Adam
@@ -20,6 +19,8 @@ from autoloss_gym.weightings import (
     UncertaintyWeighting,
     WeightingRule,
 )
+
+from .schedules import Draws, one_hot, weigh
 
 RULES: dict[str, type[WeightingRule]] = {
     "softadapt": SoftAdapt,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from agents.learners.stable_baselines3 import algorithm_class
-from agents.policies.schedules import Draws
-from agents.policies.trained_policy import choose_actions
+from ..learners.stable_baselines3 import algorithm_class
+from .schedules import Draws
+from .trained_policy import choose_actions
 
 
 class ZipPolicy:

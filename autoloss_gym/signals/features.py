@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.core.task import Task
 from autoloss_gym.signals.history import History
+from autoloss_gym.tools.compiling import graph_constant
 
 GROUPS = (
     "progress",
@@ -124,20 +125,11 @@ class Features:
         )
 
 
-@torch.compiler.assume_constant_result
+@graph_constant()
 def _columns(
     groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Of every column: whether its logarithm is taken, what it is multiplied by, and whether tanh
-    bounds it.
-    """
-    return _known_columns(groups, sizes, device)
-
-
-@functools.lru_cache(maxsize=64)
-def _known_columns(
-    groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device
-) -> tuple[Tensor, ...]:
+    """Of every column: whether its logarithm is taken, its factor, and whether tanh bounds it."""
     scales = [
         scale
         for group, size in zip(groups, sizes, strict=True)

@@ -16,17 +16,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.configuration import load_configuration, write_text
-from agents.evaluation.rollout import SEED_SPACING, EnvironmentMaker, decide, worker_processes
+from agents.environments import SEED_SPACING, EnvironmentMaker
+from agents.evaluation.rollout import decide, worker_processes
 from agents.policies.catalogue import Entrant, make_entrants
 from agents.policies.grammar import parse_specification
 from agents.policies.policy import Policy
 from agents.policies.trained_policy import TrainedPolicy
+from agents.run_folders import load_configuration
 from autoloss_gym import random
 from autoloss_gym.core.task import Task
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.networks.dcgan import ACTIVATIONS
 from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tools.files import write_text
 
 ID = "AutoLoss/ImageGAN-v0"
 TEST_SEEDS, VALIDATION_SEEDS = (

@@ -1,6 +1,5 @@
 """Tables and the picture of a study of `AutoLoss/ImageGAN-v0`."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from agents.evaluation.statistics import Estimate, bootstrap, paired_difference
 from autoloss_gym.core.task import Metric
+from autoloss_gym.tools.files import replacing
 
 MARGIN = 0.02  # of the score at the end of 1:1, within which training counts as converged
 _COLORS = ("black", "#c0392b", "#2471a3", "#1e8449", "#b9770e")
@@ -204,9 +204,8 @@ def draw(study: Study, highlighted: Sequence[str], title: str, path: Path) -> No
     axes.set_title(title, loc="left", fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small")
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _draw_band(axes: Any, study: Study, label: str, color: str) -> None:

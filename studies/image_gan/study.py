@@ -29,11 +29,11 @@ from agents.command_line import (
     nonnegative,
     positive,
 )
-from agents.configuration import write_text
-from agents.evaluation.rollout import EnvironmentMaker
+from agents.environments import EnvironmentMaker
 from agents.policies.catalogue import Entrant
 from agents.policies.schedules import Ratio
 from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tools.files import write_text
 from studies.image_gan import report
 from studies.image_gan.entrants import (
     ID,

@@ -2,13 +2,14 @@
 in the course of steps.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from autoloss_gym.tools.files import replacing
 
 _STYLES = (  # colour, width and dashes, widest first, so that a way on top of another leaves that visible
     ("#8a949e", 4.0, "-"),
@@ -67,9 +68,8 @@ def draw(panels: list[Panel], tolerance: float, path: Path) -> None:
         ncols=len(handles),
         frameon=False,
     )
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _styles(panels: list[Panel]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from agents.configuration import TrainingConfiguration
-from agents.evaluation.rollout import EnvironmentMaker, rollout
+from agents.environments import EnvironmentMaker
+from agents.evaluation.rollout import rollout
 from agents.learners.learner import make_learner
 from agents.policies.schedules import Ratio
 from autoloss_gym import check_task, random

@@ -34,13 +34,13 @@ MUTATIONS = [
     ),
     (
         "2 idle runs keep their moments",
-        "autoloss_gym/optimizers.py",
+        "autoloss_gym/optimizers/adam.py",
         [("torch.tensor((1.0, 1.0, 0.0, 0.0, 1.0)", "torch.tensor((first, second, 0.0, 0.0, 1.0)")],
         "optimizers/test_optimizers.py",
     ),
     (
         "2 idle runs keep their step count",
-        "autoloss_gym/optimizers.py",
+        "autoloss_gym/optimizers/adam.py",
         [
             (
                 "add_(active)\n        active = active[:, None]\n        taken",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.evaluation.rollout import EnvironmentMaker
+from agents.environments import EnvironmentMaker
 from agents.policies.schedules import Ratio
 from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.images.image_gan import ImageGAN

@@ -1,6 +1,5 @@
 """Files of trained classifiers; reading one runs no code."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from autoloss_gym.tools.files import replacing
 
 CACHE_VARIABLE = "AUTOLOSS_GYM_CACHE"
 Layers = tuple[Tensor, ...]
@@ -44,11 +45,10 @@ def write(path: Path, weights: Layers, biases: Layers, accuracy: float) -> None:
     """Whole or not at all, also where several processes do it at once."""
     tensors = {f"weight_{index}": weight for index, weight in enumerate(weights)}
     tensors |= {f"bias_{index}": bias for index, bias in enumerate(biases)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata={"accuracy": repr(accuracy)})
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"accuracy": repr(accuracy)})
     except (OSError, SafetensorError) as error:
         warnings.warn(
             f"the classifier is not kept: {error}; set {CACHE_VARIABLE} to a folder that can be written",

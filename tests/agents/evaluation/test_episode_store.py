@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.configuration import TrainingConfiguration, save_configuration
+from agents.configuration import TrainingConfiguration
 from agents.evaluation.episode_store import EpisodeStore
 from agents.learners.checkpoints import save_weights
 from agents.learners.reinforce import build_controller
@@ -14,6 +14,7 @@ from agents.policies.catalogue import make_entrant
 from agents.policies.grammar import parse_specification
 from agents.policies.schedules import RandomPair, Ratio
 from agents.policies.trained_policy import TrainedPolicy
+from agents.run_folders import save_configuration
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 

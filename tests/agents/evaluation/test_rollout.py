@@ -4,11 +4,12 @@ import gymnasium
 import numpy as np
 import pytest
 
+from agents.environments import EnvironmentMaker
 from agents.evaluation import comparison as benchmark_module
 from agents.evaluation import rollout as module
 from agents.evaluation.comparison import _best_of_each, run_benchmark
 from agents.evaluation.episode_store import EpisodeStore
-from agents.evaluation.rollout import EnvironmentMaker, Episodes, rollout, worker_processes
+from agents.evaluation.rollout import Episodes, rollout, worker_processes
 from agents.policies import open_loop
 from agents.policies.catalogue import Entrant, make_entrants
 from agents.policies.grammar import parse_specification

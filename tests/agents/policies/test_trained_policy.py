@@ -4,12 +4,13 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.configuration import TrainingConfiguration, save_configuration
+from agents.configuration import TrainingConfiguration
 from agents.evaluation.comparison import run_benchmark
 from agents.learners.learner import make_learner
 from agents.policies.catalogue import make_entrants, warnings
 from agents.policies.grammar import parse_specification
 from agents.policies.trained_policy import TrainedPolicy
+from agents.run_folders import save_configuration
 
 ID = "toy_tasks:Toy/Painter-v0"
 HYPERPARAMETERS = {

@@ -1,0 +1,27 @@
+"""How the commands make environments, and how they number problems."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+
+SEED_SPACING = 1 << 20  # commands with different seeds share no problem
+MakeEnv = Callable[..., AutoLossVectorEnv]
+
+
+@dataclass(frozen=True)
+class EnvironmentMaker:
+    """Makes environments of an id with these arguments, also in another process: (num_envs, **more)
+    → environment.
+    """
+
+    id: str
+    arguments: dict[str, Any]
+
+    def __call__(self, num_envs: int, **more: Any) -> AutoLossVectorEnv:
+        envs = gymnasium.make_vec(self.id, num_envs=num_envs, **(self.arguments | more))
+        assert isinstance(envs, AutoLossVectorEnv)
+        return envs

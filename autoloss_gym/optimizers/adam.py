@@ -1,0 +1,84 @@
+"""Adam."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
+from autoloss_gym.tools.compiling import graph_constant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(Optimizer):
+    """Adam (Kingma, Ba: "Adam: a method for stochastic optimization", ICLR 2015, Algorithm 1)."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+    def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
+        return {
+            "steps": parameters.new_zeros(len(parameters), dtype=torch.int64),
+            "powers": parameters.new_ones(
+                len(parameters), 2, dtype=torch.float64
+            ),  # β₁ᵗ and β₂ᵗ as running products
+            "first_moment": torch.zeros_like(parameters),
+            "second_moment": torch.zeros_like(parameters),
+        }
+
+    def update(
+        self,
+        parameters: Float[Tensor, "num_envs size"],
+        gradients: Float[Tensor, "num_envs size"],
+        state: OptimizerState,
+        active: Bool[Tensor, " num_envs"],
+        step_size: Float[Tensor, " num_envs"],
+    ) -> None:
+        state["steps"].add_(active)
+        active = active[:, None]
+        taken, idle, betas, ones, idle_corrections = _constants(
+            self.betas, self.epsilon, parameters.device, parameters.dtype
+        )
+        kept_1, kept_2, new_1, new_2, epsilon = torch.where(active, taken, idle).chunk(5, dim=1)
+        powers = state["powers"].mul_(torch.where(active, betas, ones))
+        first, second = (
+            torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype).chunk(2, dim=1)
+        )
+
+        moment = state["first_moment"].mul_(kept_1).add_(gradients * new_1)
+        variance = state["second_moment"].mul_(kept_2).add_((gradients * gradients).mul_(new_2))
+        denominator = (_square_root(variance) / torch.sqrt(second)).add_(epsilon)
+        parameters.sub_(
+            (moment * ((self.learning_rate * step_size)[:, None] / first)).div_(denominator)
+        )
+
+
+@graph_constant()
+def _constants(
+    betas: tuple[float, float], epsilon: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Rows of numbers for the runs that take a step, and for those that nothing may change.
+
+    Returns:
+        β₁, β₂, 1 − β₁, 1 − β₂ and ε; the same for idle runs; the betas, and for idle runs; the bias
+        corrections of idle runs.
+    """
+    first, second = betas
+    return (
+        torch.tensor((first, second, 1 - first, 1 - second, epsilon), device=device, dtype=dtype),
+        torch.tensor((1.0, 1.0, 0.0, 0.0, 1.0), device=device, dtype=dtype),
+        torch.tensor(betas, device=device, dtype=torch.float64),
+        torch.tensor((1.0, 1.0), device=device, dtype=torch.float64),
+        torch.tensor((float("inf"), 1.0), device=device, dtype=torch.float64),
+    )
+
+
+def _square_root(values: Tensor) -> Tensor:
+    """√values, with gradient 0 instead of infinity at 0 (a coordinate that has never had a
+    gradient).
+    """
+    if not values.requires_grad:
+        return torch.sqrt(values)
+    positive = values > 0
+    return torch.where(positive, torch.sqrt(torch.where(positive, values, 1.0)), 0.0)

@@ -1,0 +1,46 @@
+"""What an optimizer is: it turns the gradients of a block into steps of the runs that are active."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+OptimizerState = dict[str, Shaped[Tensor, "num_envs ..."]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(ABC):
+    """Rule that turns gradients into updates; `learning_rate` is its step size ε."""
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(
+                f"learning_rate={self.learning_rate}: expected a positive finite number"
+            )
+
+    @abstractmethod
+    def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
+        """State before the first step."""
+
+    @abstractmethod
+    def update(
+        self,
+        parameters: Float[Tensor, "num_envs size"],
+        gradients: Float[Tensor, "num_envs size"],
+        state: OptimizerState,
+        active: Bool[Tensor, " num_envs"],
+        step_size: Float[Tensor, " num_envs"],
+    ) -> None:
+        """One step, in place, of the runs that are `active`; the others keep parameters, moments
+        and step counts.
+
+        Args:
+            parameters: values of one block.
+            gradients: descent is along their negative; finite, also where a run is idle.
+            state: what `init` returned.
+            active: runs that take this step.
+            step_size: factor on `learning_rate`.
+        """

@@ -1,0 +1,41 @@
+"""What eager and compiled programs need to agree: constants of graphs, and where a program runs."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Result = TypeVar("Result")
+
+
+def graph_constant(maxsize: int = 64) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Decorates a function of hashable arguments whose result never changes.
+
+    It is computed once for each set of arguments, and a compiled program holds what it returns instead
+    of tracing it.
+
+    Args:
+        maxsize: number of results that are kept.
+    """
+
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
+        cached = functools.lru_cache(maxsize)(function)
+
+        @functools.wraps(function)
+        def constant(*arguments: Any) -> Result:
+            return cached(*arguments)
+
+        # What `torch.compiler.assume_constant_result` sets. Calling that here would import PyTorch's
+        # compiler, which takes as long as PyTorch itself, for everyone who imports a weighting rule.
+        constant._dynamo_marked_constant = True  # type: ignore[attr-defined]
+        constant.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
+        return constant
+
+    return decorate
+
+
+def is_eager_on_cpu(tensor: Tensor) -> bool:
+    """Whether the host may look at the tensor without waiting for a device or breaking a graph."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
