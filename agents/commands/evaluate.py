@@ -105,7 +105,7 @@ def evaluate() -> None:
 
     from ..evaluation.comparison import run_benchmark  # noqa: PLC0415
     from ..evaluation.report import real_data, save_report, text_table  # noqa: PLC0415
-    from ..evaluation.rollout import EnvironmentMaker  # noqa: PLC0415
+    from ..environments import EnvironmentMaker  # noqa: PLC0415
     from ..policies.catalogue import make_entrants, warnings  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
