@@ -153,7 +153,7 @@ def _check_closed_forms(task: GradientTask, state: State) -> None:
 def _check_shapes(task: Task, state: State) -> None:
     pairs = (_RUNS, len(task.pairs))
     try:
-        evaluation = task.observe(state)
+        evaluation = task.measure(state)
     except RuntimeError as error:
         raise ValueError(
             f"observe() failed: {' '.join(str(error).split())}; does each loss use its blocks?"

@@ -37,10 +37,10 @@ class SparseSignal(
     def errors(self, parameters, data):
         return (data["sensing"] @ parameters["signal"] - data["measured"]).square().squeeze(2)
 
-    def validation(self, parameters, data):
+    def validation_values(self, parameters, data):
         return self.errors(parameters, data)[:, 40:].mean(1, keepdim=True)
 
-    def test(self, parameters, data):
+    def score_values(self, parameters, data):
         return (parameters["signal"] - data["signal"]).square().sum(1)
 
 

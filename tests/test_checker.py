@@ -50,11 +50,11 @@ class Good(GradientTask):
             return (a * 0).sum(1)
         return (a - data["target"]).square().sum(1)
 
-    def validation(self, parameters, data):
+    def validation_values(self, parameters, data):
         error = (parameters["a"] - data["target"]).square().sum(1)
         return error if self.break_ == "flat metric" else error[:, None]
 
-    def test(self, parameters, data):
+    def score_values(self, parameters, data):
         return (parameters["a"] - data["target"]).square().sum(1)[:, None]
 
 

@@ -1,25 +1,23 @@
-"""What a task is: a batched tensor program that trains `num_envs` models, one (loss, parameters)
-pair at a time.
-"""
+"""What a task is: a batched tensor program that trains `num_envs` models at once."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym.optimizers import OptimizerState
+from autoloss_gym.tools.bounds import Bounds, PositiveInt, check_bounds
 
 Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An arm of the alternating optimisation (AutoLoss, Eq. 1): a named loss and the blocks that
-    its step may change.
+    """An arm of the alternating optimisation (AutoLoss, Eq. 1): a loss and what its step changes.
 
     Args:
         loss: name of the loss.
@@ -41,9 +39,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Metric:
-    """A named figure, the direction in which it improves, and the value that stands for a failed
-    run.
-    """
+    """A named figure, the direction in which it improves, and its value for a failed run."""
 
     name: str
     minimize: bool = True
@@ -52,8 +48,12 @@ class Metric:
 
 @dataclass
 class Keys:
-    """What makes a run: its problem (the data) and its own draws (initialisation, mini-batches), 64
-    bits each.
+    """What makes a run, 64 bits each.
+
+    Args:
+        problem: decides the data.
+        run: decides the draws of the run itself: initialisation and mini-batches.
+        split: whose problems these are.
     """
 
     problem: Int64[Tensor, " num_envs"]
@@ -81,8 +81,9 @@ class Control:
 
 @dataclass
 class Evaluation:
-    """Losses and gradient norms ‖∇ℓ‖₂ / √dim at the parameters before an update; only `measured`
-    entries mean anything.
+    """Losses and gradient norms ‖∇ℓ‖₂ / √dim at the parameters before an update.
+
+    Only the entries that are `measured` mean anything.
     """
 
     losses: Float[Tensor, "num_envs pairs"]
@@ -126,38 +127,30 @@ class Task(ABC):
             metrics that are positive.
     """
 
-    instances: ClassVar[str] = (
-        "problems"  # what episodes differ in; "resamples" where they are resamples of one data set
-    )
-    reward_arguments: ClassVar[
-        Mapping[str, Mapping[str, Any]]
-    ] = {}  # of a reward, by its name, where its defaults do not suit
+    # What episodes differ in: "problems", or "resamples" of one data set.
+    instances: ClassVar[str] = "problems"
+    # Named sets of arguments.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # Arguments of rewards, by the reward's name, where the reward's own defaults do not suit.
+    reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # Whether there is an argument `train_on_validation`, which fits both parts together.
+    can_train_on_validation: ClassVar[bool] = False
 
     max_steps: int = 1000
-    validate_every: int = 10
-    patience: int = 0
-    collapse_repeats: int = 0
-    collapse_share: float = 0.0
+    validate_every: PositiveInt = 10
+    patience: Annotated[int, Bounds("0 (never stop early) or more validations", least=0)] = 0
+    collapse_repeats: Annotated[int, Bounds("0 (never) or more updates", least=0)] = 0
+    collapse_share: Annotated[float, Bounds("0 (never) or a number below 1", least=0, below=1)] = (
+        0.0
+    )
 
     def __post_init__(self) -> None:
-        if self.validate_every < 1:
-            raise ValueError(f"validate_every={self.validate_every}: expected at least 1")
+        check_bounds(self)
         if self.max_steps < 1 or self.max_steps % self.validate_every:
             raise ValueError(
-                f"max_steps={self.max_steps}: expected a positive multiple of validate_every={self.validate_every}, "
-                "because episodes end only where a validation is due"
-            )
-        if self.patience < 0:
-            raise ValueError(
-                f"patience={self.patience}: expected 0 (never stop early) or more validations"
-            )
-        if self.collapse_repeats < 0:
-            raise ValueError(
-                f"collapse_repeats={self.collapse_repeats}: expected 0 (never) or more updates"
-            )
-        if not 0 <= self.collapse_share < 1:
-            raise ValueError(
-                f"collapse_share={self.collapse_share}: expected 0 (never) or a number below 1"
+                f"max_steps={self.max_steps}: expected a positive multiple of "
+                f"validate_every={self.validate_every}, because episodes end only where a "
+                "validation is due"
             )
 
     @property
@@ -173,16 +166,24 @@ class Task(ABC):
     @property
     @abstractmethod
     def score_metrics(self) -> tuple[Metric, ...]:
-        """What `score` returns, the first being the figure of merit; each with a finite worst
-        value.
+        """What `score` returns, each with a finite worst value; the first is the figure of merit."""
+
+    @property
+    def shares_blocks(self) -> bool:
+        """Whether some block belongs to several pairs.
+
+        Where none does, weighing the losses changes nothing: under Adam, the weight of a lone loss
+        has no effect.
         """
+        blocks = [block for pair in self.pairs for block in pair.blocks]
+        return len(set(blocks)) < len(blocks)
 
     @abstractmethod
     def reset(self, keys: Keys) -> State:
         """Start runs; every number of a run follows from its keys."""
 
     @abstractmethod
-    def observe(self, state: State) -> Evaluation:
+    def measure(self, state: State) -> Evaluation:
         """Measure every loss and gradient norm without moving anything."""
 
     @abstractmethod
@@ -218,4 +219,4 @@ class ImageTask(Task):
     def samples(
         self, state: State, count: int
     ) -> Float[Tensor, "num_envs count height width channels"]:
-        """Images in [0, 1]; a run that is asked again with the same parameters makes the same ones."""
+        """Images in [0, 1], always the same ones for the same parameters of a run."""

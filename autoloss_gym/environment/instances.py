@@ -1,11 +1,16 @@
 """Which problem every episode of every run is: a function of (split, seed, episode), nothing else."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.task import Keys, Split
 from autoloss_gym.tools.arguments import one_of, positive
+from autoloss_gym.tools.names import unknown
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -58,3 +63,30 @@ class Instances:
             index = random.integers(drawn, (), self.num_instances)
             problem = random.fold_in(random.fold_in(root, "instances"), index)
         return Keys(problem=problem, run=random.fold_in(drawn, "run"), split=self.split)
+
+
+def seed_list(seed: Any, num_envs: int) -> list[int | None]:
+    """One seed for each run, None where it goes on."""
+    seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
+    good = (
+        each is None or (isinstance(each, int | np.integer) and 0 <= each < 2**62) for each in seeds
+    )
+    if len(seeds) != num_envs or not all(good):
+        raise ValueError(
+            f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or None"
+        )
+    return seeds
+
+
+def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
+    """Which runs a reset with these options starts anew, (num_envs,), bool."""
+    for name in options or {}:
+        if name != "reset_mask":
+            raise ValueError(unknown("reset option", name, ("reset_mask",)))
+    mask = (options or {}).get("reset_mask", np.ones(num_envs, dtype=bool))
+    mask = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
+    if mask.dtype != bool or mask.shape != (num_envs,) or not mask.any():
+        raise ValueError(
+            f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: expected ({num_envs},), bool, with at least one True"
+        )
+    return mask

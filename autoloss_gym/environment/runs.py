@@ -30,7 +30,7 @@ class Runs:
 def start(task: Task, keys: Keys, memory: int) -> Runs:
     """New runs, measured once; one that is not finite from the start has diverged."""
     state = task.reset(keys)
-    evaluation, validation = task.observe(state), task.validate(state)
+    evaluation, validation = task.measure(state), task.validate(state)
     for values in (evaluation.losses, evaluation.gradient_norms, validation):
         state.diverged |= ~torch.isfinite(values).all(dim=1)
         values.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)

@@ -15,25 +15,16 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from autoloss_gym.core.task import Control, ImageTask, Task
+from autoloss_gym.environment.building import available_device, build_task
 from autoloss_gym.environment.controls import CONTROLS, ActionControl, check_control
 from autoloss_gym.environment.infos import final_infos, on_rows, running_infos
-from autoloss_gym.environment.instances import Instances
+from autoloss_gym.environment.instances import Instances, reset_mask, seed_list
 from autoloss_gym.environment.rendering import SAMPLES, Trace
 from autoloss_gym.environment.runs import Observations, Programs, Runs, start
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools import tree
-from autoloss_gym.tools.arguments import (
-    available_device,
-    build_task,
-    divisor,
-    one_of,
-    pick,
-    positive,
-    reset_mask,
-    seed_list,
-    sequence,
-)
+from autoloss_gym.tools.arguments import divisor, one_of, pick, positive, sequence
 
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
@@ -189,7 +180,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             (num_envs, metrics), float32.
         """
         evaluation, validation = (
-            self.task.observe(self._runs.state),
+            self.task.measure(self._runs.state),
             self.task.validate(self._runs.state),
         )
         fresh = {

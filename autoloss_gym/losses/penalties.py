@@ -1,98 +1,88 @@
-"""A loss that fits and an L1 penalty (AutoLoss §4.1): their pairs, jointly for all parameters or a
-penalty for each block.
-"""
+"""A loss that fits and L1 penalties (AutoLoss §4.1): one for all parameters, or one for each block."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
+from autoloss_gym.core.loss import ClosedForm, Loss
 from autoloss_gym.core.task import Pair
 from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.tree import Parameters
 
-ALL = "weights"  # the one block of joint pairs
+Penalty = Literal["joint", "split"]
+PENALTIES = ("joint", "split")
+ALL = "weights"  # the one block that joint pairs have
+
+
+def check_penalty(penalty: str) -> None:
+    """ValueError unless it is "joint" or "split"."""
+    if penalty not in PENALTIES:
+        raise ValueError(unknown("penalty", penalty, PENALTIES))
 
 
 def penalty_pairs(
-    pairs: Any, loss: str, penalised: Iterable[str], others: Iterable[str] = ()
+    penalty: Penalty, loss: str, penalised: Sequence[str], others: Sequence[str] = ()
 ) -> tuple[Pair, ...]:
-    """The pairs that "joint" or "split" stands for, the fitting loss first.
+    """The pairs of a fitting loss, which comes first, and its penalties.
 
     Args:
-        pairs: "joint": (loss, all parameters) and (l1, all parameters). "split": (loss, all
-            blocks), and (l1_BLOCK, BLOCK) for each penalised block. Or the result of this function,
-            which is returned.
+        penalty: "joint" for (loss, all parameters) and (l1, all parameters); "split" for (loss, all
+            blocks) and (l1_BLOCK, BLOCK) for each penalised block.
         loss: name of the fitting loss.
-        penalised, others: names of the blocks.
-
-    Raises:
-        ValueError: `pairs` is none of these.
+        penalised: names of the blocks that have a penalty.
+        others: names of the blocks that have none.
     """
-    penalised = tuple(penalised)
-    made = {
-        "joint": (Pair(loss, (ALL,), cheap=False), Pair("l1", (ALL,))),
-        "split": (
-            Pair(loss, (*penalised, *others), cheap=False),
-            *(Pair(f"l1_{block}", (block,)) for block in penalised),
-        ),
-    }
-    kind = _kind(pairs) if isinstance(pairs, tuple) else pairs
-    if not isinstance(kind, str) or kind not in made:
-        raise ValueError(unknown("pairs", pairs, made))
-    return made[kind]
-
-
-def _kind(pairs: tuple[Any, ...]) -> str | None:
-    """What made these pairs, perhaps for other blocks; None if they are something else."""
-    if not all(isinstance(pair, Pair) for pair in pairs) or len(pairs) < 2:
-        return None
-    names = [pair.name for pair in pairs[1:]]
-    return (
-        "joint"
-        if names == ["l1"]
-        else "split"
-        if all(name.startswith("l1_") for name in names)
-        else None
-    )
+    if penalty == "joint":
+        return Pair(loss, (ALL,), cheap=False), Pair("l1", (ALL,))
+    fit = Pair(loss, (*penalised, *others), cheap=False)
+    return fit, *(Pair(f"l1_{block}", (block,)) for block in penalised)
 
 
 def packed_for(
-    pairs: tuple[Pair, ...], blocks: dict[str, dict[str, Tensor]]
+    penalty: Penalty, blocks: dict[str, dict[str, Tensor]]
 ) -> dict[str, dict[str, Tensor]]:
-    """Tensors by block and name, as one block where the pairs are joint."""
-    return {ALL: named_tensors(blocks)} if pairs[0].blocks == (ALL,) else blocks
+    """Tensors by block and name; all in one block where the penalty is joint."""
+    return {ALL: named_tensors(blocks)} if penalty == "joint" else blocks
 
 
 def named_tensors(parameters: Parameters) -> dict[str, Tensor]:
-    """All tensors by name, however they are packed."""
-    return {name: values for block in parameters.values() for name, values in block.items()}
+    """All tensors by name, in whichever blocks they are."""
+    named: dict[str, Tensor] = {}
+    for block in parameters.values():
+        named |= block
+    return named
 
 
 def penalties(
-    pairs: tuple[Pair, ...], coefficient: float, exempt: Iterable[str] = ()
-) -> dict[str, Loss]:
-    """The L1 losses of `pairs` by name: coefficient · the sum of the absolute values of their
-    blocks, but for `exempt`.
+    pairs: Sequence[Pair], coefficient: float, exempt: Iterable[str] = ()
+) -> Mapping[str, Loss]:
+    """The L1 losses of `pairs` by name: coefficient · Σ |θ| over the blocks of each.
+
+    Args:
+        pairs: what `penalty_pairs` made.
+        coefficient: factor λ.
+        exempt: names of tensors that are not penalised.
     """
-    return {pair.loss: _penalty(pair.blocks, coefficient, tuple(exempt)) for pair in pairs[1:]}
+    spared = tuple(exempt)
+    return {pair.loss: _penalty(pair.blocks, coefficient, spared) for pair in pairs[1:]}
 
 
-def _penalty(blocks: tuple[str, ...], coefficient: float, exempt: tuple[str, ...]) -> ClosedForm:
+def _penalty(blocks: Sequence[str], coefficient: float, exempt: Sequence[str]) -> ClosedForm:
     def loss(parameters: Parameters, batch: Any) -> Tensor:
         tensors = named_tensors({block: parameters[block] for block in blocks})
         flat = [values.flatten(1) for name, values in tensors.items() if name not in exempt]
         return torch.cat(flat, dim=1).abs().sum(dim=1) * coefficient
 
+    def slope(name: str, values: Tensor) -> Tensor:
+        return torch.zeros_like(values) if name in exempt else values.sign() * coefficient
+
     def value_and_gradient(parameters: Parameters, batch: Any) -> tuple[Tensor, Parameters]:
-        gradients = {
-            block: {
-                name: torch.zeros_like(values) if name in exempt else values.sign() * coefficient
-                for name, values in parameters[block].items()
-            }
-            for block in blocks
-        }
+        gradients = {}
+        for block in blocks:
+            tensors = parameters[block]
+            gradients[block] = {name: slope(name, values) for name, values in tensors.items()}
         return loss(parameters, batch), gradients
 
     return ClosedForm(loss, value_and_gradient)

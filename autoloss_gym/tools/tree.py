@@ -3,13 +3,14 @@ dimension is the run).
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 Tree = TypeVar("Tree")
+Parameters = Mapping[str, Any]  # blocks by name, as the author of a task shapes them
 
 
 def map_tensors(function: Callable[..., Tensor], tree: Any, *others: Any) -> Any:

@@ -150,7 +150,7 @@ def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype
         steps = torch.where(arrived & (steps < 0), step, steps)
         if bool((state.diverged | (steps >= 0)).all()):
             break
-        losses = task.observe(state).losses
+        losses = task.measure(state).losses
         usable = torch.isfinite(losses).all(dim=1, keepdim=True)
         told = torch.where(usable, losses, 1.0)  # runs that have diverged are not weighed any more
         weights = torch.cat(

@@ -147,7 +147,7 @@ def test_knowing_the_choice_on_the_host_changes_no_bit(optimizer):
 def test_observe_measures_every_loss_and_norm_by_hand_and_moves_nothing():
     task = TwoBlocks()
     state = task.reset(keys_of(1, 2))
-    before, evaluation = snapshot(state), task.observe(state)
+    before, evaluation = snapshot(state), task.measure(state)
     a, target = state.parameters["a"], state.data["target"]
     matrix, vector = state.parameters["b"].split([4, 2], dim=1)
     left, size = (a - target).square().sum(1), vector.square().sum(1)
@@ -168,7 +168,7 @@ def test_observe_measures_every_loss_and_norm_by_hand_and_moves_nothing():
 def test_an_update_reports_the_chosen_losses_at_the_parameters_before_it():
     task = TwoBlocks()
     state = task.reset(keys_of(1, 2, 3))
-    observed = task.observe(state)
+    observed = task.measure(state)
     _, evaluation = task.update(state, choose(0, 1, 2))
     assert evaluation.measured.tolist() == torch.eye(3, dtype=torch.bool).tolist()
     for name in ("losses", "gradient_norms"):
@@ -333,9 +333,9 @@ def test_updates_and_observations_under_no_grad_get_the_same_bits(cheap, on_host
         outside, expected = task.update(outside, choose(*choice, on_host=on_host))
         with torch.no_grad():
             inside, evaluation = task.update(inside, choose(*choice, on_host=on_host))
-            observed = task.observe(inside)
+            observed = task.measure(inside)
         assert torch.equal(evaluation.losses, expected.losses)
-        assert torch.equal(observed.gradient_norms, task.observe(outside).gradient_norms)
+        assert torch.equal(observed.gradient_norms, task.measure(outside).gradient_norms)
     before, after = snapshot(task.reset(keys_of(*range(5)))), snapshot(inside)
     assert all(torch.equal(value, after[name]) for name, value in snapshot(outside).items())
     assert not any(torch.equal(after[name], before[name]) for name in before)

@@ -198,7 +198,7 @@ def test_the_figures_of_a_collapsed_run_are_those_of_its_last_step_and_its_best_
 
 def test_a_run_that_diverges_has_not_collapsed():
     class Breaks(Painter):
-        def validation(self, parameters, data):
+        def validation_values(self, parameters, data):
             return torch.where(parameters["brightness"] > 11, math.nan, parameters["brightness"])
 
     *_, last = play(AutoLossVectorEnv(Breaks(collapse_repeats=2), 2), [[RAISE, LOWER]] * 4)

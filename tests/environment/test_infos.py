@@ -118,7 +118,7 @@ def test_final_info_describes_the_run_that_ended_and_the_rest_its_successor():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
 def test_scores_are_never_beyond_the_worst_value(value):
     class Bad(Fragile):
-        def test(self, parameters, data):
+        def score_values(self, parameters, data):
             return torch.full((len(parameters["a"]), 1), value)
 
     assert scores_of(Bad(), diverged=False) == (50, 50)
@@ -129,7 +129,7 @@ def test_the_worst_value_of_a_score_that_is_maximised_is_its_least(value):
     class Bad(Fragile):
         score_metrics = (Metric("accuracy", minimize=False, worst=0.1),)
 
-        def test(self, parameters, data):
+        def score_values(self, parameters, data):
             return torch.full((len(parameters["a"]), 1), value)
 
     assert scores_of(Bad(), diverged=False) == pytest.approx((0.1, 0.1))
@@ -143,7 +143,7 @@ def test_a_diverged_run_has_the_worst_score_however_good_it_was():
 def scores_of(task: Fragile, diverged: bool) -> tuple[float, float]:
     state = task.reset(keys_of(1))
     state.diverged[:] = diverged
-    history = History.start(task.observe(state), task.validate(state), memory=0)
+    history = History.start(task.measure(state), task.validate(state), memory=0)
     figures = final_infos(task, state, tree.clone(state.parameters), history, np.array([True]))
     return figures["score"].item(), figures["best_score"].item()
 

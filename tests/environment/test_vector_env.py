@@ -345,10 +345,10 @@ def test_losses_and_norms_in_the_features_are_the_latest_known():
     rows, instances = np.arange(3), Instances("train", None, 3, torch.device("cpu"))
     instances.seed(rows, rows)
     state = SMALL.reset(instances.next_episode(rows))
-    evaluation, validation = SMALL.observe(state), SMALL.validate(state)
+    evaluation, validation = SMALL.measure(state), SMALL.validate(state)
     losses, norms = evaluation.losses, evaluation.gradient_norms
     for step, choice in enumerate(choices(19, 3), start=1):
-        fresh = SMALL.observe(state)
+        fresh = SMALL.measure(state)
         chosen = torch.eye(2, dtype=torch.bool)[choice]
         losses, norms = (
             torch.where(chosen, fresh.losses, losses),
@@ -469,7 +469,7 @@ class BrokenLoss(Fragile):
 class BrokenValidation(Fragile):
     """Some runs start with an infinite validation error, which does not last."""
 
-    def validation(self, parameters, data):
+    def validation_values(self, parameters, data):
         moved = parameters["a"].square().sum(1, keepdim=True)
         return torch.where((parameters["b"] == 1) & (parameters["a"][:, :1] > 0), torch.inf, moved)
 
@@ -621,7 +621,7 @@ def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(
             infos = envs.step(choice)[4]
         fresh, evaluation, validation = (
             envs.diagnostics(),
-            task.observe(state),
+            task.measure(state),
             task.validate(state),
         )
         assert fresh.keys() == {"fresh_losses", "fresh_gradient_norms", "fresh_validation"}

@@ -77,11 +77,11 @@ def test_each_penalty_is_lambda_times_the_absolute_sum_of_its_block_by_hand():
     state.parameters = dict(
         zip(("linear", "quadratic", "constant"), values.split([2, 4, 1], dim=1), strict=True)
     )
-    torch.testing.assert_close(task.observe(state).losses[0, 1:], torch.tensor([0.6, 0.8]))
+    torch.testing.assert_close(task.measure(state).losses[0, 1:], torch.tensor([0.6, 0.8]))
     joint = replace(task, pairs="joint")
     state = joint.reset(keys_of(1))
     state.parameters = {"weights": values}
-    torch.testing.assert_close(joint.observe(state).losses[0, 1], torch.tensor(1.4))
+    torch.testing.assert_close(joint.measure(state).losses[0, 1], torch.tensor(1.4))
 
 
 def test_the_penalty_of_a_layer_is_that_of_its_weights_and_biases_by_hand():
@@ -94,16 +94,16 @@ def test_the_penalty_of_a_layer_is_that_of_its_weights_and_biases_by_hand():
         state.parameters[block][:, :size], state.parameters[block][:, size:] = weight, bias
     state.parameters["layer_2"].zero_()
     expected = 0.02 * torch.tensor([15 * 0.5 + 3 * 0.25, 6 * 2.0 + 2 * 1.0, 0.0])
-    torch.testing.assert_close(task.observe(state).losses[0, 1:], expected)
+    torch.testing.assert_close(task.measure(state).losses[0, 1:], expected)
 
 
 @pytest.mark.parametrize("pairs", ["joint", "split"])
 def test_the_constant_changes_no_penalty_and_no_penalty_changes_it(pairs):
     task = replace(TASKS["with_constant"], pairs=pairs, optimizer=SGD(learning_rate=0.1))
     state = task.reset(keys_of(1))
-    before = task.observe(state).losses
+    before = task.measure(state).losses
     state.parameters["constant" if pairs == "split" else "weights"][:, -1] = 100.0
-    after = task.observe(state).losses
+    after = task.measure(state).losses
     assert torch.equal(after[:, 1:], before[:, 1:])
     assert after[0, 0] > before[0, 0]
     for choice in range(1, len(task.pairs)):
@@ -261,8 +261,8 @@ def test_the_fit_of_both_parts_is_the_mean_of_the_errors_on_each():
     task = replace(SMALL, train_on_validation=True)
     plain, both = SMALL.reset(keys_of(1, 2)), task.reset(keys_of(1, 2))
     expected = (
-        SMALL.observe(plain).losses[:, 0] + SMALL.validate(plain)[:, 0]
+        SMALL.measure(plain).losses[:, 0] + SMALL.validate(plain)[:, 0]
     ) / 2  # the parts have 20 samples each
-    torch.testing.assert_close(task.observe(both).losses[:, 0], expected)
+    torch.testing.assert_close(task.measure(both).losses[:, 0], expected)
     assert torch.equal(task.validate(both), SMALL.validate(plain))
     assert torch.equal(task.score(both), SMALL.score(plain))

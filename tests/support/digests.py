@@ -31,11 +31,11 @@ ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v0", "AutoLoss/Beale-v0"
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "regression": (REGRESSION, {"max_steps": 30}),
     "regression weights": (REGRESSION, {"control": "weights", "reward": "final", "max_steps": 30}),
-    "regression split": (REGRESSION, {"pairs": "split", "constant": True, "features": "raw", "max_steps": 30}),
+    "regression split": (REGRESSION, {"penalty": "split", "constant": True, "features": "raw", "max_steps": 30}),
     "regression diabetes": (REGRESSION, {"dataset": "diabetes", "split": "test", "max_steps": 30}),
     "regression released": (REGRESSION, {"preset": "released", "max_steps": 40}),
     "classification": (CLASSIFICATION, {"max_steps": 30}),
-    "classification split weights": (CLASSIFICATION, {"pairs": "split", "control": "weights", "max_steps": 30}),
+    "classification split weights": (CLASSIFICATION, {"penalty": "split", "control": "weights", "max_steps": 30}),
     "classification paper": (CLASSIFICATION, {"dataset": "paper", "train_on_validation": True, "max_steps": 30}),
     "classification breast_cancer": (CLASSIFICATION, {"dataset": "breast_cancer", "max_steps": 30}),
     "classification digits": (CLASSIFICATION, {"dataset": "digits", "hidden_sizes": (16, 8), "max_steps": 30}),

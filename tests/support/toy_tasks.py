@@ -77,12 +77,12 @@ class TwoBlocks(GradientTask):
             ),
         }
 
-    def validation(self, parameters, data):
+    def validation_values(self, parameters, data):
         return torch.stack(
             [self._distance(parameters, data), parameters["b"]["matrix"].square().sum((1, 2))], 1
         )
 
-    def test(self, parameters, data):
+    def score_values(self, parameters, data):
         return self._distance(parameters, data)[:, None]
 
     def _distance(self, parameters, data):
@@ -128,10 +128,10 @@ class Fragile(GradientTask):
             "fragile": lambda p, batch: function(p["b"]).squeeze(1),
         }
 
-    def validation(self, parameters, data):
+    def validation_values(self, parameters, data):
         return parameters["a"].square().sum(1, keepdim=True)
 
-    def test(self, parameters, data):
+    def score_values(self, parameters, data):
         return parameters["a"].square().sum(1, keepdim=True)
 
 
@@ -178,10 +178,10 @@ class Painter(GradientTask, ImageTask):
             "lower": lambda p, batch: p["brightness"].squeeze(1),
         }
 
-    def validation(self, parameters, data):
+    def validation_values(self, parameters, data):
         return parameters["brightness"].clone()
 
-    def test(self, parameters, data):
+    def score_values(self, parameters, data):
         return torch.cat([parameters["brightness"], parameters["brightness"].square()], dim=1)
 
     def samples(self, state, count):

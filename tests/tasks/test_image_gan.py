@@ -157,7 +157,7 @@ def test_losses_and_norms_of_colour_images_of_32_pixels_are_those_of_single_mode
 
 def check_losses_and_norms(task):
     state = task.reset(keys(3))
-    evaluation = task.observe(state)
+    evaluation = task.measure(state)
     for row in range(3):
         model = Single(task, state, row)
         losses = model.losses(*drawn(task, state, row))

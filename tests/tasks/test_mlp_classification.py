@@ -45,7 +45,7 @@ def single_model(task, state, row):
 def test_losses_norms_and_metrics_are_those_of_single_models(arguments):
     task = MLPClassification(**(SMALL | arguments))
     state = task.reset(keys(3))
-    evaluation, validation, score = task.observe(state), task.validate(state), task.score(state)
+    evaluation, validation, score = task.measure(state), task.validate(state), task.score(state)
     for row in range(3):
         model, parts = single_model(task, state, row), state.data
         inputs, targets = parts["training"]["inputs"][row], parts["training"]["targets"][row]

@@ -131,7 +131,7 @@ def test_the_default_model_has_272_parameters_for_200_samples():
 def test_losses_and_gradient_norms_are_those_of_a_loop_over_runs():
     task, keys = replace(SMALL, constant=True, l1_coefficient=0.3), keys_of(1, 2)
     state = task.reset(keys)
-    evaluation = task.observe(state)
+    evaluation = task.measure(state)
     for i in range(2):
         packed = state.parameters["weights"][i].double().requires_grad_()
         linear, quadratic, constant = packed.split([4, 16, 1])

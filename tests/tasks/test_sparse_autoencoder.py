@@ -77,7 +77,7 @@ def norm_of(gradients):
 def test_losses_norms_and_metrics_are_those_of_single_models(arguments):
     task = SparseAutoencoder(**(SMALL | {"l1_coefficient": LAMBDA} | arguments))
     state = task.reset(keys(3))
-    evaluation, validation = task.observe(state), task.validate(state)
+    evaluation, validation = task.measure(state), task.validate(state)
     batch = task.batch(state.data, random.fold_in(state.keys.run, state.steps))
     digits = load_images("digits")
     judge = task.classifier()

@@ -46,7 +46,7 @@ def at(task, *point):
     ],
 )
 def test_losses_and_gradients_are_those_by_hand(task, point, losses, gradients):
-    evaluation = task.observe(at(task, *point))
+    evaluation = task.measure(at(task, *point))
     torch.testing.assert_close(evaluation.losses, torch.tensor([losses]))
     norms = [math.hypot(*gradient) / math.sqrt(2) for gradient in gradients]
     torch.testing.assert_close(evaluation.gradient_norms, torch.tensor([norms]))
@@ -65,7 +65,7 @@ def test_losses_and_gradients_are_those_by_hand(task, point, losses, gradients):
 )
 def test_every_loss_and_gradient_and_metric_is_zero_at_the_minimum(task, point):
     state = at(task, *point)
-    evaluation = task.observe(state)
+    evaluation = task.measure(state)
     for values in (
         evaluation.losses,
         evaluation.gradient_norms,

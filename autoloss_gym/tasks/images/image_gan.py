@@ -350,7 +350,9 @@ class ImageGAN(GradientTask, ImageTask):
 
         return make
 
-    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+    def validation_values(
+        self, parameters: Parameters, data: Any
+    ) -> Float[Tensor, "num_envs metrics"]:
         made: list[Tensor] = []
         make = self._maker(parameters, data, "validation", made)
         score = self.judge.first_score(
@@ -363,7 +365,7 @@ class ImageGAN(GradientTask, ImageTask):
         ]
         return torch.stack([score, classification_error(*odds)], dim=1)
 
-    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         make = self._maker(parameters, data, "test", [])
         return self.judge.scores(make, self.num_test, _shared(data["references"]["test"]))
 

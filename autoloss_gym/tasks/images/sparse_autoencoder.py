@@ -229,10 +229,12 @@ class SparseAutoencoder(GradientTask):
             encode(parameters, images).sum(dim=2).mean(dim=1) * self.l1_coefficient
         )  # activations are not negative
 
-    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+    def validation_values(
+        self, parameters: Parameters, data: Any
+    ) -> Float[Tensor, "num_envs metrics"]:
         return self._figures(parameters, data["validation"])
 
-    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         return self._figures(parameters, data["test"])
 
     def _figures(

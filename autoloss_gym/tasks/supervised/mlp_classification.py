@@ -1,9 +1,9 @@
 """Classification with a multi-layer perceptron and an L1 penalty (AutoLoss §4.1, A.2)."""
 
-import math
+import functools
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,17 +11,29 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
-from autoloss_gym.core.loss import Loss, Parameters
-from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.core.loss import Loss
+from autoloss_gym.core.task import Keys, Metric, Pair
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data import tables
-from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
-from autoloss_gym.networks.linear import affine
+from autoloss_gym.data.clusters import ClusterProblems
+from autoloss_gym.losses.fitting import cross_entropy, error_rate
+from autoloss_gym.losses.penalties import (
+    Penalty,
+    check_penalty,
+    named_tensors,
+    packed_for,
+    penalties,
+    penalty_pairs,
+)
+from autoloss_gym.networks.perceptron import perceptron
 from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.tools.bounds import NonNegativeFloat, PositiveInt, PositiveInts, at_least
 from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.tree import Parameters
 
 _GENERATED = ("paper", "make_classification")
-_CLUSTERS = 4  # two a class
+_ASSIGNMENTS = ("random", "adjacent", "opposite")
+_START = 0.1  # deviation of the weights at the start, and the biases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +48,7 @@ class MLPClassification(GradientTask):
     ## Losses
     `cross_entropy`: mean over the training part (full batch). `l1`: `l1_coefficient` · the sum of
     the absolute weights and biases. Both update all parameters through one shared Adam. With
-    `pairs="split"`, `l1_layer_0`, `l1_layer_1`, … each penalise and update one layer instead, which
+    `penalty="split"`, `l1_layer_0`, `l1_layer_1`, … each penalise and update one layer instead, which
     no single λ can imitate.
 
     ## Action Space
@@ -77,7 +89,7 @@ class MLPClassification(GradientTask):
         "random", which of these is drawn for each problem.
     hidden_sizes: units of the hidden layers.
     l1_coefficient: λ of the penalty.
-    pairs: "joint", or "split" for a penalty on each layer.
+    penalty: "joint", or "split" for a penalty on each layer.
     train_on_validation: fit the training and the validation part together (the paper's baseline
         without a penalty); the validation metrics then say nothing.
     optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
@@ -100,6 +112,7 @@ class MLPClassification(GradientTask):
     """
 
     full_batch: ClassVar[bool] = True
+    can_train_on_validation: ClassVar[bool] = True
     validation_metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("accuracy", minimize=False, worst=0.0),
         Metric("cross_entropy", worst=100.0),
@@ -108,188 +121,120 @@ class MLPClassification(GradientTask):
 
     dataset: str = "make_classification"
     target: str | None = None
-    dimension: int = 32
-    num_samples: int = 200
-    num_held_out: int = 1000
-    side: float = 2.0
+    dimension: Annotated[int, at_least(5)] = 32
+    num_samples: Annotated[int, at_least(2)] = 200
+    num_held_out: PositiveInt = 1000
+    side: NonNegativeFloat = 2.0
     assignment: str = "random"
-    hidden_sizes: tuple[int, ...] = (32,)
-    l1_coefficient: float = 0.02
-    pairs: Any = "joint"  # once made, the tuple of Pair that it stands for
+    hidden_sizes: PositiveInts = (32,)
+    l1_coefficient: NonNegativeFloat = 0.02
+    penalty: Penalty = "joint"
     train_on_validation: bool = False
     max_steps: int = 300
-    validate_every: int = 10
+    validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-2))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not all(isinstance(size, int) and size > 0 for size in self.hidden_sizes):
-            raise ValueError(f"hidden_sizes={self.hidden_sizes}: expected positive integers")
-        if self.assignment not in ("random", "adjacent", "opposite"):
-            raise ValueError(
-                unknown("assignment", self.assignment, ("random", "adjacent", "opposite"))
-            )
-        for name, least in (("dimension", 5), ("num_samples", 2), ("num_held_out", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least {least}")
-        for name in ("side", "l1_coefficient"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"{name}={getattr(self, name)}: expected a finite number of at least 0"
-                )
+        check_penalty(self.penalty)
+        if self.assignment not in _ASSIGNMENTS:
+            raise ValueError(unknown("assignment", self.assignment, _ASSIGNMENTS))
         tables.check_source(self.dataset, self.target, _GENERATED, tables.BUNDLED_CLASSIFICATION)
         if not self.generated:
             datasets.load_classes(self.dataset, self.target)
-        blocks = [f"layer_{index}" for index in range(len(self.hidden_sizes) + 1)]
-        object.__setattr__(self, "pairs", penalty_pairs(self.pairs, "cross_entropy", blocks))
 
     @property
     def generated(self) -> bool:
+        """Whether problems are drawn at random."""
         return self.dataset in _GENERATED
 
     @property
     def instances(self) -> str:
         return "problems" if self.generated else "resamples"
 
+    @functools.cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        blocks = [f"layer_{index}" for index in range(len(self.hidden_sizes) + 1)]
+        return penalty_pairs(self.penalty, "cross_entropy", blocks)
+
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Features, hidden units, classes."""
         if self.generated:
             return self.dimension, *self.hidden_sizes, 2
-        features = tables.load_table(self.dataset, self.target).inputs.shape[1]
-        return (
-            features,
-            *self.hidden_sizes,
-            int(datasets.load_classes(self.dataset, self.target).max()) + 1,
-        )
+        num_features = tables.load_table(self.dataset, self.target).inputs.shape[1]
+        num_classes = int(datasets.load_classes(self.dataset, self.target).max()) + 1
+        return num_features, *self.hidden_sizes, num_classes
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        data = self._generated_data(keys) if self.generated else self._real_data(keys)
+        if self.generated:
+            data = self._generated_data(keys.problem)
+        else:
+            data = datasets.resampled_classification(
+                self.dataset, self.target, keys.problem, keys.split
+            )
         return datasets.with_validation_in_training(data) if self.train_on_validation else data
 
-    def _real_data(self, keys: Keys) -> dict[str, Any]:
-        return datasets.resampled_classification(
-            self.dataset, self.target, keys.problem, keys.split
+    def _generated_data(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, dict[str, Tensor]]:
+        clusters = ClusterProblems(
+            dimension=self.dimension,
+            side=self.side,
+            assignment=self.assignment,
+            stretched=self.dataset == "make_classification",
         )
-
-    def _generated_data(self, keys: Keys) -> dict[str, Any]:
-        problem = self._clusters(keys.problem)
+        problem = clusters.draw(keys)
         sizes = {
             "training": self.num_samples,
             "validation": self.num_held_out,
             "test": self.num_held_out,
         }
-        parts = {
-            name: self._samples(keys.problem, name, size, problem) for name, size in sizes.items()
-        }
-        mean = parts["training"]["inputs"].mean(dim=1, keepdim=True)
-        deviation = parts["training"]["inputs"].std(dim=1, keepdim=True)
-        return {
-            name: {**part, "inputs": (part["inputs"] - mean) / deviation}
-            for name, part in parts.items()
-        }
-
-    @property
-    def num_informative(self) -> int:
-        """5 % of the features, and at least 2; as many again are linear combinations of them."""
-        return max(2, round(0.05 * self.dimension))
-
-    def _clusters(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        """What the parts of a problem share: centres, shapes, and the linear combinations."""
-        k, drawn = (
-            self.num_informative,
-            {name: random.fold_in(keys, name) for name in ("signs", "kind", "shape", "mix")},
-        )
-        signs = random.integers(drawn["signs"], (_CLUSTERS, k), 2).to(torch.float32) * 2 - 1
-        corners = torch.tensor(
-            [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]], device=keys.device
-        )
-        exclusive = {"adjacent": torch.zeros_like(keys), "opposite": torch.ones_like(keys)}.get(
-            self.assignment, random.integers(drawn["kind"], (), 2)
-        )
-        # Clusters 0 and 2 are class 0: with corners in this order they differ in the first feature,
-        # else in both.
-        order = torch.where(
-            exclusive[:, None] == 1, torch.tensor([0, 1, 3, 2]), torch.tensor([0, 2, 1, 3])
-        ).to(keys.device)
-        centres = torch.cat([corners[order], signs[:, :, 2:]], dim=2) * (self.side / 2)
-        shape = torch.eye(k, device=keys.device).expand(len(keys), _CLUSTERS, k, k)
-        if self.dataset == "make_classification":
-            shape = random.uniform(drawn["shape"], (_CLUSTERS, k, k), -1.0, 1.0)
-        return {
-            "centres": centres,
-            "shape": shape,
-            "mix": random.uniform(drawn["mix"], (k, k), -1.0, 1.0),
-        }
-
-    def _samples(
-        self, keys: Int64[Tensor, " num_envs"], part: str, size: int, problem: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        keys = random.fold_in(keys, part)
-        drawn = {
-            name: random.fold_in(keys, name) for name in ("cluster", "inputs", "flip", "label")
-        }
-        cluster = random.integers(drawn["cluster"], (size,), _CLUSTERS)
-        runs = torch.arange(len(keys), device=keys.device)[:, None]
-        k, inputs = self.num_informative, random.normal(drawn["inputs"], (size, self.dimension))
-        informative = (inputs[:, :, :k, None] * problem["shape"][runs, cluster]).sum(
-            dim=2
-        ) + problem["centres"][runs, cluster]
-        combined = (informative[:, :, :, None] * problem["mix"][:, None]).sum(dim=2)
-        targets = cluster % 2
-        if self.dataset == "make_classification":
-            anew = random.uniform(drawn["flip"], (size,)) < 0.01
-            targets = torch.where(anew, random.integers(drawn["label"], (size,), 2), targets)
-        return {
-            "inputs": torch.cat([informative, combined, inputs[:, :, 2 * k :]], dim=2),
-            "targets": targets,
-        }
+        parts = {}
+        for part, size in sizes.items():
+            parts[part] = clusters.sample(random.fold_in(keys, part), size, problem)
+        training = parts["training"]["inputs"]
+        mean = training.mean(dim=1, keepdim=True)
+        deviation = training.std(dim=1, keepdim=True)
+        for part in parts.values():
+            part["inputs"] = (part["inputs"] - mean) / deviation
+        return parts
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         blocks: dict[str, dict[str, Tensor]] = {}
-        for index, (size, next_size) in enumerate(pairwise(self.layer_sizes)):
-            weight = random.normal(
-                random.fold_in(keys.run, f"layer {index}"), (size, next_size), 0.1
-            )
-            bias = torch.full((len(keys.run), next_size), 0.1, device=keys.run.device)
-            blocks[f"layer_{index}"] = {f"weight_{index}": weight, f"bias_{index}": bias}
-        return packed_for(self.pairs, blocks)
+        for index, (inputs, outputs) in enumerate(pairwise(self.layer_sizes)):
+            stream = random.fold_in(keys.run, f"layer {index}")
+            bias = torch.full((len(stream), outputs), _START, device=stream.device)
+            blocks[f"layer_{index}"] = {
+                f"weight_{index}": random.normal(stream, (inputs, outputs), _START),
+                f"bias_{index}": bias,
+            }
+        return packed_for(self.penalty, blocks)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
         return data["training"]
 
     def losses(self) -> dict[str, Loss]:
-        return {"cross_entropy": self._cross_entropy, **penalties(self.pairs, self.l1_coefficient)}
+        return {
+            "cross_entropy": self._cross_entropy,
+            **penalties(self.pairs, self.l1_coefficient),
+        }
+
+    def validation_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
+        part = data["validation"]
+        logits = self._logits(parameters, part["inputs"])
+        accuracy = 1 - error_rate(logits, part["targets"])
+        return torch.stack([accuracy, cross_entropy(logits, part["targets"])], dim=1)
+
+    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
+        part = data["test"]
+        return error_rate(self._logits(parameters, part["inputs"]), part["targets"])[:, None]
 
     def _cross_entropy(self, parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:
-        return _cross_entropy(self._logits(parameters, part), part["targets"])
+        return cross_entropy(self._logits(parameters, part["inputs"]), part["targets"])
 
-    def _logits(self, parameters: Parameters, part: Any) -> Float[Tensor, "num_envs rows classes"]:
-        weights, values = named_tensors(parameters), part["inputs"]
-        last = len(self.hidden_sizes)
-        for index in range(last + 1):
-            values = affine(values, weights[f"weight_{index}"], weights[f"bias_{index}"])
-            values = values if index == last else torch.relu(values)
-        return values
-
-    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
-        part = data["validation"]
-        logits = self._logits(parameters, part)
-        return torch.stack(
-            [1 - _error_rate(logits, part["targets"]), _cross_entropy(logits, part["targets"])],
-            dim=1,
-        )
-
-    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
-        return _error_rate(self._logits(parameters, data["test"]), data["test"]["targets"])[:, None]
-
-
-def _cross_entropy(logits: Tensor, targets: Tensor) -> Float[Tensor, " num_envs"]:
-    logs = torch.log_softmax(
-        logits.transpose(1, 2).contiguous(), dim=1
-    )  # (num_envs, classes, rows), many times as fast
-    return -logs.gather(1, targets[:, None]).squeeze(1).mean(dim=1)
-
-
-def _error_rate(logits: Tensor, targets: Tensor) -> Float[Tensor, " num_envs"]:
-    return (logits.argmax(dim=2) != targets).to(torch.float32).mean(dim=1)
+    def _logits(
+        self, parameters: Parameters, inputs: Float[Tensor, "num_envs rows features"]
+    ) -> Float[Tensor, "num_envs rows classes"]:
+        named = named_tensors(parameters)
+        count = len(self.hidden_sizes) + 1
+        layers = [(named[f"weight_{index}"], named[f"bias_{index}"]) for index in range(count)]
+        return perceptron(layers, inputs)

@@ -1,6 +1,6 @@
 """Regression with a quadratic model and an L1 penalty (AutoLoss §4.1, A.2)."""
 
-import math
+import functools
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,13 +10,23 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
-from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
-from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.core.loss import ClosedForm, Loss
+from autoloss_gym.core.task import Keys, Metric, Pair
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data import tables
-from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
+from autoloss_gym.losses.fitting import mean_squared_error
+from autoloss_gym.losses.penalties import (
+    Penalty,
+    check_penalty,
+    named_tensors,
+    packed_for,
+    penalties,
+    penalty_pairs,
+)
 from autoloss_gym.networks.linear import affine, sum_of_outer_products
 from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.tools.bounds import NonNegativeFloat, PositiveInt
+from autoloss_gym.tools.tree import Parameters
 
 _HALF_WIDTH = 5.0  # inputs are uniform on [-5, 5]
 
@@ -33,7 +43,7 @@ class QuadraticRegression(GradientTask):
 
     ## Losses
     `mse`: mean squared error on the training part (full batch). `l1`: `l1_coefficient` · (‖w‖₁ +
-    ‖A‖₁). Both update all parameters through one shared Adam. With `pairs="split"`, `l1_linear` and
+    ‖A‖₁). Both update all parameters through one shared Adam. With `penalty="split"`, `l1_linear` and
     `l1_quadratic` each penalise and update one of w and A instead, which no single λ can imitate.
 
     ## Action Space
@@ -67,7 +77,7 @@ class QuadraticRegression(GradientTask):
         data.
     l1_coefficient: λ of the penalty.
     constant: whether the model has the constant c (not penalised).
-    pairs: "joint", or "split" for a penalty on each of w and A.
+    penalty: "joint", or "split" for a penalty on each of w and A.
     train_on_validation: fit the training and the validation part together (the paper's baseline
         without a penalty); the validation metric then says nothing.
     optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
@@ -90,6 +100,7 @@ class QuadraticRegression(GradientTask):
     """
 
     full_batch: ClassVar[bool] = True
+    can_train_on_validation: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "released": {
             "optimizer": Adam(learning_rate=5e-4),
@@ -98,55 +109,41 @@ class QuadraticRegression(GradientTask):
             "patience": 100,
         }
     }
+    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", worst=100.0),)
 
     dataset: str = "synthetic"
     target: str | None = None
-    dimension: int = 16
-    num_samples: int = 200
-    noise: float = 2.0
-    l1_coefficient: float = 0.2
+    dimension: PositiveInt = 16
+    num_samples: PositiveInt = 200
+    noise: NonNegativeFloat = 2.0
+    l1_coefficient: NonNegativeFloat = 0.2
     constant: bool = False
-    pairs: Any = "joint"  # once made, the tuple of Pair that it stands for
+    penalty: Penalty = "joint"
     train_on_validation: bool = False
     max_steps: int = 600
-    validate_every: int = 5
+    validate_every: PositiveInt = 5
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
-
-    validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", worst=100.0),)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        others = ("constant",) if self.constant else ()
-        object.__setattr__(
-            self, "pairs", penalty_pairs(self.pairs, "mse", ("linear", "quadratic"), others)
-        )
-        for name in ("dimension", "num_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
-        for name in ("noise", "l1_coefficient"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"{name}={getattr(self, name)}: expected a finite number of at least 0"
-                )
+        check_penalty(self.penalty)
         tables.check_source(self.dataset, self.target, ("synthetic",), tables.BUNDLED_REGRESSION)
         if not self.synthetic:
             tables.load_table(self.dataset, self.target)
 
     @property
     def synthetic(self) -> bool:
+        """Whether problems are drawn at random."""
         return self.dataset == "synthetic"
 
     @property
     def instances(self) -> str:
         return "problems" if self.synthetic else "resamples"
 
-    @property
-    def num_features(self) -> int:
-        return (
-            self.dimension
-            if self.synthetic
-            else tables.load_table(self.dataset, self.target).inputs.shape[1]
-        )
+    @functools.cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        others = ("constant",) if self.constant else ()
+        return penalty_pairs(self.penalty, "mse", ("linear", "quadratic"), others)
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
@@ -154,41 +151,45 @@ class QuadraticRegression(GradientTask):
             return Metric("excess_risk", worst=100.0), Metric("test_error", worst=100.0)
         return (Metric("test_error", worst=10.0),)
 
+    @property
+    def num_features(self) -> int:
+        """d."""
+        if self.synthetic:
+            return self.dimension
+        return tables.load_table(self.dataset, self.target).inputs.shape[1]
+
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        data = self._synthetic_data(keys) if self.synthetic else self._real_data(keys)
+        if self.synthetic:
+            data = self._synthetic_data(keys.problem)
+        else:
+            data = datasets.resampled_regression(
+                self.dataset, self.target, keys.problem, keys.split
+            )
         return datasets.with_validation_in_training(data) if self.train_on_validation else data
 
-    def _real_data(self, keys: Keys) -> dict[str, Any]:
-        return datasets.resampled_regression(self.dataset, self.target, keys.problem, keys.split)
+    def _synthetic_data(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Any]:
+        truth = random.uniform(random.fold_in(keys, "truth"), (self.dimension,), -0.5, 0.5)
+        data: dict[str, Any] = {"truth": truth}
+        for part in ("training", "validation", "test"):
+            data[part] = self._samples(random.fold_in(keys, part), truth)
+        return data
 
-    def _synthetic_data(self, keys: Keys) -> dict[str, Any]:
-        truth = random.uniform(random.fold_in(keys.problem, "truth"), (self.dimension,), -0.5, 0.5)
-        parts = {
-            name: self._samples(keys.problem, name, truth)
-            for name in ("training", "validation", "test")
-        }
-        return parts | {"truth": truth}
-
-    def _samples(
-        self, keys: Int64[Tensor, " num_envs"], part: str, truth: Tensor
-    ) -> dict[str, Tensor]:
-        keys = random.fold_in(keys, part)
+    def _samples(self, keys: Int64[Tensor, " num_envs"], truth: Tensor) -> dict[str, Tensor]:
         shape = (self.num_samples, self.dimension)
         inputs = random.uniform(random.fold_in(keys, "inputs"), shape, -_HALF_WIDTH, _HALF_WIDTH)
         noise = random.normal(random.fold_in(keys, "noise"), (self.num_samples,), self.noise)
-        return {"inputs": inputs, "targets": (inputs * truth[:, None, :]).sum(dim=2) + noise}
+        # Not a matrix product: its bits would depend on the number of runs.
+        targets = (inputs * truth[:, None, :]).sum(dim=2) + noise
+        return {"inputs": inputs, "targets": targets}
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
-        d = self.num_features
-        blocks = {
-            "linear": {"linear": random.normal(random.fold_in(keys.run, "linear"), (d,), 0.1)},
-            "quadratic": {
-                "quadratic": random.normal(random.fold_in(keys.run, "quadratic"), (d, d), 0.01)
-            },
-        }
+        size = self.num_features
+        linear = random.normal(random.fold_in(keys.run, "linear"), (size,), 0.1)
+        quadratic = random.normal(random.fold_in(keys.run, "quadratic"), (size, size), 0.01)
+        blocks = {"linear": {"linear": linear}, "quadratic": {"quadratic": quadratic}}
         if self.constant:
             blocks["constant"] = {"constant": torch.zeros(len(keys.run), 1, device=keys.run.device)}
-        return packed_for(self.pairs, blocks)
+        return packed_for(self.penalty, blocks)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
         return data["training"]
@@ -197,72 +198,72 @@ class QuadraticRegression(GradientTask):
         mse = ClosedForm(_mean_squared_error, _mean_squared_error_and_gradient)
         return {"mse": mse, **penalties(self.pairs, self.l1_coefficient, exempt=("constant",))}
 
-    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
+    def validation_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
         return _mean_squared_error(parameters, data["validation"])[:, None]
 
-    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         test_error = _mean_squared_error(parameters, data["test"])
         if not self.synthetic:
             return test_error[:, None]
-        return torch.stack(
-            [excess_risk(named_tensors(parameters), data["truth"]), test_error], dim=1
-        )
+        risk = excess_risk(named_tensors(parameters), data["truth"])
+        return torch.stack([risk, test_error], dim=1)
 
 
 def predict(
     weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]
 ) -> Float[Tensor, "num_envs rows"]:
     """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10)."""
-    prediction = (affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(
-        dim=2
-    )
+    slopes = affine(inputs, weights["quadratic"], weights["linear"], scale=0.1)
+    prediction = (slopes * inputs).sum(dim=2)
     return prediction + weights["constant"] if "constant" in weights else prediction
 
 
 def excess_risk(
     weights: Parameters, truth: Float[Tensor, "num_envs features"]
 ) -> Float[Tensor, " num_envs"]:
-    """E[(ŷ − w*·u)²] for u uniform on [-5, 5]ᵈ, in closed form, from E[u²] = 25/3 and E[u⁴] = 125."""
-    second, fourth = _HALF_WIDTH**2 / 3, _HALF_WIDTH**4 / 5
+    """E[(ŷ − w*·u)²] for u uniform on [-5, 5]ᵈ, in closed form."""
+    second = _HALF_WIDTH**2 / 3  # E[u²]
+    fourth = _HALF_WIDTH**4 / 5  # E[u⁴]
+
+    # The variance and the mean of uᵀA u come from the symmetric part of A.
     quadratic = weights["quadratic"]
     symmetric = (quadratic + quadratic.transpose(1, 2)) / 2
     diagonal = symmetric.diagonal(dim1=1, dim2=2)
-    squares, diagonal_squares = (
-        (symmetric * symmetric).sum(dim=(1, 2)),
-        (diagonal * diagonal).sum(dim=1),
-    )
-    variance = (fourth - second**2) * diagonal_squares + 2 * second**2 * (
-        squares - diagonal_squares
-    )
-    mean = second * diagonal.sum(dim=1) / 10 + (
-        weights["constant"].squeeze(1) if "constant" in weights else 0.0
-    )
+    all_squares = (symmetric * symmetric).sum(dim=(1, 2))
+    diagonal_squares = (diagonal * diagonal).sum(dim=1)
+    off_diagonal_squares = all_squares - diagonal_squares
+    variance = (fourth - second**2) * diagonal_squares + 2 * second**2 * off_diagonal_squares
+    constant = weights["constant"].squeeze(1) if "constant" in weights else 0.0
+    mean = second * diagonal.sum(dim=1) / 10 + constant
+
     error = weights["linear"] - truth
     return second * (error * error).sum(dim=1) + variance / 100 + mean * mean
 
 
 def _mean_squared_error(parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:
-    error = predict(named_tensors(parameters), part["inputs"]) - part["targets"]
-    return (error * error).mean(dim=1)
+    predictions = predict(named_tensors(parameters), part["inputs"])
+    return mean_squared_error(predictions, part["targets"])
 
 
 def _mean_squared_error_and_gradient(
     parameters: Parameters, part: Any
 ) -> tuple[Float[Tensor, " num_envs"], Parameters]:
-    """∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e, where e = ŷ − y on P samples
-    u.
+    """The loss and its gradient, where e = ŷ − y on P samples u.
+
+    ∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e.
     """
     inputs = part["inputs"]
-    error = predict(named_tensors(parameters), inputs) - part["targets"]
+    named = named_tensors(parameters)
+    error = predict(named, inputs) - part["targets"]
     slope = error * (2 / inputs.shape[1])
     weighted = inputs * slope[:, :, None]
     gradients = {
         "linear": weighted.sum(dim=1),
         "quadratic": sum_of_outer_products(inputs, weighted) * 0.1,
     }
-    if any("constant" in tensors for tensors in parameters.values()):
+    if "constant" in named:
         gradients["constant"] = slope.sum(dim=1, keepdim=True)
-    by_block = {
-        block: {name: gradients[name] for name in tensors} for block, tensors in parameters.items()
-    }
+    by_block = {}
+    for block, tensors in parameters.items():
+        by_block[block] = {name: gradients[name] for name in tensors}
     return (error * error).mean(dim=1), by_block

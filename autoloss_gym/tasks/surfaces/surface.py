@@ -88,12 +88,12 @@ class Surface(GradientTask):
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
         return data
 
-    def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
+    def validation_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
         return self._distance(parameters)[:, None]
 
-    def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
+    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
         objective = torch.stack(
-            [loss(parameters, data) for loss in self._losses.values()], dim=1
+            [loss(parameters, data) for loss in self.losses().values()], dim=1
         ).sum(dim=1)
         return torch.stack([self._distance(parameters), objective], dim=1)
 

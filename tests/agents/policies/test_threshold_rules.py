@@ -61,7 +61,7 @@ def choices_by_hand(rule, threshold, task, keys):
     """The rule followed by a loop over the task itself."""
     state, choices = task.reset(keys), []
     for _ in range(task.max_steps):
-        measured, validation = task.observe(state), task.validate(state)[0, 0].item()
+        measured, validation = task.measure(state), task.validate(state)[0, 0].item()
         (fit, penalty), (fit_norm, penalty_norm) = (
             measured.losses[0].tolist(),
             measured.gradient_norms[0].tolist(),

@@ -1,0 +1,28 @@
+"""Blocks of parameters: packed into one row for each run, or viewed in the shapes of their author."""
+
+import math
+from typing import Any
+
+from torch import Tensor, cat
+
+
+def pack(block: Any) -> Tensor:
+    """One tensor (num_envs, size) of a block, which is a tensor (num_envs, …) or a dict of them."""
+    leaves = list(block.values()) if isinstance(block, dict) else [block]
+    rows = [leaf.reshape(len(leaf), -1) for leaf in leaves]
+    return rows[0] if len(rows) == 1 else cat(rows, dim=1)
+
+
+def view(packed: Tensor, shapes: Any) -> Any:
+    """Views of a packed block (num_envs, size) in its author's shapes.
+
+    Args:
+        packed: what `pack` made.
+        shapes: of a run, without the leading dimension; a dict of shapes where the block is a dict.
+    """
+    if not isinstance(shapes, dict):
+        return packed.view(-1, *shapes)
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    parts = packed.split(sizes, dim=1)
+    named = zip(shapes.items(), parts, strict=True)
+    return {name: part.reshape(-1, *shape) for (name, shape), part in named}

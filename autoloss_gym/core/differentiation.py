@@ -1,0 +1,204 @@
+"""Losses, gradient norms and gradients of many runs: one backward for each pair serves all runs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from autoloss_gym.core.blocks import pack
+from autoloss_gym.core.loss import ClosedForm, Loss
+from autoloss_gym.core.task import Evaluation, Pair
+from autoloss_gym.tools import tree
+from autoloss_gym.tools.compiling import is_eager_on_cpu
+from autoloss_gym.tools.tree import Parameters
+
+Packed = Mapping[str, Float[Tensor, "num_envs _"]]  # blocks by name
+Gradients = dict[tuple[int, str], Float[Tensor, "num_envs _"]]  # by number of the pair and block
+
+
+@dataclass(frozen=True, eq=False)
+class Differentiator:
+    """Differentiates each pair's loss by the pair's own blocks.
+
+    Args:
+        pairs: the arms.
+        losses: every loss by name.
+        unpack: packed blocks → parameters as the losses take them.
+        runs_at_once: runs that are computed together on the CPU.
+    """
+
+    pairs: tuple[Pair, ...]
+    losses: Mapping[str, Loss]
+    unpack: Callable[[Packed], Parameters]
+    runs_at_once: int
+
+    def measure(
+        self,
+        packed: Packed,
+        batch: Any,
+        used: Bool[Tensor, "num_envs pairs"],
+        indices: Iterable[int],
+        differentiable: bool,
+    ) -> tuple[Evaluation, Gradients]:
+        """Losses, norms and gradients of the pairs `indices`; what is not computed is 0."""
+        num_envs = len(used)
+        zeros = torch.zeros_like(used[:, 0], dtype=torch.float32)
+        losses = [zeros] * len(self.pairs)
+        norms = [zeros] * len(self.pairs)
+        gradients: Gradients = {}
+        for index in indices:
+            pair = self.pairs[index]
+            rows = None if pair.cheap else _rows(used[:, index])
+            if rows is not None and not len(rows):
+                continue
+            values, parts = self._by_chunks(pair, packed, batch, rows, differentiable)
+            norm = _norm([part.detach() for part in parts])
+            losses[index] = _scatter(values.detach(), rows, num_envs)
+            norms[index] = _scatter(norm, rows, num_envs)
+            for block, part in zip(pair.blocks, parts, strict=True):
+                gradients[index, block] = _scatter(part, rows, num_envs)
+        evaluation = Evaluation(
+            losses=torch.stack(losses, dim=1),
+            gradient_norms=torch.stack(norms, dim=1),
+            measured=used,
+        )
+        return evaluation, gradients
+
+    def _by_chunks(
+        self, pair: Pair, packed: Packed, batch: Any, rows: Tensor | None, differentiable: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Values and gradients of one loss for the runs `rows`, or where that is None for all."""
+        inputs = (dict(packed), batch)
+        parts = []
+        for chunk in self._chunks(pair, packed, rows):
+            chosen = inputs if chunk is None else tree.select(inputs, chunk)
+            parts.append(self._gradients(pair, *chosen, differentiable))
+        if len(parts) == 1:
+            return parts[0]
+        values, gradients = zip(*parts, strict=True)
+        joined = tuple(torch.cat(each) for each in zip(*gradients, strict=True))
+        return torch.cat(values), joined
+
+    def _chunks(self, pair: Pair, packed: Packed, rows: Tensor | None) -> Sequence[Tensor | None]:
+        """Which runs are computed together: on the CPU, more of them would leave its caches."""
+        size = self.runs_at_once
+        if rows is not None:
+            return [rows] if len(rows) <= size else rows.split(size)
+        block = packed[pair.blocks[0]]
+        if pair.cheap or len(block) <= size or not is_eager_on_cpu(block):
+            return [None]
+        return torch.arange(len(block)).split(size)
+
+    def _gradients(
+        self, pair: Pair, packed: dict[str, Tensor], batch: Any, differentiable: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Values of a loss and its gradients by the pair's blocks."""
+        loss = self.losses[pair.loss]
+        if isinstance(loss, ClosedForm):
+            with torch.set_grad_enabled(differentiable):
+                values, written = loss.value_and_gradient(self.unpack(packed), batch)
+                return values, tuple(pack(written[block]) for block in pair.blocks)
+        if torch.compiler.is_compiling():
+            return self._compiled_gradients(pair, packed, batch)
+        with torch.enable_grad():
+            own = {block: _leaf(packed[block]) for block in pair.blocks}
+            total, values = self._total(pair, packed | own, batch)
+            gradients = torch.autograd.grad(total, list(own.values()), create_graph=differentiable)
+        return values, gradients
+
+    def _compiled_gradients(
+        self, pair: Pair, packed: dict[str, Tensor], batch: Any
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same with `torch.func`: PyTorch's compiler does not trace `torch.autograd.grad`."""
+
+        def total(blocks: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            return self._total(pair, packed | blocks, batch)
+
+        own = {block: packed[block] for block in pair.blocks}
+        gradients, values = torch.func.grad(total, has_aux=True)(own)
+        return values, tuple(gradients[block] for block in pair.blocks)
+
+    def _total(
+        self, pair: Pair, packed: dict[str, Tensor], batch: Any
+    ) -> tuple[Tensor, Float[Tensor, " num_envs"]]:
+        """The sum of a loss over all runs, which share nothing, and each run's own."""
+        values = self.losses[pair.loss](self.unpack(packed), batch)
+        check_shape(f"loss {pair.loss!r}", values, (len(packed[pair.blocks[0]]),))
+        return values.sum(), values
+
+
+def combine(
+    block: str,
+    pairs: Sequence[Pair],
+    gradients: Gradients,
+    weights: Float[Tensor, "num_envs pairs"] | None,
+    used: Bool[Tensor, "num_envs pairs"],
+) -> tuple[Tensor | None, Bool[Tensor, " num_envs"]]:
+    """The gradient of a block over the pairs in use, and the runs that have one.
+
+    Args:
+        block: name of the block.
+        pairs: all arms.
+        gradients: what was computed; it may be infinite where a pair is not used.
+        weights: factors on the gradients; None where every run uses one pair, with weight 1.
+        used: which pairs each run uses.
+
+    Returns:
+        The gradient (num_envs, size), finite everywhere, or None where nothing was computed for the
+        block: no run updates it then.
+    """
+    users = [index for index, pair in enumerate(pairs) if block in pair.blocks]
+    total = None
+    for index in users:
+        if (index, block) not in gradients:
+            continue
+        part = gradients[index, block]
+        mask = used[:, index : index + 1]
+        if weights is None:
+            # A run has at most one pair: its gradient is chosen instead of summed with zeros.
+            total = torch.where(mask, part, 0.0 if total is None else total)
+            continue
+        weighted = torch.where(mask, part * weights[:, index : index + 1], 0.0)
+        total = weighted if total is None else total + weighted
+    of_users = used if len(users) == len(pairs) else used[:, users]
+    return total, of_users.any(dim=1)
+
+
+def check_shape(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
+    """ValueError if the values do not have the shape that the author of a task has to return."""
+    if tuple(values.shape) != shape:
+        raise ValueError(
+            f"{name} returned shape {tuple(values.shape)}, expected {shape}: one row for each run"
+        )
+
+
+def _leaf(packed: Tensor) -> Tensor:
+    """What to differentiate by: the block itself where a graph leads on from it."""
+    return packed if packed.requires_grad else packed.detach().requires_grad_()
+
+
+def _norm(parts: Sequence[Tensor]) -> Float[Tensor, " num_envs"]:
+    """‖·‖₂ / √dim of the vector that the parts (num_envs, size) make up."""
+    squares = [(part * part).sum(dim=1) for part in parts]
+    size = sum(part.shape[1] for part in parts)
+    return torch.sqrt(sum(squares[1:], squares[0]) / size)
+
+
+def _rows(used: Bool[Tensor, " num_envs"]) -> Int64[Tensor, " rows"] | None:
+    """The runs that use a pair; None stands for all.
+
+    None as well where finding them would make the host wait for the device: masks then do the rest.
+    """
+    if len(used) == 1 or not is_eager_on_cpu(used) or bool(used.all()):
+        return None
+    return used.nonzero().squeeze(1)
+
+
+def _scatter(values: Tensor, rows: Tensor | None, num_envs: int) -> Tensor:
+    """Values of the runs `rows` at their places among all runs, which have 0 elsewhere."""
+    if rows is None:
+        return values
+    return values.new_zeros(num_envs, *values.shape[1:]).index_copy(0, rows, values)

@@ -1,0 +1,107 @@
+"""Tasks and devices from the names that a registry or a command line gives."""
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.task import Task
+from autoloss_gym.tools.arguments import build, converted_value
+from autoloss_gym.tools.names import unknown
+
+
+def build_task(
+    task: Task | str, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str] = ()
+) -> Task:
+    """`task` itself, or the class that it names, made with these arguments.
+
+    Args:
+        task: a task, or "module:Class".
+        preset: one of the class's named sets of arguments.
+        arguments: arguments that replace those of the preset. A `learning_rate` replaces that of
+            the task's optimizer.
+        others: names of the environment's own arguments, for the error about a name that neither
+            has.
+
+    Raises:
+        ValueError: one line that names what is unknown or bad.
+    """
+    if not isinstance(task, str | Task):
+        raise ValueError(f"task={task!r}: expected an autoloss_gym.Task object, or 'module:Class'")
+    if isinstance(task, Task):
+        _refuse_arguments(preset, arguments)
+        return task
+    cls = _task_class(task)
+    if preset is not None and not (isinstance(preset, str) and preset in cls.presets):
+        raise ValueError(unknown("preset", preset, cls.presets))
+    chosen = {} if preset is None else dict(cls.presets[preset])
+    chosen |= arguments
+    learning_rate = chosen.pop("learning_rate", None)
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name in chosen:
+        if name not in known:
+            kind = f"argument of the environment or of {cls.__name__}"
+            raise ValueError(unknown(kind, name, [*known, *others]))
+    built = build(cls, chosen)
+    _check_worst_scores(built)
+    return built if learning_rate is None else _with_learning_rate(built, learning_rate)
+
+
+def available_device(name: str) -> torch.device:
+    """The device of that name; "auto" is cuda where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not isinstance(name, str) or name.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"device={name!r}: expected 'cuda', 'cuda:1', …, 'auto', or device='cpu'")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={name!r} cannot be used ({reason}); try device='cpu'") from None
+    return torch.device(name)
+
+
+def _refuse_arguments(preset: str | None, arguments: Mapping[str, Any]) -> None:
+    names = [*(["preset"] if preset is not None else []), *arguments]
+    if names:
+        raise ValueError(
+            f"unknown argument {', '.join(names)}: arguments of the task belong to the task object "
+            "that was given"
+        )
+
+
+def _task_class(task: str) -> type[Task]:
+    module, _, name = task.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise ValueError(
+            f"task={task!r}: expected 'module:Class', but module {module!r} cannot be imported "
+            f"({error})"
+        ) from None
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise ValueError(
+            f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task"
+        )
+    return cls
+
+
+def _check_worst_scores(task: Task) -> None:
+    for metric in task.score_metrics:
+        if not math.isfinite(metric.worst):
+            raise ValueError(
+                f"{type(task).__name__}: score metric {metric.name!r} has worst={metric.worst}; "
+                "declare a finite one"
+            )
+
+
+def _with_learning_rate(task: Task, learning_rate: Any) -> Task:
+    if not isinstance(task, GradientTask):
+        raise ValueError(f"learning_rate={learning_rate}: {type(task).__name__} has no optimizer")
+    rate = converted_value("learning_rate", learning_rate, float)
+    optimizer = dataclasses.replace(task.optimizer, learning_rate=rate)
+    return dataclasses.replace(task, optimizer=optimizer)
