@@ -4,13 +4,14 @@ from typing import Any
 
 import gymnasium
 
+# Where the class of each id stands in `autoloss_gym.tasks`.
 TASKS = {
-    "AutoLoss/Beale-v0": "autoloss_gym.tasks.surfaces.beale:Beale",
-    "AutoLoss/ImageGAN-v0": "autoloss_gym.tasks.images.image_gan:ImageGAN",
-    "AutoLoss/MLPClassification-v0": "autoloss_gym.tasks.supervised.mlp_classification:MLPClassification",
-    "AutoLoss/QuadraticRegression-v0": "autoloss_gym.tasks.supervised.quadratic_regression:QuadraticRegression",
-    "AutoLoss/Rosenbrock-v0": "autoloss_gym.tasks.surfaces.rosenbrock:Rosenbrock",
-    "AutoLoss/SparseAutoencoder-v0": "autoloss_gym.tasks.images.sparse_autoencoder:SparseAutoencoder",
+    "AutoLoss/Beale-v0": "surfaces.beale:Beale",
+    "AutoLoss/ImageGAN-v0": "images.image_gan:ImageGAN",
+    "AutoLoss/MLPClassification-v0": "supervised.mlp_classification:MLPClassification",
+    "AutoLoss/QuadraticRegression-v0": "supervised.quadratic_regression:QuadraticRegression",
+    "AutoLoss/Rosenbrock-v0": "surfaces.rosenbrock:Rosenbrock",
+    "AutoLoss/SparseAutoencoder-v0": "images.sparse_autoencoder:SparseAutoencoder",
 }
 
 
@@ -33,7 +34,8 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
         if gymnasium.registry[id].kwargs == kwargs:
             return
         raise ValueError(
-            f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; choose another version"
+            f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; choose another "
+            "version"
         )
     gymnasium.register(
         id=id,
@@ -45,5 +47,5 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
 
 def register_all() -> None:
     """Register the environments of this package."""
-    for id, task in TASKS.items():
-        register_task(id, task)
+    for id, place in TASKS.items():
+        register_task(id, f"autoloss_gym.tasks.{place}")

@@ -59,7 +59,7 @@ _REGRESSION, _CLASSIFICATION = "AutoLoss/QuadraticRegression-v0", "AutoLoss/MLPC
 TABLES = {
     "regression": Table(_REGRESSION, (), ("always:mse", "grid_each", *_JOINT)),
     "regression_split": Table(
-        _REGRESSION, ("pairs=split",), _SPLIT, n_timesteps=(("ppo", "1.2e6"),)
+        _REGRESSION, ("penalty=split",), _SPLIT, n_timesteps=(("ppo", "1.2e6"),)
     ),
     "diabetes": Table(
         _REGRESSION,

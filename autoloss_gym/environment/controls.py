@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -52,10 +52,9 @@ class ChoosePair(ActionControl):
 
 @dataclass(frozen=True, kw_only=True)
 class WeighLosses(ActionControl):
-    """Box(-1, 1, (number of pairs,)): a positive weight for every pair's gradient (SoftAdapt's
-    setting).
+    """Box(-1, 1, (number of pairs,)): a positive weight for every pair's gradient.
 
-    An entry a becomes the weight wide^a, and the weights are then normalised.
+    This is SoftAdapt's setting. An entry a becomes the weight wide^a, and the weights are then normalised.
 
     Args:
         normalize: "sum" to sum to 1, "count" to sum to the number of pairs, None to leave them.
@@ -72,11 +71,10 @@ class WeighLosses(ActionControl):
             raise ValueError(f"wide={self.wide}: expected a finite number above 1")
 
     def action_space(self, task: Task) -> spaces.Box:
-        blocks = [block for pair in task.pairs for block in pair.blocks]
-        if len(set(blocks)) == len(blocks):
+        if not task.shares_blocks:
             raise ValueError(
-                "control='weights': every parameter block has one loss, and under Adam the weight of a lone loss "
-                "changes nothing; use control='pair'"
+                "control='weights': every parameter block has one loss, and under Adam the weight "
+                "of a lone loss changes nothing; use control='pair'"
             )
         return spaces.Box(-1.0, 1.0, (len(task.pairs),), np.float32)
 
@@ -85,11 +83,9 @@ class WeighLosses(ActionControl):
         _check_shape(tuple(values.shape), (num_envs, len(task.pairs)), "Box action")
         values = _as_float(values).to(device)
         if device.type == "cpu":
-            _check_rows(
-                ~torch.isfinite(values).all(dim=1).numpy(),
-                values.numpy(),
-                "finite numbers, which are clipped to [-1, 1]",
-            )
+            bad = ~torch.isfinite(values).all(dim=1)
+            expected = "finite numbers, which are clipped to [-1, 1]"
+            _check_rows(bad.numpy(), values.numpy(), expected)
         weights = torch.exp(values.clamp(-1, 1) * math.log(self.wide))
         if self.normalize:
             total = 1.0 if self.normalize == "sum" else float(len(task.pairs))
@@ -98,8 +94,9 @@ class WeighLosses(ActionControl):
 
 
 def check_control(control: Control, num_envs: int, num_pairs: int) -> None:
-    """ValueError for a control of wrong shape or, on the CPU, one that is not finite (elsewhere
-    that would have to wait).
+    """ValueError for a control of wrong shape or, on the CPU, one that is not finite.
+
+    Elsewhere the host would have to wait for the device.
     """
     weights = control.weights
     _check_shape(tuple(weights.shape), (num_envs, num_pairs), "row of weights")
@@ -107,6 +104,11 @@ def check_control(control: Control, num_envs: int, num_pairs: int) -> None:
     if weights.device.type == "cpu":
         finite = torch.isfinite(weights).all(dim=1) & torch.isfinite(control.step_size)
         _check_rows(~finite.numpy(), weights.detach().numpy(), "finite weights and step size")
+
+
+def idle(control: Control, mask: Tensor) -> Control:
+    """`control` with nothing to do for the masked runs, (num_envs,), bool."""
+    return replace(control, weights=torch.where(mask[:, None], 0.0, control.weights))
 
 
 CONTROLS: dict[str, type[ActionControl]] = {"pair": ChoosePair, "weights": WeighLosses}
@@ -144,9 +146,12 @@ def _check_shape(shape: tuple[int, ...], expected: tuple[int, ...], kind: str) -
 
 
 def _check_rows(bad: np.ndarray, values: np.ndarray, expected: str) -> None:
-    if bad.any():
-        rows = np.flatnonzero(bad)
-        shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-        raise ValueError(
-            f"bad action in environments {shown} (first: {values[rows[0]]}): expected {expected}"
-        )
+    if not bad.any():
+        return
+    rows = np.flatnonzero(bad)
+    shown = ", ".join(map(str, rows[:5]))
+    if len(rows) > 5:
+        shown += ", …"
+    raise ValueError(
+        f"bad action in environments {shown} (first: {values[rows[0]]}): expected {expected}"
+    )

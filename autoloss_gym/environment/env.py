@@ -27,7 +27,8 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         for name in ("num_envs", "array", "autoreset_mode"):
             if name in arguments:
                 raise ValueError(
-                    f"{name}={arguments[name]!r} is for many runs at once: use gymnasium.make_vec, not gymnasium.make"
+                    f"{name}={arguments[name]!r} is for many runs at once: use gymnasium.make_vec, "
+                    "not gymnasium.make"
                 )
         self.batch = AutoLossVectorEnv(
             task,
@@ -37,7 +38,8 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
             render_mode=render_mode,
             **arguments,
         )
-        self.task, self.render_mode = self.batch.task, render_mode
+        self.task = self.batch.task
+        self.render_mode = render_mode
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
 
@@ -52,8 +54,10 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         return observations[0], _first(infos)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Make the update that the action asks for; after the episode's end, Gymnasium's
-        ResetNeeded.
+        """Make the update that the action asks for.
+
+        Raises:
+            gymnasium.error.ResetNeeded: the episode has ended.
         """
         return self._single(self.batch.step(np.asarray(action)[None]))
 
@@ -64,14 +68,13 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         return self._single(self.batch.step_control(control))
 
     def diagnostics(self) -> dict[str, Any]:
-        """Losses, gradient norms and validation metrics measured anew, see
-        `AutoLossVectorEnv.diagnostics`.
-        """
+        """Figures measured anew, see `AutoLossVectorEnv.diagnostics`."""
         return _first(self.batch.diagnostics())
 
     def samples(self, count: int = SAMPLES) -> np.ndarray:
-        """Images that the model makes, (count, height, width, channels), see
-        `AutoLossVectorEnv.samples`.
+        """Images that the model makes, (count, height, width, channels), in [0, 1].
+
+        See `AutoLossVectorEnv.samples`.
         """
         return self.batch.samples(count)[0]
 

@@ -1,7 +1,7 @@
-"""What `info` holds: dense arrays of plain numbers, one row a run."""
+"""What an environment says of its runs: observations, and infos of plain numbers, one row a run."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,8 +9,73 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Metric, State, Task
+from autoloss_gym.environment.programs import Programs
+from autoloss_gym.environment.runs import Observations, Runs, on_rows
+from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.history import History
-from autoloss_gym.tools import tree
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Makes observations and infos of runs.
+
+    Args:
+        task: what is trained.
+        features: what is observed.
+        programs: what computes the features.
+        array: "numpy", or "torch" for tensors on the device.
+        device: where the runs are.
+    """
+
+    task: Task
+    features: Features
+    programs: Programs
+    array: str
+    device: torch.device
+
+    def num_features(self, runs: Runs) -> int:
+        """Numbers in an observation."""
+        observations, _ = self.programs.observe(self.task, self.features, runs)
+        return observations.shape[1]
+
+    def report(
+        self, runs: Runs, refreshed: np.ndarray, observed: Observations | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Observations and infos of all runs.
+
+        Args:
+            runs: as they are now.
+            refreshed: runs whose validation is new, (num_envs,), bool.
+            observed: their features, where they are known already.
+        """
+        if observed is None:
+            observed = self.programs.observe(self.task, self.features, runs)
+        observations, clipped = observed
+        values = running_infos(runs.state, runs.history, refreshed)
+        if clipped is not None:
+            values["clipped"] = clipped
+        infos = {name: self.output(value) for name, value in values.items()}
+        return self.output(observations), infos
+
+    def final(self, runs: Runs, refreshed: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
+        """`final_obs` and `final_info` of the runs that have ended, (num_envs,), bool."""
+        figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
+        observations, info = self.report(runs, refreshed)
+        info |= {name: self.output(values) for name, values in figures.items()}
+        final_info = self._masked(info, ended)
+        return self._masked({"final_obs": observations, "final_info": final_info}, ended)
+
+    def output(self, values: Tensor | np.ndarray) -> Any:
+        """A copy for the caller, who may keep it."""
+        if self.array == "torch":
+            return torch.as_tensor(values).to(self.device, copy=True)
+        if isinstance(values, np.ndarray):
+            return values.copy()
+        return values.cpu().numpy().copy()
+
+    def _masked(self, values: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
+        """`values` and, as Gymnasium marks the rows that mean something, the mask of each."""
+        return values | {f"_{name}": self.output(mask) for name in values}
 
 
 def running_infos(
@@ -45,25 +110,16 @@ def final_infos(
     """
     last_scores = _bounded_scores(task, state, ended)
     best_scores = _bounded_scores(task, replace(state, parameters=best), ended)
-    figures = {"score": last_scores[:, 0], "best_score": best_scores[:, 0]}
-    figures |= {metric.name: best_scores[:, i] for i, metric in enumerate(task.score_metrics)}
-    figures |= {
+    named_scores = zip(task.score_metrics, best_scores.unbind(dim=1), strict=True)
+    return {
+        "score": last_scores[:, 0],
+        "best_score": best_scores[:, 0],
+        **{metric.name: values for metric, values in named_scores},
         "best_validation": history.best,
         "diverged": state.diverged,
         "collapsed": history.collapsed,
+        "pair_shares": history.pair_shares,
     }
-    return figures | {"pair_shares": history.pair_shares}
-
-
-def on_rows(
-    function: Callable[[State], Tensor], state: State, mask: np.ndarray
-) -> Float[Tensor, "num_envs columns"]:
-    """`function(state)` computed for the masked runs alone; the rows of the others are 0."""
-    if mask.all():
-        return function(state)
-    rows = torch.from_numpy(np.flatnonzero(mask)).to(state.steps.device)
-    values = function(tree.select(state, rows))
-    return values.new_zeros(len(mask), values.shape[1]).index_copy(0, rows, values)
 
 
 def _bounded_scores(
@@ -71,13 +127,15 @@ def _bounded_scores(
 ) -> Float[Tensor, "num_envs metrics"]:
     """Scores no worse than each metric's worst value, which stands for a run that diverged."""
     values = on_rows(task.score, state, ended)
-    columns = [
-        _bounded(values[:, i], metric, state.diverged)
-        for i, metric in enumerate(task.score_metrics)
-    ]
+    columns = []
+    for metric, column in zip(task.score_metrics, values.unbind(dim=1), strict=True):
+        columns.append(_bounded(column, metric, state.diverged))
     return torch.stack(columns, dim=1)
 
 
 def _bounded(values: Tensor, metric: Metric, diverged: Tensor) -> Tensor:
-    bounded = values.clamp(max=metric.worst) if metric.minimize else values.clamp(min=metric.worst)
+    if metric.minimize:
+        bounded = values.clamp(max=metric.worst)
+    else:
+        bounded = values.clamp(min=metric.worst)
     return torch.where(diverged | ~torch.isfinite(bounded), metric.worst, bounded)

@@ -54,10 +54,9 @@ class Instances:
         """Keys of the next episode of the runs `rows`."""
         self._episodes[rows] += 1
         seeds = torch.from_numpy(self._seeds[rows]).to(self.device)
+        episodes = torch.from_numpy(self._episodes[rows]).to(self.device)
         root = random.fold_in(torch.zeros_like(seeds), self.split)
-        drawn = random.fold_in(
-            random.fold_in(root, seeds), torch.from_numpy(self._episodes[rows]).to(self.device)
-        )
+        drawn = random.fold_in(random.fold_in(root, seeds), episodes)
         problem = drawn
         if self.num_instances is not None:
             index = random.integers(drawn, (), self.num_instances)
@@ -66,12 +65,13 @@ class Instances:
 
 
 def seed_list(seed: Any, num_envs: int) -> list[int | None]:
-    """One seed for each run, None where it goes on."""
+    """One seed for each run, None where it goes on.
+
+    Raises:
+        ValueError: `seed` is no list of `num_envs` seeds.
+    """
     seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
-    good = (
-        each is None or (isinstance(each, int | np.integer) and 0 <= each < 2**62) for each in seeds
-    )
-    if len(seeds) != num_envs or not all(good):
+    if len(seeds) != num_envs or not all(_is_seed(each) for each in seeds):
         raise ValueError(
             f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or None"
         )
@@ -79,14 +79,23 @@ def seed_list(seed: Any, num_envs: int) -> list[int | None]:
 
 
 def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
-    """Which runs a reset with these options starts anew, (num_envs,), bool."""
-    for name in options or {}:
-        if name != "reset_mask":
-            raise ValueError(unknown("reset option", name, ("reset_mask",)))
-    mask = (options or {}).get("reset_mask", np.ones(num_envs, dtype=bool))
+    """Which runs a reset with these options starts anew, (num_envs,), bool.
+
+    Raises:
+        ValueError: there is another option, or the mask is of another shape or type, or empty.
+    """
+    chosen = dict(options or {})
+    mask = chosen.pop("reset_mask", np.ones(num_envs, dtype=bool))
+    for name in chosen:
+        raise ValueError(unknown("reset option", name, ("reset_mask",)))
     mask = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
     if mask.dtype != bool or mask.shape != (num_envs,) or not mask.any():
         raise ValueError(
-            f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: expected ({num_envs},), bool, with at least one True"
+            f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: expected ({num_envs},), bool, "
+            "with at least one True"
         )
     return mask
+
+
+def _is_seed(value: Any) -> bool:
+    return value is None or (isinstance(value, int | np.integer) and 0 <= value < 2**62)

@@ -1,7 +1,5 @@
 """The vector environment: `num_envs` training runs stepped, ended and reset as one batch."""
 
-import dataclasses
-import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,15 +10,17 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from torch import Tensor
 
-from autoloss_gym.core.task import Control, ImageTask, Task
+from autoloss_gym.core.task import Control, Task
+from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.building import available_device, build_task
-from autoloss_gym.environment.controls import CONTROLS, ActionControl, check_control
-from autoloss_gym.environment.infos import final_infos, on_rows, running_infos
+from autoloss_gym.environment.controls import CONTROLS, ActionControl, check_control, idle
+from autoloss_gym.environment.infos import Reporter
 from autoloss_gym.environment.instances import Instances, reset_mask, seed_list
-from autoloss_gym.environment.rendering import SAMPLES, Trace
-from autoloss_gym.environment.runs import Observations, Programs, Runs, start
+from autoloss_gym.environment.phases import Phases
+from autoloss_gym.environment.programs import Programs
+from autoloss_gym.environment.rendering import SAMPLES
+from autoloss_gym.environment.runs import Runs, describe, start
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools import tree
@@ -83,36 +83,42 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         preset: str | None = None,
         **task_arguments: Any,
     ) -> None:
-        own = [
-            name
-            for name in inspect.signature(AutoLossVectorEnv).parameters
-            if name != "task_arguments"
-        ]
+        names = inspect.signature(AutoLossVectorEnv).parameters
+        own = [name for name in names if name != "task_arguments"]
         self.task = build_task(task, preset, task_arguments, others=[*own, "learning_rate"])
-        self.num_envs, self.device = positive("num_envs", num_envs), available_device(device)
+        self.num_envs = positive("num_envs", num_envs)
+        self.device = available_device(device)
         self.array = one_of("array", array, ("numpy", "torch"))
-        self.autoreset_mode = AutoresetMode(
-            one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode))
-        )
+        mode = one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode))
+        self.autoreset_mode = AutoresetMode(mode)
         self.render_mode = one_of("render_mode", render_mode, (None, "rgb_array"))
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+
         self.control = pick(CONTROLS, control, "control", None, control_arguments)
-        self.reward = pick(
-            REWARDS, reward, "reward", self.task.reward_arguments.get(str(reward)), reward_arguments
-        )
-        self.features = Features(
-            self.task, features, (drop,) if isinstance(drop, str) else sequence("drop", drop)
-        )
+        suited = self.task.reward_arguments.get(str(reward))
+        self.reward = pick(REWARDS, reward, "reward", suited, reward_arguments)
+        self.description = describe(self.task)
+        dropped = (drop,) if isinstance(drop, str) else sequence("drop", drop)
+        self.features = Features(self.description, features, dropped)
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
-        self._memory = self.reward.memory(self.task)
-        self._programs = Programs(one_of("compile", compile, (False, True)))
-        self._instances = Instances(split, num_instances, self.num_envs, self.device)
-        self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
-        self._finished = np.zeros(self.num_envs, dtype=bool)
-        self._trace = Trace(self.task, self.num_envs) if self.render_mode else None
-        self._runs = self._fresh(np.arange(self.num_envs))
+
         self.is_reset = False
-        self._set_spaces()
+        self._memory = self.reward.memory(self.description)
+        self._programs = Programs(self.description, one_of("compile", compile, (False, True)))
+        self._instances = Instances(split, num_instances, self.num_envs, self.device)
+        self._phases = Phases(
+            self.num_envs, self.autoreset_mode, self.task.validate_every, self.task.max_steps
+        )
+        self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
+        self._runs = self._fresh(np.arange(self.num_envs))
+        self._reporter = Reporter(self.task, self.features, self._programs, array, self.device)
+
+        size = self._reporter.num_features(self._runs)
+        bound = self.features.bound()
+        self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
+        self.single_action_space = self.control.action_space(self.task)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """Start all runs, or those of `options["reset_mask"]`, a boolean array (num_envs,).
@@ -123,14 +129,12 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         mask = reset_mask(options, self.num_envs)
         rows = np.flatnonzero(mask)
         seeds = self._new_seeds(seed)
-        started = [row for row in rows if seeds[row] is not None]
-        self._instances.seed(
-            np.array(started, dtype=np.int64),
-            np.array([seeds[row] for row in started], dtype=np.int64),
-        )
+        seeded = [row for row in rows if seeds[row] is not None]
+        given = [seeds[row] for row in seeded]
+        self._instances.seed(np.array(seeded, dtype=np.int64), np.array(given, dtype=np.int64))
         self._restart(rows)
         self.is_reset = self.is_reset or bool(mask.all())
-        return self._report(np.zeros(self.num_envs, dtype=bool))
+        return self._reporter.report(self._runs, refreshed=self._phases.elapsed == 0)
 
     def step(self, actions: Any) -> Step:
         """Translate one action a run and make the update that it asks for."""
@@ -147,144 +151,114 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return self._step(control)
 
     def _step(self, control: Control) -> Step:
-        resetting = self._begin_step()
+        # Masks of runs are on the host: `np.count_nonzero` asks no device.
+        if not self.is_reset:
+            raise gymnasium.error.ResetNeeded("step() before reset(): call reset() first")
+        resetting = self._phases.begin_step()
         if np.count_nonzero(resetting):
-            idle = torch.from_numpy(resetting).to(self.device)
-            control = dataclasses.replace(
-                control, weights=torch.where(idle[:, None], 0.0, control.weights)
-            )
-        self._elapsed += self.repeat
-        due = (self._elapsed % self.task.validate_every == 0) & ~resetting
-        observed = self._update(control, quiet=not np.count_nonzero(due | resetting))
-        rewards, ended = self._validate(due)
-        if self._trace:
-            self._trace.record(self._elapsed, self._runs.history, control.weights, ~resetting)
-        infos: dict[str, Any] = self._final(ended, due) if np.count_nonzero(ended) else {}
-        restart = resetting | (ended & (self.autoreset_mode == AutoresetMode.SAME_STEP))
+            control = idle(control, torch.from_numpy(resetting).to(self.device))
+        due = self._phases.advance(self.repeat, resetting)
+
+        # Update, and where nothing else will change the runs, observe in the same program.
+        quiet = not np.count_nonzero(due | resetting)
+        observed = self._programs.update(
+            self.task, self._runs, control, self.repeat, self.features, quiet
+        )
+
+        # Validate the runs that are due; some of them end.
+        rewards = torch.zeros(self.num_envs, device=self.device)
+        ended = np.zeros(self.num_envs, dtype=bool)
+        if np.count_nonzero(due):
+            spent = self._phases.spent()
+            rewards, ended = self._programs.judge(self.task, self.reward, self._runs, due, spent)
+        if self._pictures:
+            self._pictures.record(self._phases.elapsed, self._runs, control.weights, ~resetting)
+        final = {}
+        if np.count_nonzero(ended):
+            refreshed = due | (self._phases.elapsed == 0)
+            final = self._reporter.final(self._runs, refreshed, ended)
+
+        # Reset, and report what is then there.
+        restart = self._phases.end_step(resetting, ended)
         if np.count_nonzero(restart):
             self._restart(np.flatnonzero(restart))
-        self._finished = ended & (self.autoreset_mode != AutoresetMode.SAME_STEP)
-        observations, newest = self._report(due & ~restart, observed)
-        outputs = (self._output(values) for values in (rewards, ended, np.zeros_like(ended)))
-        return observations, *outputs, infos | newest
+        refreshed = (due & ~restart) | (self._phases.elapsed == 0)
+        observations, infos = self._reporter.report(self._runs, refreshed, observed)
+        truncations = np.zeros_like(ended)
+        outputs = (self._reporter.output(values) for values in (rewards, ended, truncations))
+        return observations, *outputs, final | infos
 
     def diagnostics(self) -> dict[str, Any]:
-        """All losses, gradient norms and validation metrics measured anew, for rules that need more
-        than the latest known.
+        """All losses, gradient norms and validation metrics measured anew.
 
-        It costs a forward and backward pass of every loss and a validation, moves nothing, and is
-        in no observation.
+        For rules that need more than the latest known values. It costs a forward and backward pass
+        of every loss and a validation, moves nothing, and is in no observation.
 
         Returns:
             `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation`
             (num_envs, metrics), float32.
         """
-        evaluation, validation = (
-            self.task.measure(self._runs.state),
-            self.task.validate(self._runs.state),
-        )
-        fresh = {
-            "losses": evaluation.losses,
-            "gradient_norms": evaluation.gradient_norms,
-            "validation": validation,
+        evaluation = self.task.measure(self._runs.state)
+        validation = self.task.validate(self._runs.state)
+        return {
+            "fresh_losses": self._reporter.output(evaluation.losses),
+            "fresh_gradient_norms": self._reporter.output(evaluation.gradient_norms),
+            "fresh_validation": self._reporter.output(validation),
         }
-        return {f"fresh_{name}": self._output(values) for name, values in fresh.items()}
 
     def scores(self) -> Any:
-        """The figures of merit of all runs as they are now, (num_envs, score metrics), float32, for
-        curves of a finished study.
+        """The figures of merit of all runs as they are now, (num_envs, score metrics), float32.
 
-        They are measured on data that no decision may see: nothing that is yet to be chosen should
-            depend on them.
+        They are for curves of a finished study. They are measured on data that no decision may see:
+        nothing that is yet to be chosen should depend on them.
         """
-        return self._output(self.task.score(self._runs.state))
+        return self._reporter.output(self.task.score(self._runs.state))
 
     def samples(self, count: int = SAMPLES) -> Any:
-        """Images that the models make, (num_envs, count, height, width, channels), float32 in [0,
-        1].
+        """Images that the models make, (num_envs, count, height, width, channels), in [0, 1].
 
         Raises:
             ValueError: the task is no `ImageTask`.
         """
-        if not isinstance(self.task, ImageTask):
-            raise ValueError(
-                f"{type(self.task).__name__} makes no images: samples() is for tasks that are an ImageTask"
-            )
-        return self._output(self.task.samples(self._runs.state, positive("count", count)))
+        return self._reporter.output(pictures.samples(self.task, self._runs.state, count))
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture (height, width, 3), uint8, of each run: losses, validation, the schedule so
-        far, and images it makes.
-        """
-        if self._trace is None:
+        """One picture (height, width, 3), uint8, of each run: its curves, schedule and images."""
+        if self._pictures is None:
             return None
-        images = (
-            self.task.samples(self._runs.state, SAMPLES)
-            if isinstance(self.task, ImageTask)
-            else None
-        )
-        return self._trace.draw(self._elapsed, None if images is None else images.cpu().numpy())
+        return self._pictures.draw(self._phases.elapsed, self._runs)
 
     def state_dict(self) -> dict[str, Any]:
-        """All runs as they are, in tensors and plain values; an environment with the same arguments
-        can go on from them.
+        """All runs as they are, in tensors and plain values.
+
+        An environment with the same arguments can go on from them.
         """
-        seeds, episodes = self._instances.counters()
-        host = {
-            "seeds": seeds,
-            "episodes": episodes,
-            "elapsed": self._elapsed,
-            "finished": self._finished,
-        }
-        tensors = [leaf.clone() for leaf in tree.leaves(self._runs)]
-        return {
-            "runs": tensors,
-            "is_reset": self.is_reset,
-            **{name: torch.from_numpy(v.copy()) for name, v in host.items()},
-        }
+        return snapshots.take(self._runs, self._phases, self._instances, self.is_reset)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken; ValueError if it is of an environment made with other
-        arguments.
+        """Go on where `state` was taken.
+
+        Raises:
+            ValueError: it is of an environment that was made with other arguments.
         """
-        leaves = tree.leaves(self._runs)
-        if [leaf.shape for leaf in leaves] != [saved.shape for saved in state["runs"]]:
-            raise ValueError(
-                "the saved runs do not fit this environment: make it with the arguments of the one that was saved"
-            )
-        for leaf, saved in zip(leaves, state["runs"], strict=True):
-            leaf.copy_(saved)
-        host = {
-            name: state[name].numpy().copy()
-            for name in ("seeds", "episodes", "elapsed", "finished")
-        }
-        self._elapsed, self._finished, self.is_reset = (
-            host["elapsed"],
-            host["finished"],
-            state["is_reset"],
-        )
-        self._instances.set_counters(host["seeds"], host["episodes"])
+        snapshots.restore(state, self._runs, self._phases, self._instances)
+        self.is_reset = state["is_reset"]
 
     def __getstate__(self) -> dict[str, Any]:
-        # To a process of its own, PyTorch sends tensors as shared memory: send copies, or both
-        # would write to the same runs.
+        # To another process, PyTorch sends tensors as shared memory: send copies, or both
+        # environments would write to the same runs.
         return {**self.__dict__, "_runs": tree.clone(self._runs)}
-
-    def _set_spaces(self) -> None:
-        observations, _ = self._programs.observe(self.task, self.features, self._runs)
-        size, bound = observations.shape[1], self.features.bound()
-        self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
-        self.single_action_space = self.control.action_space(self.task)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def _new_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         """The seed of each run; None for one that goes on to its next problem."""
         if seed is None and not self.is_reset:
             seed = int(self.np_random.integers(2**31))
-        if seed is None or (isinstance(seed, int | np.integer) and seed < 2**62):
-            super().reset(seed=None if seed is None else int(seed))
-            return [None if seed is None else int(seed) + row for row in range(self.num_envs)]
+        if seed is None:
+            super().reset(seed=None)
+            return [None] * self.num_envs
+        if isinstance(seed, int | np.integer) and seed < 2**62:
+            super().reset(seed=int(seed))
+            return [int(seed) + row for row in range(self.num_envs)]
         return seed_list(seed, self.num_envs)
 
     def _fresh(self, rows: np.ndarray) -> Runs:
@@ -293,92 +267,12 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _restart(self, rows: np.ndarray) -> None:
         fresh = self._fresh(rows)
-        everyone = len(rows) == self.num_envs
-        self._runs = (
-            fresh
-            if everyone
-            else tree.merge(self._runs, torch.from_numpy(rows).to(self.device), fresh)
-        )
-        self._elapsed[rows], self._finished[rows] = 0, False
-        if self._trace:
-            self._trace.record(
-                self._elapsed, self._runs.history, None, np.isin(np.arange(self.num_envs), rows)
-            )
-
-    def _begin_step(self) -> np.ndarray:
-        """Runs that this step only resets (NEXT_STEP); an error where a step is not allowed."""
-        if not self.is_reset:
-            raise gymnasium.error.ResetNeeded("step() before reset(): call reset() first")
-        if self.autoreset_mode == AutoresetMode.DISABLED and self._finished.any():
-            rows = np.flatnonzero(self._finished).tolist()
-            raise gymnasium.error.ResetNeeded(
-                f"environments {rows} have ended and autoreset is disabled: call reset(options={{'reset_mask': …}}) first"
-            )
-        return self._finished.copy()
-
-    def _update(self, control: Control, quiet: bool) -> Observations | None:
-        """Make the updates; return what is then observed, if the step is `quiet`: nothing else
-        changes the runs.
-        """
-        compiled = self._programs.compile
-        if compiled:
-            control = dataclasses.replace(
-                control, choice=None
-            )  # which runs chose what must not change the program
-        features = self.features if quiet or compiled else None
-        observed: Observations | None = self._programs.update(
-            self.task, self._runs, control, self.repeat, features
-        )
-        return observed if quiet else None
-
-    def _validate(self, due: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Validate the runs that are due; rewards of this step and, on the host, the runs that end
-        with it.
-        """
-        if not np.count_nonzero(due):
-            return torch.zeros(self.num_envs, device=self.device), due
-        values = on_rows(
-            functools.partial(self._programs.validate, self.task), self._runs.state, due
-        )
-        masks = (
-            torch.from_numpy(mask).to(self.device)
-            for mask in (due, self._elapsed >= self.task.max_steps)
-        )
-        rewards, ended = self._programs.judge(self.task, self.reward, self._runs, values, *masks)
-        return rewards, ended.cpu().numpy()
-
-    def _final(self, ended: np.ndarray, due: np.ndarray) -> dict[str, Any]:
-        """`final_obs` and `final_info` of the runs that end with this step."""
-        runs = self._runs
-        figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
-        observations, info = self._report(due)
-        info |= {name: self._output(value) for name, value in figures.items()}
-        final = {
-            "final_obs": observations,
-            "final_info": info | {f"_{name}": self._output(ended) for name in info},
-        }
-        return final | {f"_{name}": self._output(ended) for name in final}
-
-    def _report(
-        self, validated: np.ndarray, observed: Observations | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Observations and infos; `validated` are the runs whose validation this step has
-        refreshed.
-        """
-        observations, clipped = observed or self._programs.observe(
-            self.task, self.features, self._runs
-        )
-        values = running_infos(
-            self._runs.state, self._runs.history, validated | (self._elapsed == 0)
-        )
-        if clipped is not None:
-            values["clipped"] = clipped
-        return self._output(observations), {
-            name: self._output(value) for name, value in values.items()
-        }
-
-    def _output(self, values: Tensor | np.ndarray) -> Any:
-        """A copy for the caller, who may keep it."""
-        if self.array == "torch":
-            return torch.as_tensor(values).to(self.device, copy=True)
-        return values.copy() if isinstance(values, np.ndarray) else values.cpu().numpy().copy()
+        if len(rows) == self.num_envs:
+            self._runs = fresh
+        else:
+            places = torch.from_numpy(rows).to(self.device)
+            self._runs = tree.merge(self._runs, places, fresh)
+        self._phases.restart(rows)
+        if self._pictures:
+            mask = np.isin(np.arange(self.num_envs), rows)
+            self._pictures.record(self._phases.elapsed, self._runs, None, mask)

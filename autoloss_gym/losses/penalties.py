@@ -1,7 +1,7 @@
 """A loss that fits and L1 penalties (AutoLoss §4.1): one for all parameters, or one for each block."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from autoloss_gym.core.task import Pair
 from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
 
-Penalty = Literal["joint", "split"]
 PENALTIES = ("joint", "split")
 ALL = "weights"  # the one block that joint pairs have
 
@@ -23,7 +22,7 @@ def check_penalty(penalty: str) -> None:
 
 
 def penalty_pairs(
-    penalty: Penalty, loss: str, penalised: Sequence[str], others: Sequence[str] = ()
+    penalty: str, loss: str, penalised: Sequence[str], others: Sequence[str] = ()
 ) -> tuple[Pair, ...]:
     """The pairs of a fitting loss, which comes first, and its penalties.
 
@@ -40,9 +39,7 @@ def penalty_pairs(
     return fit, *(Pair(f"l1_{block}", (block,)) for block in penalised)
 
 
-def packed_for(
-    penalty: Penalty, blocks: dict[str, dict[str, Tensor]]
-) -> dict[str, dict[str, Tensor]]:
+def packed_for(penalty: str, blocks: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
     """Tensors by block and name; all in one block where the penalty is joint."""
     return {ALL: named_tensors(blocks)} if penalty == "joint" else blocks
 

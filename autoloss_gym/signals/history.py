@@ -1,6 +1,4 @@
-"""What is known of each run's training so far: the latest losses, gradient norms, validation
-metrics and their averages.
-"""
+"""What is known of each run so far: its latest losses, norms and metrics, and their averages."""
 
 from dataclasses import dataclass
 
@@ -11,6 +9,7 @@ from torch import Tensor
 from autoloss_gym.core.task import Evaluation
 
 DECAY = 0.9  # of the moving averages, per validation
+_TINY = 1e-30  # divides the weights of an update that uses no pair
 
 
 @dataclass
@@ -89,33 +88,33 @@ class History:
 
     @property
     def pair_shares(self) -> Float[Tensor, "num_envs pairs"]:
-        """Average weight of each pair so far; where pairs are chosen, the share of the updates that
-        each received.
-        """
+        """Average weight of each pair so far: where pairs are chosen, its share of the updates."""
         return self.weight_sums / self.steps.clamp(min=1)[:, None]
 
     def record_update(
         self, evaluation: Evaluation, weights: Float[Tensor, "num_envs pairs"]
     ) -> None:
-        self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)
-        self.gradient_norms = torch.where(
-            evaluation.measured, evaluation.gradient_norms, self.gradient_norms
-        )
-        self.losses_refreshed = evaluation.measured
-        self.weight_sums = self.weight_sums + weights / weights.sum(dim=1, keepdim=True).clamp(
-            min=1e-30
-        )
+        """Take in what an update measured, and the weights that it gave to the pairs."""
+        measured = evaluation.measured
+        self.losses = torch.where(measured, evaluation.losses, self.losses)
+        self.gradient_norms = torch.where(measured, evaluation.gradient_norms, self.gradient_norms)
+        self.losses_refreshed = measured
+        total = weights.sum(dim=1, keepdim=True).clamp(min=_TINY)
+        self.weight_sums = self.weight_sums + weights / total
         self.steps = self.steps + 1
 
     def record_repeats(self, weights: Float[Tensor, "num_envs pairs"], limit: int) -> None:
-        """Count how often one pair has been used alone in a row, `limit` times being a collapse;
-        using none changes nothing.
+        """Count how often one pair has been used alone in a row; `limit` times is a collapse.
+
+        An update that uses no pair changes nothing.
         """
         used = weights != 0
         count = used.sum(dim=1)
+        one, none = count == 1, count == 0
         repeated = torch.where((used == self.alone).all(dim=1), self.repeats + 1, 1)
-        self.repeats = torch.where(count == 1, repeated, torch.where(count == 0, self.repeats, 0))
-        self.alone = torch.where((count == 0)[:, None], self.alone, used & (count == 1)[:, None])
+        otherwise = torch.where(none, self.repeats, 0)
+        self.repeats = torch.where(one, repeated, otherwise)
+        self.alone = torch.where(none[:, None], self.alone, used & one[:, None])
         self.collapsed = self.collapsed | (self.repeats >= limit)
 
     def record_validation(
@@ -124,22 +123,29 @@ class History:
         valid: Bool[Tensor, " num_envs"],
         minimize: bool,
     ) -> Bool[Tensor, " num_envs"]:
-        """Take in the metrics of the runs that are `valid`; return those whose deciding metric is a
-        new best.
+        """Take in validation metrics.
+
+        Args:
+            values: the metrics; only rows of runs that are `valid` are looked at.
+            valid: runs that have been validated, with finite metrics.
+            minimize: whether a low value of the deciding metric is good.
+
+        Returns:
+            The runs whose deciding metric is a new best.
         """
         rows = valid[:, None]
         difference = values - self.validation
         new = torch.stack([values, difference, difference - self.last_difference], dim=1)
-        self.averages = torch.where(
-            rows[:, None], self.averages * DECAY + new * (1 - DECAY), self.averages
-        )
+        averages = self.averages * DECAY + new * (1 - DECAY)
+        self.averages = torch.where(rows[:, None], averages, self.averages)
         self.last_difference = torch.where(rows, difference, self.last_difference)
         self.validation = torch.where(rows, values, self.validation)
-        self.past = torch.where(
-            rows, torch.cat([self.validation[:, :1], self.past[:, :-1]], dim=1), self.past
-        )
+        shifted = torch.cat([self.validation[:, :1], self.past[:, :-1]], dim=1)
+        self.past = torch.where(rows, shifted, self.past)
+
         latest = self.validation[:, 0]
-        improved = valid & ((latest < self.best) if minimize else (latest > self.best))
+        better = latest < self.best if minimize else latest > self.best
+        improved = valid & better
         self.best = torch.where(improved, latest, self.best)
         self.since_best = torch.where(improved, 0, self.since_best + valid)
         return improved

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autoloss_gym.core.task import Task
+from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.history import History
 
 _TINY = 1e-8
@@ -16,20 +16,20 @@ _TINY = 1e-8
 
 @dataclass(frozen=True, kw_only=True)
 class Reward(ABC):
-    """A function of the history, evaluated at every step and 0 where no validation has just been
-    made.
-    """
+    """A function of the history: 0 at a step without a validation."""
 
     @abstractmethod
-    def memory(self, task: Task) -> int:
-        """How many validations before the latest it looks at; raises ValueError where it does not
-        suit the task.
+    def memory(self, description: RunDescription) -> int:
+        """How many validations before the latest it looks at.
+
+        Raises:
+            ValueError: the reward does not suit such runs.
         """
 
     @abstractmethod
     def __call__(
         self,
-        task: Task,
+        description: RunDescription,
         history: History,
         validated: Bool[Tensor, " num_envs"],
         ended: Bool[Tensor, " num_envs"],
@@ -37,7 +37,7 @@ class Reward(ABC):
         """Reward of this step.
 
         Args:
-            task: gives the direction of the deciding metric.
+            description: gives the direction of the deciding metric.
             history: the runs so far.
             validated: runs whose validation metrics are new, none of which has diverged.
             ended: runs that end here; those that are not validated have diverged.
@@ -46,28 +46,25 @@ class Reward(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Shaped(Reward):
-    """Decrease of the log of the deciding validation metric since the last validation (increase
-    where it is maximised).
+    """Decrease of the log of the deciding metric since the last validation.
 
-    The rewards of an episode sum to the decrease from first to last validation.
+    Where the metric is maximised, its increase. The rewards of an episode sum to the decrease from
+    the first to the last validation.
     """
 
-    def memory(self, task: Task) -> int:
+    def memory(self, description: RunDescription) -> int:
         return 1
 
     def __call__(
         self,
-        task: Task,
+        description: RunDescription,
         history: History,
         validated: Bool[Tensor, " num_envs"],
         ended: Bool[Tensor, " num_envs"],
     ) -> Float[Tensor, " num_envs"]:
         logs = torch.log(history.past[:, :2].clamp(min=_TINY))
-        gain = (
-            logs[:, 1] - logs[:, 0]
-            if task.validation_metrics[0].minimize
-            else logs[:, 0] - logs[:, 1]
-        )
+        latest, before = logs.unbind(dim=1)
+        gain = before - latest if description.metric.minimize else latest - before
         return torch.where(validated, gain, 0.0)
 
 
@@ -104,8 +101,8 @@ class Final(Reward):
         if not math.isfinite(self.scale):
             raise ValueError(f"scale={self.scale}: expected a finite number")
 
-    def memory(self, task: Task) -> int:
-        metric = task.validation_metrics[0]
+    def memory(self, description: RunDescription) -> int:
+        metric = description.metric
         if self.formula == "negative" and not math.isfinite(metric.worst):
             raise ValueError(
                 f"formula='negative': validation metric {metric.name!r} needs a finite worst value"
@@ -114,32 +111,35 @@ class Final(Reward):
 
     def __call__(
         self,
-        task: Task,
+        description: RunDescription,
         history: History,
         validated: Bool[Tensor, " num_envs"],
         ended: Bool[Tensor, " num_envs"],
     ) -> Float[Tensor, " num_envs"]:
         best = history.best
-        formula = self.formula or (
-            "inverse" if task.validation_metrics[0].minimize else "negative_inverse"
-        )
-        figure, least = {
+        metric = description.metric
+        suited = "inverse" if metric.minimize else "negative_inverse"
+        figures_and_least = {
             "inverse": (1 / best.clamp(min=self.floor), 0.0),
             "negative_inverse": (-1 / best.clamp(min=self.floor), -1 / self.floor),
             "square": (best * best, 0.0),
-            "negative": (-best, -task.validation_metrics[0].worst),
-        }[formula]
-        return torch.where(ended, self.scale * torch.where(validated, figure, least), 0.0)
+            "negative": (-best, -metric.worst),
+        }
+        figure, least = figures_and_least[self.formula or suited]
+        paid = self.scale * torch.where(validated, figure, least)
+        return torch.where(ended, paid, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Improvement(Reward):
-    """The online reward of AutoLoss §4.4: the gain of a segment relative to the mean gain of the
-    last ones.
+    """The online reward of AutoLoss §4.4: a segment's gain relative to the mean of the last ones.
 
-    At the end of every segment of T = `segment` steps it pays (P_t − P_{t−T}) / max((P_t −
-    P_{t−kT}) / k, `floor`), where P is the deciding metric, negated where it is minimised, and k =
-    `window`. The floor keeps the denominator positive.
+    At the end of every segment of T = `segment` steps it pays
+
+        (P_t − P_{t−T}) / max((P_t − P_{t−kT}) / k, `floor`),
+
+    where P is the deciding metric, negated where it is minimised, and k = `window`. The floor keeps
+    the denominator positive.
     """
 
     segment: int = 50
@@ -153,24 +153,27 @@ class Improvement(Reward):
                 "expected at least 1, at least 1 and a positive number"
             )
 
-    def memory(self, task: Task) -> int:
-        if self.segment % task.validate_every:
+    def memory(self, description: RunDescription) -> int:
+        if self.segment % description.validate_every:
             raise ValueError(
-                f"segment={self.segment}: expected a multiple of validate_every={task.validate_every}"
+                f"segment={self.segment}: expected a multiple of "
+                f"validate_every={description.validate_every}"
             )
-        return self.window * self.segment // task.validate_every
+        return self.window * self.segment // description.validate_every
 
     def __call__(
         self,
-        task: Task,
+        description: RunDescription,
         history: History,
         validated: Bool[Tensor, " num_envs"],
         ended: Bool[Tensor, " num_envs"],
     ) -> Float[Tensor, " num_envs"]:
-        metric = -history.past if task.validation_metrics[0].minimize else history.past
-        gain = metric[:, 0] - metric[:, self.segment // task.validate_every]
-        mean_gain = ((metric[:, 0] - metric[:, -1]) / self.window).clamp(min=self.floor)
-        return torch.where(validated & (history.steps % self.segment == 0), gain / mean_gain, 0.0)
+        past = -history.past if description.metric.minimize else history.past
+        latest, oldest = past[:, 0], past[:, -1]
+        gain = latest - past[:, self.segment // description.validate_every]
+        mean_gain = ((latest - oldest) / self.window).clamp(min=self.floor)
+        segment_ends = validated & (history.steps % self.segment == 0)
+        return torch.where(segment_ends, gain / mean_gain, 0.0)
 
 
 REWARDS: dict[str, type[Reward]] = {"shaped": Shaped, "final": Final, "improvement": Improvement}

@@ -1,6 +1,7 @@
 """Bounds of arguments, declared in the annotations of a dataclass and checked in one place."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ class Bounds:
     """
 
     words: str
-    least: float = -math.inf
-    above: float = -math.inf
-    below: float = math.inf
+    least: int | float = -math.inf
+    above: int | float = -math.inf
+    below: int | float = math.inf
 
-    def allows(self, value: float) -> bool:
+    def allows(self, value: int | float) -> bool:
         """Whether the number is within the bounds; NaN never is."""
         return self.least <= value < self.below and value > self.above
 
@@ -42,14 +43,18 @@ PositiveInts = tuple[PositiveInt, ...]
 
 
 def check_bounds(instance: Any) -> None:
-    """ValueError that names the first field of a dataclass whose value is out of its bounds."""
-    for field in dataclasses.fields(instance):
-        value = getattr(instance, field.name)
-        for bounds in _bounds(field.type):
-            if not bounds.allows(value):
-                raise ValueError(f"{field.name}={value!r}: expected {bounds.words}")
-        if get_origin(field.type) is tuple:
-            _check_elements(field.name, value, field.type)
+    """ValueError that names the first field of a dataclass whose value is out of its bounds.
+
+    A class inherits the bounds of a field whose default it replaces.
+    """
+    for name, annotations in _annotations(type(instance)).items():
+        value = getattr(instance, name)
+        for annotation in annotations:
+            for bounds in _bounds(annotation):
+                if not bounds.allows(value):
+                    raise ValueError(f"{name}={value!r}: expected {bounds.words}")
+            if get_origin(annotation) is tuple:
+                _check_elements(name, value, annotation)
 
 
 def plain_type(annotation: Any) -> Any:
@@ -64,6 +69,16 @@ def _check_elements(name: str, values: Any, annotation: Any) -> None:
         kind = plain_type(element)
         if not all(isinstance(value, kind) and bounds.allows(value) for value in values):
             raise ValueError(f"{name}={values!r}: expected numbers of {bounds.words}")
+
+
+@functools.cache
+def _annotations(cls: type) -> dict[str, list[Any]]:
+    """The annotations that a class and its ancestors give to each field."""
+    found = {}
+    for field in dataclasses.fields(cls):
+        given = [vars(each).get("__annotations__", {}).get(field.name) for each in cls.__mro__]
+        found[field.name] = [annotation for annotation in given if annotation is not None]
+    return found
 
 
 def _bounds(annotation: Any) -> Iterator[Bounds]:

@@ -1,6 +1,7 @@
 """What eager and compiled programs need to agree: constants of graphs, and where a program runs."""
 
 import functools
+import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -39,3 +40,33 @@ def graph_constant(maxsize: int = 64) -> Callable[[Callable[..., Result]], Calla
 def is_eager_on_cpu(tensor: Tensor) -> bool:
     """Whether the host may look at the tensor without waiting for a device or breaking a graph."""
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def compiled(program: Any) -> Any:
+    """`program` compiled for the shapes that it meets.
+
+    It gets a code object of its own, because PyTorch counts for each how often it was compiled and
+    stops at a limit.
+
+    Raises:
+        RuntimeError: at a call, in one line: the program cannot be compiled.
+    """
+    own = types.FunctionType(
+        program.__code__.replace(),
+        program.__globals__,
+        program.__name__,
+        closure=program.__closure__,
+    )
+    made = torch.compile(own, fullgraph=True, dynamic=False)
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return made(*arguments)
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise RuntimeError(
+                f"compile=True: {program.__name__} could not be compiled ({reason}); "
+                "use compile=False"
+            ) from error
+
+    return call

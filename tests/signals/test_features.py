@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from autoloss_gym.core.task import Evaluation
+from autoloss_gym.environment.runs import describe
 from autoloss_gym.signals.features import GROUPS, RAW_BOUND, Features
 from autoloss_gym.signals.history import History
 from tests.support.toy_tasks import SMALL, TwoBlocks
@@ -43,7 +44,9 @@ def numbers(features: Features, made: History, extra: torch.Tensor | None = None
 
 def test_raw_features_are_the_numbers_of_the_paper_in_the_documented_order():
     values = numbers(
-        Features(WITH_PATIENCE, "raw"), history(since_best=torch.tensor([1])), torch.tensor([[0.5]])
+        Features(describe(WITH_PATIENCE), "raw"),
+        history(since_best=torch.tensor([1])),
+        torch.tensor([[0.5]]),
     )
     validation = [8.0, 9.8, -0.2, -0.2]
     expected = [5 / 20, 0.03, 0.06, 3, 6, *validation, math.log(0.5), 0.5, 1 - 1 / 4, 0.5]
@@ -52,7 +55,9 @@ def test_raw_features_are_the_numbers_of_the_paper_in_the_documented_order():
 
 def test_scaled_features_are_the_documented_transforms():
     values = numbers(
-        Features(WITH_PATIENCE), history(since_best=torch.tensor([1])), torch.tensor([[0.5]])
+        Features(describe(WITH_PATIENCE)),
+        history(since_best=torch.tensor([1])),
+        torch.tensor([[0.5]]),
     )
     magnitudes = [math.tanh(math.log(x) / 4) for x in (0.03, 0.06, 3, 6, 8, 9.8)]
     difference = math.tanh(20 * -0.2 / 9.8)
@@ -63,9 +68,9 @@ def test_scaled_features_are_the_documented_transforms():
 
 
 def test_groups_are_those_that_the_task_has():
-    assert list(Features(SMALL).groups) == [*ORDER, "norm_ratio", "loss_ratio", "extra"]
-    assert list(Features(WITH_PATIENCE).groups) == list(GROUPS)
-    assert list(Features(TwoBlocks()).groups) == [*ORDER, "extra"]
+    assert list(Features(describe(SMALL)).groups) == [*ORDER, "norm_ratio", "loss_ratio", "extra"]
+    assert list(Features(describe(WITH_PATIENCE)).groups) == list(GROUPS)
+    assert list(Features(describe(TwoBlocks())).groups) == [*ORDER, "extra"]
 
 
 @pytest.mark.parametrize("scaling", ["raw", "scaled"])
@@ -73,12 +78,12 @@ def test_groups_are_those_that_the_task_has():
 def test_a_dropped_group_is_missing_and_the_others_stay(group, scaling):
     made, extra = history(), torch.tensor([[0.5]])
     alone = numbers(
-        Features(WITH_PATIENCE, scaling, tuple(name for name in GROUPS if name != group)),
+        Features(describe(WITH_PATIENCE), scaling, tuple(name for name in GROUPS if name != group)),
         made,
         extra,
     )
-    without = numbers(Features(WITH_PATIENCE, scaling, (group,)), made, extra)
-    everything = numbers(Features(WITH_PATIENCE, scaling), made, extra)
+    without = numbers(Features(describe(WITH_PATIENCE), scaling, (group,)), made, extra)
+    everything = numbers(Features(describe(WITH_PATIENCE), scaling), made, extra)
     start = sum(
         2 if name in ("gradient_norms", "losses") else 1 for name in GROUPS[: GROUPS.index(group)]
     )
@@ -88,8 +93,8 @@ def test_a_dropped_group_is_missing_and_the_others_stay(group, scaling):
 
 def test_raw_features_are_clipped_to_their_box_and_counted():
     made = history(losses=torch.tensor([[1e9, 3.0]]), validation=torch.tensor([[-1e7]]))
-    values, clipped = Features(SMALL, "raw")(made, no_extras())
-    bound = Features(SMALL, "raw").bound()
+    values, clipped = Features(describe(SMALL), "raw")(made, no_extras())
+    bound = Features(describe(SMALL), "raw").bound()
     assert bound == RAW_BOUND
     assert values.abs().max() == bound
     assert values[0, 3] == bound
@@ -98,8 +103,11 @@ def test_raw_features_are_clipped_to_their_box_and_counted():
 
 
 def test_nothing_is_counted_as_clipped_within_the_box_or_where_features_are_scaled():
-    assert Features(SMALL, "raw")(history(), no_extras())[1].tolist() == [0]
-    assert Features(SMALL)(history(losses=torch.tensor([[1e9, 3.0]])), no_extras())[1] is None
+    assert Features(describe(SMALL), "raw")(history(), no_extras())[1].tolist() == [0]
+    assert (
+        Features(describe(SMALL))(history(losses=torch.tensor([[1e9, 3.0]])), no_extras())[1]
+        is None
+    )
 
 
 @pytest.mark.parametrize("scaling", ["raw", "scaled"])
@@ -107,7 +115,7 @@ def test_nothing_is_counted_as_clipped_within_the_box_or_where_features_are_scal
 def test_features_of_extreme_numbers_are_finite_and_within_the_box(scaling, value):
     pair, metric = torch.full((1, 2), value), torch.full((1, 1), value)
     metrics = {"validation": metric, "averages": torch.full((1, 3, 1), value)}
-    features = Features(SMALL, scaling)
+    features = Features(describe(SMALL), scaling)
     values = numbers(features, history(losses=pair, gradient_norms=pair.abs(), **metrics))
     assert torch.isfinite(values).all()
     assert values.abs().max() <= features.bound()
@@ -115,7 +123,7 @@ def test_features_of_extreme_numbers_are_finite_and_within_the_box(scaling, valu
 
 def test_equal_factors_are_equal_steps_of_a_scaled_magnitude_before_the_tanh():
     losses = [
-        numbers(Features(SMALL), history(losses=torch.tensor([[x, 1.0]])))[3]
+        numbers(Features(describe(SMALL)), history(losses=torch.tensor([[x, 1.0]])))[3]
         for x in (0.1, 1.0, 10.0)
     ]
     low, middle, high = (float(torch.atanh(loss)) for loss in losses)
@@ -127,6 +135,6 @@ def test_an_unknown_scaling_or_group_is_refused():
     with pytest.raises(
         ValueError, match=r"drop=\['loss'\]: expected some, but not all, of progress"
     ):
-        Features(SMALL, drop=("loss",))
+        Features(describe(SMALL), drop=("loss",))
     with pytest.raises(ValueError, match="features='log': expected 'scaled' or 'raw'"):
-        Features(SMALL, "log")
+        Features(describe(SMALL), "log")

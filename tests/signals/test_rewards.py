@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from autoloss_gym.core.task import Evaluation, Task
+from autoloss_gym.environment.runs import describe
 from autoloss_gym.signals.history import History
 from autoloss_gym.signals.rewards import REWARDS, Final, Improvement, Reward, Shaped
 from tests.support.toy_tasks import SMALL, TwoBlocks
@@ -20,11 +21,11 @@ def paid(reward: Reward, task: Task, values: list[float], validated=YES, ended=N
     metrics = torch.tensor(values)[:, None] * torch.tensor([1.0, 2.0])
     nothing = torch.zeros(2, 2)
     start = Evaluation(losses=nothing, gradient_norms=nothing, measured=nothing == 0)
-    history, rewards = History.start(start, metrics[0][:, None], reward.memory(task)), []
+    history, rewards = History.start(start, metrics[0][:, None], reward.memory(describe(task))), []
     for metric in metrics[1:]:
         history.record_validation(metric[:, None], YES, task.validation_metrics[0].minimize)
         history.steps = history.steps + task.validate_every
-        rewards.append(reward(task, history, validated, ended)[0].item())
+        rewards.append(reward(describe(task), history, validated, ended)[0].item())
     return rewards
 
 
@@ -114,7 +115,7 @@ def test_a_run_that_was_not_validated_earns_nothing(reward):
 
 def test_improvement_refuses_segments_that_no_validation_ends():
     with pytest.raises(ValueError, match="segment=7: expected a multiple of validate_every=5"):
-        Improvement(segment=7).memory(SMALL)
+        Improvement(segment=7).memory(describe(SMALL))
 
 
 @pytest.mark.parametrize("arguments", [{"segment": 0}, {"window": 0}, {"floor": 0.0}])

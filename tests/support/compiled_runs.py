@@ -14,7 +14,6 @@ import torch
 
 from autoloss_gym import random
 from autoloss_gym.data.images import load_images
-from autoloss_gym.environment.runs import compiled
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.scoring.classifiers import load_classifier
 from autoloss_gym.scoring.sample_scores import (
@@ -25,6 +24,7 @@ from autoloss_gym.scoring.sample_scores import (
     moments,
 )
 from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tools.compiling import compiled
 from tests.support.recording import play
 from tests.support.toy_tasks import SMALL, TwoBlocks
 

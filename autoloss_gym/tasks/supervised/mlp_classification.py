@@ -18,7 +18,6 @@ from autoloss_gym.data import tables
 from autoloss_gym.data.clusters import ClusterProblems
 from autoloss_gym.losses.fitting import cross_entropy, error_rate
 from autoloss_gym.losses.penalties import (
-    Penalty,
     check_penalty,
     named_tensors,
     packed_for,
@@ -128,7 +127,7 @@ class MLPClassification(GradientTask):
     assignment: str = "random"
     hidden_sizes: PositiveInts = (32,)
     l1_coefficient: NonNegativeFloat = 0.02
-    penalty: Penalty = "joint"
+    penalty: str = "joint"
     train_on_validation: bool = False
     max_steps: int = 300
     validate_every: PositiveInt = 10

@@ -16,7 +16,6 @@ from autoloss_gym.data import partition as datasets
 from autoloss_gym.data import tables
 from autoloss_gym.losses.fitting import mean_squared_error
 from autoloss_gym.losses.penalties import (
-    Penalty,
     check_penalty,
     named_tensors,
     packed_for,
@@ -118,7 +117,7 @@ class QuadraticRegression(GradientTask):
     noise: NonNegativeFloat = 2.0
     l1_coefficient: NonNegativeFloat = 0.2
     constant: bool = False
-    penalty: Penalty = "joint"
+    penalty: str = "joint"
     train_on_validation: bool = False
     max_steps: int = 600
     validate_every: PositiveInt = 5
@@ -169,10 +168,10 @@ class QuadraticRegression(GradientTask):
 
     def _synthetic_data(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Any]:
         truth = random.uniform(random.fold_in(keys, "truth"), (self.dimension,), -0.5, 0.5)
-        data: dict[str, Any] = {"truth": truth}
+        data: dict[str, Any] = {}
         for part in ("training", "validation", "test"):
             data[part] = self._samples(random.fold_in(keys, part), truth)
-        return data
+        return data | {"truth": truth}
 
     def _samples(self, keys: Int64[Tensor, " num_envs"], truth: Tensor) -> dict[str, Tensor]:
         shape = (self.num_samples, self.dimension)

@@ -16,8 +16,8 @@ from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from tests.support.toy_tasks import SMALL, Fragile, TwoBlocks
 
-SPLIT = QuadraticRegression(pairs="split")
-FOUR = MLPClassification(hidden_sizes=(2, 2), pairs="split")
+SPLIT = QuadraticRegression(penalty="split")
+FOUR = MLPClassification(hidden_sizes=(2, 2), penalty="split")
 
 
 class SinglePair(TwoBlocks):

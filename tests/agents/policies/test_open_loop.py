@@ -82,7 +82,7 @@ class Game:
     [
         (SMALL, [(0.8, 0.2), (0.2, 0.8)]),
         (SMALL, [(0.2, 0.8), (0.6, 0.4), (0.9, 0.1)]),
-        (replace(SMALL, pairs="split"), [(0.2, 0.3, 0.5), (0.6, 0.3, 0.1)]),
+        (replace(SMALL, penalty="split"), [(0.2, 0.3, 0.5), (0.6, 0.3, 0.1)]),
     ],
     ids=["falling", "rising", "three pairs"],
 )

@@ -106,7 +106,7 @@ def test_a_grid_has_at_least_20_increasing_thresholds_over_its_whole_range(rule)
 @each_rule
 def test_a_rule_is_for_two_pairs_whose_fit_is_validated(rule):
     for task, expected in (
-        (QuadraticRegression(pairs="split"), f"'{rule}'.* this task has 3 pairs"),
+        (QuadraticRegression(penalty="split"), f"'{rule}'.* this task has 3 pairs"),
         (
             Fragile(),
             f"'{rule}'.* needs the loss 'safe' among the validation metrics, which are size",

@@ -1,0 +1,51 @@
+"""What the runs of an environment look like: their pictures, and the images that models make."""
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from autoloss_gym.core.task import ImageTask, State, Task
+from autoloss_gym.environment.rendering import SAMPLES, Trace
+from autoloss_gym.environment.runs import Runs
+from autoloss_gym.tools.arguments import positive
+
+
+def samples(
+    task: Task, state: State, count: int
+) -> Float[Tensor, "num_envs count height width channels"]:
+    """Images that the models make, in [0, 1].
+
+    Raises:
+        ValueError: the task is no `ImageTask`, or the count is not positive.
+    """
+    if not isinstance(task, ImageTask):
+        raise ValueError(
+            f"{type(task).__name__} makes no images: samples() is for tasks that are an ImageTask"
+        )
+    return task.samples(state, positive("count", count))
+
+
+class Pictures:
+    """Keeps the course of every run, and draws it.
+
+    Args:
+        task: what is trained.
+        num_envs: number of runs.
+    """
+
+    def __init__(self, task: Task, num_envs: int) -> None:
+        self._task = task
+        self._trace = Trace(task, num_envs)
+
+    def record(
+        self, steps: np.ndarray, runs: Runs, weights: Tensor | None, mask: np.ndarray
+    ) -> None:
+        """Keep the latest figures of the masked runs; `weights` is None at a reset."""
+        self._trace.record(steps, runs.history, weights, mask)
+
+    def draw(self, steps: np.ndarray, runs: Runs) -> tuple[np.ndarray, ...]:
+        """One picture (height, width, 3), uint8, of each run, which has made so many steps."""
+        if not isinstance(self._task, ImageTask):
+            return self._trace.draw(steps)
+        images = samples(self._task, runs.state, SAMPLES)
+        return self._trace.draw(steps, images.cpu().numpy())
