@@ -34,8 +34,8 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
         if gymnasium.registry[id].kwargs == kwargs:
             return
         raise ValueError(
-            f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; choose another "
-            "version"
+            f"id={id!r} is registered already, with {gymnasium.registry[id].kwargs}; "
+            "choose another version"
         )
     gymnasium.register(
         id=id,

@@ -30,13 +30,14 @@ class StableBaselines3VecEnv(VecEnv):
     def __init__(self, envs: AutoLossVectorEnv) -> None:
         if not isinstance(envs, VectorEnv):
             raise ValueError(
-                f"got {type(envs).__name__}: expected a vector environment, gymnasium.make_vec(id, num_envs=…)"
+                f"got {type(envs).__name__}: expected a vector environment, "
+                "gymnasium.make_vec(id, num_envs=…)"
             )
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
             raise ValueError(
-                f"autoreset_mode={getattr(mode, 'value', mode)!r}: Stable-Baselines3 needs an environment made with "
-                "autoreset_mode='SameStep'"
+                f"autoreset_mode={getattr(mode, 'value', mode)!r}: Stable-Baselines3 needs an "
+                "environment made with autoreset_mode='SameStep'"
             )
         self.envs = envs
         self._returns = np.zeros(envs.num_envs)

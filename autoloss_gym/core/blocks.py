@@ -1,4 +1,4 @@
-"""Blocks of parameters: packed into one row for each run, or viewed in the shapes of their author."""
+"""Blocks of parameters: packed into one row a run, or viewed in the shapes of their author."""
 
 import math
 from typing import Any

@@ -166,7 +166,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def score_metrics(self) -> tuple[Metric, ...]:
-        """What `score` returns, each with a finite worst value; the first is the figure of merit."""
+        """What `score` returns; the first is the figure of merit. Each has a finite worst value."""
 
     @property
     def shares_blocks(self) -> bool:

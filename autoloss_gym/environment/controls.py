@@ -54,7 +54,8 @@ class ChoosePair(ActionControl):
 class WeighLosses(ActionControl):
     """Box(-1, 1, (number of pairs,)): a positive weight for every pair's gradient.
 
-    This is SoftAdapt's setting. An entry a becomes the weight wide^a, and the weights are then normalised.
+    This is SoftAdapt's setting. An entry a becomes the weight wide^a, and the weights are then
+    normalised.
 
     Args:
         normalize: "sum" to sum to 1, "count" to sum to the number of pairs, None to leave them.

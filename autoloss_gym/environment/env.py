@@ -101,5 +101,8 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
 
 
 def _first(infos: dict[str, Any]) -> dict[str, Any]:
-    """The only run's values: arrays where they have a dimension of their own, else plain numbers."""
-    return {name: value[0] if value.ndim > 1 else value[0].item() for name, value in infos.items()}
+    """The only run's values: arrays where they have a dimension of their own, else numbers."""
+    first = {}
+    for name, values in infos.items():
+        first[name] = values[0] if values.ndim > 1 else values[0].item()
+    return first

@@ -1,4 +1,4 @@
-"""Which problem every episode of every run is: a function of (split, seed, episode), nothing else."""
+"""Which problem an episode is: a function of split, seed and episode, and of nothing else."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -73,7 +73,8 @@ def seed_list(seed: Any, num_envs: int) -> list[int | None]:
     seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
     if len(seeds) != num_envs or not all(_is_seed(each) for each in seeds):
         raise ValueError(
-            f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or None"
+            f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or "
+            "None"
         )
     return seeds
 

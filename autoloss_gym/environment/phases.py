@@ -39,7 +39,7 @@ class Phases:
         return self.finished.copy()
 
     def advance(self, updates: int, resetting: np.ndarray) -> np.ndarray:
-        """Count the updates of a step; return the runs whose validation is due, (num_envs,), bool."""
+        """Count the updates of a step; return the runs that are due for a validation."""
         self.elapsed += updates
         return (self.elapsed % self._validate_every == 0) & ~resetting
 
@@ -48,7 +48,7 @@ class Phases:
         return self.elapsed >= self._max_steps
 
     def end_step(self, resetting: np.ndarray, ended: np.ndarray) -> np.ndarray:
-        """Note the runs that have ended; return those that are to be reset now, (num_envs,), bool."""
+        """Note the runs that have ended; return those that are to be reset now."""
         if self._mode == AutoresetMode.SAME_STEP:
             return resetting | ended
         self.finished = ended

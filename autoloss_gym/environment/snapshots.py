@@ -36,8 +36,8 @@ def restore(state: Mapping[str, Any], runs: Runs, phases: Phases, instances: Ins
     leaves = tree.leaves(runs)
     if [leaf.shape for leaf in leaves] != [saved.shape for saved in state["runs"]]:
         raise ValueError(
-            "the saved runs do not fit this environment: make it with the arguments of the one that "
-            "was saved"
+            "the saved runs do not fit this environment: make it with the arguments of the one "
+            "that was saved"
         )
     for leaf, saved in zip(leaves, state["runs"], strict=True):
         leaf.copy_(saved)

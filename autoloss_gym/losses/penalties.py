@@ -1,4 +1,4 @@
-"""A loss that fits and L1 penalties (AutoLoss §4.1): one for all parameters, or one for each block."""
+"""A loss that fits, and L1 penalties of all parameters or of each block (AutoLoss §4.1)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -47,7 +47,7 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
     """An instance of the dataclass `cls`.
 
     Raises:
-        ValueError: it has no such argument (the nearest one is named), or a value is of another type.
+        ValueError: it has no such argument, or a value is of another type.
     """
     known = {field.name: field.type for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for name in arguments:

@@ -14,8 +14,8 @@ Result = TypeVar("Result")
 def graph_constant(maxsize: int = 64) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Decorates a function of hashable arguments whose result never changes.
 
-    It is computed once for each set of arguments, and a compiled program holds what it returns instead
-    of tracing it.
+    It is computed once for each set of arguments, and a compiled program holds what it returns
+    instead of tracing it.
 
     Args:
         maxsize: number of results that are kept.
@@ -28,8 +28,9 @@ def graph_constant(maxsize: int = 64) -> Callable[[Callable[..., Result]], Calla
         def constant(*arguments: Any) -> Result:
             return cached(*arguments)
 
-        # What `torch.compiler.assume_constant_result` sets. Calling that here would import PyTorch's
-        # compiler, which takes as long as PyTorch itself, for everyone who imports a weighting rule.
+        # What `torch.compiler.assume_constant_result` sets. Calling that here would import
+        # PyTorch's compiler, which takes as long as PyTorch itself, for everyone who imports a
+        # weighting rule.
         constant._dynamo_marked_constant = True  # type: ignore[attr-defined]
         constant.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
         return constant

@@ -11,8 +11,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """The path of a temporary file beside `path`, which takes its place when the block ends.
 
-    Its name is drawn anew each time, so that several processes may write the same file at once. Where
-    the block fails, nothing is left and the old file stays.
+    Its name is drawn anew each time, so that several processes may write the same file at once.
+    Where the block fails, nothing is left and the old file stays.
 
     Raises:
         OSError: the folder cannot be written.
@@ -38,6 +38,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _flush_to_disk(path: Path) -> None:
-    """Wait until the content is stored: a rename that is stored before it would leave an empty file."""
+    """Wait until the content is stored: a rename stored before it would leave an empty file."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())

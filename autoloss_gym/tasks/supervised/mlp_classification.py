@@ -47,8 +47,8 @@ class MLPClassification(GradientTask):
     ## Losses
     `cross_entropy`: mean over the training part (full batch). `l1`: `l1_coefficient` · the sum of
     the absolute weights and biases. Both update all parameters through one shared Adam. With
-    `penalty="split"`, `l1_layer_0`, `l1_layer_1`, … each penalise and update one layer instead, which
-    no single λ can imitate.
+    `penalty="split"`, `l1_layer_0`, `l1_layer_1`, … each penalise and update one layer instead,
+    which no single λ can imitate.
 
     ## Action Space
     `control="pair"`: Discrete(2), 0 = a step on `cross_entropy`, 1 = a step on `l1`; with split

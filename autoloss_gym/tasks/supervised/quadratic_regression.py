@@ -42,8 +42,9 @@ class QuadraticRegression(GradientTask):
 
     ## Losses
     `mse`: mean squared error on the training part (full batch). `l1`: `l1_coefficient` · (‖w‖₁ +
-    ‖A‖₁). Both update all parameters through one shared Adam. With `penalty="split"`, `l1_linear` and
-    `l1_quadratic` each penalise and update one of w and A instead, which no single λ can imitate.
+    ‖A‖₁). Both update all parameters through one shared Adam. With `penalty="split"`, `l1_linear`
+    and `l1_quadratic` each penalise and update one of w and A instead, which no single λ can
+    imitate.
 
     ## Action Space
     `control="pair"`: Discrete(2), 0 = a step on `mse`, 1 = a step on `l1`; with split pairs

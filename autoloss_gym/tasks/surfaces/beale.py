@@ -12,6 +12,7 @@ from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Pair
 from autoloss_gym.optimizers import SGD, Optimizer
 from autoloss_gym.tasks.surfaces.surface import Residual, Surface, square
+from autoloss_gym.tools.bounds import PositiveInt
 
 _CONSTANTS = {"linear": 1.5, "quadratic": 2.25, "cubic": 2.625}
 
@@ -79,7 +80,7 @@ class Beale(Surface):
 
     start: tuple[float, ...] = (1.0, 1.0)
     max_steps: int = 1000
-    validate_every: int = 10
+    validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: SGD(learning_rate=1e-2))
 
     @property

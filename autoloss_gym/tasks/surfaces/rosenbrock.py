@@ -1,6 +1,5 @@
 """Rosenbrock's curved valley as two losses, a surface on which SoftAdapt is tried."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -12,6 +11,7 @@ from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Pair
 from autoloss_gym.optimizers import SGD, Optimizer
 from autoloss_gym.tasks.surfaces.surface import Surface, square
+from autoloss_gym.tools.bounds import FiniteFloat, PositiveFloat, PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +78,12 @@ class Rosenbrock(Surface):
 
     pairs: ClassVar[tuple[Pair, ...]] = (Pair("line", ("point",)), Pair("parabola", ("point",)))
 
-    a: float = 1.0
-    b: float = 100.0
+    a: FiniteFloat = 1.0
+    b: PositiveFloat = 100.0
     start: tuple[float, ...] = (-1.2, 1.0)
     max_steps: int = 1000
-    validate_every: int = 10
+    validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: SGD(learning_rate=1e-3))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not math.isfinite(self.a):
-            raise ValueError(f"a={self.a}: expected a finite number")
-        if not 0 < self.b < math.inf:
-            raise ValueError(f"b={self.b}: expected a positive finite number")
 
     @property
     def minimum(self) -> tuple[float, float]:

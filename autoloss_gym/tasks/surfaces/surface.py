@@ -14,10 +14,12 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
-from autoloss_gym.core.loss import ClosedForm, Parameters
+from autoloss_gym.core.loss import ClosedForm
 from autoloss_gym.core.task import Keys, Metric
 from autoloss_gym.optimizers import SGD, BarzilaiBorwein, Optimizer
+from autoloss_gym.tools.bounds import NonNegativeFloat
 from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.tree import Parameters
 
 _FORMS = {"barzilai_borwein_1": "long", "barzilai_borwein_2": "short"}
 Residual = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -45,7 +47,7 @@ class Surface(GradientTask):
     )
 
     start: tuple[float, ...]
-    start_width: float = 0.5
+    start_width: NonNegativeFloat = 0.5
     step: str | None = None
     step_bounds: tuple[float, ...] = (1e-4, 1e-1)
 
@@ -53,21 +55,20 @@ class Surface(GradientTask):
         super().__post_init__()
         if not _are_two_numbers(self.start):
             raise ValueError(f"start={self.start}: expected two finite numbers, x and y")
-        if not 0 <= self.start_width < math.inf:
-            raise ValueError(
-                f"start_width={self.start_width}: expected a finite number of at least 0"
-            )
         if not _are_two_numbers(self.step_bounds):
             raise ValueError(
-                f"step_bounds={self.step_bounds}: expected two numbers, the least and the greatest step"
+                f"step_bounds={self.step_bounds}: expected two numbers, the least and the greatest "
+                "step"
             )
         if self.step is not None:
+            # Whoever asks a task for its optimizer gets the one that makes the steps.
             object.__setattr__(self, "optimizer", self._optimizer_of(self.step))
 
     def _optimizer_of(self, step: str) -> Optimizer:
         if step not in (*_FORMS, "fixed"):
             raise ValueError(unknown("step", step, (*_FORMS, "fixed")))
-        rate, (lower, upper) = self.optimizer.learning_rate, self.step_bounds
+        rate = self.optimizer.learning_rate
+        lower, upper = self.step_bounds
         if step == "fixed":
             return SGD(learning_rate=rate)
         return BarzilaiBorwein(learning_rate=rate, form=_FORMS[step], lower=lower, upper=upper)
@@ -92,14 +93,15 @@ class Surface(GradientTask):
         return self._distance(parameters)[:, None]
 
     def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
-        objective = torch.stack(
-            [loss(parameters, data) for loss in self.losses().values()], dim=1
-        ).sum(dim=1)
+        values = [loss(parameters, data) for loss in self.losses().values()]
+        objective = torch.stack(values, dim=1).sum(dim=1)
         return torch.stack([self._distance(parameters), objective], dim=1)
 
     def _distance(self, parameters: Parameters) -> Float[Tensor, " num_envs"]:
         x, y = parameters["point"].unbind(dim=1)
-        right, up = x - self.minimum[0], y - self.minimum[1]
+        minimum_x, minimum_y = self.minimum
+        right = x - minimum_x
+        up = y - minimum_y
         return torch.sqrt(right * right + up * up)
 
 
@@ -112,22 +114,19 @@ def square(residual: Residual, scale: float = 1.0) -> ClosedForm:
     """
 
     def loss(parameters: Parameters, batch: Any) -> Tensor:
-        value = residual(*parameters["point"].unbind(dim=1))[0]
+        value, _, _ = residual(*parameters["point"].unbind(dim=1))
         return value * value * scale
 
     def value_and_gradient(parameters: Parameters, batch: Any) -> tuple[Tensor, Parameters]:
         value, slope_x, slope_y = residual(*parameters["point"].unbind(dim=1))
         factor = value * (2 * scale)
-        return value * value * scale, {
-            "point": torch.stack([factor * slope_x, factor * slope_y], dim=1)
-        }
+        gradient = torch.stack([factor * slope_x, factor * slope_y], dim=1)
+        return value * value * scale, {"point": gradient}
 
     return ClosedForm(loss, value_and_gradient)
 
 
 def _are_two_numbers(values: Any) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) == 2
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
-    )
+    if not isinstance(values, tuple) or len(values) != 2:
+        return False
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
