@@ -1,14 +1,20 @@
 """What the documentation says is what the code does."""
 
 import dataclasses
+import importlib
+import importlib.util
 import inspect
+import os
 import re
 import subprocess
 import sys
 
 import gymnasium
 import pytest
+import yaml
 
+import autoloss_gym
+from autoloss_gym import GradientTask
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
 from tests.support.paths import ROOT
@@ -25,6 +31,21 @@ HEADINGS = [
     "References",
     "Version History",
 ]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
+}
+PYTHON_BLOCKS = [
+    pytest.param(block, id=f"{page}-{number}")
+    for page, text in PAGES.items()
+    for number, block in enumerate(re.findall(r"```python\n(.+?)```", text, re.DOTALL))
+    if not block.startswith("# not run")
+]
+FOLDERS = "autoloss_gym|agents|benchmarks|docs|examples|studies|tests"
 
 
 @pytest.mark.parametrize("id", TASKS)
@@ -50,33 +71,12 @@ def test_the_vector_environment_documents_every_argument():
     assert [name for name in names if f"        {name}:" not in AutoLossVectorEnv.__doc__] == []
 
 
-def test_the_readme_says_how_many_features_regression_has():
+def test_the_regression_says_how_many_features_it_has():
     assert "11 numbers" in gymnasium.make("AutoLoss/QuadraticRegression-v0").unwrapped.task.__doc__
     assert gymnasium.make("AutoLoss/QuadraticRegression-v0").observation_space.shape == (11,)
     assert gymnasium.make(
         "AutoLoss/QuadraticRegression-v0", patience=3
     ).observation_space.shape == (12,)
-
-
-@pytest.mark.parametrize(
-    "block", re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-)
-def test_python_in_the_readme_runs(block, tmp_path):
-    block = re.sub(r"total_timesteps=[\d_]+", "total_timesteps=64", block)
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-
-
-def test_pictures_and_files_that_the_readme_shows_exist():
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_released_preset_has_the_settings_of_the_papers_code():
@@ -93,3 +93,135 @@ def test_the_released_preset_has_the_settings_of_the_papers_code():
         2.0,
         0.2,
     )
+
+
+def test_the_readme_is_short():
+    assert (ROOT / "README.md").stat().st_size <= 6000
+
+
+def test_the_readme_lists_every_environment():
+    listed = set(re.findall(r"^\| `(AutoLoss/.+?)`", PAGES["README.md"], re.MULTILINE))
+    assert listed == set(TASKS)
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == autoloss_gym.__version__
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=lambda form: form.name
+)
+def test_issue_forms_have_what_github_asks_for(form):
+    content = yaml.safe_load(form.read_text())
+    assert {"name", "description", "body"} <= content.keys()
+    assert all({"type", "attributes"} <= part.keys() for part in content["body"])
+
+
+@pytest.mark.parametrize("block", PYTHON_BLOCKS)
+def test_python_in_the_documentation_runs(block, tmp_path):
+    block = re.sub(r"total_timesteps=[\d_]+", "total_timesteps=64", block)
+    block = block.replace("range(999)", "range(9)").replace("range(500)", "range(50)")
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_guide_shows_the_example_of_an_own_loop_as_it_is():
+    example = (ROOT / "examples/own_training_loop.py").read_text()
+    assert example in PAGES["docs/guides/own_loop.md"]
+
+
+@pytest.mark.skipif(
+    not hasattr(GradientTask, "score_values"), reason="the guide is ahead of the code"
+)
+def test_the_guide_names_what_the_author_of_a_task_writes():
+    table = PAGES["docs/guides/own_task.md"].split("## What to write")[1].split("\n\n")[2]
+    named = set(re.findall(r"^\| `(\w+)", table, re.MULTILINE))
+    assert named == {name for name in GradientTask.__abstractmethods__ if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if re.match(r"\w+:", target):
+            continue  # another site
+        name, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in _anchors(path.read_text()), target
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, waiting = set(), ["README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached or page not in PAGES:
+            continue
+        reached.add(page)
+        for target in re.findall(r"\]\(([^)\s#]+)", PAGES[page]):
+            path = ((ROOT / page).parent / target).resolve()
+            if path.is_relative_to(ROOT.resolve()):
+                waiting.append(str(path.relative_to(ROOT.resolve())))
+    unlinked = {page for page in PAGES if page not in reached and "/add_a_" not in page}
+    assert unlinked == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_that_commands_run_exist(page):
+    for module in re.findall(r"python -m ([\w.]+)", PAGES[page]):
+        assert importlib.util.find_spec(module), module
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_and_names_of_the_package_exist(page):
+    for dotted in re.findall(r"(?<![\w/])autoloss_gym(?:\.\w+)+", PAGES[page]):
+        module, names = dotted, []
+        while not _is_module(module):
+            module, _, name = module.rpartition(".")
+            names.insert(0, name)
+        found = importlib.import_module(module)
+        for name in names:
+            assert hasattr(found, name), dotted
+            found = getattr(found, name)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_folders_that_are_named_exist(page):
+    without_links = re.sub(r"\]\([^)]*\)", "", PAGES[page])
+    for path in re.findall(rf"(?<![\w./-])((?:{FOLDERS})/[\w./-]*\w/?)", without_links):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("command", ["train_agent.py", "evaluate.py"])
+def test_options_of_the_commands_exist(command):
+    known = subprocess.run(
+        [sys.executable, ROOT / command, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for text in PAGES.values():
+        for line in text.replace("\\\n", " ").splitlines():
+            if not re.match(rf"    (?:for .*)?python (?:\.\./)?{command} ", line):
+                continue
+            for option in re.findall(r" (--[\w-]+)", line.split("#")[0]):
+                assert re.search(rf"{option}\b", known), line
+
+
+def _anchors(text):
+    """The anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    words = [re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in words}
+
+
+def _is_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
