@@ -19,7 +19,7 @@ demo: .venv/installed
 	    $(BIN)/python evaluate.py --env $$id --env-kwargs $$data --episodes 20 --policies ppo:$$run $(BASELINES); \
 	done
 
-# Make every table of docs/results.md; about an hour and a half on two cores; it can be killed and called again.
+# Make every table of docs/results/; about an hour and a half on two cores; it can be killed and called again.
 results: .venv/installed
 	$(BIN)/python -m studies.tables
 

@@ -1,4 +1,4 @@
-"""Make the tables of docs/results.md: train what is missing, then play every policy on the same
+"""Make the tables of docs/results/: train what is missing, then play every policy on the same
 unseen problems.
 
     python -m studies.tables                    # every table

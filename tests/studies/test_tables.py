@@ -1,4 +1,4 @@
-"""`studies/tables.py`: what makes the tables of docs/results.md."""
+"""`studies/tables.py`: what makes the tables of docs/results/."""
 
 import json
 import subprocess
