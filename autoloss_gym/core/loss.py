@@ -2,14 +2,15 @@
 that down too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-Parameters = Mapping[str, Any]
+from autoloss_gym.tools.tree import Parameters
+
 Loss = Callable[[Parameters, Any], Float[Tensor, " num_envs"]]
 
 

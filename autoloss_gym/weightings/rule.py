@@ -201,7 +201,7 @@ class WeightingRule(ABC):
         return as_batch("gradient_norms", gradient_norms, values).to(values.dtype)
 
     def _begin(self, values: Tensor) -> Tensor:
-        """`values` in the dtype of the state, which the first call makes and which follows the device."""
+        """`values` in the dtype of the state, which is made if need be and follows the device."""
         if "weights" not in self._state:
             values = values.to(torch.promote_types(values.dtype, torch.float32))
             numbers = torch.arange(len(values), device=values.device)
