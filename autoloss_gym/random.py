@@ -82,7 +82,8 @@ def normal(
     pairs = (size + 1) // 2
     # 53 bits, as many as float64 holds exactly; + 1 because the logarithm of 0 is infinite.
     unit = (_shift_right(bits(keys, 2 * pairs), 11) + 1).to(torch.float64) * 2.0**-53
-    # Contiguous, because vector and scalar paths of log, cos and sin round differently.
+    # Contiguous, as the slices of a single run are: so log, cos and sin take one path for all
+    # batches, and with it the same bits.
     radius = torch.sqrt(-2.0 * torch.log(unit[:, :pairs].contiguous()))
     angle = 2.0 * math.pi * unit[:, pairs:].contiguous()
     draws = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)[:, :size]
