@@ -10,7 +10,8 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.networks.linear import affine
 
-Layer = tuple[Float[Tensor, "num_envs inputs outputs"], Float[Tensor, "num_envs outputs"]]
+# Weight (num_envs, inputs, outputs) and bias (num_envs, outputs); sizes differ between the layers.
+Layer = tuple[Float[Tensor, "num_envs _ _"], Float[Tensor, "num_envs _"]]
 
 
 def perceptron(
