@@ -173,10 +173,9 @@ def _check_shapes(task: Task, state: State) -> None:
     _check_tensor("the losses", evaluation.losses, pairs, "one value for each run and pair")
     _check_tensor("the gradient norms", norms, pairs, "a differentiable loss of its blocks")
 
-    metrics = "one column for each declared metric"
-    validated, scored = (_RUNS, len(task.validation_metrics)), (_RUNS, len(task.score_metrics))
-    _check_tensor("validate()", task.validate(state), validated, metrics)
-    _check_tensor("score()", task.score(state), scored, metrics)
+    text = "one column for each declared metric"
+    _check_tensor("validate()", task.validate(state), (_RUNS, len(task.validation_metrics)), text)
+    _check_tensor("score()", task.score(state), (_RUNS, len(task.score_metrics)), text)
     extra = task.extra(state)
     _check_tensor("extra()", extra, (_RUNS, extra.shape[-1]), "one row for each run")
 

@@ -60,8 +60,8 @@ def load_table(dataset: str, target: str | None = None) -> Table:
     if dataset in bundled:
         # Imported here because it takes long, and only these three need it.
         datasets = importlib.import_module("sklearn.datasets")
-        inputs, targets = getattr(datasets, f"load_{dataset}")(return_X_y=True)
-        return _checked(dataset, inputs, targets)
+        load = getattr(datasets, f"load_{dataset}")
+        return _checked(dataset, *load(return_X_y=True))
 
     path = Path(dataset).expanduser()
     if path.suffix not in (".csv", ".npz"):
@@ -71,8 +71,9 @@ def load_table(dataset: str, target: str | None = None) -> Table:
         raise ValueError(
             f"dataset={dataset!r}: there is no such file; give the path of a .csv or .npz file"
         )
-    inputs, targets = _read_csv(path, target) if path.suffix == ".csv" else _read_npz(path)
-    return _checked(dataset, inputs, targets)
+    if path.suffix == ".csv":
+        return _checked(dataset, *_read_csv(path, target))
+    return _checked(dataset, *_read_npz(path))
 
 
 def check_source(
@@ -152,10 +153,12 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
                 f"in record {bad[0] + 2}; remove or fill such rows"
             )
 
-    targets = columns.pop(-1 if target is None else names.index(target)) if columns else []
-    # `reshape` makes a table of an empty file too, whose size is then checked as any other's.
+    if not columns:  # an empty file, whose size is checked as any other's
+        return np.empty((0, 0)), np.empty(0)
+    chosen = -1 if target is None else names.index(target)
+    targets = np.array(columns.pop(chosen))
     inputs = np.array(columns).T.reshape(len(rows), len(columns))
-    return inputs, np.array(targets)
+    return inputs, targets
 
 
 def _read_records(path: Path) -> tuple[list[str], list[list[str]]]:

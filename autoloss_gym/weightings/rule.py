@@ -140,8 +140,8 @@ class WeightingRule(ABC):
         elif "weights" in self._state:
             weights = self._state["weights"]
             if runs.shape != weights.shape[:1]:
-                shape, expected = tuple(runs.shape), f"({len(weights)},)"
-                raise ValueError(f"runs of shape {shape}: expected {expected}, one for each run")
+                shape, count = tuple(runs.shape), len(weights)
+                raise ValueError(f"runs of shape {shape}: expected ({count},), one for each run")
             fresh = self._fresh(weights, self._state["keys"] if keys is None else keys)
             self._state = tree.where(runs.to(weights.device), fresh, self._state)
 
@@ -178,9 +178,11 @@ class WeightingRule(ABC):
         """
         values = self._begin(given if given.dim() == 2 else given[None])
         mask = as_mask("refreshed", refreshed, values)
-        norms = self._norms(gradient_norms, values) if self.needs_gradient_norms else values
+        norms, read = values, [values]
+        if self.needs_gradient_norms:
+            norms = self._norms(gradient_norms, values)
+            read.append(norms)
 
-        read = (values, norms) if self.needs_gradient_norms else (values,)
         if not self.reads_losses or all(map(known_to_be_finite, read)):
             return Measurements(losses=values, refreshed=mask, gradient_norms=norms), None
 
@@ -221,8 +223,7 @@ class WeightingRule(ABC):
         self, losses: Float[Tensor, "num_envs losses"], keys: Int64[Tensor, " num_envs"]
     ) -> dict[str, Any]:
         runs, count = losses.shape
-        if keys.shape != (runs,):
-            shape = tuple(keys.shape)
+        if (shape := tuple(keys.shape)) != (runs,):
             raise ValueError(f"keys of shape {shape}: expected ({runs},), one for each run")
         if self.prior is not None and len(self.prior) != count:
             raise ValueError(f"prior={self.prior}: expected {count} numbers, one for each loss")
