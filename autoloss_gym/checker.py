@@ -1,6 +1,8 @@
 """`check_task`: does a custom task keep the promises that the environments rely on?"""
 
 import dataclasses
+import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,156 +47,161 @@ def _keys(device: str) -> Keys:
     return Keys(problem=numbers, run=random.fold_in(numbers, "run"))
 
 
-def _one_hot(task: Task, pair: int, runs: int, device: torch.device) -> Control:
-    weights = torch.zeros(runs, len(task.pairs), device=device)
-    weights[:, pair] = 1
-    return Control(weights=weights, step_size=torch.ones(runs, device=device))
-
-
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
 
 
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _check_declarations(task: Task) -> None:
-    _require(
-        _is_hashable(task),
-        f"{task!r} is not hashable: make every argument hashable, tuples instead of lists",
-    )
-    fields = {field.name for field in dataclasses.fields(task)}
-    decorated = "__dataclass_params__" in vars(type(task))
-    lost = sorted(fields & set(vars(type(task)))) if not decorated else []
-    _require(
-        not lost,
-        f"{type(task).__name__} sets {', '.join(lost)} in vain: decorate it with @dataclass(frozen=True, kw_only=True)",
-    )
-    _require(len(task.pairs) > 0, "pairs is empty: declare at least one Pair")
+    try:
+        hash(task)
+    except TypeError as error:
+        advice = "make every argument hashable, tuples instead of lists"
+        raise ValueError(f"{task!r} is not hashable: {advice}") from error
+    _check_decorator(task)
+
     names = [pair.name for pair in task.pairs]
-    _require(
-        len(set(names)) == len(names), f"pairs share a name: {', '.join(names)}; give each its own"
-    )
+    _require(len(names) > 0, "pairs is empty: declare at least one Pair")
+    unique = len(set(names)) == len(names)
+    _require(unique, f"pairs share a name: {', '.join(names)}; give each its own")
+
     _require(
         len(task.validation_metrics) > 0,
         "validation_metrics is empty: the first decides the best parameters",
     )
     _require(
-        len(task.score_metrics) > 0, "score_metrics is empty: the first is the figure of merit"
+        len(task.score_metrics) > 0,
+        "score_metrics is empty: the first is the figure of merit",
     )
     for metric in task.score_metrics:
-        finite = abs(metric.worst) < float("inf")
         _require(
-            finite,
+            abs(metric.worst) < math.inf,
             f"score metric {metric.name!r} has worst={metric.worst}: give a finite worst value",
         )
 
 
-def _is_hashable(task: Task) -> bool:
-    try:
-        hash(task)
-    except TypeError:
-        return False
-    return True
+def _check_decorator(task: Task) -> None:
+    """Without the decorator, new defaults of a subclass do not reach its constructor."""
+    own = vars(type(task))
+    if "__dataclass_params__" in own:
+        return
+    lost = sorted(field.name for field in dataclasses.fields(task) if field.name in own)
+    _require(
+        not lost,
+        f"{type(task).__name__} sets {', '.join(lost)} in vain: "
+        "decorate it with @dataclass(frozen=True, kw_only=True)",
+    )
 
 
 def _check_losses(task: GradientTask, state: State) -> None:
-    losses = task.losses()
+    losses, blocks = task.losses(), state.parameters
     for pair in task.pairs:
+        where = f"pair {pair.name!r}"
         known = ", ".join(losses)
-        _require(
-            pair.loss in losses,
-            f"pair {pair.name!r}: losses() has no {pair.loss!r}; it has {known}",
-        )
+        _require(pair.loss in losses, f"{where}: losses() has no {pair.loss!r}; it has {known}")
+        known = ", ".join(blocks)
         for block in pair.blocks:
-            known = ", ".join(state.parameters)
-            _require(
-                block in state.parameters,
-                f"pair {pair.name!r}: there is no block {block!r}; there are {known}",
-            )
+            _require(block in blocks, f"{where}: there is no block {block!r}; there are {known}")
 
 
 def _check_full_batch(task: GradientTask, state: State) -> None:
-    batches = [
-        tree.leaves(task.batch(state.data, random.fold_in(state.keys.run, step)))
-        for step in range(2)
-    ]
-    same = all(map(torch.equal, *batches))
+    first = task.batch(state.data, random.fold_in(state.keys.run, 0))
+    second = task.batch(state.data, random.fold_in(state.keys.run, 1))
     _require(
-        same or not task.full_batch,
+        _are_equal(first, second) or not task.full_batch,
         "full_batch is declared, but batch() depends on its keys: leave full_batch False",
     )
 
 
+def _are_equal(first: Any, second: Any) -> bool:
+    return all(map(torch.equal, tree.leaves(first), tree.leaves(second)))
+
+
 def _check_closed_forms(task: GradientTask, state: State) -> None:
     """Compare closed forms with automatic differentiation, in float64."""
-    doubled = tree.map_tensors(
-        lambda leaf: leaf.double() if leaf.is_floating_point() else leaf, state
-    )
-    parameters, batch = task.unpack(doubled.parameters), task.batch(doubled.data, state.keys.run)
+
+    def doubled(leaf: Tensor) -> Tensor:
+        return leaf.double() if leaf.is_floating_point() else leaf
+
+    exact = tree.map_tensors(doubled, state)
+    parameters = task.unpack(exact.parameters)
+    batch = task.batch(exact.data, state.keys.run)
     for pair in task.pairs:
         loss = task.losses()[pair.loss]
         if not isinstance(loss, ClosedForm):
             continue
         values, gradients = loss.value_and_gradient(parameters, batch)
-        own = tree.clone({block: parameters[block] for block in pair.blocks})
-        leaves = [leaf.requires_grad_() for leaf in tree.leaves(own)]
-        expected = loss.loss({**parameters, **own}, batch)
-        derived = torch.autograd.grad(expected.sum(), leaves, materialize_grads=True)
-        written = tree.leaves({block: gradients[block] for block in pair.blocks})
-        for first, second in ((values, expected), *zip(written, derived, strict=True)):
-            close = first.shape == second.shape and torch.allclose(
-                first, second, rtol=1e-9, atol=1e-12
-            )
-            _require(
-                close,
-                f"loss {pair.loss!r}: value_and_gradient differs from automatic differentiation of its loss",
-            )
+        written = [values, *tree.leaves({block: gradients[block] for block in pair.blocks})]
+        derived = _derived(loss, parameters, batch, pair.blocks)
+        _require(
+            len(written) == len(derived) and all(map(_is_close, written, derived)),
+            f"loss {pair.loss!r}: value_and_gradient differs from "
+            "automatic differentiation of its loss",
+        )
+
+
+def _derived(
+    loss: ClosedForm, parameters: tree.Parameters, batch: Any, blocks: tuple[str, ...]
+) -> list[Tensor]:
+    """Values of the loss and its gradients by automatic differentiation."""
+    own = tree.clone({block: parameters[block] for block in blocks})
+    leaves = [leaf.requires_grad_() for leaf in tree.leaves(own)]
+    values = loss.loss({**parameters, **own}, batch)
+    gradients = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)
+    return [values, *gradients]
+
+
+def _is_close(written: Tensor, derived: Tensor) -> bool:
+    if written.shape != derived.shape:
+        return False
+    return torch.allclose(written, derived, rtol=1e-9, atol=1e-12)
 
 
 def _check_shapes(task: Task, state: State) -> None:
-    pairs = (_RUNS, len(task.pairs))
     try:
         evaluation = task.measure(state)
     except RuntimeError as error:
         raise ValueError(
-            f"observe() failed: {' '.join(str(error).split())}; does each loss use its blocks?"
+            f"observe() failed: {_in_one_line(error)}; does each loss use its blocks?"
         ) from error
+    pairs = (_RUNS, len(task.pairs))
+    norms = evaluation.gradient_norms
     _check_tensor("the losses", evaluation.losses, pairs, "one value for each run and pair")
-    _check_tensor(
-        "the gradient norms",
-        evaluation.gradient_norms,
-        pairs,
-        "a differentiable loss of its blocks",
-    )
-    for name, values, width in (
-        ("validate()", task.validate(state), len(task.validation_metrics)),
-        ("score()", task.score(state), len(task.score_metrics)),
-        ("extra()", task.extra(state), None),
-    ):
-        width = values.shape[-1] if width is None else width
-        _check_tensor(name, values, (_RUNS, width), "one column for each declared metric")
+    _check_tensor("the gradient norms", norms, pairs, "a differentiable loss of its blocks")
+
+    text = "one column for each declared metric"
+    _check_tensor("validate()", task.validate(state), (_RUNS, len(task.validation_metrics)), text)
+    _check_tensor("score()", task.score(state), (_RUNS, len(task.score_metrics)), text)
+    extra = task.extra(state)
+    _check_tensor("extra()", extra, (_RUNS, extra.shape[-1]), "one row for each run")
 
 
 def _check_tensor(name: str, values: Tensor, shape: tuple[int, ...], meaning: str) -> None:
-    _require(
-        tuple(values.shape) == shape,
-        f"{name}: got shape {tuple(values.shape)}, expected {shape}: {meaning}",
-    )
+    got = tuple(values.shape)
+    _require(got == shape, f"{name}: got shape {got}, expected {shape}: {meaning}")
     _require(
         bool(torch.isfinite(values).all()),
         f"{name}: not finite at the initial parameters; check data and scales",
     )
 
 
+def _control(task: Task, chosen: Tensor) -> Control:
+    """The control under which each run optimises the pair of its number in `chosen`."""
+    pairs = torch.arange(len(task.pairs), device=chosen.device)
+    weights = (chosen[:, None] == pairs).to(torch.float32)
+    return Control(weights=weights, step_size=torch.ones(len(chosen), device=chosen.device))
+
+
 def _play(task: Task, keys: Keys) -> tuple[State, Evaluation]:
     """A few updates in which the runs choose different pairs."""
-    state, runs = task.reset(keys), len(keys.run)
+    state = task.reset(keys)
     for step in range(_STEPS):
         chosen = (keys.run + step) % len(task.pairs)
-        weights = (chosen[:, None] == torch.arange(len(task.pairs), device=chosen.device)).to(
-            torch.float32
-        )
-        control = Control(weights=weights, step_size=torch.ones(runs, device=chosen.device))
-        state, evaluation = task.update(state, control)
+        state, evaluation = task.update(state, _control(task, chosen))
     return state, evaluation
 
 
@@ -203,40 +210,36 @@ def _check_partial_reset(task: Task, keys: Keys) -> None:
     try:
         tree.merge(task.reset(keys), rows, task.reset(tree.select(keys, rows)))
     except (RuntimeError, IndexError, TypeError) as error:
-        detail = " ".join(str(error).split())
         raise ValueError(
-            f"one run cannot be reset alone: the first dimension of all data must be the run ({detail})"
+            "one run cannot be reset alone: the first dimension of all data must be the run "
+            f"({_in_one_line(error)})"
         ) from error
 
 
 def _check_repeatability(task: Task, keys: Keys) -> None:
-    state, again = task.reset(keys), task.reset(keys)
-    played, replayed = _play(task, keys)[0], _play(task, keys)[0]
-    for what, first, second in (
-        ("data", state.data, again.data),
-        ("parameters", played.parameters, replayed.parameters),
-    ):
-        same = all(map(torch.equal, tree.leaves(first), tree.leaves(second)))
-        _require(
-            same,
-            f"the {what} of two equal runs differ: draw with autoloss_gym.random from the keys only",
-        )
+    advice = "draw with autoloss_gym.random from the keys only"
+    same_data = _are_equal(task.reset(keys).data, task.reset(keys).data)
+    _require(same_data, f"the data of two equal runs differ: {advice}")
+    played, _ = _play(task, keys)
+    replayed, _ = _play(task, keys)
+    same_parameters = _are_equal(played.parameters, replayed.parameters)
+    _require(same_parameters, f"the parameters of two equal runs differ: {advice}")
 
 
 def _check_only_chosen_blocks_move(task: Task, keys: Keys) -> None:
     for index, pair in enumerate(task.pairs):
+        who = f"pair {pair.name!r}"
         state = task.reset(keys)
         before = tree.clone(state.parameters)
-        state, _ = task.update(state, _one_hot(task, index, _RUNS, state.steps.device))
+        chosen = torch.full((_RUNS,), index, device=state.steps.device)
+        state, _ = task.update(state, _control(task, chosen))
         for block, values in state.parameters.items():
             still = torch.equal(values, before[block])
+            declared = block in pair.blocks
+            _require(still or declared, f"{who} moved block {block!r}, which it does not declare")
             _require(
-                still or block in pair.blocks,
-                f"pair {pair.name!r} moved block {block!r}, which it does not declare",
-            )
-            _require(
-                not still or block not in pair.blocks,
-                f"pair {pair.name!r} did not move its block {block!r}: its loss has no gradient there",
+                not (still and declared),
+                f"{who} did not move its block {block!r}: its loss has no gradient there",
             )
 
 
@@ -245,12 +248,12 @@ def _check_runs_are_independent(task: Task, keys: Keys) -> None:
     for row in range(_RUNS):
         index = torch.tensor([row], device=keys.run.device)
         alone, alone_evaluation = _play(task, tree.select(keys, index))
+        # Close, not equal: a user's own operations need not have bits that the batch leaves alone.
         for block, values in alone.parameters.items():
-            close = torch.allclose(values, together.parameters[block][index], rtol=1e-4, atol=1e-5)
             _require(
-                close,
-                f"block {block!r} of run {row} differs when it runs alone: losses must not mix the runs",
+                torch.allclose(values, together.parameters[block][index], rtol=1e-4, atol=1e-5),
+                f"block {block!r} of run {row} differs when it runs alone: "
+                "losses must not mix the runs",
             )
-        measured = evaluation.measured[index]
-        same = torch.equal(alone_evaluation.measured, measured)
+        same = torch.equal(alone_evaluation.measured, evaluation.measured[index])
         _require(same, f"run {row} measures other losses alone than in a batch")

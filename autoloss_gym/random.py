@@ -1,5 +1,4 @@
-"""Counter-based random draws: every number is a function of (key, stream, position), never of the
-batch.
+"""Counter-based random draws, functions of (key, stream, position) and never of the batch.
 
 A key is one 64-bit integer per run. Keys are derived with `fold_in` and expanded with `bits`, which
 is the SplitMix64 sequence started at the key (Steele, Lea, Flood: "Fast splittable pseudorandom
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from autoloss_gym.tools.compiling import graph_constant
 
+# SplitMix64's increment and multipliers, as signed 64-bit integers (all above 2**63).
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX_2 = 0x94D049BB133111EB - (1 << 64)
@@ -41,9 +41,8 @@ def _stream_number(name: str) -> int:
 
 @graph_constant(maxsize=4096)
 def _mixed(data: int | str) -> int:
-    """What `_mix` makes of one number, or of the number of a stream."""
-    # A plain number: PyTorch's compiler would multiply constant tensors without wrapping around at
-    # 64 bits.
+    """`_mix` of one number, or of the number of a stream, as a plain number."""
+    # PyTorch's compiler would multiply constant tensors without wrapping around at 64 bits.
     number = _stream_number(data) if isinstance(data, str) else data
     return int(_mix(torch.tensor(number, dtype=torch.int64)))
 
@@ -52,13 +51,14 @@ def fold_in(
     keys: Int64[Tensor, "*runs"], data: Int64[Tensor, "*runs"] | int | str
 ) -> Int64[Tensor, "*runs"]:
     """Derive new keys from `keys` and an integer per run, one integer, or the name of a stream."""
-    return _mix(_mix(keys + _GOLDEN) ^ (_mix(data) if isinstance(data, Tensor) else _mixed(data)))
+    mixed = _mix(data) if isinstance(data, Tensor) else _mixed(data)
+    return _mix(_mix(keys + _GOLDEN) ^ mixed)
 
 
 def bits(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:
     """The first `size` outputs of SplitMix64 started at each key, as signed 64-bit integers."""
-    # ~i is −(i + 1): written so, PyTorch's compiler does not take the products for indices, which
-    # must not wrap around.
+    # ~i is −(i + 1). PyTorch's compiler takes the products of an arange for indices, which it
+    # assumes not to wrap around; written like this, it does not.
     counters = ~torch.arange(size, dtype=torch.int64, device=keys.device) * -_GOLDEN
     return _mix(keys[:, None] + counters)
 
@@ -67,10 +67,10 @@ def uniform(
     keys: Int64[Tensor, " runs"], shape: tuple[int, ...] = (), low: float = 0.0, high: float = 1.0
 ) -> Float32[Tensor, "runs ..."]:
     """Uniform draws from [low, high), of shape (num_envs, *shape)."""
+    # 24 bits, as many as float32 holds exactly.
     unit = _shift_right(bits(keys, math.prod(shape)), 40).to(torch.float32) * 2.0**-24
-    below = float(
-        np.nextafter(np.float32(high), np.float32(low))
-    )  # rounding may reach `high` itself
+    # Rounding the sum may reach `high` itself, which is not in the interval.
+    below = float(np.nextafter(np.float32(high), np.float32(low)))
     return (unit * (high - low) + low).clamp(max=below).view(-1, *shape)
 
 
@@ -80,7 +80,10 @@ def normal(
     """Normal draws with mean 0 (Box–Muller in float64), of shape (num_envs, *shape)."""
     size = math.prod(shape)
     pairs = (size + 1) // 2
+    # 53 bits, as many as float64 holds exactly; + 1 because the logarithm of 0 is infinite.
     unit = (_shift_right(bits(keys, 2 * pairs), 11) + 1).to(torch.float64) * 2.0**-53
+    # Contiguous, as the slices of a single run are: so log, cos and sin take one path for all
+    # batches, and with it the same bits.
     radius = torch.sqrt(-2.0 * torch.log(unit[:, :pairs].contiguous()))
     angle = 2.0 * math.pi * unit[:, pairs:].contiguous()
     draws = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)[:, :size]
@@ -91,7 +94,9 @@ def integers(
     keys: Int64[Tensor, " runs"], shape: tuple[int, ...], high: int
 ) -> Int64[Tensor, "runs ..."]:
     """Integers from 0 to `high` - 1 (`high` at most 2**31), of shape (num_envs, *shape)."""
-    return ((_shift_right(bits(keys, math.prod(shape)), 33) * high) >> 31).view(-1, *shape)
+    # 31 bits times `high` fit into 63.
+    draws = _shift_right(bits(keys, math.prod(shape)), 33)
+    return ((draws * high) >> 31).view(-1, *shape)
 
 
 def permutation(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:

@@ -3,27 +3,32 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import leaky_relu
 
 from autoloss_gym import random
-from autoloss_gym.core.loss import Parameters
 from autoloss_gym.networks.convolutions import batch_norm, double, halve
 from autoloss_gym.networks.linear import affine
+from autoloss_gym.tools.tree import Parameters
 
 ACTIVATIONS = ("relu", "leaky_relu")
 _SLOPE = 0.2
-_Layer = tuple[
-    str, tuple[int, ...], int, int
-]  # name, shape of the weights, numbers that a unit sums, units
+
+
+class _Layer(NamedTuple):
+    name: str
+    weight_shape: tuple[int, ...]
+    num_inputs: int  # numbers that are summed for one output
+    num_outputs: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The shape of both players.
+    """Shape of both players.
 
     With f `filters` and n doublings, the generator's layers have 2ⁿ⁻¹f, …, 2f, f filters, the
     discriminator's the same backwards. Images of fewer than 32 pixels are doubled twice, others
@@ -34,7 +39,7 @@ class Architecture:
         filters: f.
         latent_size: normal numbers that an image is made from.
         kernel_size: of the convolutions, 4 or 5.
-        batch_norm: whether layers are normalised, but for the generator's output and the
+        batch_norm: whether layers are normalised, except the generator's output and the
             discriminator's first.
         generator_activation, discriminator_activation: "relu", or "leaky_relu" with slope 0.2.
         weight_deviation: standard deviation of the weights at the start; 0 for √(2 / inputs) of
@@ -58,70 +63,69 @@ class Architecture:
 
     @property
     def base_shape(self) -> tuple[int, int, int]:
-        """Of the generator's first layer and of the discriminator's last."""
-        widths, (height, width, _) = self.widths, self.image_shape
-        return height >> len(widths), width >> len(widths), widths[0]
+        """Height, width and filters of the generator's first layer and the discriminator's last."""
+        height, width, _ = self.image_shape
+        doublings = len(self.widths)
+        return height >> doublings, width >> doublings, self.widths[0]
 
     def initial_generator(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
         """Normal weights, biases 0."""
-        size, kernel = math.prod(self.base_shape), self.kernel_size
-        layers: list[_Layer] = [("dense", (self.latent_size, size), self.latent_size, size)]
-        for index, (inputs, outputs) in enumerate(pairwise((*self.widths, self.image_shape[2]))):
-            layers.append(
-                (
-                    f"double_{index}",
-                    (inputs, outputs, kernel, kernel),
-                    inputs * kernel**2 // 4,
-                    outputs,
-                )
-            )
-        norms = (
-            {f"norm_{index}": width for index, width in enumerate(self.widths)}
-            if self.batch_norm
-            else {}
-        )
-        return self._drawn(keys, layers, norms)
+        size = math.prod(self.base_shape)
+        kernel = self.kernel_size
+        channels = self.image_shape[2]
+
+        layers = [_Layer("dense", (self.latent_size, size), self.latent_size, size)]
+        for index, (inputs, outputs) in enumerate(pairwise((*self.widths, channels))):
+            # With stride 2, a pixel of the output meets a quarter of the kernel.
+            summed = inputs * kernel**2 // 4
+            shape = (inputs, outputs, kernel, kernel)
+            layers.append(_Layer(f"double_{index}", shape, summed, outputs))
+        return self._drawn(keys, layers) | self._norms(keys, dict(enumerate(self.widths)))
 
     def initial_discriminator(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
         """Normal weights, biases 0."""
-        size, kernel, widths = math.prod(self.base_shape), self.kernel_size, self.widths[::-1]
-        layers: list[_Layer] = []
-        for index, (inputs, outputs) in enumerate(pairwise((self.image_shape[2], *widths))):
-            layers.append(
-                (f"halve_{index}", (outputs, inputs, kernel, kernel), inputs * kernel**2, outputs)
-            )
-        norms = (
-            {f"norm_{index}": width for index, width in enumerate(widths) if index}
-            if self.batch_norm
-            else {}
-        )
-        return self._drawn(keys, [*layers, ("dense", (size, 1), size, 1)], norms)
+        size = math.prod(self.base_shape)
+        kernel = self.kernel_size
+        widths = self.widths[::-1]
 
-    def _drawn(
-        self, keys: Tensor, layers: list[_Layer], norms: dict[str, int]
-    ) -> dict[str, Tensor]:
-        """Parameters of these layers, and of normalisations of such widths."""
-        zeros, drawn = torch.zeros(len(keys), 1, device=keys.device), {}
-        for name, shape, inputs, outputs in layers:
-            deviation = self.weight_deviation or math.sqrt(2 / inputs)
+        layers = []
+        for index, (inputs, outputs) in enumerate(pairwise((self.image_shape[2], *widths))):
+            shape = (outputs, inputs, kernel, kernel)
+            layers.append(_Layer(f"halve_{index}", shape, inputs * kernel**2, outputs))
+        layers.append(_Layer("dense", (size, 1), size, 1))
+
+        normalised = dict(enumerate(widths))
+        del normalised[0]
+        return self._drawn(keys, layers) | self._norms(keys, normalised)
+
+    def _drawn(self, keys: Tensor, layers: list[_Layer]) -> dict[str, Tensor]:
+        """Weights and biases by name."""
+        drawn = {}
+        for name, shape, num_inputs, num_outputs in layers:
+            deviation = self.weight_deviation or math.sqrt(2 / num_inputs)
             drawn[name] = random.normal(random.fold_in(keys, name), shape, deviation)
-            drawn[f"{name}_bias"] = zeros.repeat(1, outputs)
-        for name, width in norms.items():
-            drawn |= {
-                f"{name}_scale": zeros.repeat(1, width) + 1,
-                f"{name}_shift": zeros.repeat(1, width),
-            }
+            drawn[f"{name}_bias"] = torch.zeros(len(keys), num_outputs, device=keys.device)
         return drawn
+
+    def _norms(self, keys: Tensor, widths: dict[int, int]) -> dict[str, Tensor]:
+        """Scale 1 and shift 0 of the normalised layers, whose widths are given by index."""
+        norms: dict[str, Tensor] = {}
+        if not self.batch_norm:
+            return norms
+        for index, width in widths.items():
+            norms[f"norm_{index}_scale"] = torch.ones(len(keys), width, device=keys.device)
+            norms[f"norm_{index}_shift"] = torch.zeros(len(keys), width, device=keys.device)
+        return norms
 
     def generate(
         self, generator: Parameters, latents: Float[Tensor, "num_envs batch latents"]
     ) -> Float[Tensor, "num_envs batch height width channels"]:
         """Images in [-1, 1]."""
-        values = affine(latents, generator["dense"], generator["dense_bias"]).unflatten(
-            2, self.base_shape
-        )
+        values = affine(latents, generator["dense"], generator["dense_bias"])
+        values = values.unflatten(2, self.base_shape)
         for index in range(len(self.widths)):
-            values = _activate(_normalised(generator, index, values), self.generator_activation)
+            values = _normalised(generator, index, values)
+            values = _activated(values, self.generator_activation)
             values = double(values, generator[f"double_{index}"], generator[f"double_{index}_bias"])
         return torch.tanh(values)
 
@@ -133,29 +137,23 @@ class Architecture:
         """Log odds that an image is real."""
         values = images
         for index in range(len(self.widths)):
-            values = halve(
-                values, discriminator[f"halve_{index}"], discriminator[f"halve_{index}_bias"]
-            )
-            values = _activate(
-                _normalised(discriminator, index, values), self.discriminator_activation
-            )
-        return affine(
-            values.flatten(2), discriminator["dense"], discriminator["dense_bias"]
-        ).squeeze(2)
+            layer = f"halve_{index}"
+            values = halve(values, discriminator[layer], discriminator[f"{layer}_bias"])
+            values = _normalised(discriminator, index, values)
+            values = _activated(values, self.discriminator_activation)
+        log_odds = affine(values.flatten(2), discriminator["dense"], discriminator["dense_bias"])
+        return log_odds.squeeze(2)
 
 
-def _normalised(player: dict[str, Any] | Parameters, index: int, values: Tensor) -> Tensor:
+def _normalised(player: Parameters, index: int, values: Tensor) -> Tensor:
+    """The layer `index` after its batch normalisation, if it has one."""
     scale = f"norm_{index}_scale"
-    return (
-        batch_norm(values, player[scale], player[f"norm_{index}_shift"])
-        if scale in player
-        else values
-    )
+    if scale not in player:
+        return values
+    return batch_norm(values, player[scale], player[f"norm_{index}_shift"])
 
 
-def _activate(values: Tensor, activation: str) -> Tensor:
-    return (
-        torch.relu(values)
-        if activation == "relu"
-        else torch.nn.functional.leaky_relu(values, _SLOPE)
-    )
+def _activated(values: Tensor, activation: str) -> Tensor:
+    if activation == "relu":
+        return torch.relu(values)
+    return leaky_relu(values, _SLOPE)

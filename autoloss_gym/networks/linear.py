@@ -1,10 +1,14 @@
-"""Batched matrix products whose bits do not depend on the batch."""
+"""Batched matrix products whose bits do not depend on the batch.
+
+The bits of a matrix product depend on where the rows of a run lie in memory. Sizes are therefore
+filled up with zeros to multiples of 64 bytes, so that the rows of every run begin alike.
+"""
 
 from jaxtyping import Float
 from torch import Tensor, baddbmm, bmm
 from torch.nn.functional import pad
 
-_ALIGNMENT = 16  # float32 numbers in 64 bytes: the bits of a matrix product depend on where the rows of a run lie
+_ALIGNMENT = 16  # float32 numbers in 64 bytes
 
 
 def affine(
@@ -13,29 +17,27 @@ def affine(
     bias: Float[Tensor, "num_envs outputs"],
     scale: float = 1.0,
 ) -> Float[Tensor, "num_envs rows outputs"]:
-    """`bias + scale · inputs @ weights` of every run, computed on sizes that are padded with zeros
-    where they must be.
-    """
+    """`bias + scale · inputs @ weights` of every run."""
     features, outputs = weights.shape[1:]
-    more_features, more_outputs = -features % _ALIGNMENT, -outputs % _ALIGNMENT
+    more_features = -features % _ALIGNMENT
+    more_outputs = -outputs % _ALIGNMENT
     if more_features:
         inputs = pad(inputs, (0, more_features))
     if more_features or more_outputs:
-        weights, bias = (
-            pad(weights, (0, more_outputs, 0, more_features)),
-            pad(bias, (0, more_outputs)),
-        )
+        weights = pad(weights, (0, more_outputs, 0, more_features))
+        bias = pad(bias, (0, more_outputs))
     return baddbmm(bias[:, None, :], inputs, weights, alpha=scale)[:, :, :outputs]
 
 
 def sum_of_outer_products(
     first: Float[Tensor, "num_envs rows features"], second: Float[Tensor, "num_envs rows outputs"]
 ) -> Float[Tensor, "num_envs features outputs"]:
-    """Σ over rows of `first ⊗ second` of every run, the gradient of `affine` by its weights; padded
-    likewise.
-    """
+    """Σ over rows of `first ⊗ second` of every run, the gradient of `affine` by its weights."""
     features, outputs = first.shape[2], second.shape[2]
-    more_features, more_outputs = -features % _ALIGNMENT, -outputs % _ALIGNMENT
-    first = pad(first, (0, more_features)) if more_features else first
-    second = pad(second, (0, more_outputs)) if more_outputs else second
+    more_features = -features % _ALIGNMENT
+    more_outputs = -outputs % _ALIGNMENT
+    if more_features:
+        first = pad(first, (0, more_features))
+    if more_outputs:
+        second = pad(second, (0, more_outputs))
     return bmm(first.transpose(1, 2), second)[:, :features, :outputs]

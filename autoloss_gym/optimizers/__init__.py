@@ -1,9 +1,8 @@
-"""Batched optimizers: one block of parameters (num_envs, size), a step count per run, idle runs
-untouched.
+"""Batched optimizers of one block of parameters (num_envs, size); idle runs stay untouched.
 
-`update` works in place on the tensors it is given; whoever wants a pure update passes clones,
-through which gradients flow. Only correctly rounded operations are used (no `pow`, no fused
-multiply-add), so that a run gets the same bits in a batch of any size.
+Every run has a step count of its own. `update` works in place on the tensors it is given; for a
+pure update pass clones, through which gradients flow. Only correctly rounded operations are used
+(no `pow`, no fused multiply-add), so that a run gets the same bits in a batch of any size.
 """
 
 from autoloss_gym.optimizers.adam import Adam

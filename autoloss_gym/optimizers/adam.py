@@ -18,11 +18,12 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
+        runs = len(parameters)
         return {
-            "steps": parameters.new_zeros(len(parameters), dtype=torch.int64),
-            "powers": parameters.new_ones(
-                len(parameters), 2, dtype=torch.float64
-            ),  # β₁ᵗ and β₂ᵗ as running products
+            "steps": parameters.new_zeros(runs, dtype=torch.int64),
+            # β₁ᵗ and β₂ᵗ as running products, because the bits of pow depend on the batch. They
+            # are float64: in float32 1 − β₂ᵗ would lose three of seven digits at the first step.
+            "powers": parameters.new_ones(runs, 2, dtype=torch.float64),
             "first_moment": torch.zeros_like(parameters),
             "second_moment": torch.zeros_like(parameters),
         }
@@ -40,18 +41,21 @@ class Adam(Optimizer):
         taken, idle, betas, ones, idle_corrections = _constants(
             self.betas, self.epsilon, parameters.device, parameters.dtype
         )
-        kept_1, kept_2, new_1, new_2, epsilon = torch.where(active, taken, idle).chunk(5, dim=1)
-        powers = state["powers"].mul_(torch.where(active, betas, ones))
-        first, second = (
-            torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype).chunk(2, dim=1)
-        )
 
+        # One selection of a row of numbers a run makes idle runs stand still: they keep all of
+        # their moments, take in nothing, and divide the step by an infinite bias correction.
+        numbers = torch.where(active, taken, idle)
+        kept_1, kept_2, new_1, new_2, epsilon = numbers.chunk(5, dim=1)
+        powers = state["powers"].mul_(torch.where(active, betas, ones))
+        corrections = torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype)
+        correction_1, correction_2 = corrections.chunk(2, dim=1)
+
+        # Products and sums apart: addcmul and lerp may fuse them, and then round differently.
         moment = state["first_moment"].mul_(kept_1).add_(gradients * new_1)
         variance = state["second_moment"].mul_(kept_2).add_((gradients * gradients).mul_(new_2))
-        denominator = (_square_root(variance) / torch.sqrt(second)).add_(epsilon)
-        parameters.sub_(
-            (moment * ((self.learning_rate * step_size)[:, None] / first)).div_(denominator)
-        )
+        denominator = (_square_root(variance) / torch.sqrt(correction_2)).add_(epsilon)
+        rate = (self.learning_rate * step_size)[:, None] / correction_1
+        parameters.sub_((moment * rate).div_(denominator))
 
 
 @graph_constant()
@@ -61,8 +65,8 @@ def _constants(
     """Rows of numbers for the runs that take a step, and for those that nothing may change.
 
     Returns:
-        β₁, β₂, 1 − β₁, 1 − β₂ and ε; the same for idle runs; the betas, and for idle runs; the bias
-        corrections of idle runs.
+        β₁, β₂, 1 − β₁, 1 − β₂ and ε; their values for idle runs; the betas; their values for idle
+        runs; the bias corrections of idle runs.
     """
     first, second = betas
     return (
@@ -75,8 +79,9 @@ def _constants(
 
 
 def _square_root(values: Tensor) -> Tensor:
-    """√values, with gradient 0 instead of infinity at 0 (a coordinate that has never had a
-    gradient).
+    """√values, with gradient 0 instead of infinity at 0.
+
+    A coordinate whose gradients have always been 0 has this value.
     """
     if not values.requires_grad:
         return torch.sqrt(values)

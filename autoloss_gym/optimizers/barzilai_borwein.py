@@ -11,22 +11,23 @@ from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
 
 @dataclass(frozen=True, kw_only=True)
 class BarzilaiBorwein(Optimizer):
-    """Gradient descent with a step from the last two points (Barzilai, Borwein: "Two-point step
-    size gradient methods", 1988).
+    """Gradient descent with a step size from the last two points.
 
-    Let Δx and Δh be the changes of parameters and gradient since the step before. The step is ‖Δx‖²
-    / |Δx·Δh| ("long", BB1) or
-    |Δx·Δh| / ‖Δh‖² ("short", BB2, never longer), clipped to [`lower`, `upper`]. The gradient is what the optimizer is given:
-    where the weights of the losses change between two steps, Δh holds their change too. The first
-    step of a run, and one after a step that moved nothing, is `learning_rate`; where the gradient
-    did not change, the step is `upper`.
+    Let Δx and Δh be the changes of parameters and gradient since the step before. The step size is
+    ‖Δx‖² / |Δx·Δh| ("long", BB1) or |Δx·Δh| / ‖Δh‖² ("short", BB2, never longer), clipped to
+    [`lower`, `upper`]. The absolute value keeps it positive where the curvature is not.
 
-    The source is IMA Journal of Numerical Analysis 8, 141–148; the absolute value keeps the step
-    positive where the curvature is not. `step_size` of `update` is a factor on the clipped step.
+    The gradient is the one that the optimizer is given: where the weights of the losses change
+    between two steps, Δh includes that change. The first step size of a run, and the one after a
+    step that moved nothing, is `learning_rate`; where the gradient did not change, it is `upper`.
+    `step_size` of `update` is a factor on the clipped step size.
+
+    Source: Barzilai, Borwein: "Two-point step size gradient methods", IMA Journal of Numerical
+    Analysis 8, 1988, 141–148.
 
     Args:
         form: "long" or "short".
-        lower, upper: least and greatest step.
+        lower, upper: least and greatest step size.
     """
 
     form: str = "short"
@@ -39,7 +40,8 @@ class BarzilaiBorwein(Optimizer):
             raise ValueError(f"form={self.form!r}: expected 'long' or 'short'")
         if not 0 < self.lower <= self.upper < float("inf"):
             raise ValueError(
-                f"lower={self.lower}, upper={self.upper}: expected positive finite numbers in this order"
+                f"lower={self.lower}, upper={self.upper}: "
+                "expected positive finite numbers in this order"
             )
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
@@ -57,36 +59,41 @@ class BarzilaiBorwein(Optimizer):
         active: Bool[Tensor, " num_envs"],
         step_size: Float[Tensor, " num_envs"],
     ) -> None:
-        rate = self._estimate(
-            parameters - state["previous_parameters"], gradients - state["previous_gradients"]
-        )
-        rate = torch.where(state["steps"] > 0, rate, self.learning_rate)
-        for name, latest in (
-            ("previous_parameters", parameters),
-            ("previous_gradients", gradients),
-        ):
-            state[name].copy_(torch.where(active[:, None], latest, state[name]))
+        moved = parameters - state["previous_parameters"]
+        changed = gradients - state["previous_gradients"]
+        rate = torch.where(state["steps"] > 0, self._estimate(moved, changed), self.learning_rate)
+
+        _replace(state["previous_parameters"], parameters, active)
+        _replace(state["previous_gradients"], gradients, active)
         state["steps"].add_(active)
         parameters.sub_(gradients * torch.where(active, rate * step_size, 0.0)[:, None])
 
     def _estimate(
         self, moved: Float[Tensor, "num_envs size"], changed: Float[Tensor, "num_envs size"]
     ) -> Float[Tensor, " num_envs"]:
-        """The clipped step from Δx and Δh, finite whatever these are."""
-        dtype, moved, changed = (
-            moved.dtype,
-            moved.double(),
-            changed.double(),
-        )  # squares of float32 do not overflow there
+        """The clipped step size from Δx and Δh, finite whatever these are."""
+        dtype = moved.dtype
+        moved = moved.double()  # squares of float32 numbers do not overflow in float64
+        changed = changed.double()
         product = (moved * changed).sum(dim=1).abs()
-        long = self.form == "long"
-        above, below = (
-            ((moved * moved).sum(dim=1), product)
-            if long
-            else (product, (changed * changed).sum(dim=1))
-        )
-        divides = below > 0
-        estimate = torch.where(divides, above / torch.where(divides, below, 1.0), self.upper).clamp(
-            self.lower, self.upper
-        )
+        if self.form == "long":
+            numerator = (moved * moved).sum(dim=1)
+            denominator = product
+        else:
+            numerator = product
+            denominator = (changed * changed).sum(dim=1)
+
+        # The inner `where` keeps gradients through the division finite where it is not taken.
+        divides = denominator > 0
+        ratio = numerator / torch.where(divides, denominator, 1.0)
+        estimate = torch.where(divides, ratio, self.upper).clamp(self.lower, self.upper)
         return torch.where((moved != 0).any(dim=1), estimate, self.learning_rate).to(dtype)
+
+
+def _replace(
+    previous: Float[Tensor, "num_envs size"],
+    latest: Float[Tensor, "num_envs size"],
+    active: Bool[Tensor, " num_envs"],
+) -> None:
+    """Write the latest values of the active runs over the previous ones."""
+    previous.copy_(torch.where(active[:, None], latest, previous))

@@ -1,4 +1,4 @@
-"""What an optimizer is: it turns the gradients of a block into steps of the runs that are active."""
+"""Optimizers turn the gradients of a block into steps of the runs that are active."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -34,13 +34,14 @@ class Optimizer(ABC):
         active: Bool[Tensor, " num_envs"],
         step_size: Float[Tensor, " num_envs"],
     ) -> None:
-        """One step, in place, of the runs that are `active`; the others keep parameters, moments
-        and step counts.
+        """One step, in place, of the runs that are `active`.
+
+        The other runs keep parameters, moments and step counts.
 
         Args:
             parameters: values of one block.
-            gradients: descent is along their negative; finite, also where a run is idle.
-            state: what `init` returned.
+            gradients: the step descends along their negative; finite, also where a run is idle.
+            state: result of `init`, which is updated.
             active: runs that take this step.
             step_size: factor on `learning_rate`.
         """

@@ -11,17 +11,18 @@ from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
-    """Gradient descent, with heavy-ball momentum v ← μ v + g where `momentum` μ > 0 (as
-    torch.optim.SGD).
+    """Gradient descent, with heavy-ball momentum as in `torch.optim.SGD` where `momentum` > 0.
+
+    The momentum is v ← μ v + g.
     """
 
     momentum: float = 0.0
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
-        steps = parameters.new_zeros(len(parameters), dtype=torch.int64)
-        return {"steps": steps} | (
-            {"velocity": torch.zeros_like(parameters)} if self.momentum else {}
-        )
+        state = {"steps": parameters.new_zeros(len(parameters), dtype=torch.int64)}
+        if self.momentum:
+            state["velocity"] = torch.zeros_like(parameters)
+        return state
 
     def update(
         self,
@@ -33,9 +34,9 @@ class SGD(Optimizer):
     ) -> None:
         state["steps"].add_(active)
         active = active[:, None]
+        direction = gradients
         if self.momentum:
             decay = torch.where(active, self.momentum, 1.0)
-            gradients = state["velocity"].mul_(decay).add_(gradients * active)
-        parameters.sub_(
-            gradients * torch.where(active, self.learning_rate * step_size[:, None], 0.0)
-        )
+            direction = state["velocity"].mul_(decay).add_(gradients * active)
+        rate = torch.where(active, self.learning_rate * step_size[:, None], 0.0)
+        parameters.sub_(direction * rate)

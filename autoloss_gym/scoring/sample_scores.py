@@ -1,8 +1,7 @@
-"""How good the images are that a model makes, judged by what a classifier makes of them: batched
-over runs.
+"""Quality of generated images from a classifier's features and probabilities, batched over runs.
 
-Sums, matrices and eigenvalues are float64, and what comes out is of the type that went in. A run
-with a number that is not finite gets NaN, and the others what they get alone.
+Sums, matrices and eigenvalues are float64, and results are of the dtype of the arguments. A run
+with a number that is not finite gets NaN; the other runs get what they would get alone.
 """
 
 from dataclasses import dataclass
@@ -34,14 +33,16 @@ class Moments:
 
 
 def moments(features: Float[Tensor, "rows features"]) -> Moments:
-    """What `frechet_distance` and `diversity` compare with.
+    """Moments of real images, with which `frechet_distance` and `diversity` compare.
 
     Raises:
         ValueError: the features are not finite, or are the same in all rows.
     """
-    if not torch.isfinite(features).all() or not (features != features[:1]).any():
+    differ = (features != features[:1]).any()
+    if not torch.isfinite(features).all() or not differ:
         raise ValueError(
-            f"features of {len(features)} real images: expected finite ones that differ; give other images"
+            f"features of {len(features)} real images: expected finite ones that differ; "
+            "give other images"
         )
     mean, covariance = _mean_and_covariance(features[None])
     values, vectors = torch.linalg.eigh(covariance[0])
@@ -52,10 +53,10 @@ def moments(features: Float[Tensor, "rows features"]) -> Moments:
 def inception_score(
     probabilities: Float[Tensor, "num_envs rows classes"],
 ) -> Float[Tensor, " num_envs"]:
-    """exp of the mean over images of KL(p(y|x) ‖ p(y)), from 1 to the number of classes (Salimans
-    et al. 2016).
+    """exp of the mean over images of KL(p(y|x) ‖ p(y)), from 1 to the number of classes.
 
-    It is high where each image is clearly of one class and all classes are equally frequent.
+    It is high where each image is clearly of one class and all classes are equally frequent
+    (Salimans et al. 2016).
 
     Args:
         probabilities: p(y|x) of each image of a run; p(y) is their mean over the run's images.
@@ -63,47 +64,48 @@ def inception_score(
     conditional = probabilities.to(torch.float64)
     marginal = conditional.mean(dim=1, keepdim=True)
     # xlogy is 0 where a probability is 0, whatever the logarithm.
-    divergence = (torch.xlogy(conditional, conditional) - torch.xlogy(conditional, marginal)).sum(
-        dim=2
-    )
+    terms = torch.xlogy(conditional, conditional) - torch.xlogy(conditional, marginal)
+    divergence = terms.sum(dim=2)
     return torch.exp(divergence.mean(dim=1)).to(probabilities.dtype)
 
 
 def frechet_distance(
     features: Float[Tensor, "num_envs rows features"], real: Moments
 ) -> Float[Tensor, " num_envs"]:
-    """‖μ − μ_r‖² + tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½), at least 0, in squared units of the features
-    (Heusel et al. 2017).
+    """‖μ − μ_r‖² + tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½), at least 0 (Heusel et al. 2017).
+
+    Its unit is that of the features, squared.
 
     Args:
         features: of each image of a run.
         real: moments μ_r and Σ_r of the features of real images.
     """
+    # The eigenvalues of a matrix with NaN would be an error for all runs.
     finite = torch.isfinite(features).all(dim=2).all(dim=1)
     mean, covariance = _mean_and_covariance(torch.where(finite[:, None, None], features, 0.0))
-    root, nothing = real.root.expand_as(covariance), torch.zeros_like(mean)
-    product = affine(affine(root, covariance, nothing), root, nothing)
-    # Zeros that fill whole cache lines add eigenvalues of 0: bits depend on where the matrix of a
-    # run lies.
-    filled = pad(product, (0, -mean.shape[1] % _ALIGNMENT) * 2)
+    root = real.root.expand_as(covariance)
+    no_bias = torch.zeros_like(mean)
+    product = affine(affine(root, covariance, no_bias), root, no_bias)
+
+    # The bits of eigenvalues depend on where the matrix of a run lies, so zeros fill whole cache
+    # lines; they add eigenvalues of 0.
+    more = -mean.shape[1] % _ALIGNMENT
+    filled = pad(product, (0, more, 0, more))
     shared = torch.linalg.eigvalsh(filled).clamp(min=0).sqrt().sum(dim=1)
+
     offset = mean - real.mean
-    distance = (
-        (offset * offset).sum(dim=1)
-        + _trace(covariance)
-        + _trace(real.covariance[None])
-        - 2 * shared
-    )
+    traces = _trace(covariance), _trace(real.covariance[None])
+    distance = (offset * offset).sum(dim=1) + traces[0] + traces[1] - 2 * shared
     return torch.where(finite, distance.clamp(min=0), torch.nan).to(features.dtype)
 
 
 def diversity(
     features: Float[Tensor, "num_envs rows features"], real: Moments
 ) -> Float[Tensor, " num_envs"]:
-    """Root mean squared distance between two images of a run relative to that of real images, √(tr
-    Σ / tr Σ_r).
+    """√(tr Σ / tr Σ_r), the spread of a run's images relative to that of real images.
 
-    1 where images differ from each other as much as real ones do, 0 where they are all the same.
+    It is the root mean squared distance between two images of a run, divided by that of two real
+    ones: 1 where images differ as much as real ones do, 0 where they are all the same.
 
     Args:
         features: of each image of a run.
@@ -116,19 +118,18 @@ def diversity(
 def _mean_and_covariance(
     features: Float[Tensor, "num_envs rows features"],
 ) -> tuple[Float64[Tensor, "num_envs features"], Float64[Tensor, "num_envs features features"]]:
-    """Of each run; the covariance with rows − 1 in the denominator, and 0 for one row."""
-    first = features[:, :1].to(
-        torch.float64
-    )  # subtracted so that equal features have a covariance of exactly 0
+    """Moments of each run, the covariance with rows − 1 in its denominator and 0 for one row."""
+    # Subtracted so that equal features have a covariance of exactly 0.
+    first = features[:, :1].to(torch.float64)
     shifted = features.to(torch.float64) - first
     mean = shifted.mean(dim=1, keepdim=True)
     centred = shifted - mean
-    return (first + mean)[:, 0], sum_of_outer_products(centred, centred) / max(
-        features.shape[1] - 1, 1
-    )
+    degrees = max(features.shape[1] - 1, 1)
+    covariance = sum_of_outer_products(centred, centred) / degrees
+    return (first + mean)[:, 0], covariance
 
 
 def _trace(matrices: Float64[Tensor, "runs features features"]) -> Float64[Tensor, " runs"]:
-    return matrices.flatten(1)[:, :: matrices.shape[2] + 1].sum(
-        dim=1
-    )  # compiling `diagonal` warns in PyTorch 2.13
+    # Compiling `diagonal` warns in PyTorch 2.13.
+    diagonals = matrices.flatten(1)[:, :: matrices.shape[2] + 1]
+    return diagonals.sum(dim=1)

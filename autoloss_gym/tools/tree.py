@@ -1,6 +1,4 @@
-"""Select, merge and copy over trees of batched tensors (dicts, tuples and dataclasses; the first
-dimension is the run).
-"""
+"""Trees of batched tensors: dicts, tuples and dataclasses whose first dimension is the run."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -10,31 +8,31 @@ import torch
 from torch import Tensor
 
 Tree = TypeVar("Tree")
-Parameters = Mapping[str, Any]  # blocks by name, as the author of a task shapes them
+Parameters = Mapping[str, Any]  # named blocks, each a tensor or a tree of tensors
 
 
 def map_tensors(function: Callable[..., Tensor], tree: Any, *others: Any) -> Any:
-    """Apply `function` to the tensors at the same place of all trees; what is not a tensor is taken
-    from the first.
+    """Apply `function` to the tensors at the same place of all trees.
+
+    Whatever is not a tensor is taken from the first tree.
     """
     if isinstance(tree, Tensor):
         return function(tree, *others)
     if isinstance(tree, dict):
-        return {
-            name: map_tensors(function, leaf, *(other[name] for other in others))
-            for name, leaf in tree.items()
-        }
+        mapped = {}
+        for name, part in tree.items():
+            mapped[name] = map_tensors(function, part, *(other[name] for other in others))
+        return mapped
     if isinstance(tree, tuple | list):
         return type(tree)(
-            map_tensors(function, *leaves) for leaves in zip(tree, *others, strict=True)
+            map_tensors(function, *parts) for parts in zip(tree, *others, strict=True)
         )
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        names = [field.name for field in dataclasses.fields(tree)]
-        parts = {
-            n: map_tensors(function, getattr(tree, n), *(getattr(other, n) for other in others))
-            for n in names
-        }
-        return type(tree)(**parts)
+        mapped = {}
+        for field in dataclasses.fields(tree):
+            parts = (getattr(each, field.name) for each in (tree, *others))
+            mapped[field.name] = map_tensors(function, *parts)
+        return type(tree)(**mapped)
     return tree
 
 
@@ -56,19 +54,24 @@ def select(tree: Tree, rows: Tensor) -> Tree:
 
 
 def merge(tree: Tree, rows: Tensor, part: Tree) -> Tree:
-    """`tree` with the runs `rows` replaced by those of `part`, in order; writes into the tensors of
-    `tree`.
+    """`tree` with the runs `rows` replaced by those of `part`, in order.
+
+    Writes into the tensors of `tree`.
     """
     return map_tensors(lambda leaf, new: leaf.index_copy_(0, rows, new), tree, part)
 
 
 def where(mask: Tensor, new: Tree, old: Tree) -> Tree:
-    """`new` for the runs of the boolean `mask` (num_envs,), `old` for the others; needs no host
-    synchronisation.
+    """`new` for the runs of the boolean `mask` (num_envs,), `old` for the others.
+
+    The host does not wait for the device.
     """
-    return map_tensors(
-        lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), new, old
-    )
+
+    def choose(new_leaf: Tensor, old_leaf: Tensor) -> Tensor:
+        broadcast = mask.view(-1, *[1] * (new_leaf.dim() - 1))
+        return torch.where(broadcast, new_leaf, old_leaf)
+
+    return map_tensors(choose, new, old)
 
 
 def clone(tree: Tree) -> Tree:

@@ -10,22 +10,23 @@ from torch import Tensor
 
 from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
-from autoloss_gym.weightings.rule import Scale, WeightingRule
+from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.scaling import Scale
 
 
 @dataclass(kw_only=True)
 class DynamicWeightAverage(WeightingRule):
-    """w_k = n softmax(r_k / T), r_k = L_k(t−1) / L_k(t−2) (Liu, Johns, Davison: "End-to-end
-    multi-task learning with attention", CVPR 2019, Eq. 7).
+    """w_k = n softmax(r_k / T) with the ratio of successive averages r_k = L_k(t−1) / L_k(t−2).
 
-    The weights are equal until every loss was measured 2 `window` times: in the first two steps of
-    the paper. There L is the average over an epoch; here it is that over `window` measured values,
-    and the `window` before. Where an earlier average is 0, or a ratio cannot be represented, the
-    weights are equal.
+    In the paper L is the average over an epoch; here it is the average over the last `window`
+    measured values, and over the `window` values before them. The weights are equal until every
+    loss was measured 2 `window` times, and where an earlier average is 0 or a ratio overflows.
+
+    Source: Liu, Johns, Davison: "End-to-end multi-task learning with attention", CVPR 2019, Eq. 7.
 
     Args:
         temperature: T; the greater, the more equal the weights.
-        window: measured values in an average.
+        window: number of measured values in an average.
         scale: "count" (default) for weights that sum to n.
         prior, every: see `WeightingRule`.
     """
@@ -48,13 +49,10 @@ class DynamicWeightAverage(WeightingRule):
         self, state: dict[str, Any], measured: Measurements
     ) -> Float[Tensor, "num_envs losses"]:
         memory.remember(state, measured)
-        shares = (
-            state["history"] / self.window
-        )  # before they are summed: sums of huge losses could not be represented
-        latest, previous = (
-            shares[..., : self.window].sum(dim=-1),
-            shares[..., self.window :].sum(dim=-1),
-        )
+        # Divided before they are summed, because sums of huge losses overflow.
+        shares = state["history"] / self.window
+        latest = shares[..., : self.window].sum(dim=-1)
+        previous = shares[..., self.window :].sum(dim=-1)
         weights = torch.softmax(latest / previous / self.temperature, dim=1)
         known = (state["seen"] == 2 * self.window).all(dim=1, keepdim=True)
         return torch.where(known, weights, 1 / weights.shape[1])

@@ -1,4 +1,4 @@
-"""Equal weights: what every other rule is compared with."""
+"""Equal weights, the baseline of every other rule."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Fixed weights: the usual λ."""
+"""Fixed weights, the usual λ of a penalty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.weightings.measurements import Measurements
-from autoloss_gym.weightings.rule import Scale, WeightingRule, positive_weights, row
+from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.scaling import Scale, positive_weights, row
 
 
 @dataclass(kw_only=True)
@@ -17,7 +18,7 @@ class Fixed(WeightingRule):
 
     Args:
         weights: one for each loss, at least 0.
-        scale: None (default) leaves them as they are.
+        scale: None (default) leaves the weights as they are.
         prior, every: see `WeightingRule`.
     """
 
@@ -31,10 +32,9 @@ class Fixed(WeightingRule):
         self.weights = positive_weights("weights", self.weights)
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
-        if len(self.weights) != losses.shape[1]:
-            raise ValueError(
-                f"weights={self.weights}: expected {losses.shape[1]} numbers, one for each loss"
-            )
+        count = losses.shape[1]
+        if len(self.weights) != count:
+            raise ValueError(f"weights={self.weights}: expected {count} numbers, one for each loss")
         return {}
 
     def _weigh(

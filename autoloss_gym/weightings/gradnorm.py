@@ -11,28 +11,33 @@ from torch import Tensor
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.weightings.learned import descend
 from autoloss_gym.weightings.measurements import Measurements
-from autoloss_gym.weightings.rule import Scale, WeightingRule
+from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.scaling import Scale
 
-_LEAST = 1e-6  # of a weight: a step never turns a loss off for good, nor around
+_LEAST_WEIGHT = 1e-6  # a step of the optimizer neither turns a loss off for good nor its sign round
 
 
 @dataclass(kw_only=True)
 class GradNorm(WeightingRule):
-    """Weights learned so that w_k ‖∇L_k‖ meets a target (Chen, Badrinarayanan, Lee, Rabinovich:
-    "GradNorm", ICML 2018, Algorithm 1).
+    """Weights learned so that each weighted gradient norm G_k = w_k ‖∇L_k‖ meets a target.
 
-    G_k = w_k ‖∇L_k‖, with the norm over the parameters that the losses share. The relative inverse
-    training rate is r_k = (L_k / L_k(0)) / mean_l (L_l / L_l(0)), L(0) the first measured value,
-    and the target mean_l(G_l) r_k^α is held constant while a step is taken down Σ_k |G_k −
-    target_k| by w; then Σ w = n again. The weights of a call are those before its step, 1 each at
-    the start. Norms count as they were last measured.
+    The norm is over the parameters that the losses share, as it was last measured. With the first
+    measured value L(0), the relative inverse training rate is
 
-    For positive losses: one that has fallen to 0 or below counts as trained; where the first was 0,
-        the weights stay.
+        r_k = (L_k / L_k(0)) / mean_l (L_l / L_l(0)).
+
+    The target mean_l(G_l) r_k^α is held constant while the optimizer takes one step on
+    Σ_k |G_k − target_k| with respect to w; then the weights are scaled so that Σ w = n again. A
+    call returns the weights before its step, at the start 1 each.
+
+    The losses must be positive: one that has fallen to 0 or below counts as trained, and where the
+    first value was 0 the weights stay as they are.
+
+    Source: Chen, Badrinarayanan, Lee, Rabinovich: "GradNorm", ICML 2018, Algorithm 1.
 
     Args:
         alpha: α, how strongly a loss that lags behind is favoured; 0 makes all norms equal.
-        optimizer: descends by w.
+        optimizer: optimizer of w.
         scale: "count" (default) for weights that sum to n.
         prior, every: see `WeightingRule`.
     """
@@ -50,11 +55,14 @@ class GradNorm(WeightingRule):
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         weights = torch.ones_like(losses)
-        names = ("initial", "latest", "norms")
-        known = {name: torch.zeros_like(losses) for name in names} | {
-            "seen": torch.zeros_like(losses, dtype=torch.bool)
+        return {
+            "learned": weights,
+            "optimizer": self.optimizer.init(weights),
+            "initial": torch.zeros_like(losses),
+            "latest": torch.zeros_like(losses),
+            "norms": torch.zeros_like(losses),
+            "seen": torch.zeros_like(losses, dtype=torch.bool),
         }
-        return {"learned": weights, "optimizer": self.optimizer.init(weights)} | known
 
     def _weigh(
         self, state: dict[str, Any], measured: Measurements
@@ -62,33 +70,29 @@ class GradNorm(WeightingRule):
         self._remember(state, measured)
         weights, norms = state["learned"], state["norms"]
         before = weights.clone()
+
+        # d/dw_k of Σ_k |w_k ‖∇L_k‖ − target_k|, the targets being constants.
+        gradients = norms * torch.sign(weights * norms - self._targets(state))
         active = state["seen"].all(dim=1) & measured.refreshed.any(dim=1)
-        descend(
-            self.optimizer,
-            weights,
-            norms * torch.sign(weights * norms - self._targets(state)),
-            state["optimizer"],
-            active,
-        )
-        weights.clamp_(min=_LEAST)
+        descend(self.optimizer, weights, gradients, state["optimizer"], active)
+
+        weights.clamp_(min=_LEAST_WEIGHT)
         weights.mul_(weights.shape[1] / weights.sum(dim=1, keepdim=True))
         return before
 
     def _remember(self, state: dict[str, Any], measured: Measurements) -> None:
         refreshed = measured.refreshed
-        state["initial"] = torch.where(
-            refreshed & ~state["seen"], measured.losses, state["initial"]
-        )
+        first = refreshed & ~state["seen"]
+        state["initial"] = torch.where(first, measured.losses, state["initial"])
         state["latest"] = torch.where(refreshed, measured.losses, state["latest"])
         state["norms"] = torch.where(refreshed, measured.gradient_norms, state["norms"])
         state["seen"] = state["seen"] | refreshed
 
     def _targets(self, state: dict[str, Any]) -> Float[Tensor, "num_envs losses"]:
         ratios = state["latest"] / state["initial"]
-        rates = (ratios / ratios.mean(dim=1, keepdim=True)).clamp(
-            min=torch.finfo(ratios.dtype).tiny
-        )
+        smallest = torch.finfo(ratios.dtype).tiny
+        rates = (ratios / ratios.mean(dim=1, keepdim=True)).clamp(min=smallest)
         mean = (state["learned"] * state["norms"]).mean(dim=1, keepdim=True)
-        return mean * torch.exp(
-            self.alpha * torch.log(rates)
-        )  # not pow: its bits would depend on the batch
+        # No pow: its vector and scalar paths round differently, so a run's bits would depend on
+        # the size of the batch.
+        return mean * torch.exp(self.alpha * torch.log(rates))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from autoloss_gym.optimizers import Optimizer, OptimizerState
 
-_LARGEST = 1e15  # Adam's second moments of larger gradients could not be represented in float32
+_LARGEST = 1e15  # of a gradient: Adam squares it, and squares above 3e38 overflow float32
 
 
 def descend(
@@ -16,7 +16,7 @@ def descend(
     state: OptimizerState,
     active: Bool[Tensor, " rows"],
 ) -> None:
-    """Take a step, in place, of the rows that are `active` and whose gradients are numbers."""
+    """One step, in place, of the rows that are `active` and whose gradients are not NaN."""
     active = active & ~torch.isnan(gradients).any(dim=1)
     gradients = torch.where(active[:, None], gradients.clamp(-_LARGEST, _LARGEST), 0.0)
     optimizer.update(parameters, gradients, state, active, torch.ones_like(parameters[:, 0]))

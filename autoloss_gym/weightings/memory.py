@@ -1,4 +1,4 @@
-"""The last measured values of every loss: a bounded memory, however long training goes on."""
+"""Bounded memory of the last measured values of every loss."""
 
 import torch
 from jaxtyping import Float, Shaped
@@ -13,8 +13,8 @@ def start(
     """An empty memory.
 
     Returns:
-        `history` (num_envs, losses, size), newest first; `seen` (num_envs, losses), how many of
-        these are known.
+        `history` (num_envs, losses, size), newest first; `seen` (num_envs, losses), the number of
+        values that are known.
     """
     return {
         "history": losses.new_zeros(*losses.shape, size),

@@ -14,14 +14,16 @@ from autoloss_gym.weightings.rule import WeightingRule
 
 @dataclass(kw_only=True)
 class RandomLossWeighting(WeightingRule):
-    """w = softmax(z), z normal, drawn anew at every call (Lin, Ye, Zhang, Tsang: "Reasonable
-    effectiveness of random weighting: a litmus test for multi-task learning", TMLR 2022).
+    """w = softmax(z) with normal z, drawn anew at every call.
 
-    Draws follow from the seed, the key of the run (see `reset`) and the number of calls since its
-    reset, so that a run draws the same alone and in a batch.
+    The draws depend on the seed, the key of the run (see `reset`) and the number of calls since its
+    reset alone, so that a run draws the same numbers alone and in a batch.
+
+    Source: Lin, Ye, Zhang, Tsang: "Reasonable effectiveness of random weighting: a litmus test for
+    multi-task learning", TMLR 2022.
 
     Args:
-        seed: another one, other draws.
+        seed: selects the draws.
         prior, scale, every: see `WeightingRule`.
     """
 
@@ -35,9 +37,7 @@ class RandomLossWeighting(WeightingRule):
     def _weigh(
         self, state: dict[str, Any], measured: Measurements
     ) -> Float[Tensor, "num_envs losses"]:
-        keys = random.fold_in(
-            random.fold_in(state["keys"], f"random weights {self.seed}"), state["calls"]
-        )
-        return torch.softmax(
-            random.normal(keys, (measured.losses.shape[1],)).to(measured.losses.dtype), dim=1
-        )
+        losses = measured.losses
+        keys = random.fold_in(state["keys"], f"random weights {self.seed}")
+        draws = random.normal(random.fold_in(keys, state["calls"]), (losses.shape[1],))
+        return torch.softmax(draws.to(losses.dtype), dim=1)

@@ -1,23 +1,25 @@
-"""What a loss-weighting rule is: measured losses in, weights out, for one model or for a batch of
-runs.
-"""
+"""Loss-weighting rules: measured losses in, weights out, for one model or a batch of runs."""
 
-import functools
-import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym.tools import tree
-from autoloss_gym.weightings.measurements import Measurements, Values, as_batch, as_mask, as_tensor
-
-Scale = Literal["sum", "count"] | None
+from autoloss_gym.weightings.measurements import (
+    Measurements,
+    Values,
+    as_batch,
+    as_mask,
+    as_tensor,
+    known_to_be_finite,
+)
+from autoloss_gym.weightings.scaling import Scale, default_weights, positive_weights, scaled
 
 
 @dataclass(kw_only=True)
@@ -30,18 +32,18 @@ class WeightingRule(ABC):
     A rule holds the history of one model, or of `num_envs` runs that share nothing. No gradient
     flows through the weights, and no graph is kept alive.
 
-    A run some of whose refreshed losses (or gradient norms, where the rule needs them) are not
-    finite gets equal weights, or the prior, and those values are left out of its history. The first
-    time, a warning says so: at once on the CPU, elsewhere when the rule is next reset or saved,
-    because to look earlier the host would have to wait for the device. Weights that could not be
-    represented are equal, or the prior, as well.
+    If some refreshed losses of a run (or gradient norms, where the rule needs them) are not finite,
+    the run gets equal weights, or the prior, and those values are left out of its history. The
+    first time, a warning says so: at once on the CPU; elsewhere when the rule is next reset or
+    saved, because looking earlier would make the host wait for the device. Weights that overflow
+    are replaced by equal weights, or the prior, as well.
 
     Args:
-        prior: factors (at least 0) that multiply the weights and so are never forgotten, one for
-            each loss; default: none.
-        scale: "sum" for weights that sum to 1, "count" to the number of losses, None for those of
-            the rule's formula.
-        every: the weights of the first call are kept until so many calls later, and so on. Losses
+        prior: factors of at least 0, one for each loss, that multiply the weights at every call.
+            Default: none.
+        scale: "sum" for weights that sum to 1, "count" for weights that sum to the number of
+            losses, None for those of the rule's formula.
+        every: number of calls for which weights are kept; the first call gives new ones. Losses
             count at every call.
     """
 
@@ -65,16 +67,18 @@ class WeightingRule(ABC):
 
     @abstractmethod
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
-        """State before the first call, a tree of tensors (num_envs, …); of `losses` only shape,
-        dtype and device matter.
+        """State before the first call: a tree of tensors (num_envs, …).
+
+        Only shape, dtype and device of `losses` matter.
         """
 
     @abstractmethod
     def _weigh(
         self, state: dict[str, Any], measured: Measurements
     ) -> Float[Tensor, "num_envs losses"]:
-        """The weights, before prior and scale; NaN where they are unknown. Writes into `state`,
-        also `keys` and `calls`.
+        """The weights before prior and scale, NaN where they are unknown.
+
+        Writes what it learns into `state`, which also holds `keys` and `calls` of each run.
         """
 
     def update(
@@ -87,8 +91,8 @@ class WeightingRule(ABC):
                 runs.
             refreshed: bool, of the same shape: which losses were measured anew (default: all). The
                 others are ignored.
-            gradient_norms: of each unweighted loss by the parameters that all share, of the same
-                shape, for rules that need them.
+            gradient_norms: of each unweighted loss by the parameters that all losses share, of the
+                same shape, for rules that need them.
 
         Returns:
             Weights of the shape, device and floating-point dtype of `losses`.
@@ -104,14 +108,18 @@ class WeightingRule(ABC):
     ) -> Tensor:
         measured, failed = self._measured(given, refreshed, gradient_norms)
         state = self._state
-        weights = self._scaled(self._weigh(state, measured), failed)
+        weights = scaled(self._weigh(state, measured), failed, self._prior, self.scale)
+
         if self.every > 1:
             due = state["calls"] % self.every == 0
-            due = due if failed is None else due | failed
+            if failed is not None:
+                due = due | failed
             weights = torch.where(due[:, None], weights, state["weights"])
         state["calls"].add_(1)
         state["weights"] = weights
-        weights = weights.to(given.dtype if given.is_floating_point() else weights.dtype, copy=True)
+
+        dtype = given.dtype if given.is_floating_point() else weights.dtype
+        weights = weights.to(dtype, copy=True)  # the caller may write into what is returned
         return weights if given.dim() == 2 else weights[0]
 
     def reset(
@@ -119,12 +127,12 @@ class WeightingRule(ABC):
         runs: Bool[Tensor, " num_envs"] | None = None,
         keys: Int64[Tensor, " num_envs"] | None = None,
     ) -> None:
-        """Forget all, or the runs where the mask `runs` is true.
+        """Forget everything, or the runs where the mask `runs` is true.
 
         Args:
-            runs: default: all, of which there may then be another number.
-            keys: what the random draws of each run follow from; default: the run's number, or the
-                key that it had where `runs` are given.
+            runs: runs to forget. Default: all, and the next call may bring another number of them.
+            keys: source of each run's random draws. Default: the number of the run, or, where
+                `runs` is given, the key that it had.
         """
         self._warn()
         if runs is None:
@@ -132,56 +140,56 @@ class WeightingRule(ABC):
         elif "weights" in self._state:
             weights = self._state["weights"]
             if runs.shape != weights.shape[:1]:
-                raise ValueError(
-                    f"runs of shape {tuple(runs.shape)}: expected ({len(weights)},), one for each run"
-                )
+                shape, count = tuple(runs.shape), len(weights)
+                raise ValueError(f"runs of shape {shape}: expected ({count},), one for each run")
             fresh = self._fresh(weights, self._state["keys"] if keys is None else keys)
             self._state = tree.where(runs.to(weights.device), fresh, self._state)
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all that was learned, tensors in nested dicts; the arguments of the rule are
-        not among them.
-        """
+        """Copies of all that was learned, tensors in nested dicts; the arguments are not in it."""
         self._warn()
         return tree.clone(self._state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave; ValueError if that was a rule of another kind or with
-        other arguments.
+        """Continue from the result of `state_dict`.
+
+        Raises:
+            ValueError: the state is that of a rule of another kind or with other arguments.
         """
         if "weights" in state and isinstance(state["weights"], Tensor):
-            expected = self._fresh(
-                state["weights"], torch.zeros(len(state["weights"]), dtype=torch.int64)
-            )
+            keys = torch.zeros(len(state["weights"]), dtype=torch.int64)
+            expected = self._fresh(state["weights"], keys)
         else:
             expected = {"keys": state["keys"]} if "keys" in state else {}
         if _shapes(state) != _shapes(expected):
-            name = type(self).__name__
             raise ValueError(
-                f"state of {_shapes(state)}: expected {_shapes(expected)}, from a {name} with the same arguments"
+                f"state of {_shapes(state)}: expected {_shapes(expected)}, "
+                f"from a {type(self).__name__} with the same arguments"
             )
         self._state = tree.clone(state)
 
     def _measured(
         self, given: Tensor, refreshed: Values | None, gradient_norms: Values | None
     ) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
-        """What the rule is told, and the runs in which some of that is not finite and left out;
-        None where all is.
+        """Measurements for `_weigh`, and the runs with values that are not finite.
+
+        Those values count as not refreshed. The runs are None where all values are known to be
+        finite, which on the CPU is one cheap question in place of several operations.
         """
         values = self._begin(given if given.dim() == 2 else given[None])
-        mask = (
-            _everything(values.shape, values.device)
-            if refreshed is None
-            else as_mask("refreshed", refreshed, values)
-        )
-        norms = self._norms(gradient_norms, values) if self.needs_gradient_norms else values
-        if not self.reads_losses or (
-            _known_to_be_finite(values) and (norms is values or _known_to_be_finite(norms))
-        ):
+        mask = as_mask("refreshed", refreshed, values)
+        norms, read = values, [values]
+        if self.needs_gradient_norms:
+            norms = self._norms(gradient_norms, values)
+            read.append(norms)
+
+        if not self.reads_losses or all(map(known_to_be_finite, read)):
             return Measurements(losses=values, refreshed=mask, gradient_norms=norms), None
+
         finite = torch.isfinite(values) & torch.isfinite(norms)
         failed = (mask & ~finite).any(dim=1)
-        self._failed = failed.any() if self._failed is None else self._failed | failed.any()
+        any_failed = failed.any()
+        self._failed = any_failed if self._failed is None else self._failed | any_failed
         return Measurements(losses=values, refreshed=mask & finite, gradient_norms=norms), failed
 
     def _norms(
@@ -189,23 +197,23 @@ class WeightingRule(ABC):
     ) -> Float[Tensor, "num_envs losses"]:
         if gradient_norms is None:
             raise ValueError(
-                f"gradient_norms=None: expected the norm of each loss's gradient, which {type(self).__name__} needs; "
-                "give update(losses, gradient_norms=…)"
+                "gradient_norms=None: expected the norm of each loss's gradient, which "
+                f"{type(self).__name__} needs; give update(losses, gradient_norms=…)"
             )
         return as_batch("gradient_norms", gradient_norms, values).to(values.dtype)
 
     def _begin(self, values: Tensor) -> Tensor:
-        """`values` in the dtype of the state, which is begun with the first call and follows the
-        losses' device.
-        """
+        """`values` in the dtype of the state, which is made if need be and follows the device."""
         if "weights" not in self._state:
             values = values.to(torch.promote_types(values.dtype, torch.float32))
-            own = torch.arange(len(values), device=values.device)
-            self._state = self._fresh(values, self._state.get("keys", own).to(values.device))
+            numbers = torch.arange(len(values), device=values.device)
+            keys = self._state.get("keys", numbers).to(values.device)
+            self._state = self._fresh(values, keys)
         state = self._state["weights"]
         if state.shape != values.shape:
             raise ValueError(
-                f"losses of shape {tuple(values.shape)}: expected {tuple(state.shape)} as before; reset() begins anew"
+                f"losses of shape {tuple(values.shape)}: "
+                f"expected {tuple(state.shape)} as before; reset() begins anew"
             )
         if state.device != values.device:
             self._state = tree.map_tensors(lambda leaf: leaf.to(values.device), self._state)
@@ -214,105 +222,39 @@ class WeightingRule(ABC):
     def _fresh(
         self, losses: Float[Tensor, "num_envs losses"], keys: Int64[Tensor, " num_envs"]
     ) -> dict[str, Any]:
-        if keys.shape != losses.shape[:1]:
-            raise ValueError(
-                f"keys of shape {tuple(keys.shape)}: expected ({len(losses)},), one for each run"
-            )
-        if self.prior is not None and len(self.prior) != losses.shape[1]:
-            raise ValueError(
-                f"prior={self.prior}: expected {losses.shape[1]} numbers, one for each loss"
-            )
+        runs, count = losses.shape
+        if (shape := tuple(keys.shape)) != (runs,):
+            raise ValueError(f"keys of shape {shape}: expected ({runs},), one for each run")
+        if self.prior is not None and len(self.prior) != count:
+            raise ValueError(f"prior={self.prior}: expected {count} numbers, one for each loss")
         base = {
             "keys": keys.clone(),
             "calls": torch.zeros_like(keys),
-            "weights": self._default(losses).expand_as(losses),
+            "weights": default_weights(losses, self._prior, self.scale).expand_as(losses),
         }
         return tree.clone(base) | self._start(losses)
 
-    def _scaled(
-        self, weights: Float[Tensor, "num_envs losses"], failed: Bool[Tensor, " num_envs"] | None
-    ) -> Float[Tensor, "num_envs losses"]:
-        """The weights times the prior, with the sum that `scale` asks for; the default where that
-        cannot be.
-        """
-        if self.prior is not None:
-            weights = weights * row(tuple(self.prior), weights.device, weights.dtype)
-        total = weights.sum(dim=1, keepdim=True)
-        if self.scale is not None:
-            weights = weights / (total if self.scale == "sum" else total / weights.shape[1])
-        if failed is None and _known_to_be_positive(total):
-            return weights
-        sound = (total > 0) & (total < math.inf)
-        sound = sound if failed is None else sound & ~failed[:, None]
-        return torch.where(sound, weights, self._default(weights))
-
-    def _default(self, like: Float[Tensor, "num_envs losses"]) -> Float[Tensor, "1 losses"]:
-        """What a run gets where nothing is known: the prior, or equal weights."""
-        count = like.shape[1]
-        numbers = [1 / count] * count if self.prior is None else list(self.prior)
-        total = {"sum": 1.0, "count": float(count), None: math.fsum(numbers)}[self.scale]
-        return row(
-            tuple(number * (total / math.fsum(numbers)) for number in numbers),
-            like.device,
-            like.dtype,
-        )
+    @property
+    def _prior(self) -> tuple[float, ...] | None:
+        """The prior as constants are cached by; assigned after construction, it may be a list."""
+        return None if self.prior is None else tuple(self.prior)
 
     def _warn(self) -> None:
-        """Say once that some run met numbers that are not finite, if any has since this was last
-        asked.
-        """
+        """Warn, once in the rule's life, if a run has met numbers that are not finite."""
         if self._failed is not None and not self._warned and bool(self._failed):
             self._warned = True
+            replacement = "equal weights" if self.prior is None else "the prior"
             warnings.warn(
-                f"{type(self).__name__}: losses or gradient norms of some run are not finite; such a run gets "
-                f"{'equal weights' if self.prior is None else 'the prior'} (this is said once)",
+                f"{type(self).__name__}: losses or gradient norms of some run are not finite; "
+                f"such a run gets {replacement} (this warning appears once)",
                 RuntimeWarning,
                 stacklevel=3,
             )
         self._failed = None
 
 
-@functools.lru_cache(maxsize=64)
-def row(
-    numbers: tuple[float, ...], device: torch.device, dtype: torch.dtype
-) -> Float[Tensor, "1 losses"]:
-    """The numbers as a tensor that broadcasts over runs; it is shared, nobody may write into it."""
-    return torch.tensor([numbers], device=device, dtype=dtype)
-
-
-def positive_weights(name: str, weights: Sequence[float | int]) -> tuple[float, ...]:
-    """`weights` as a tuple of finite numbers of at least 0, not all 0."""
-    numbers = tuple(map(float, weights))
-    if not all(0 <= number < math.inf for number in numbers) or not any(numbers):
-        raise ValueError(
-            f"{name}={numbers}: expected finite numbers of at least 0, not all 0, one for each loss"
-        )
-    return numbers
-
-
-@functools.lru_cache(maxsize=64)
-def _everything(shape: torch.Size, device: torch.device) -> Bool[Tensor, "num_envs losses"]:
-    """A mask that is true everywhere; it is shared, nobody may write into it."""
-    return torch.ones(shape, dtype=torch.bool, device=device)
-
-
-def _known_to_be_finite(values: Tensor) -> bool:
-    """Whether all values are finite, as far as one operation tells without waiting for a device."""
-    return values.device.type == "cpu" and math.isfinite(values.sum().item())
-
-
-def _known_to_be_positive(values: Tensor) -> bool:
-    """Whether all values are positive and finite, as far as this can be asked without waiting for a
-    device.
-    """
-    if values.device.type != "cpu":
-        return False
-    least, greatest = torch.aminmax(values)
-    return least.item() > 0 and greatest.item() < math.inf
-
-
 def _shapes(state: Any) -> Any:
-    """Names and shapes of a state, without the number of runs; None for what is no tensor."""
+    """Names and shapes of a state without the number of runs; None for what is not a tensor."""
     if isinstance(state, dict):
         return {name: _shapes(part) for name, part in state.items()}
     return tuple(state.shape[1:]) if isinstance(state, Tensor) else None

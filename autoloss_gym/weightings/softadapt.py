@@ -21,28 +21,28 @@ _VALUES = ("latest", "mean")
 
 @dataclass(kw_only=True)
 class SoftAdapt(WeightingRule):
-    """Softmax of the losses' slopes (Heydari, Thompson, Mehmood: "SoftAdapt", arXiv 1912.12355).
+    """Softmax of the losses' slopes, α_k = exp(β s_k) / Σ_l exp(β s_l).
 
-    Original: α_k = exp(β s_k) / Σ_l exp(β s_l), with s_k the rate of change of loss k per measured
-        value. `loss_weighted`:
-    every term times the loss f_k. `normalized`: s / Σ_l |s_l| instead of s (0 where all slopes are
-    0). The two combine. Losses to be maximised must be negated first. With `loss_weighted` a loss
-    that is not positive gets weight 0.
+    The slope s_k is the rate of change of loss k per measured value. Of the paper's variants,
+    `loss_weighted` multiplies each term by the loss f_k, and `normalized` takes s / Σ_l |s_l| in
+    place of s (0 where all slopes are 0); the two combine. Losses to be maximised must be negated
+    first. With `loss_weighted` a loss that is not positive gets weight 0.
 
-    The weights are equal until every loss was measured twice. Slopes use the measured values alone,
-    as many as there are until the window is full: a difference of order 3 begins as one of order 1,
-    then 2.
+    The weights are equal until every loss was measured twice. Until the window is full, slopes use
+    the values that there are: a difference of order 3 begins as one of order 1, then 2.
+
+    Source: Heydari, Thompson, Mehmood: "SoftAdapt", arXiv 1912.12355.
 
     Args:
-        beta: positive favours the loss that falls slowest, negative the one that falls fastest, 0
-            none.
+        beta: β; positive favours the loss that falls most slowly, negative the one that falls
+            fastest, 0 none.
         normalized: divide the slopes by their L1 norm.
-        loss_weighted: multiply by the loss.
-        slope: "backward": the difference of accuracy `order` at the newest value; "least_squares":
-            the line through the last `window` values, less noisy; "forward": the difference at the
-            oldest of `order` + 1 values, as in the authors' code of 2023, for comparison only.
+        loss_weighted: multiply each term by the loss.
+        slope: "backward", the difference of accuracy `order` at the newest value; "least_squares",
+            the line through the last `window` values, less noisy; or "forward", the difference at
+            the oldest of `order` + 1 values, as in the authors' code of 2023, for comparison only.
         order: accuracy of the difference, 1 to 4. Higher orders amplify noise.
-        window: values that a line is fitted to, and that loss_value="mean" averages.
+        window: number of values that a line is fitted to, and that loss_value="mean" averages.
         loss_value: with `loss_weighted`, the "latest" value of each loss (the paper; the authors'
             code of 2020), or the "mean" of the last `window` (their code of 2023).
         prior, scale, every: see `WeightingRule`.
@@ -66,24 +66,21 @@ class SoftAdapt(WeightingRule):
             raise ValueError(unknown("loss_value", self.loss_value, _VALUES))
         if self.order not in (1, 2, 3, 4):
             raise ValueError(
-                f"order={self.order}: expected 1 to 4, because higher orders amplify noise; see slope='least_squares'"
+                f"order={self.order}: expected 1 to 4, because higher orders amplify noise; "
+                "see slope='least_squares'"
             )
         if self.window < 2:
-            raise ValueError(
-                f"window={self.window}: expected at least 2 values, through which a line is fitted"
-            )
+            raise ValueError(f"window={self.window}: expected at least 2 values for a line")
 
     @property
     def _size(self) -> int:
-        """Values of each loss that are kept."""
-        needs_window = self.slope == "least_squares" or (
-            self.loss_weighted and self.loss_value == "mean"
-        )
-        return max(self._points, self.window) if needs_window else self._points
+        """Number of values of each loss that are kept."""
+        averages = self.loss_weighted and self.loss_value == "mean"
+        return max(self._points, self.window) if averages else self._points
 
     @property
     def _points(self) -> int:
-        """Values that a slope uses."""
+        """Number of values that a slope uses."""
         return self.window if self.slope == "least_squares" else self.order + 1
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
@@ -97,21 +94,22 @@ class SoftAdapt(WeightingRule):
         slopes, averages = _coefficients(
             self.slope, self._points, self._size, history.device, history.dtype
         )
+
+        # Differences to the latest value make the slope of a constant loss exactly 0.
         latest = history[..., 0]
-        changes = ((history - latest[..., None]) * slopes[seen]).sum(
-            dim=-1
-        )  # exactly 0 where a loss is constant
+        changes = ((history - latest[..., None]) * slopes[seen]).sum(dim=-1)
         if self.normalized:
             smallest = torch.finfo(changes.dtype).tiny
             changes = changes / changes.abs().sum(dim=1, keepdim=True).clamp(min=smallest)
+
+        # Softmax subtracts the largest exponent: a quarter of the range leaves room for that.
         largest = torch.finfo(changes.dtype).max / 4
         exponents = (changes * self.beta).clamp(-largest, largest)
-        if (
-            self.loss_weighted
-        ):  # as logarithms: the products of tiny or huge losses could not be represented
-            values = (
-                latest if self.loss_value == "latest" else (history * averages[seen]).sum(dim=-1)
-            )
+        if self.loss_weighted:
+            values = latest
+            if self.loss_value == "mean":
+                values = (history * averages[seen]).sum(dim=-1)
+            # Factors become summands: products with tiny or huge losses would under- or overflow.
             exponents = exponents + torch.log(values.clamp(min=0))
         return torch.softmax(exponents, dim=1)
 
@@ -120,35 +118,36 @@ class SoftAdapt(WeightingRule):
 def _coefficients(
     slope: str, points: int, size: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "known size"], Float[Tensor, "known size"]]:
-    """Slope and mean as sums over the history, newest first: row p holds the factors where p values
-    are known.
+    """Slope and mean as weighted sums over the history, newest first.
+
+    Row p holds the factors for a loss of which p values are known.
     """
-    blank, known = (
-        [[math.nan] * size] * 2,
-        range(2, size + 1),
-    )  # one value has no slope: the weights are then equal
-    rows = blank + [
-        _slope_of(slope, min(p, points)) + [0.0] * (size - min(p, points)) for p in known
-    ]
-    means = blank + [[1 / p] * p + [0.0] * (size - p) for p in known]
-    return torch.tensor(rows, device=device, dtype=dtype), torch.tensor(
-        means, device=device, dtype=dtype
+    # No value or one has no slope: NaN, upon which the rule gives equal weights.
+    slopes = [[math.nan] * size] * 2
+    means = [[math.nan] * size] * 2
+    for known in range(2, size + 1):
+        used = min(known, points)
+        slopes.append(_slope_factors(slope, used) + [0.0] * (size - used))
+        means.append([1 / known] * known + [0.0] * (size - known))
+    return (
+        torch.tensor(slopes, device=device, dtype=dtype),
+        torch.tensor(means, device=device, dtype=dtype),
     )
 
 
-def _slope_of(slope: str, points: int) -> list[float]:
-    """Factors of so many equally spaced values, newest first, that give the derivative by their
-    number.
+def _slope_factors(slope: str, points: int) -> list[float]:
+    """Factors of equally spaced values, newest first, whose weighted sum is the derivative.
 
-    The difference of accuracy n at the newest value is Σ_k ∇ᵏf / k, so that its factors are Σ_k 1/k
-    and (−1)ʲ C(n, j) / j (Fornberg: "Generation of finite difference formulas on arbitrarily spaced
+    The difference of accuracy n at the newest value is Σ_k ∇ᵏf / k, so its factors are Σ_k 1/k and
+    (−1)ʲ C(n, j) / j (Fornberg: "Generation of finite difference formulas on arbitrarily spaced
     grids", Mathematics of Computation 51, 1988). The one at the oldest value is its mirror image.
     """
     order = points - 1
     if slope == "least_squares":
         return [12 * (order / 2 - j) / (points * (points * points - 1)) for j in range(points)]
-    backward = [
-        sum(1 / k for k in range(1, points)),
-        *((-1) ** j * math.comb(order, j) / j for j in range(1, points)),
-    ]
-    return backward if slope == "backward" else [-factor for factor in reversed(backward)]
+    newest = sum(1 / k for k in range(1, points))
+    older = [(-1) ** j * math.comb(order, j) / j for j in range(1, points)]
+    backward = [newest, *older]
+    if slope == "forward":
+        return [-factor for factor in reversed(backward)]
+    return backward

@@ -11,24 +11,27 @@ from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
 from autoloss_gym.weightings.learned import descend
 from autoloss_gym.weightings.measurements import Measurements
-from autoloss_gym.weightings.rule import Scale, WeightingRule
+from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.scaling import Scale
 
-_WIDEST = 30.0  # |log σ²|: keeps the weights of losses that fall to 0, or below, representable
+_WIDEST = 30.0  # of |log σ²|: else the weights of losses that fall to 0 or below would overflow
 
 
 @dataclass(kw_only=True)
 class UncertaintyWeighting(WeightingRule):
-    """w_k = ½ exp(−s_k), with s_k = log σ_k² learned (Kendall, Gal, Cipolla: "Multi-task learning
-    using uncertainty to weigh losses", CVPR 2018, Eq. 7 for two regressions).
+    """w_k = ½ exp(−s_k) with the learned log variance s_k = log σ_k².
 
-    The rule descends Σ_k ½ exp(−s_k) L_k + ½ s_k by s, whose gradient ½ (1 − exp(−s_k) L_k) needs
-    the losses alone; at rest w_k = 1 / (2 L_k). The weights of a call are those before its step. s
-    starts at 0, moves only where a loss was refreshed, and stays within ±30: for losses of at least
-    0.
+    The optimizer minimises Σ_k ½ exp(−s_k) L_k + ½ s_k, whose gradient with respect to s_k,
+    ½ (1 − exp(−s_k) L_k), needs only the losses; it vanishes at w_k = 1 / (2 L_k). A call returns
+    the weights before its step. s starts at 0, moves only where a loss was refreshed, and stays
+    within ±30. The losses must be at least 0.
+
+    Source: Kendall, Gal, Cipolla: "Multi-task learning using uncertainty to weigh losses", CVPR
+    2018, Eq. 7 for two regressions.
 
     Args:
-        optimizer: descends by s.
-        scale: None (default) for the weights as they are, ½ each at the start.
+        optimizer: optimizer of s.
+        scale: None (default) leaves the weights as they are, ½ each at the start.
         prior, every: see `WeightingRule`.
     """
 
@@ -36,10 +39,9 @@ class UncertaintyWeighting(WeightingRule):
     scale: Scale = None
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
-        moments = self.optimizer.init(
-            losses.new_zeros(losses.numel(), 1)
-        )  # a row for each loss: it steps when refreshed
-        moments = tree.map_tensors(lambda leaf: leaf.unflatten(0, losses.shape), moments)
+        # A row of the optimizer is one loss of one run, because each steps only when refreshed.
+        rows = self.optimizer.init(losses.new_zeros(losses.numel(), 1))
+        moments = tree.map_tensors(lambda leaf: leaf.unflatten(0, losses.shape), rows)
         return {"log_variances": torch.zeros_like(losses), "optimizer": moments}
 
     def _weigh(
@@ -48,10 +50,15 @@ class UncertaintyWeighting(WeightingRule):
         log_variances = state["log_variances"]
         precisions = torch.exp(-log_variances)
         gradients = (1 - precisions * measured.losses) / 2
-        moments = tree.map_tensors(
-            lambda leaf: leaf.flatten(0, 1), state["optimizer"]
-        )  # views, written in place
-        rows = (log_variances.view(-1, 1), gradients.view(-1, 1))
-        descend(self.optimizer, *rows, moments, measured.refreshed.flatten())
+
+        # Views of the state, into which the optimizer writes.
+        moments = tree.map_tensors(lambda leaf: leaf.flatten(0, 1), state["optimizer"])
+        descend(
+            self.optimizer,
+            log_variances.view(-1, 1),
+            gradients.view(-1, 1),
+            moments,
+            measured.refreshed.flatten(),
+        )
         log_variances.clamp_(-_WIDEST, _WIDEST)
         return precisions / 2

@@ -13,13 +13,6 @@ from autoloss_gym import random
 from autoloss_gym.core.task import Control, Keys
 from autoloss_gym.data.images import load_images
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
-from autoloss_gym.losses.adversarial import (
-    ADVERSARIAL_LOSSES,
-    classification_error,
-    discriminator_loss,
-    generator_loss,
-)
-from autoloss_gym.networks.convolutions import double, halve
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools import tree
 from tests.support.recording import assert_same_run, play
@@ -200,86 +193,6 @@ def test_six_steps_follow_torch_adam_of_the_player_that_is_chosen():
         rtol=1e-4,
         atol=1e-6,
     )
-
-
-def test_adversarial_losses_are_those_computed_by_hand():
-    real, generated = torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, -1.0]])
-    log = np.log
-    expected = {
-        "minimax": -(log(2) + log(1 + np.exp(-1))) / 2,
-        "non_saturating": (log(2) + log(1 + np.exp(1))) / 2,
-        "hinge": (0 + 1) / 2,
-    }
-    on_real, on_generated = (log(2) + log(1 + np.exp(-2))) / 2, (log(2) + log(1 + np.exp(-1))) / 2
-    discriminator = {
-        "minimax": (on_real + on_generated) / 2,
-        "hinge": ((1 + 0) / 2 + (1 + 0) / 2) / 2,
-    }
-    discriminator["non_saturating"] = discriminator["minimax"]
-    for name in ADVERSARIAL_LOSSES:
-        torch.testing.assert_close(
-            generator_loss(name, generated), torch.tensor([expected[name]], dtype=torch.float32)
-        )
-        found = discriminator_loss(name, real, generated)
-        torch.testing.assert_close(found, torch.tensor([discriminator[name]], dtype=torch.float32))
-
-
-def test_the_classification_error_counts_both_kinds_of_mistakes():
-    real, generated = torch.tensor([[1.0, -1.0, 2.0, 0.5]]), torch.tensor([[-1.0, 3.0]])
-    assert classification_error(real, generated).tolist() == [(1 / 4 + 1 / 2) / 2]
-
-
-def test_a_discriminator_whose_odds_are_not_numbers_makes_no_error_of_zero():
-    real, generated = (
-        torch.tensor([[1.0], [torch.nan], [1.0]]),
-        torch.tensor([[-1.0], [-1.0], [torch.nan]]),
-    )
-    np.testing.assert_array_equal(classification_error(real, generated), [0, np.nan, np.nan])
-
-
-@pytest.mark.parametrize("kernel", [4, 5])
-@pytest.mark.parametrize(("inputs", "outputs"), [(3, 6), (6, 3), (6, 7)])
-@pytest.mark.parametrize("compiling", [False, True])
-def test_convolutions_are_those_of_pytorch_with_their_gradients(
-    kernel, inputs, outputs, compiling, monkeypatch
-):
-    """In float64, for two runs of images of 8 × 12 pixels; what is compiled is what other devices
-    compute.
-    """
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
-    drawn, padding = torch.Generator().manual_seed(0), {4: 1, 5: 2}[kernel]
-    shapes = (
-        (2, 3, 8, 12, inputs),
-        (2, outputs, inputs, kernel, kernel),
-        (2, inputs, outputs, kernel, kernel),
-        (2, outputs),
-    )
-    images, down, up, bias = (
-        torch.randn(s, generator=drawn, dtype=torch.float64, requires_grad=True) for s in shapes
-    )
-
-    def expected(function, weights, **arguments):
-        values = [
-            function(x.permute(0, 3, 1, 2), w, b, 2, padding, **arguments)
-            for x, w, b in zip(images, weights, bias, strict=True)
-        ]
-        return torch.stack(values).permute(0, 1, 3, 4, 2)
-
-    for found, reference, weights in (
-        (halve(images, down, bias), expected(nn.functional.conv2d, down), down),
-        (
-            double(images, up, bias),
-            expected(nn.functional.conv_transpose2d, up, output_padding=kernel - 4),
-            up,
-        ),
-    ):
-        torch.testing.assert_close(found, reference)
-        slope = torch.randn(found.shape, generator=drawn, dtype=torch.float64)
-        gradients = [
-            torch.autograd.grad((each * slope).sum(), [images, weights, bias])
-            for each in (found, reference)
-        ]
-        torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("arguments", ARCHITECTURES[:2], ids=str)

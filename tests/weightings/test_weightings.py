@@ -3,6 +3,8 @@
 import io
 import math
 import runpy
+import subprocess
+import sys
 from contextlib import nullcontext
 from functools import partial
 
@@ -420,3 +422,11 @@ def test_the_example_of_a_training_loop_learns():
     final = runpy.run_path(str(path))
     assert final["losses"][0] < 0.1
     assert final["weights"].sum().item() == pytest.approx(1.0)
+
+
+def test_importing_the_rules_does_not_import_the_compiler_of_pytorch():
+    """The compiler takes about as long to import as PyTorch itself."""
+    program = "import sys, autoloss_gym.weightings; print('torch._dynamo' in sys.modules)"
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
