@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -14,8 +14,7 @@ from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
-from autoloss_gym.data import partition as datasets
-from autoloss_gym.data.images import load_images
+from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.losses.adversarial import (
     check_adversarial_loss,
     classification_error,
@@ -25,14 +24,14 @@ from autoloss_gym.losses.adversarial import (
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS, Architecture
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.scoring.image_judge import SLICE, ImageJudge
-from autoloss_gym.scoring.sample_scores import Moments
+from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, for_each_run, shared_by_runs
 from autoloss_gym.tools.names import unknown
 
-_SIZES = range(
-    8, 33, 4
-)  # heights and widths, in pixels, that can be doubled twice, or for 32 three times, from whole ones
-_RELEASED: dict[str, Any] = {  # networks and training of the released code
+# Heights and widths, in pixels, to which layers can double a whole number: twice, or for 32 three
+# times.
+_SIZES = range(8, 33, 4)
+# Networks and training of the released code.
+_RELEASED: dict[str, Any] = {
     "filters": 64,
     "latent_size": 128,
     "kernel_size": 5,
@@ -218,17 +217,25 @@ class ImageGAN(GradientTask, ImageTask):
             raise ValueError(
                 f"size={self.size}: expected 8, 12, …, 32, or 0 to leave the images as they are"
             )
+        self._check_image_shape()
+
+    def _check_image_shape(self) -> None:
         height, width, _ = self.image_shape
         if height != width or height not in _SIZES:
             raise ValueError(
-                f"dataset={self.dataset!r}: images of {height} × {width} pixels; expected squares of 8, 12, …, 32; "
-                "give size=… to resize them"
+                f"dataset={self.dataset!r}: images of {height} × {width} pixels; "
+                "expected squares of 8, 12, …, 32; give size=… to resize them"
             )
+
+    @functools.cached_property
+    def source(self) -> ImageSource:
+        """The real images."""
+        return ImageSource(self.dataset, self.data_dir, self.size)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        return datasets.image_shape(self.dataset, self.data_dir, self.size)
+        return self.source.image_shape
 
     @functools.cached_property
     def architecture(self) -> Architecture:
@@ -246,12 +253,13 @@ class ImageGAN(GradientTask, ImageTask):
 
     @functools.cached_property
     def judge(self) -> ImageJudge:
-        """What scores images of this data set."""
-        return ImageJudge(self.dataset, self.data_dir, self.size)
+        """The judge of images of this data set."""
+        return ImageJudge(self.source)
 
     @property
     def reward_arguments(self) -> Mapping[str, Mapping[str, Any]]:
-        final = {"formula": "square"} if self.judge.has_labels else {}  # a distance is minimised
+        # A score of labelled images is maximised, a distance minimised: IS² suits the first alone.
+        final = {"formula": "square"} if self.source.has_labels else {}
         return {"final": final, "improvement": {"segment": 500, "window": 5}}
 
     @property
@@ -263,36 +271,33 @@ class ImageGAN(GradientTask, ImageTask):
         return self.judge.metrics
 
     def real_data_scores(self, split: Split = "test") -> tuple[int, dict[str, float]]:
-        """The scores of as many real images as are scored of generated ones, or of all that a run
-        trains on if fewer.
-        """
+        """The number and the scores of real images that a run trains on, at most `num_test`."""
         return self.judge.real_scores(split, self.num_test)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        images = load_images(self.dataset, self.data_dir, self.size)
         sizes = self.num_samples, self.num_held_out, self.num_test
-        rows = datasets.resampled_images(images, keys.problem, keys.split, *sizes)
-        parts = {"validation": self.num_held_out, "test": self.num_test}
+        rows = resampled_images(self.source, keys.problem, keys.split, *sizes)
         return {
             "training": rows["training"],
             "validation": rows["validation"],
             "latents": random.fold_in(keys.run, "latents"),
-            "references": {part: self._reference(keys, part, most) for part, most in parts.items()},
+            "references": {
+                "validation": self._reference(keys, "validation", self.num_held_out),
+                "test": self._reference(keys, "test", self.num_test),
+            },
         }
 
     def _reference(self, keys: Keys, part: str, most: int) -> dict[str, Tensor]:
-        """The moments of real images, a copy for each run."""
-        shared = self.judge.reference(keys.split, part, most, str(keys.run.device))
-        return {
-            name: leaf.expand(len(keys.run), *leaf.shape) for name, leaf in vars(shared).items()
-        }
+        """Moments of the real images of a part, for each run."""
+        reference = self.judge.reference(keys.split, part, most, str(keys.run.device))
+        return for_each_run(reference, num_envs=len(keys.run))
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
+        generator = random.fold_in(keys.run, "generator")
+        discriminator = random.fold_in(keys.run, "discriminator")
         return {
-            "generator": self.architecture.initial_generator(random.fold_in(keys.run, "generator")),
-            "discriminator": self.architecture.initial_discriminator(
-                random.fold_in(keys.run, "discriminator")
-            ),
+            "generator": self.architecture.initial_generator(generator),
+            "discriminator": self.architecture.initial_discriminator(discriminator),
         }
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
@@ -308,16 +313,14 @@ class ImageGAN(GradientTask, ImageTask):
 
     def _generator_loss(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
         generated = self._generate(parameters, batch["latents"], self.batch_size)
-        return generator_loss(self.loss, self._discriminate(parameters, generated))
+        return generator_loss(self.loss, self._discriminate(parameters, [generated]))
 
     def _discriminator_loss(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        images = (
-            self._real(batch["rows"]),
-            self._generate(parameters, batch["latents"], self.batch_size),
-        )
+        real = self._real(batch["rows"])
+        generated = self._generate(parameters, batch["latents"], self.batch_size)
         # With batch normalisation, real and generated images are batches of their own.
-        parts = images if self.batch_norm else (torch.cat(images, dim=1),)
-        odds = torch.cat([self._discriminate(parameters, part) for part in parts], dim=1)
+        parts = [real, generated] if self.batch_norm else [torch.cat([real, generated], dim=1)]
+        odds = self._discriminate(parameters, parts)
         return discriminator_loss(self.loss, *odds.chunk(2, dim=1))
 
     def _generate(self, parameters: Parameters, keys: Tensor, count: int) -> Tensor:
@@ -325,57 +328,53 @@ class ImageGAN(GradientTask, ImageTask):
         latents = random.normal(keys, (count, self.latent_size))
         return self.architecture.generate(parameters["generator"], latents)
 
-    def _discriminate(
-        self, parameters: Parameters, images: Tensor
-    ) -> Float[Tensor, "num_envs images"]:
-        """Log odds that images are real."""
-        return self.architecture.discriminate(parameters["discriminator"], images)
+    def _generate_slices(
+        self, parameters: Parameters, data: Any, stream: str, count: int
+    ) -> Iterator[Tensor]:
+        """The first `count` images of a stream of latent numbers, a slice at a time."""
+        keys = random.fold_in(data["latents"], stream)
+        for first in range(0, count, SLICE):
+            yield self._generate(parameters, random.fold_in(keys, first), min(SLICE, count - first))
 
     def _real(self, rows: Int64[Tensor, "num_envs rows"]) -> Tensor:
         """Images (num_envs, rows, height, width, channels) in [-1, 1]."""
-        pixels = datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device))
-        return (datasets.gather(pixels, rows) * 2 - 1).unflatten(2, self.image_shape)
+        return (self.source.gather(rows) * 2 - 1).unflatten(2, self.image_shape)
 
-    def _maker(
-        self, parameters: Parameters, data: Any, stream: str, made: list[Tensor]
-    ) -> Callable[[int, int], Tensor]:
-        """Makes the images first … last − 1 of a stream, (num_envs, images, pixels) in [0, 1];
-        `made` gets them as they are.
-        """
-        keys = random.fold_in(data["latents"], stream)
-
-        def make(first: int, last: int) -> Tensor:
-            made.append(self._generate(parameters, random.fold_in(keys, first), last - first))
-            return ((made[-1] + 1) * 0.5).flatten(2)
-
-        return make
+    def _discriminate(
+        self, parameters: Parameters, slices: list[Tensor]
+    ) -> Float[Tensor, "num_envs images"]:
+        """Log odds that images are real."""
+        discriminator = parameters["discriminator"]
+        odds = [self.architecture.discriminate(discriminator, images) for images in slices]
+        return odds[0] if len(odds) == 1 else torch.cat(odds, dim=1)
 
     def validation(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
-        made: list[Tensor] = []
-        make = self._maker(parameters, data, "validation", made)
-        score = self.judge.first_score(
-            make, self.num_held_out, _shared(data["references"]["validation"])
+        reference = shared_by_runs(data["references"]["validation"])
+        generated = list(self._generate_slices(parameters, data, "validation", self.num_held_out))
+        real = [self._real(rows) for rows in data["validation"].split(SLICE, dim=1)]
+        score = self.judge.first_score(map(_as_stored, generated), reference)
+        error = classification_error(
+            self._discriminate(parameters, real), self._discriminate(parameters, generated)
         )
-        images = ([self._real(rows) for rows in data["validation"].split(SLICE, dim=1)], made)
-        odds = [
-            torch.cat([self._discriminate(parameters, each) for each in part], dim=1)
-            for part in images
-        ]
-        return torch.stack([score, classification_error(*odds)], dim=1)
+        return torch.stack([score, error], dim=1)
 
     def test(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
-        make = self._maker(parameters, data, "test", [])
-        return self.judge.scores(make, self.num_test, _shared(data["references"]["test"]))
+        reference = shared_by_runs(data["references"]["test"])
+        generated = self._generate_slices(parameters, data, "test", self.num_test)
+        return self.judge.scores(map(_as_stored, generated), reference)
 
     def samples(
         self, state: State, count: int
     ) -> Float[Tensor, "num_envs count height width channels"]:
-        make = self._maker(self.unpack(state.parameters), state.data, "validation", [])
+        # Whole slices, so that with batch normalisation an image does not depend on the count.
+        whole = math.ceil(count / SLICE) * SLICE
+        parameters = self.unpack(state.parameters)
         with torch.no_grad():
-            slices = [make(first, first + SLICE) for first in range(0, count, SLICE)]
+            generated = self._generate_slices(parameters, state.data, "validation", whole)
+            slices = [_as_stored(images) for images in generated]
         return torch.cat(slices, dim=1)[:, :count].unflatten(2, self.image_shape)
 
 
-def _shared(reference: dict[str, Tensor]) -> Moments:
-    """What all runs are compared with, of which each holds a copy."""
-    return Moments(**{name: leaf[0] for name, leaf in reference.items()})
+def _as_stored(images: Tensor) -> Float[Tensor, "num_envs images pixels"]:
+    """Images in [-1, 1] as rows of pixels in [0, 1]."""
+    return ((images + 1) * 0.5).flatten(2)

@@ -12,7 +12,7 @@ from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric
-from autoloss_gym.data import partition as datasets
+from autoloss_gym.data import resampled_tables as datasets
 from autoloss_gym.data import tables
 from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
 from autoloss_gym.networks.linear import affine, sum_of_outer_products
