@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autoloss_gym.data.image_files import Images, checked, read_folder, read_mnist, read_npz
+from autoloss_gym.data.image_files import Images, checked, read_mnist, read_npz
+from autoloss_gym.data.picture_folders import read_folder
 from autoloss_gym.data.resizing import resized
 from autoloss_gym.tools.names import unknown
 
@@ -124,7 +125,7 @@ def _find(dataset: str, folder: str | None) -> list[Path]:
 
 
 def _files_in(folder: Path, dataset: str) -> list[Path] | None:
-    """The files of a data set in a folder, plain ones before packed ones; None if one is missing."""
+    """The files of a data set in a folder, plain or packed; None if one is missing."""
     paths = []
     for name in _FILES[dataset]:
         plain = folder / name

@@ -1,4 +1,4 @@
-"""Tables of numbers as training runs: resampled for each run, and standardised on its training part."""
+"""Tables of numbers as training runs use them: resampled and standardised for each run."""
 
 import functools
 
@@ -57,7 +57,8 @@ def load_classes(dataset: str, target: str | None = None) -> np.ndarray:
     if (values != np.round(values)).any() or len(values) > MAX_CLASSES:
         raise ValueError(
             f"dataset={dataset!r}: the target has {len(values)} distinct values, from "
-            f"{values[0]:g} to {values[-1]:g}; expected classes, at most {MAX_CLASSES} whole numbers"
+            f"{values[0]:g} to {values[-1]:g}; "
+            f"expected classes, at most {MAX_CLASSES} whole numbers"
         )
     for name, rows in five_way_partition(len(classes)).items():
         missing = np.setdiff1d(np.arange(len(values)), classes[rows])

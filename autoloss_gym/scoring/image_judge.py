@@ -1,4 +1,4 @@
-"""Scores of generated images, beside those of real ones: inception score, Fréchet distance, diversity."""
+"""Scores of generated and of real images: inception score, Fréchet distance and diversity."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from autoloss_gym.core.task import Metric, Split
+from autoloss_gym.core.task import Keys, Metric, Split
 from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
 from autoloss_gym.scoring.sample_scores import (
@@ -106,6 +106,15 @@ class ImageJudge:
             root=found.root.to(device),
         )
 
+    def references(self, keys: Keys, part: str, most: int) -> dict[str, Tensor]:
+        """The moments of `reference` for the split of the keys, by name.
+
+        They have a leading dimension of runs, as data of a run must, and are stored once.
+        """
+        shared = self.reference(keys.split, part, most, str(keys.run.device))
+        num_envs = len(keys.run)
+        return {name: leaf.expand(num_envs, *leaf.shape) for name, leaf in vars(shared).items()}
+
     def real_scores(self, split: Split, count: int) -> tuple[int, dict[str, float]]:
         """Scores of real images, measured as those of generated ones.
 
@@ -149,11 +158,6 @@ def _any_key() -> Tensor:
     return torch.zeros(1, dtype=torch.int64)
 
 
-def for_each_run(reference: Moments, num_envs: int) -> dict[str, Tensor]:
-    """Moments with a leading dimension of runs, as data of a run have it; they are stored once."""
-    return {name: leaf.expand(num_envs, *leaf.shape) for name, leaf in vars(reference).items()}
-
-
 def shared_by_runs(references: Mapping[str, Tensor]) -> Moments:
-    """The moments of which `for_each_run` gave each run its own."""
+    """The moments of which `ImageJudge.references` gave each run its own."""
     return Moments(**{name: leaf[0] for name, leaf in references.items()})

@@ -1,4 +1,4 @@
-"""Classifiers of images as plain data and a forward pass, the same for all runs, with ReLU units."""
+"""Classifiers of images: plain data and a forward pass, the same for all runs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

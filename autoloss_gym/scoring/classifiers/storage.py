@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 def read(
     path: Path, weight_shapes: Sequence[tuple[int, ...]]
 ) -> tuple[Layers, Layers, float] | None:
-    """Read weights, biases and accuracy; None where there is no file, or one that cannot be used."""
+    """Read weights, biases and accuracy; None where there is no file that can be used."""
     layers = range(len(weight_shapes))
     try:
         with safe_open(path, framework="pt") as file:

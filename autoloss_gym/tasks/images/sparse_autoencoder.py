@@ -3,7 +3,6 @@
 import functools
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -15,16 +14,16 @@ from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
 from autoloss_gym.core.task import Keys, Metric, Pair
 from autoloss_gym.data.image_source import ImageSource, resampled_images
-from autoloss_gym.networks.perceptron import perceptron
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
+from autoloss_gym.tasks.images.autoencoder_layers import decode, encode, initial_layers
 
 _SLICE = 256  # images of a run that are measured together: more would leave the caches
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseAutoencoder(GradientTask):
-    """How sparse may a code become before its images are no longer recognised?
+    """Sparse codes of images: as few active units as leave the images recognisable.
 
     ## Description
     A perceptron encodes images in a layer of ReLU units, and a mirrored one decodes them. The mean
@@ -45,16 +44,16 @@ class SparseAutoencoder(GradientTask):
     ## Observation Space
     Box, the feature groups of `autoloss_gym.signals.features.Features`: 27 numbers, 28 with
     `patience`; four less where images have no labels. The validation metrics, means over images of
-    the validation part, are `cost` (which decides), `reconstruction_error` (mean squared error),
-    `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0)
-    and, where images have labels, `pcc`: the share of reconstructions that a classifier trained on
-    originals (see `autoloss_gym.scoring.classifiers`) still takes for the right class.
+    the validation part, are `cost` (decides), `reconstruction_error` (mean squared error),
+    `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0) and, where images
+    have labels, `pcc`: the share of reconstructions that a classifier trained on originals (see
+    `autoloss_gym.scoring.classifiers`) still takes for the right class.
 
     cost = 1 − pcc + `active_price` · active. It states the goal without either loss, so that no
-    weights are right by definition: PCC alone asks for no sparsity, and Σ_i |a_i| can be had by
-    shrinking activations which the decoder then magnifies, whereas the number of units in use has
-    no scale. `active_price=0` leaves the figure of the paper. Without labels, the squared error
-    divided by the variance of the images takes the place of 1 − pcc.
+    weights are right by definition: PCC alone asks for no sparsity, and Σ_i |a_i| becomes small
+    where the decoder magnifies tiny activations, whereas a number of units has no scale.
+    `active_price=0` leaves the figure of the paper. Without labels, the squared error divided by
+    the variance of the images takes the place of 1 − pcc.
 
     ## Rewards
     `shaped` (default) is the decrease of the log validation cost since the last validation; `final`
@@ -69,16 +68,14 @@ class SparseAutoencoder(GradientTask):
     training diverges.
 
     ## Arguments
-    dataset: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or
-        "lfwcrop" from `data_dir`; or the path of an NPZ file or of a folder of pictures (see
-        `autoloss_gym.data.images.load_images`).
-    data_dir: folder of the data sets that have a name; by default what the environment variable
-        AUTOLOSS_GYM_DATA names.
-    size: height and width that the images are resized to; 0 leaves them.
+    dataset, data_dir: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist",
+        "cifar10" or "lfwcrop" from `data_dir`; or the path of an NPZ file or of a folder of
+        pictures (see `autoloss_gym.data.images.load_images`).
+    size: height and width that images are resized to; 0 leaves them.
     hidden_sizes: units of the layers between image and code; the decoder has them in reverse order.
     code_size: units of the code.
     l1_coefficient: λ of the penalty.
-    active_price: what using all units of the code costs, in units of all images being mistaken.
+    active_price: cost of using all units of the code, where mistaking all images costs 1.
     num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
     batch_size: images of a step, drawn with replacement: num_samples / batch_size steps are an
         epoch.
@@ -92,7 +89,7 @@ class SparseAutoencoder(GradientTask):
 
     ## References
     Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural
-    Networks with Multi-Part Loss Functions", arXiv 1912.12355, 2019.
+        Networks with Multi-Part Loss Functions", arXiv 1912.12355, 2019.
     LeCun, Bottou, Bengio, Haffner: "Gradient-based learning applied to document recognition", Proc.
         IEEE 86, 1998 (mnist).
     Alpaydin, Kaynak: "Cascading classifiers", Kybernetika 34, 1998 (digits).
@@ -193,8 +190,8 @@ class SparseAutoencoder(GradientTask):
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         sizes = self.layer_sizes
         return {
-            "encoder": _initial_layers(random.fold_in(keys.run, "encoder"), sizes),
-            "decoder": _initial_layers(random.fold_in(keys.run, "decoder"), sizes[::-1]),
+            "encoder": initial_layers(random.fold_in(keys.run, "encoder"), sizes),
+            "decoder": initial_layers(random.fold_in(keys.run, "decoder"), sizes[::-1]),
         }
 
     def batch(
@@ -235,7 +232,7 @@ class SparseAutoencoder(GradientTask):
     def _figures_by_image(
         self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]
     ) -> list[Float[Tensor, "num_envs rows"]]:
-        """Squared error, sparsity, share of active units, and where there are labels recognition."""
+        """The figures of each image: error, sparsity, activity, and recognition where known."""
         images = self.source.gather(rows)
         code = encode(parameters, images)
         reconstructions = decode(parameters, code)
@@ -249,43 +246,6 @@ class SparseAutoencoder(GradientTask):
         return figures
 
 
-def encode(
-    parameters: Parameters, images: Float[Tensor, "num_envs rows pixels"]
-) -> Float[Tensor, "num_envs rows units"]:
-    """Activations of the code."""
-    return torch.relu(perceptron(_layers(parameters["encoder"]), images))
-
-
-def decode(
-    parameters: Parameters, code: Float[Tensor, "num_envs rows units"]
-) -> Float[Tensor, "num_envs rows pixels"]:
-    """Reconstructions within [0, 1]: the logistic function of the decoder's outputs."""
-    outputs = perceptron(_layers(parameters["decoder"]), code)
-    # As (1 + tanh(x / 2)) / 2, because the bits of `sigmoid` depend on the batch.
-    return torch.tanh(outputs * 0.5) * 0.5 + 0.5
-
-
-def _layers(block: Parameters) -> list[tuple[Tensor, Tensor]]:
-    """Weight and bias of each layer of a block."""
-    num_layers = len(block) // 2
-    return [(block[f"weight_{index}"], block[f"bias_{index}"]) for index in range(num_layers)]
-
-
 def _mean_squared_error(parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
     error = decode(parameters, encode(parameters, images)) - images
     return (error * error).mean(dim=2).mean(dim=1)
-
-
-def _initial_layers(
-    keys: Int64[Tensor, " num_envs"], sizes: tuple[int, ...]
-) -> dict[str, Float[Tensor, "num_envs ..."]]:
-    """Normal weights of variance 2 / inputs (He et al. 2015), biases 0."""
-    weights = {}
-    biases = {}
-    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
-        key = random.fold_in(keys, index)
-        deviation = math.sqrt(2 / inputs)
-        weights[f"weight_{index}"] = random.normal(key, (inputs, outputs), deviation)
-        biases[f"bias_{index}"] = torch.zeros(len(keys), outputs, device=keys.device)
-    # The order in which they are packed: all weights, then all biases.
-    return weights | biases
