@@ -83,9 +83,7 @@ class BareGAN:
             torch.optim.Adam(network.parameters(), lr=rate, betas=betas)
             for network in self._networks
         ]
-        self._classifier = load_classifier(
-            task.dataset, task.data_dir, task.size, device, kind="convolutional"
-        )
+        self._classifier = load_classifier(task.source, device, kind="convolutional")
         self._training, self._held_out = _images(task, device)
 
     def step(self, player: int) -> float:

@@ -103,9 +103,9 @@ def evaluate() -> None:
 
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
+    from ..environments import EnvironmentMaker  # noqa: PLC0415
     from ..evaluation.comparison import run_benchmark  # noqa: PLC0415
     from ..evaluation.report import real_data, save_report, text_table  # noqa: PLC0415
-    from ..environments import EnvironmentMaker  # noqa: PLC0415
     from ..policies.catalogue import make_entrants, warnings  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)

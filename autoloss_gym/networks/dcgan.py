@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from autoloss_gym import random
-from autoloss_gym.networks.convolutions import batch_norm, double, halve
+from autoloss_gym.networks.convolutions import PADDINGS, batch_norm, double, halve
 from autoloss_gym.networks.linear import affine
+from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
 
 ACTIVATIONS = ("relu", "leaky_relu")
@@ -54,6 +55,15 @@ class Architecture:
     generator_activation: str
     discriminator_activation: str
     weight_deviation: float
+
+    def check(self) -> None:
+        """ValueError unless layers of this kind exist."""
+        if self.kernel_size not in PADDINGS:
+            expected = " or ".join(map(str, PADDINGS))
+            raise ValueError(f"kernel_size={self.kernel_size}: expected {expected}")
+        for name in ("generator_activation", "discriminator_activation"):
+            if getattr(self, name) not in ACTIVATIONS:
+                raise ValueError(unknown(name, getattr(self, name), ACTIVATIONS))
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -1,19 +1,15 @@
-"""How good generated images are: inception score, Fréchet distance and diversity, beside those of
-real images.
-"""
+"""Scores of generated and of real images: inception score, Fréchet distance and diversity."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from autoloss_gym.core.task import Metric, Split
-from autoloss_gym.data import partition as datasets
-from autoloss_gym.data.images import data_folder, load_images
+from autoloss_gym.core.task import Keys, Metric, Split
+from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
 from autoloss_gym.scoring.sample_scores import (
     Moments,
@@ -22,6 +18,7 @@ from autoloss_gym.scoring.sample_scores import (
     inception_score,
     moments,
 )
+from autoloss_gym.tools.compiling import graph_constant
 
 SLICE = 256  # images of a run that are judged together: more would leave the caches
 _COARSE = 8  # height and width to which images without labels are averaged
@@ -36,125 +33,131 @@ class ImageJudge:
     Inception-v3, are not comparable. Where they have none, the features are the pixels of the image
     averaged to at most 8 × 8, and there is no inception score.
 
+    Generated images come in slices (num_envs, up to 256 images, pixels), in [0, 1]. All scores
+    depend on the number of images, which must be the same for all that are compared.
+
     Args:
-        dataset, data_dir, size: of `autoloss_gym.data.images.load_images`.
+        source: the data set.
     """
 
-    dataset: str
-    data_dir: str | None = None
-    size: int = 0
-
-    @property
-    def has_labels(self) -> bool:
-        return datasets.has_labels(self.dataset, self.data_dir, self.size)
+    source: ImageSource
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What `scores` measures; the first decides."""
-        others = (
+        """The figures of `scores`; the first decides."""
+        metrics = (
             Metric("frechet_distance", worst=1e6),
             Metric("diversity", minimize=False, worst=0.0),
         )
-        return (
-            (Metric("inception_score", minimize=False, worst=1.0), *others)
-            if self.has_labels
-            else others
-        )
+        if not self.source.has_labels:
+            return metrics
+        return (Metric("inception_score", minimize=False, worst=1.0), *metrics)
 
     def first_score(
-        self, make: Callable[[int, int], Tensor], count: int, reference: Moments
+        self, slices: Iterable[Tensor], reference: Moments
     ) -> Float[Tensor, " num_envs"]:
         """The first of `scores` alone."""
-        if not self.has_labels:
-            return self.scores(make, count, reference)[:, 0]
+        if not self.source.has_labels:
+            return self.scores(slices, reference)[:, 0]
         classifier = self._classifier(str(reference.mean.device))
-        slices = [classifier.probabilities(make(first, last)) for first, last in _slices(count)]
-        return inception_score(torch.cat(slices, dim=1))
+        probabilities = [classifier.probabilities(images) for images in slices]
+        return inception_score(torch.cat(probabilities, dim=1))
 
     def scores(
-        self, make: Callable[[int, int], Tensor], count: int, reference: Moments
+        self, slices: Iterable[Tensor], reference: Moments
     ) -> Float[Tensor, "num_envs metrics"]:
-        """The columns of `metrics` for `count` images.
+        """The columns of `metrics`.
 
         Args:
-            make: (first, last) → images first … last − 1 of each run, (num_envs, images, pixels),
-                in [0, 1].
-            count: number of images, the same for all that are compared: all three figures depend on
-                it.
+            slices: generated images, judged one slice after the other.
             reference: moments of the features of real images.
         """
-        parts = [self._features(make(first, last)) for first, last in _slices(count)]
-        features, *probabilities = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+        feature_slices = []
+        probability_slices = []
+        for images in slices:
+            features = self._features(images)
+            feature_slices.append(features)
+            if self.source.has_labels:
+                probability_slices.append(self._probabilities(features))
+
+        features = torch.cat(feature_slices, dim=1)
         columns = [frechet_distance(features, reference), diversity(features, reference)]
-        if probabilities:
-            columns.insert(0, inception_score(probabilities[0]))
+        if self.source.has_labels:
+            columns.insert(0, inception_score(torch.cat(probability_slices, dim=1)))
         return torch.stack(columns, dim=1)
 
+    # The cache holds the judge, which is three short arguments.
+    @graph_constant(maxsize=32)
     def reference(self, split: Split, part: str, most: int, device: str) -> Moments:
-        """Moments of the features of the first `most` real images of a part ("validation" or
-        "test") of a split.
+        """Moments of the features of real images, on a device.
+
+        Args:
+            split, part: the images are those of the "validation" or "test" part of a split.
+            most: number of images, the first ones of the part, at most.
+            device: where the moments shall lie. They are computed on the CPU, so that all devices
+                compare with the same numbers.
         """
-        return _reference(self, data_folder(self.data_dir), split, part, most, device)
+        rows = resampled_images(self.source, _any_key(), split, 0, most, most)[part]
+        slices = [self._features(self.source.gather(each)) for each in rows.split(SLICE, dim=1)]
+        found = moments(torch.cat(slices, dim=1)[0])
+        return Moments(
+            mean=found.mean.to(device),
+            covariance=found.covariance.to(device),
+            root=found.root.to(device),
+        )
+
+    def references(self, keys: Keys, part: str, most: int) -> dict[str, Tensor]:
+        """The moments of `reference` for the split of the keys, by name.
+
+        They have a leading dimension of runs, as data of a run must, and are stored once.
+        """
+        shared = self.reference(keys.split, part, most, str(keys.run.device))
+        num_envs = len(keys.run)
+        return {name: leaf.expand(num_envs, *leaf.shape) for name, leaf in vars(shared).items()}
 
     def real_scores(self, split: Split, count: int) -> tuple[int, dict[str, float]]:
-        """The scores of `count` real images of the training part, or of four fifths of it where
-        that is fewer.
+        """Scores of real images, measured as those of generated ones.
 
-        They are measured as those of generated images. Of the split "train", the classifier was
-        trained on these images.
+        Of the split "train", the classifier was trained on these images.
+
+        Returns:
+            The number of images, which is `count`, or four fifths of the training part where that
+            is fewer; and the scores by name.
         """
-        images = load_images(self.dataset, self.data_dir, self.size)
-        rows = datasets.resampled_images(
-            images, torch.zeros(1, dtype=torch.int64), split, 0, count, count
-        )
-        pixels = self._pixels(rows["training"][:, :count])
+        rows = resampled_images(self.source, _any_key(), split, 0, count, count)
+        images = self.source.gather(rows["training"][:, :count])
         reference = self.reference(split, "test", count, "cpu")
-        scores = self.scores(lambda first, last: pixels[:, first:last], pixels.shape[1], reference)
-        return pixels.shape[1], {
-            metric.name: value
-            for metric, value in zip(self.metrics, scores[0].tolist(), strict=True)
-        }
+        scores = self.scores(images.split(SLICE, dim=1), reference)
+        names = [metric.name for metric in self.metrics]
+        return images.shape[1], dict(zip(names, scores[0].tolist(), strict=True))
 
     def _classifier(self, device: str) -> Classifier:
-        return load_classifier(self.dataset, self.data_dir, self.size, device, kind="convolutional")
+        return load_classifier(self.source, device, kind="convolutional")
 
-    def _pixels(
-        self, rows: Int64[Tensor, "num_envs rows"]
-    ) -> Float[Tensor, "num_envs rows pixels"]:
-        return datasets.gather(
-            datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device)), rows
-        )
-
-    def _features(self, images: Float[Tensor, "num_envs rows pixels"]) -> tuple[Tensor, ...]:
-        """Features (num_envs, rows, features), and where there are classes their probabilities
-        (num_envs, rows, classes).
-        """
-        if self.has_labels:
-            classifier = self._classifier(str(images.device))
-            features = classifier.features(images)
-            return features, torch.softmax(classifier.dense(-1, features), dim=2)
-        height, width, channels = datasets.image_shape(self.dataset, self.data_dir, self.size)
-        channels_first = (
-            images.unflatten(2, (height, width, channels)).permute(0, 1, 4, 2, 3).flatten(0, 1)
-        )
+    def _features(
+        self, images: Float[Tensor, "num_envs rows pixels"]
+    ) -> Float[Tensor, "num_envs rows features"]:
+        if self.source.has_labels:
+            return self._classifier(str(images.device)).features(images)
+        height, width, _ = self.source.image_shape
+        pictures = images.unflatten(2, self.source.image_shape)
+        channels_first = pictures.permute(0, 1, 4, 2, 3).flatten(0, 1)
         coarse = adaptive_avg_pool2d(channels_first, (min(height, _COARSE), min(width, _COARSE)))
-        return (coarse.reshape(*images.shape[:2], -1),)
+        return coarse.reshape(*images.shape[:2], -1)
+
+    def _probabilities(
+        self, features: Float[Tensor, "num_envs rows features"]
+    ) -> Float[Tensor, "num_envs rows classes"]:
+        """Of each class, from the features of images."""
+        logits = self._classifier(str(features.device)).dense(-1, features)
+        return torch.softmax(logits, dim=2)
 
 
-def _slices(count: int) -> list[tuple[int, int]]:
-    return [(first, min(first + SLICE, count)) for first in range(0, count, SLICE)]
+def _any_key() -> Tensor:
+    """The key of one run."""
+    return torch.zeros(1, dtype=torch.int64)
 
 
-@functools.lru_cache(maxsize=32)
-def _reference(
-    judge: ImageJudge, folder: str | None, split: Split, part: str, most: int, device: str
-) -> Moments:
-    images = load_images(judge.dataset, judge.data_dir, judge.size)
-    rows = datasets.resampled_images(
-        images, torch.zeros(1, dtype=torch.int64), split, 0, most, most
-    )[part]
-    features = [judge._features(judge._pixels(each))[0][0] for each in rows.split(SLICE, dim=1)]
-    found = moments(
-        torch.cat(features)
-    )  # on the CPU, so that all devices compare with the same numbers
-    return Moments(**{name: leaf.to(device) for name, leaf in vars(found).items()})
+def shared_by_runs(references: Mapping[str, Tensor]) -> Moments:
+    """The moments of which `ImageJudge.references` gave each run its own."""
+    return Moments(**{name: leaf[0] for name, leaf in references.items()})

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import autoloss_gym  # noqa: F401 (registers the ids)
-from autoloss_gym.data.partition import five_way_partition, resampled_regression
+from autoloss_gym.data.partition import five_way_partition
+from autoloss_gym.data.resampled_tables import resampled_regression
 from autoloss_gym.data.tables import load_table
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -17,8 +17,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from autoloss_gym.data import partition as datasets
-from autoloss_gym.data.images import DATA_VARIABLE, Images, load_images
+from autoloss_gym.data.image_files import Images
+from autoloss_gym.data.image_source import ImageSource, resampled_images
+from autoloss_gym.data.images import DATA_VARIABLE, load_images
+from autoloss_gym.data.partition import five_way_partition
 from tests.support.paths import DATA
 
 ID = "AutoLoss/SparseAutoencoder-v0"
@@ -281,7 +283,7 @@ def test_real_mnist_has_the_known_counts_of_every_digit():
     assert mnist.images[:60_000].mean() / 255 == pytest.approx(
         0.1307, abs=1e-4
     )  # as everyone's normalisation has it
-    parts = datasets.five_way_partition(70_000, mnist.num_test)
+    parts = five_way_partition(70_000, mnist.num_test)
     assert [len(rows) for rows in parts.values()] == [18_750, 11_250, 18_750, 11_250, 10_000]
 
 
@@ -312,7 +314,7 @@ def test_real_faces_at_half_their_size_are_means_over_four_pixels():
 
 @pytest.mark.parametrize("num_test", [1, 10, 33])
 def test_test_images_kept_apart_are_the_test_part_and_the_rest_is_shared_in_proportion(num_test):
-    parts = datasets.five_way_partition(100 + num_test, num_test)
+    parts = five_way_partition(100 + num_test, num_test)
     sizes = {
         "controller_train": 31,
         "controller_validation": 19,
@@ -326,10 +328,11 @@ def test_test_images_kept_apart_are_the_test_part_and_the_rest_is_shared_in_prop
 
 
 def test_runs_hold_row_numbers_of_images_that_exist_once(tmp_path):
-    images = Images(GREY[..., None], LABELS, num_test=10)
-    parts = datasets.five_way_partition(40, 10)
-    rows = datasets.resampled_images(
-        images, torch.arange(50), "test", num_samples=5, num_held_out=3, num_test=100
+    content = npz(x_train=GREY[:30], x_test=GREY[30:], y_train=LABELS[:30], y_test=LABELS[30:])
+    source = ImageSource(write(tmp_path, {"x.npz": content}) + "/x.npz")
+    parts = five_way_partition(40, 10)
+    rows = resampled_images(
+        source, torch.arange(50), "test", num_samples=5, num_held_out=3, num_test=100
     )
     assert {name: tuple(each.shape) for name, each in rows.items()} == {
         "training": (50, 5),
@@ -341,12 +344,36 @@ def test_runs_hold_row_numbers_of_images_that_exist_once(tmp_path):
         parts["train"]
     )  # over 50 runs every image of the part
     assert (rows["validation"].numpy() == parts["validation"][:3]).all()
-    path = write(tmp_path, {"x.npz": npz(images=GREY)}) + "/x.npz"
-    pixels = datasets.pixels_on(path, None, 0, "cpu")
+    pixels = source.pixels_on("cpu")
     assert pixels.dtype == torch.uint8
-    assert pixels is datasets.pixels_on(path, None, 0, "cpu")
+    assert pixels is ImageSource(source.dataset).pixels_on("cpu")
     expected = torch.from_numpy(GREY.reshape(40, 6)[rows["test"][:2].numpy()]).float() / 255
-    assert torch.equal(datasets.gather(pixels, rows["test"][:2]), expected)
+    assert torch.equal(source.gather(rows["test"][:2]), expected)
+
+
+def test_a_source_keeps_the_data_folder_of_the_moment_when_it_was_made(tmp_path, monkeypatch):
+    first, second = tmp_path / "first", tmp_path / "second"
+    write(first, mnist_files())
+    write(second, mnist_files(train_images_idx3_ubyte=idx(255 - GREY[:30])))
+    monkeypatch.setenv(DATA_VARIABLE, str(first))
+    source = ImageSource("mnist")
+    monkeypatch.setenv(DATA_VARIABLE, str(second))
+    assert source == ImageSource("mnist", str(first)) != ImageSource("mnist")
+    assert (source.load().images[:30, ..., 0] == GREY[:30]).all()
+    assert (
+        ImageSource("mnist").pixels_on("cpu")[0] == torch.from_numpy(255 - GREY[0]).flatten()
+    ).all()
+
+
+def test_a_source_of_bundled_images_needs_no_folder_and_says_what_they_are():
+    source = ImageSource("digits", "/nowhere")
+    assert source == ImageSource("digits")
+    assert source.image_shape == (8, 8, 1)
+    assert source.has_labels
+    digits = load_images("digits")
+    part = digits.images[five_way_partition(1797)["controller_train"]]
+    assert source.pixel_variance == pytest.approx(part.var(axis=0).mean(), rel=1e-5)
+    assert (source.labels_on("cpu").numpy() == digits.labels).all()
 
 
 # What cannot be used

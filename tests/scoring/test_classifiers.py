@@ -10,17 +10,20 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from autoloss_gym.data import partition as datasets
+from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.data.images import load_images
+from autoloss_gym.data.partition import five_way_partition
 from autoloss_gym.scoring import classifiers
-from autoloss_gym.scoring.classifiers import CACHE_VARIABLE, load_classifier, training
+from autoloss_gym.scoring.classifiers import CACHE_VARIABLE, load_classifier, storage, training
 from autoloss_gym.scoring.classifiers.networks import KINDS
 from tests.support.paths import DATA
 
+DIGITS = ImageSource("digits")
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -35,9 +38,9 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     for kind, recipe in training.RECIPES.items():
         monkeypatch.setitem(training.RECIPES, kind, replace(recipe, steps=20))
-    classifiers._load_classifier.cache_clear()
+    classifiers._trained.cache_clear()
     yield tmp_path / "cache"
-    classifiers._load_classifier.cache_clear()
+    classifiers._trained.cache_clear()
 
 
 def same_layers(first, second):
@@ -55,7 +58,7 @@ def untrained(kind, image_shape, num_classes=10):
 
 def test_images(name, **arguments):
     images = load_images(name, **arguments)
-    rows = datasets.five_way_partition(len(images.images), images.num_test)["test"]
+    rows = five_way_partition(len(images.images), images.num_test)["test"]
     return torch.from_numpy(images.images[rows]).flatten(1), torch.from_numpy(images.labels[rows])
 
 
@@ -152,7 +155,7 @@ def test_each_run_is_judged_by_the_same_bits_alone_and_among_others(kind, rows, 
 @pytest.mark.parametrize(("kind", "goal"), [("perceptron", 0.93), ("convolutional", 0.97)])
 def test_the_share_of_test_digits_that_is_recognised_is_the_classifiers_accuracy(kind, goal):
     images, labels = test_images("digits")
-    classifier = load_classifier("digits", kind=kind)
+    classifier = load_classifier(DIGITS, kind=kind)
     assert classifier.recognises(images[None], labels[None]).mean().item() == pytest.approx(
         classifier.accuracy, abs=1e-6
     )
@@ -168,7 +171,7 @@ def test_a_convolutional_network_learns_real_colour_images(cache, monkeypatch):
         training.RECIPES, "convolutional", replace(training.RECIPES["convolutional"], steps=150)
     )
     assert (
-        load_classifier("cifar10", str(DATA), size=16, kind="convolutional").accuracy > 0.4
+        load_classifier(ImageSource("cifar10", str(DATA), 16), kind="convolutional").accuracy > 0.4
     )  # guessing is right in 0.1
 
 
@@ -177,11 +180,13 @@ def test_a_classifier_learns_from_the_controllers_training_part_alone(kind, tmp_
     """Other labels everywhere else change its accuracy and nothing in its weights."""
     digits = load_images("digits")
     others = np.ones(1797, bool)
-    others[datasets.five_way_partition(1797)["controller_train"]] = False
+    others[five_way_partition(1797)["controller_train"]] = False
     changed = np.where(others, (digits.labels + 1) % 10, digits.labels)
     for name, labels in (("a", digits.labels), ("b", changed)):
         np.savez(tmp_path / f"{name}.npz", images=digits.images, labels=labels)
-    first, second = (load_classifier(str(tmp_path / f"{name}.npz"), kind=kind) for name in "ab")
+    first, second = (
+        load_classifier(ImageSource(str(tmp_path / f"{name}.npz")), kind=kind) for name in "ab"
+    )
     assert same_layers(first, second)
     assert second.accuracy < first.accuracy
 
@@ -240,32 +245,28 @@ def test_the_perceptron_of_the_digits_keeps_its_file():
 
 
 def test_each_kind_and_each_size_has_a_file_of_its_own(cache):
-    for arguments in (
-        {},
-        {"kind": "convolutional"},
-        {"size": 16},
-        {"size": 16, "kind": "convolutional"},
-    ):
-        load_classifier("digits", **arguments)
+    for size in (0, 16):
+        for kind in KINDS:
+            load_classifier(ImageSource("digits", size=size), kind=kind)
     assert len(list(cache.iterdir())) == 4
 
 
 @each_kind
 def test_a_classifier_is_trained_once_and_then_read_from_its_file(kind, cache, monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "autoloss_gym"):
-        first = load_classifier("digits", kind=kind)
+        first = load_classifier(DIGITS, kind=kind)
     assert caplog.messages == [f"training a {kind} classifier of digits, once for all"]
-    classifiers._load_classifier.cache_clear()
+    classifiers._trained.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(training, "trained", lambda *arguments: pytest.fail("trained again"))
-        again = load_classifier("digits", kind=kind)
+        again = load_classifier(DIGITS, kind=kind)
     assert same_layers(first, again)
     assert again.accuracy == first.accuracy
-    classifiers._load_classifier.cache_clear()
+    classifiers._trained.cache_clear()
     stored(cache).unlink()
     torch.manual_seed(3)
     assert same_layers(
-        first, load_classifier("digits", kind=kind)
+        first, load_classifier(DIGITS, kind=kind)
     )  # the same bits where it is trained anew
 
 
@@ -300,19 +301,19 @@ def _broken(path: Path, kind: str, damage: str) -> None:
     "damage", ["cut", "empty", "no accuracy", "another shape", "a layer missing", "NaN"]
 )
 def test_a_file_that_cannot_be_used_is_made_anew(kind, damage, cache):
-    first = load_classifier("digits", kind=kind)
+    first = load_classifier(DIGITS, kind=kind)
     path = stored(cache)
     whole = path.read_bytes()
     _broken(path, kind, damage)
     assert path.read_bytes() != whole
-    classifiers._load_classifier.cache_clear()
-    assert same_layers(first, load_classifier("digits", kind=kind))
+    classifiers._trained.cache_clear()
+    assert same_layers(first, load_classifier(DIGITS, kind=kind))
     assert path.read_bytes() == whole
 
 
 @each_kind
 def test_a_whole_file_is_taken_as_it_is(kind, cache):
-    load_classifier("digits", kind=kind)
+    load_classifier(DIGITS, kind=kind)
     _broken(stored(cache), kind, "no accuracy")
     shapes = training.weight_shapes(load_images("digits"), kind)
     tensors = {f"weight_{i}": torch.ones(shape) for i, shape in enumerate(shapes)}
@@ -321,19 +322,27 @@ def test_a_whole_file_is_taken_as_it_is(kind, cache):
         for i, shape in enumerate(shapes)
     }
     save_file(tensors, stored(cache), metadata={"accuracy": "0.25"})
-    classifiers._load_classifier.cache_clear()
-    found = load_classifier("digits", kind=kind)
+    classifiers._trained.cache_clear()
+    found = load_classifier(DIGITS, kind=kind)
     assert found.accuracy == 0.25
     assert all((each == 1).all() for each in (*found.weights, *found.biases))
+
+
+def test_the_cache_is_the_users_unless_the_variable_names_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "named"))
+    assert storage.cache_folder() == tmp_path / "named"
+    monkeypatch.delenv(CACHE_VARIABLE)
+    assert storage.cache_folder() == platformdirs.user_cache_path("autoloss_gym", appauthor=False)
 
 
 def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, cache, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     with pytest.warns(UserWarning, match=rf"is not kept: .*file.*{CACHE_VARIABLE}"):
-        classifier = load_classifier("digits")
+        classifier = load_classifier(DIGITS)
     with warnings.catch_warnings(action="error"):
-        assert same_layers(classifier, load_classifier("digits"))
+        assert same_layers(classifier, load_classifier(DIGITS))
 
 
 def test_a_kind_that_does_not_exist_and_images_without_labels_are_one_line(tmp_path):
@@ -341,7 +350,7 @@ def test_a_kind_that_does_not_exist_and_images_without_labels_are_one_line(tmp_p
         ValueError,
         match=r"unknown kind 'convolution'; did you mean 'convolutional'\? Known: .*perceptron",
     ):
-        load_classifier("digits", kind="convolution")
+        load_classifier(DIGITS, kind="convolution")
     np.savez(tmp_path / "x.npz", images=np.zeros((30, 4, 4), np.uint8))
     with pytest.raises(ValueError, match=r"x\.npz.*needs labels"):
-        load_classifier(str(tmp_path / "x.npz"), kind="convolutional")
+        load_classifier(ImageSource(str(tmp_path / "x.npz")), kind="convolutional")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
+from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.data.images import load_images
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.scoring.classifiers import load_classifier
@@ -28,6 +29,7 @@ from autoloss_gym.tools.compiling import compiled
 from tests.support.recording import play
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
+DIGITS = ImageSource("digits")
 VARIANTS = {
     "closed_forms": {"task": SMALL},
     "automatic": {
@@ -111,7 +113,7 @@ def many() -> None:
 
 
 def scores(images: torch.Tensor, kind: str, real: Moments) -> list[torch.Tensor]:
-    classifier = load_classifier("digits", kind=kind)
+    classifier = load_classifier(DIGITS, kind=kind)
     features = classifier.features(images)
     return [
         inception_score(classifier.probabilities(images)),
@@ -123,7 +125,7 @@ def scores(images: torch.Tensor, kind: str, real: Moments) -> list[torch.Tensor]
 def judges(kind: str) -> None:
     """A compiled program holds a classifier, and its scores of images are those of an eager one."""
     digits = torch.from_numpy(load_images("digits").images).flatten(1)
-    real = moments(load_classifier("digits", kind=kind).features(digits[None, :300])[0])
+    real = moments(load_classifier(DIGITS, kind=kind).features(digits[None, :300])[0])
     images = digits[300:900].view(3, 200, 64) * torch.tensor([1.0, 0.5, 0.0])[:, None, None]
     for score, expected in zip(
         compiled(scores)(images, kind, real), scores(images, kind, real), strict=True

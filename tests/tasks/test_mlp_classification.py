@@ -13,7 +13,7 @@ from torch import nn
 import autoloss_gym
 from autoloss_gym import random
 from autoloss_gym.core.task import Keys
-from autoloss_gym.data import partition as datasets
+from autoloss_gym.data import resampled_tables as datasets
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 
 ID = "AutoLoss/MLPClassification-v0"

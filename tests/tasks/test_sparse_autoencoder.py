@@ -12,8 +12,9 @@ from torch import nn
 import autoloss_gym
 from autoloss_gym import random
 from autoloss_gym.core.task import Keys
-from autoloss_gym.data import partition as datasets
+from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.data.images import load_images
+from autoloss_gym.data.partition import five_way_partition
 from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder, decode, encode
 
 ID = "AutoLoss/SparseAutoencoder-v0"
@@ -159,7 +160,7 @@ def test_a_run_gets_the_same_bits_alone_and_in_batches_of_7_and_64(arguments):
 def test_mini_batches_come_from_the_runs_own_images_and_change_with_the_step():
     task = SparseAutoencoder(num_samples=10, batch_size=200)
     state = task.reset(keys(4))
-    pixels = datasets.pixels_on("digits", None, 0, "cpu")
+    pixels = ImageSource("digits").pixels_on("cpu")
     batches = [task.batch(state.data, random.fold_in(state.keys.run, step)) for step in range(2)]
     assert not torch.equal(*batches)
     for row in range(4):
@@ -172,7 +173,7 @@ def test_mini_batches_come_from_the_runs_own_images_and_change_with_the_step():
 
 
 def test_parts_are_those_of_the_partition_and_test_images_serve_the_test_split_alone():
-    parts = datasets.five_way_partition(1797)
+    parts = five_way_partition(1797)
     for split, training, validation, test in (
         ("train", "controller_train", "controller_validation", "validation"),
         ("validation", "train", "validation", "controller_validation"),
@@ -212,7 +213,7 @@ def test_images_without_labels_are_judged_by_the_variance_that_is_left(unlabelle
         "active",
     ]
     images = load_images(unlabelled).images.reshape(60, -1) / 255
-    variance = images[datasets.five_way_partition(60)["controller_train"]].var(axis=0).mean()
+    variance = images[five_way_partition(60)["controller_train"]].var(axis=0).mean()
     cost, error, _, active = task.validate(task.reset(keys(3))).T
     torch.testing.assert_close(cost, error / float(variance) + 0.5 * active)
     with pytest.raises(ValueError, match="needs labels"):
@@ -259,7 +260,8 @@ def test_bad_arguments_are_one_line(arguments, expected):
 
 
 def test_the_docstring_says_how_many_features_there_are(unlabelled):
-    assert "27 numbers, 28 with `patience`; four less" in SparseAutoencoder.__doc__
+    words = " ".join(SparseAutoencoder.__doc__.split())
+    assert "27 numbers, 28 with `patience`; four less" in words
     sizes = [
         gymnasium.make(ID, **each).observation_space.shape
         for each in ({}, {"patience": 3}, {"dataset": unlabelled})

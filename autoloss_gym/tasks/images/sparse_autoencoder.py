@@ -1,8 +1,8 @@
 """A sparse autoencoder of images (SoftAdapt §4)."""
 
+import functools
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -11,20 +11,20 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
-from autoloss_gym.core.loss import Loss, Parameters
+from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Keys, Metric, Pair
-from autoloss_gym.data import partition as datasets
-from autoloss_gym.data.images import load_images
-from autoloss_gym.networks.linear import affine
+from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
+from autoloss_gym.tasks.images.autoencoder_layers import decode, encode, initial_layers
+from autoloss_gym.tools.tree import Parameters
 
 _SLICE = 256  # images of a run that are measured together: more would leave the caches
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseAutoencoder(GradientTask):
-    """How sparse may a code become before its images are no longer recognised?
+    """Sparse codes of images: as few active units as leave the images recognisable.
 
     ## Description
     A perceptron encodes images in a layer of ReLU units, and a mirrored one decodes them. The mean
@@ -45,16 +45,16 @@ class SparseAutoencoder(GradientTask):
     ## Observation Space
     Box, the feature groups of `autoloss_gym.signals.features.Features`: 27 numbers, 28 with
     `patience`; four less where images have no labels. The validation metrics, means over images of
-    the validation part, are `cost` (which decides), `reconstruction_error` (mean squared error),
-    `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0)
-    and, where images have labels, `pcc`: the share of reconstructions that a classifier trained on
-    originals (see `autoloss_gym.scoring.classifiers`) still takes for the right class.
+    the validation part, are `cost` (decides), `reconstruction_error` (mean squared error),
+    `sparsity` (Σ_i |a_i|), `active` (share of the code's units that are not 0) and, where images
+    have labels, `pcc`: the share of reconstructions that a classifier trained on originals (see
+    `autoloss_gym.scoring.classifiers`) still takes for the right class.
 
     cost = 1 − pcc + `active_price` · active. It states the goal without either loss, so that no
-    weights are right by definition: PCC alone asks for no sparsity, and Σ_i |a_i| can be had by
-    shrinking activations which the decoder then magnifies, whereas the number of units in use has
-    no scale. `active_price=0` leaves the figure of the paper. Without labels, the squared error
-    divided by the variance of the images takes the place of 1 − pcc.
+    weights are right by definition: PCC alone asks for no sparsity, and Σ_i |a_i| becomes small
+    where the decoder magnifies tiny activations, whereas a number of units has no scale.
+    `active_price=0` leaves the figure of the paper. Without labels, the squared error divided by
+    the variance of the images takes the place of 1 − pcc.
 
     ## Rewards
     `shaped` (default) is the decrease of the log validation cost since the last validation; `final`
@@ -69,16 +69,14 @@ class SparseAutoencoder(GradientTask):
     training diverges.
 
     ## Arguments
-    dataset: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist", "cifar10" or
-        "lfwcrop" from `data_dir`; or the path of an NPZ file or of a folder of pictures (see
-        `autoloss_gym.data.images.load_images`).
-    data_dir: folder of the data sets that have a name; by default what the environment variable
-        AUTOLOSS_GYM_DATA names.
-    size: height and width that the images are resized to; 0 leaves them.
+    dataset, data_dir: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist",
+        "cifar10" or "lfwcrop" from `data_dir`; or the path of an NPZ file or of a folder of
+        pictures (see `autoloss_gym.data.images.load_images`).
+    size: height and width that images are resized to; 0 leaves them.
     hidden_sizes: units of the layers between image and code; the decoder has them in reverse order.
     code_size: units of the code.
     l1_coefficient: λ of the penalty.
-    active_price: what using all units of the code costs, in units of all images being mistaken.
+    active_price: cost of using all units of the code, where mistaking all images costs 1.
     num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
     batch_size: images of a step, drawn with replacement: num_samples / batch_size steps are an
         epoch.
@@ -92,7 +90,7 @@ class SparseAutoencoder(GradientTask):
 
     ## References
     Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural
-    Networks with Multi-Part Loss Functions", arXiv 1912.12355, 2019.
+        Networks with Multi-Part Loss Functions", arXiv 1912.12355, 2019.
     LeCun, Bottou, Bengio, Haffner: "Gradient-based learning applied to document recognition", Proc.
         IEEE 86, 1998 (mnist).
     Alpaydin, Kaynak: "Cascading classifiers", Kybernetika 34, 1998 (digits).
@@ -152,20 +150,19 @@ class SparseAutoencoder(GradientTask):
                 raise ValueError(
                     f"{name}={getattr(self, name)}: expected a finite number of at least 0"
                 )
-        load_images(self.dataset, self.data_dir, self.size)
+        # A data set that cannot be read is an error here, not at the first reset.
+        self.source.load()
 
-    @property
-    def has_labels(self) -> bool:
-        return datasets.has_labels(self.dataset, self.data_dir, self.size)
+    @functools.cached_property
+    def source(self) -> ImageSource:
+        """The images."""
+        return ImageSource(self.dataset, self.data_dir, self.size)
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Pixels, hidden units, units of the code: the encoder, and the decoder backwards."""
-        return (
-            load_images(self.dataset, self.data_dir, self.size).num_pixels,
-            *self.hidden_sizes,
-            self.code_size,
-        )
+        num_pixels = math.prod(self.source.image_shape)
+        return (num_pixels, *self.hidden_sizes, self.code_size)
 
     @property
     def validation_metrics(self) -> tuple[Metric, ...]:
@@ -175,59 +172,43 @@ class SparseAutoencoder(GradientTask):
             Metric("sparsity", worst=1e6),
             Metric("active", worst=1.0),
         )
-        return (*metrics, Metric("pcc", minimize=False, worst=0.0)) if self.has_labels else metrics
+        if not self.source.has_labels:
+            return metrics
+        return (*metrics, Metric("pcc", minimize=False, worst=0.0))
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
         return self.validation_metrics
 
     def classifier(self, device: str = "cpu") -> Classifier:
-        """What decides whether a reconstruction is recognised; trained at first use."""
-        return load_classifier(self.dataset, self.data_dir, self.size, device)
+        """The judge of reconstructions; trained at first use."""
+        return load_classifier(self.source, device)
 
     def make_data(self, keys: Keys) -> dict[str, Tensor]:
-        images = load_images(self.dataset, self.data_dir, self.size)
         sizes = self.num_samples, self.num_held_out, self.num_test
-        return datasets.resampled_images(images, keys.problem, keys.split, *sizes)
+        return resampled_images(self.source, keys.problem, keys.split, *sizes)
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
-        sizes, blocks = self.layer_sizes, {}
-        for block, own in (("encoder", sizes), ("decoder", sizes[::-1])):
-            drawn, layers = random.fold_in(keys.run, block), list(pairwise(own))
-            blocks[block] = {
-                **{
-                    f"weight_{i}": _weights(random.fold_in(drawn, i), *layer)
-                    for i, layer in enumerate(layers)
-                },
-                **{
-                    f"bias_{i}": torch.zeros(len(drawn), outputs, device=drawn.device)
-                    for i, (_, outputs) in enumerate(layers)
-                },
-            }
-        return blocks
+        sizes = self.layer_sizes
+        return {
+            "encoder": initial_layers(random.fold_in(keys.run, "encoder"), sizes),
+            "decoder": initial_layers(random.fold_in(keys.run, "decoder"), sizes[::-1]),
+        }
 
     def batch(
         self, data: Any, keys: Int64[Tensor, " num_envs"]
     ) -> Float[Tensor, "num_envs batch pixels"]:
         rows = data["training"]
-        return self._images(
-            rows.gather(1, random.integers(keys, (self.batch_size,), rows.shape[1]))
-        )
-
-    def _images(
-        self, rows: Int64[Tensor, "num_envs rows"]
-    ) -> Float[Tensor, "num_envs rows pixels"]:
-        return datasets.gather(
-            datasets.pixels_on(self.dataset, self.data_dir, self.size, str(rows.device)), rows
-        )
+        drawn = random.integers(keys, (self.batch_size,), rows.shape[1])
+        return self.source.gather(rows.gather(1, drawn))
 
     def losses(self) -> dict[str, Loss]:
         return {"reconstruction": _mean_squared_error, "sparsity": self._penalty}
 
     def _penalty(self, parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
-        return (
-            encode(parameters, images).sum(dim=2).mean(dim=1) * self.l1_coefficient
-        )  # activations are not negative
+        # Activations of ReLU units are not negative: they are their own absolute values.
+        activations = encode(parameters, images)
+        return activations.sum(dim=2).mean(dim=1) * self.l1_coefficient
 
     def validation_values(
         self, parameters: Parameters, data: Any
@@ -242,69 +223,32 @@ class SparseAutoencoder(GradientTask):
     ) -> Float[Tensor, "num_envs metrics"]:
         """The columns of `validation_metrics`, means over the images `rows` of each run."""
         slices = [self._figures_by_image(parameters, part) for part in rows.split(_SLICE, dim=1)]
-        error, sparsity, active, *recognised = (
-            torch.cat(each, dim=1).mean(dim=1) for each in zip(*slices, strict=True)
-        )
-        missed = 1 - recognised[0] if recognised else error / self._variance
-        return torch.stack(
-            [missed + self.active_price * active, error, sparsity, active, *recognised], dim=1
-        )
+        means = [torch.cat(figure, dim=1).mean(dim=1) for figure in zip(*slices, strict=True)]
+        error, sparsity, active = means[:3]
+        if self.source.has_labels:
+            recognised = means[3]
+            cost = 1 - recognised + self.active_price * active
+            return torch.stack([cost, error, sparsity, active, recognised], dim=1)
+        cost = error / self.source.pixel_variance + self.active_price * active
+        return torch.stack([cost, error, sparsity, active], dim=1)
 
     def _figures_by_image(
-        self, parameters: Parameters, rows: Tensor
+        self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]
     ) -> list[Float[Tensor, "num_envs rows"]]:
-        images = self._images(rows)
+        """The figures of each image: error, sparsity, activity, and recognition where known."""
+        images = self.source.gather(rows)
         code = encode(parameters, images)
         reconstructions = decode(parameters, code)
         error = reconstructions - images
-        figures = [
-            (error * error).mean(dim=2),
-            code.sum(dim=2),
-            (code > 0).to(code.dtype).mean(dim=2),
-        ]
-        if self.has_labels:
-            labels = datasets.labels_on(self.dataset, self.data_dir, self.size, str(rows.device))
-            figures.append(
-                self.classifier(str(rows.device)).recognises(reconstructions, labels[rows])
-            )
+        is_active = (code > 0).to(code.dtype)
+        figures = [(error * error).mean(dim=2), code.sum(dim=2), is_active.mean(dim=2)]
+        if self.source.has_labels:
+            device = str(rows.device)
+            labels = self.source.labels_on(device)[rows]
+            figures.append(self.classifier(device).recognises(reconstructions, labels))
         return figures
-
-    @property
-    def _variance(self) -> float:
-        """Of a pixel over images, mean over pixels."""
-        return datasets.pixel_variance(self.dataset, self.data_dir, self.size)
-
-
-def encode(
-    parameters: Parameters, images: Float[Tensor, "num_envs rows pixels"]
-) -> Float[Tensor, "num_envs rows units"]:
-    """Activations of the code."""
-    return torch.relu(_perceptron(parameters["encoder"], images))
-
-
-def decode(
-    parameters: Parameters, code: Float[Tensor, "num_envs rows units"]
-) -> Float[Tensor, "num_envs rows pixels"]:
-    """Reconstructions within [0, 1]: the logistic function, as (1 + tanh(x / 2)) / 2, of the
-    decoder's outputs.
-    """
-    return torch.tanh(_perceptron(parameters["decoder"], code) * 0.5) * 0.5 + 0.5
-
-
-def _perceptron(layers: Parameters, values: Tensor) -> Tensor:
-    last = len(layers) // 2 - 1
-    for index in range(last + 1):
-        values = affine(values, layers[f"weight_{index}"], layers[f"bias_{index}"])
-        values = values if index == last else torch.relu(values)
-    return values
 
 
 def _mean_squared_error(parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
     error = decode(parameters, encode(parameters, images)) - images
     return (error * error).mean(dim=2).mean(dim=1)
-
-
-def _weights(
-    keys: Int64[Tensor, " num_envs"], inputs: int, outputs: int
-) -> Float[Tensor, "num_envs inputs outputs"]:
-    return random.normal(keys, (inputs, outputs), math.sqrt(2 / inputs))

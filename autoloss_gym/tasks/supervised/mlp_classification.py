@@ -13,8 +13,7 @@ from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Keys, Metric, Pair
-from autoloss_gym.data import partition as datasets
-from autoloss_gym.data import tables
+from autoloss_gym.data import resampled_tables, tables
 from autoloss_gym.data.clusters import ClusterProblems
 from autoloss_gym.losses.fitting import cross_entropy, error_rate
 from autoloss_gym.losses.penalties import (
@@ -140,7 +139,7 @@ class MLPClassification(GradientTask):
             raise ValueError(unknown("assignment", self.assignment, _ASSIGNMENTS))
         tables.check_source(self.dataset, self.target, _GENERATED, tables.BUNDLED_CLASSIFICATION)
         if not self.generated:
-            datasets.load_classes(self.dataset, self.target)
+            resampled_tables.load_classes(self.dataset, self.target)
 
     @property
     def generated(self) -> bool:
@@ -162,17 +161,19 @@ class MLPClassification(GradientTask):
         if self.generated:
             return self.dimension, *self.hidden_sizes, 2
         num_features = tables.load_table(self.dataset, self.target).inputs.shape[1]
-        num_classes = int(datasets.load_classes(self.dataset, self.target).max()) + 1
+        num_classes = int(resampled_tables.load_classes(self.dataset, self.target).max()) + 1
         return num_features, *self.hidden_sizes, num_classes
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         if self.generated:
             data = self._generated_data(keys.problem)
         else:
-            data = datasets.resampled_classification(
+            data = resampled_tables.resampled_classification(
                 self.dataset, self.target, keys.problem, keys.split
             )
-        return datasets.with_validation_in_training(data) if self.train_on_validation else data
+        return (
+            resampled_tables.with_validation_in_training(data) if self.train_on_validation else data
+        )
 
     def _generated_data(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, dict[str, Tensor]]:
         clusters = ClusterProblems(
@@ -236,4 +237,4 @@ class MLPClassification(GradientTask):
         named = named_tensors(parameters)
         count = len(self.hidden_sizes) + 1
         layers = [(named[f"weight_{index}"], named[f"bias_{index}"]) for index in range(count)]
-        return perceptron(layers, inputs)
+        return perceptron(inputs, layers)

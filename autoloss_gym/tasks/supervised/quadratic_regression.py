@@ -12,8 +12,7 @@ from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss
 from autoloss_gym.core.task import Keys, Metric, Pair
-from autoloss_gym.data import partition as datasets
-from autoloss_gym.data import tables
+from autoloss_gym.data import resampled_tables, tables
 from autoloss_gym.losses.fitting import mean_squared_error
 from autoloss_gym.losses.penalties import (
     check_penalty,
@@ -162,10 +161,12 @@ class QuadraticRegression(GradientTask):
         if self.synthetic:
             data = self._synthetic_data(keys.problem)
         else:
-            data = datasets.resampled_regression(
+            data = resampled_tables.resampled_regression(
                 self.dataset, self.target, keys.problem, keys.split
             )
-        return datasets.with_validation_in_training(data) if self.train_on_validation else data
+        return (
+            resampled_tables.with_validation_in_training(data) if self.train_on_validation else data
+        )
 
     def _synthetic_data(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Any]:
         truth = random.uniform(random.fold_in(keys, "truth"), (self.dimension,), -0.5, 0.5)
