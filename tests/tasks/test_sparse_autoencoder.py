@@ -244,7 +244,7 @@ def test_reconstructions_lie_in_the_unit_interval_and_dead_codes_cost_nothing_bu
     ("arguments", "expected"),
     [
         ({"dataset": "digit"}, "did you mean 'digits'"),
-        ({"hidden_sizes": [8, 0]}, "expected positive integers"),
+        ({"hidden_sizes": [8, 0]}, "expected numbers of at least 1"),
         ({"code_size": 0}, "code_size=0: expected at least 1"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"l1_coefficient": -1.0}, "l1_coefficient=-1.0.*at least 0"),

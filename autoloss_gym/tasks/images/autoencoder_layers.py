@@ -1,6 +1,5 @@
 """Encoder and decoder of an autoencoder: two perceptrons of many runs."""
 
-import math
 from itertools import pairwise
 
 import torch
@@ -8,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.networks.perceptron import perceptron
+from autoloss_gym.networks.perceptron import initial_weight, perceptron
 from autoloss_gym.tools.tree import Parameters
 
 
@@ -20,8 +19,7 @@ def initial_layers(
     biases = {}
     for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         key = random.fold_in(keys, index)
-        deviation = math.sqrt(2 / inputs)
-        weights[f"weight_{index}"] = random.normal(key, (inputs, outputs), deviation)
+        weights[f"weight_{index}"] = initial_weight(key, inputs, outputs)
         biases[f"bias_{index}"] = torch.zeros(len(keys), outputs, device=keys.device)
     # The order in which they are packed: all weights, then all biases.
     return weights | biases

@@ -1,10 +1,9 @@
 """A generative adversarial network of images (AutoLoss §4.2, 5.1.2, 5.3)."""
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -21,6 +20,7 @@ from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, shared_by_runs
 from autoloss_gym.tasks.images.gan_players import Players, check_images, to_images, to_pixels
 from autoloss_gym.tasks.images.gan_presets import PRESETS
+from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, at_least
 from autoloss_gym.tools.tree import Parameters
 
 
@@ -125,19 +125,19 @@ class ImageGAN(GradientTask, ImageTask):
     data_dir: str | None = None
     size: int = 0
     loss: str = "non_saturating"
-    filters: int = 16
-    latent_size: int = 16
+    filters: PositiveInt = 16
+    latent_size: PositiveInt = 16
     kernel_size: int = 4
     batch_norm: bool = False
     generator_activation: str = "relu"
     discriminator_activation: str = "leaky_relu"
-    weight_deviation: float = 0.0
-    num_samples: int = 0
-    batch_size: int = 32
-    num_held_out: int = 256
-    num_test: int = 350
+    weight_deviation: NonNegativeFloat = 0.0
+    num_samples: NonNegativeInt = 0
+    batch_size: Annotated[int, at_least(2)] = 32
+    num_held_out: Annotated[int, at_least(2)] = 256
+    num_test: Annotated[int, at_least(2)] = 350
     max_steps: int = 1000
-    validate_every: int = 50
+    validate_every: PositiveInt = 50
     collapse_repeats: int = 200
     collapse_share: float = 0.3
     optimizer: Optimizer = field(
@@ -147,21 +147,6 @@ class ImageGAN(GradientTask, ImageTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         adversarial.check_adversarial_loss(self.loss)
-        least = {
-            "filters": 1,
-            "latent_size": 1,
-            "num_samples": 0,
-            "batch_size": 2,
-            "num_held_out": 2,
-            "num_test": 2,
-        }
-        for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least {minimum}")
-        if not 0 <= self.weight_deviation < math.inf:
-            raise ValueError(
-                f"weight_deviation={self.weight_deviation}: expected a finite number of at least 0"
-            )
         check_images(self.source)
         self.architecture.check()
 

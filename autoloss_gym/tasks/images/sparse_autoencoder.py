@@ -17,6 +17,7 @@ from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
 from autoloss_gym.tasks.images.autoencoder_layers import decode, encode, initial_layers
+from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveInts
 from autoloss_gym.tools.tree import Parameters
 
 _SLICE = 256  # images of a run that are measured together: more would leave the caches
@@ -120,36 +121,20 @@ class SparseAutoencoder(GradientTask):
     dataset: str = "digits"
     data_dir: str | None = None
     size: int = 0
-    hidden_sizes: tuple[int, ...] = (64,)
-    code_size: int = 32
-    l1_coefficient: float = 3e-3
-    active_price: float = 0.5
-    num_samples: int = 0
-    batch_size: int = 32
-    num_held_out: int = 256
-    num_test: int = 2000
+    hidden_sizes: PositiveInts = (64,)
+    code_size: PositiveInt = 32
+    l1_coefficient: NonNegativeFloat = 3e-3
+    active_price: NonNegativeFloat = 0.5
+    num_samples: NonNegativeInt = 0
+    batch_size: PositiveInt = 32
+    num_held_out: PositiveInt = 256
+    num_test: PositiveInt = 2000
     max_steps: int = 1000
-    validate_every: int = 20
+    validate_every: PositiveInt = 20
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=3e-3))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not all(isinstance(size, int) and size > 0 for size in self.hidden_sizes):
-            raise ValueError(f"hidden_sizes={self.hidden_sizes}: expected positive integers")
-        for name, least in (
-            ("code_size", 1),
-            ("num_samples", 0),
-            ("batch_size", 1),
-            ("num_held_out", 1),
-            ("num_test", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least {least}")
-        for name in ("l1_coefficient", "active_price"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"{name}={getattr(self, name)}: expected a finite number of at least 0"
-                )
         # A data set that cannot be read is an error here, not at the first reset.
         self.source.load()
 

@@ -23,7 +23,7 @@ from autoloss_gym.losses.penalties import (
     penalties,
     penalty_pairs,
 )
-from autoloss_gym.networks.perceptron import perceptron
+from autoloss_gym.networks.perceptron import initial_weight, perceptron
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools.bounds import NonNegativeFloat, PositiveInt, PositiveInts, at_least
 from autoloss_gym.tools.names import unknown
@@ -204,7 +204,7 @@ class MLPClassification(GradientTask):
             stream = random.fold_in(keys.run, f"layer {index}")
             bias = torch.full((len(stream), outputs), _START, device=stream.device)
             blocks[f"layer_{index}"] = {
-                f"weight_{index}": random.normal(stream, (inputs, outputs), _START),
+                f"weight_{index}": initial_weight(stream, inputs, outputs, _START),
                 f"bias_{index}": bias,
             }
         return packed_for(self.penalty, blocks)
