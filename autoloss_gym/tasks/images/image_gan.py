@@ -57,9 +57,9 @@ class ImageGAN(GradientTask, ImageTask):
 
     ## Rewards
     `shaped` (default) is the increase of the log inception score since the last validation; `final`
-    pays 10 · IS² for the best validated score at the end; `improvement` is the online reward of
-    AutoLoss §4.4, with segments of 500 steps and a window of 5, which the paper does not give for
-    GANs. Without labels, `shaped` is the decrease of the log distance, `final` 10 / distance.
+    pays 10 · IS² for the best validated score; `improvement` is the online reward of AutoLoss §4.4,
+    with segments of 500 steps and a window of 5 (ours; the paper gives none for GANs). Without
+    labels, `shaped` is the decrease of the log distance, `final` 10 / distance.
 
     ## Starting State
     Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its
@@ -163,9 +163,8 @@ class ImageGAN(GradientTask, ImageTask):
     @functools.cached_property
     def architecture(self) -> Architecture:
         """The shape of both players, whose fields are arguments of the task."""
-        return Architecture(
-            **{each.name: getattr(self, each.name) for each in fields(Architecture)}
-        )
+        names = [each.name for each in fields(Architecture)]
+        return Architecture(**{name: getattr(self, name) for name in names})
 
     @functools.cached_property
     def players(self) -> Players:
@@ -192,11 +191,7 @@ class ImageGAN(GradientTask, ImageTask):
         return self.judge.metrics
 
     def real_data_scores(self, split: Split = "test") -> tuple[int, dict[str, float]]:
-        """The number of real images that are scored, and their scores.
-
-        There are as many as are scored of generated ones, or all that a run trains on if these are
-        fewer.
-        """
+        """The number and the scores of real images: `num_test`, or all that a run trains on."""
         return self.judge.real_scores(split, self.num_test)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
