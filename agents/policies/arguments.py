@@ -99,7 +99,10 @@ class Options:
             read = self.known[name]
             if isinstance(read, Flag) == bool(equals):
                 raise ValueError(f"{name} stands alone" if equals else f"{name} needs a value")
-            options[name] = read(value)
+            try:
+                options[name] = read(value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
 
         both = [name for name in self.exclusive if name in options]
         if len(both) > 1:
@@ -109,7 +112,12 @@ class Options:
     def __str__(self) -> str:
         shown = []
         for name, read in self.known.items():
-            shown.append(name if isinstance(read, Flag) else f"{name}={read}")
+            if isinstance(read, Flag):
+                shown.append(name)
+            elif isinstance(read, OneOf):
+                shown.append(f"{name}={read}")
+            else:
+                shown.append(f"{name}=…")
         return ", ".join(shown)
 
 

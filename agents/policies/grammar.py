@@ -54,7 +54,11 @@ def _names_a_module(text: str) -> bool:
         return False
 
 
-_ANY_RULE = {"pair": Flag(), "every": Whole(1, 1_000_000), "scale": OneOf(("sum", "count"))}
+_ANY_RULE: dict[str, Reader] = {
+    "pair": Flag(),
+    "every": Whole(1, 1_000_000),
+    "scale": OneOf(("sum", "count")),
+}
 
 
 def _rule(name: str, rule: str, help: str, **options: Reader) -> RuleKind:
@@ -66,14 +70,16 @@ def _rule(name: str, rule: str, help: str, **options: Reader) -> RuleKind:
 
 def _trained(algorithm: str) -> Kind:
     """The row of an algorithm, whose argument says where a training is kept."""
-    form = f"{algorithm}:RUN[,RUN…] with run folders of train_agent.py or patterns of them"
-    help = "a trained policy; runs that differ in their seed alone are pooled"
-    read = arguments.run_folders
-    if algorithm != "reinforce":
-        form += f", or {algorithm}:FILE.zip"
-        help += "; a .zip file of Stable-Baselines3 can run code, and needs --trust-checkpoint"
-        read = arguments.trained
-    return Kind(algorithm, form, help, read, "policies.stored:build_stored")
+    # Stable-Baselines3 has no REINFORCE, so there is no .zip file of it.
+    read = arguments.run_folders if algorithm == "reinforce" else arguments.trained
+    return Kind(
+        algorithm,
+        "ALGO:RUN[,RUN…] with run folders of train_agent.py or patterns of them, or ALGO:FILE.zip",
+        f"a trained policy of {', '.join(ALGORITHMS)}; runs that differ in their seed alone are "
+        "pooled; a .zip file of Stable-Baselines3 can run code, and needs --trust-checkpoint",
+        read,
+        "policies.stored:build_stored",
+    )
 
 
 _ROWS = (
@@ -155,22 +161,22 @@ _ROWS = (
     Kind(
         "s1",
         "s1 or s1:T with a number T",
-        "penalise where the loss on validation exceeds that on training by more than T times it "
-        "(AutoLoss, §5.1.1); without T, the best of 24 on validation problems",
+        "penalise where (A − B) / B > T, else fit, with A the loss on validation and B that on "
+        "training (AutoLoss, §5.1.1); without T, the best of 24 on validation problems",
         arguments.optional(arguments.threshold),
         "policies.threshold_rules:build_threshold_rule",
     ),
     Kind(
         "s2",
         "s2 or s2:T with a number T",
-        "the same with the penalty and the loss on validation",
+        "the same with A the penalty and B the loss on validation",
         arguments.optional(arguments.threshold),
         "policies.threshold_rules:build_threshold_rule",
     ),
     Kind(
         "s3",
         "s3 or s3:T with a number T",
-        "the same with the gradient norms of the penalty and of the loss on training",
+        "the same with A the gradient norm of the penalty and B that of the loss on training",
         arguments.optional(arguments.threshold),
         "policies.threshold_rules:build_threshold_rule",
     ),
@@ -185,8 +191,8 @@ _ROWS = (
     _rule(
         "softadapt",
         "softadapt:SoftAdapt",
-        "SoftAdapt (Heydari et al.); its slopes are differences of an order, or those of a line "
-        "through so many values",
+        "SoftAdapt (Heydari et al.); order=1 to 4 takes differences of that order for slopes, "
+        "least_squares=K the slope of a line through K values",
         normalized=Flag(),
         loss_weighted=Flag(),
         beta=Number(-1e6, 1e6),
@@ -232,19 +238,32 @@ _ROWS = (
 KINDS = {kind.name: kind for kind in _ROWS}
 
 
-def _help() -> str:
-    """All rows, each form above what it means."""
-    lines = []
-    for kind in _ROWS:
-        lines += textwrap.wrap(kind.form, _WIDTH, initial_indent="  ", subsequent_indent="    ")
-        lines += textwrap.wrap(kind.help, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    lines += textwrap.wrap(_RULES_HELP, _WIDTH, initial_indent="  ", subsequent_indent="  ")
-    return "\n".join(lines)
-
-
 _RULES_HELP = (
     "Weighting rules weight all losses at every step. With pair they draw one pair with these "
     "weights instead; every=K keeps the weights for K steps; scale=sum or scale=count makes them "
     "sum to 1 or to the number of losses."
 )
+
+
+def _help() -> str:
+    """All rows, each form above its explanation; what several rows share is said once."""
+    lines = []
+    for form, explanation in dict.fromkeys((kind.form, kind.help) for kind in _ROWS):
+        lines += _wrapped(form, first=2, rest=4)
+        lines += _wrapped(explanation, first=6, rest=6)
+    lines += _wrapped(_RULES_HELP, first=2, rest=2)
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, first: int, rest: int) -> list[str]:
+    """Lines with an indentation of the first and of the others."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=" " * first,
+        subsequent_indent=" " * rest,
+        break_on_hyphens=False,
+    )
+
+
 HELP = _help()

@@ -12,7 +12,7 @@ from agents.policies.grammar import parse_specification
 from agents.policies.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration
 
-ID = "toy_tasks:Toy/Painter-v0"
+ID = "tests.support.toy_tasks:Toy/Painter-v0"
 HYPERPARAMETERS = {
     "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 1},
     "dqn": {"learning_starts": 20},
@@ -79,6 +79,6 @@ def test_a_policy_of_another_number_of_observations_is_refused_in_one_line(train
 def test_a_policy_of_another_environment_is_refused(trained):
     with pytest.raises(
         ValueError,
-        match="was trained on toy_tasks:Toy/Painter-v0, not on AutoLoss/QuadraticRegression-v0",
+        match="was trained on tests.support.toy_tasks:Toy/Painter-v0, not on AutoLoss/QuadraticRegression-v0",
     ):
         TrainedPolicy(trained, "AutoLoss/QuadraticRegression-v0")
