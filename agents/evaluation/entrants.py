@@ -34,7 +34,7 @@ class Entrant:
 
     @property
     def static(self) -> bool:
-        """Whether it may be the reference: it looks at nothing, and costs one training a problem."""
+        """Whether it may be the reference: it is blind, and costs one training a problem."""
         return self.mode != "each" and all(policy.static for policy in self.candidates)
 
 
@@ -71,7 +71,7 @@ def make_entrant(
 
 
 def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[str]:
-    """Lines about trainings that did not end, and about trainings on other arguments of the task."""
+    """Lines about trainings that did not end, or were on other arguments of the task."""
     lines = []
     for entrant in entrants:
         trained = [policy for policy in entrant.candidates if isinstance(policy, TrainedPolicy)]

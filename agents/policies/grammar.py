@@ -5,16 +5,14 @@ checks and errors come from the table. Nothing slow is imported.
 """
 
 import importlib.util
-import textwrap
 
 from autoloss_gym.tools.names import unknown
 
 from ..configuration import ALGORITHMS
 from . import arguments
 from .arguments import Flag, Number, OneOf, Options, Reader, Whole
-from .kinds import Kind, RuleKind, Specification
+from .kinds import Kind, RuleKind, Specification, help_text
 
-_WIDTH = 100  # of the help text
 _MOST_SIZE = 1000  # points of a grid: with three pairs they make a million policies
 
 
@@ -30,7 +28,8 @@ def parse_specification(text: str) -> Specification:
         kind = KINDS["module:Class"]
         argument = text
     else:
-        raise ValueError(unknown("policy", name, KINDS))
+        nor_module = f"; and there is no module {name!r}" if colon else ""
+        raise ValueError(unknown("policy", name, KINDS) + nor_module)
 
     try:
         value = kind.read(argument)
@@ -122,7 +121,7 @@ _ROWS = (
     Kind(
         "fixed",
         "fixed:R or fixed:W1,W2,… with numbers of at least 0 and below 1e6, not all 0",
-        "all losses at once, weighted 1 : R (R times the task's own coefficient), or by all weights",
+        "all losses at once, weighted 1 : R (R times the task's own coefficient) or by W1 : W2 : …",
         arguments.weights,
         "policies.schedules:build_fixed",
     ),
@@ -243,27 +242,4 @@ _RULES_HELP = (
     "weights instead; every=K keeps the weights for K steps; scale=sum or scale=count makes them "
     "sum to 1 or to the number of losses."
 )
-
-
-def _help() -> str:
-    """All rows, each form above its explanation; what several rows share is said once."""
-    lines = []
-    for form, explanation in dict.fromkeys((kind.form, kind.help) for kind in _ROWS):
-        lines += _wrapped(form, first=2, rest=4)
-        lines += _wrapped(explanation, first=6, rest=6)
-    lines += _wrapped(_RULES_HELP, first=2, rest=2)
-    return "\n".join(lines)
-
-
-def _wrapped(text: str, first: int, rest: int) -> list[str]:
-    """Lines with an indentation of the first and of the others."""
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=" " * first,
-        subsequent_indent=" " * rest,
-        break_on_hyphens=False,
-    )
-
-
-HELP = _help()
+HELP = help_text(_ROWS, _RULES_HELP)

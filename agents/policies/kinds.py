@@ -1,6 +1,8 @@
 """Rows of the table of policies, and a policy that was read by one; imports nothing slow."""
 
 import importlib
+import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 # Installed, the package that holds `policies` is autoloss_gym.agents.
 _APPLICATION = __package__.rpartition(".")[0]
+_WIDTH = 100  # of the help text
 
 
 @dataclass(frozen=True)
@@ -75,3 +78,24 @@ class Specification:
         module, _, function = self.kind.builder.partition(":")
         builder = getattr(importlib.import_module(f"{_APPLICATION}.{module}"), function)
         return builder(self, setting)
+
+
+def help_text(kinds: Iterable[Kind], note: str) -> str:
+    """All rows, each form above its explanation, and a note; rows that read the same are one."""
+    lines = []
+    for form, explanation in dict.fromkeys((kind.form, kind.help) for kind in kinds):
+        lines += _wrapped(form, first=2, rest=4)
+        lines += _wrapped(explanation, first=6, rest=6)
+    lines += _wrapped(note, first=2, rest=2)
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, first: int, rest: int) -> list[str]:
+    """Lines with so many columns of indentation for the first and for the others."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=" " * first,
+        subsequent_indent=" " * rest,
+        break_on_hyphens=False,
+    )

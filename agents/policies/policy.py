@@ -67,7 +67,7 @@ class Candidates:
             validation problems ("tuned"), or for each problem by its own validation metric
             ("each").
         mode: the relation of the policies.
-        knots: of the open-loop schedule whose search finds the policies; 0 where there is no search.
+        knots: of the open-loop schedule whose search finds the policies; 0 without a search.
         label: name in tables; default: the text of the command line.
     """
 

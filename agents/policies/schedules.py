@@ -96,8 +96,8 @@ def build_ratios(specification: Specification, setting: Setting) -> Candidates:
     num_pairs = len(setting.task.pairs)
     if num_pairs != 2:
         raise ValueError(
-            f"policy {specification.text!r}: this task has {num_pairs} pairs; the ratios are for 2. "
-            "Use K:L:…"
+            f"policy {specification.text!r}: this task has {num_pairs} pairs; the ratios "
+            "are for 2. Use K:L:…"
         )
 
     policies = [Ratio("1:1", (1, 1))]
@@ -201,8 +201,8 @@ def _weight_grid(specification: Specification, task: Task) -> list[FixedWeights]
     others = len(task.pairs) - 1
     if others not in GRIDS:
         raise ValueError(
-            f"policy {specification.text!r}: this task has {others + 1} pairs; the grid is for 2 or "
-            "3. Use fixed:W1,W2,…"
+            f"policy {specification.text!r}: this task has {others + 1} pairs; the grid is "
+            "for 2 or 3. Use fixed:W1,W2,…"
         )
     check_weights(specification.text, task)
 

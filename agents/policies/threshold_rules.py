@@ -51,7 +51,7 @@ class ThresholdRule:
             "s3": (norms[:, 1], norms[:, 0]),
         }
         a, b = compared[self.rule]
-        # Not divided by B, which may be 0; a run that diverged fits, as no comparison with NaN is true.
+        # Not divided by B, which may be 0. A run that diverged fits: NaN exceeds nothing.
         penalise = a - b > self.threshold * b
         return one_hot(penalise.astype(np.int64), 2)
 
