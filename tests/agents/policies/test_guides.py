@@ -1,5 +1,6 @@
 """The guides' changes are complete: applied to a copy, what they add is in the table."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -29,16 +30,16 @@ def clone(tmp_path):
 
 
 def apply(guide, clone):
-    patch = ["patch", "-p1", "--fuzz=0"]
-    subprocess.run(patch, cwd=clone, input=block(guide, "diff"), text=True, check=True)
+    subprocess.run(
+        ["git", "apply", "-"], cwd=clone, input=block(guide, "diff"), text=True, check=True
+    )
 
 
 def table(clone, *policies):
     command = [sys.executable, "evaluate.py", "--env", "AutoLoss/QuadraticRegression-v0"]
     command += ["--env-kwargs", *SMALL, "--episodes", "2", "--policies", *policies]
-    result = subprocess.run(
-        command, cwd=clone, env={"PYTHONPATH": str(clone)}, capture_output=True, text=True
-    )
+    environment = os.environ | {"PYTHONPATH": str(clone)}
+    result = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -1,5 +1,7 @@
 """Policies and rules of the user's own, named module:Class."""
 
+import json
+import subprocess
 import sys
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from agents.evaluation.entrants import make_entrant
 from agents.policies.grammar import parse_specification
 from agents.policies.weighting import WeightingPolicy
+from tests.support.paths import ROOT
 from tests.support.toy_tasks import SMALL, Fragile
 
 MODULE = """
@@ -58,7 +61,7 @@ def modules(tmp_path, monkeypatch):
     (tmp_path / "wrong.py").write_text("def:\n")
     (tmp_path / "random.py").write_text("raise SystemExit('imported')\n")
     (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "__init__.py").write_text("print('imported')\n")
+    (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "policies.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     yield
@@ -86,11 +89,26 @@ def test_a_rule_is_followed_as_a_built_in_one_is():
         entrant("my_policies:Rule", Fragile())
 
 
-def test_a_module_may_be_in_a_package_and_is_not_run_before_its_policy_is_built(capsys):
+def test_a_module_may_be_in_a_package_and_is_not_run_before_its_policy_is_built():
     specification = parse_specification("package.policies:Mine")
     assert "package" not in sys.modules
     assert specification.own_module == "package.policies"
     assert make_entrant(specification, SMALL, "").label == "package.policies:Mine"
+
+
+def test_a_resumed_folder_imports_a_module_only_where_it_is_trusted(tmp_path):
+    (tmp_path / "my_policies.py").write_text("raise SystemExit('imported')")
+    content = {
+        "format": 1, "env": "AutoLoss/QuadraticRegression-v0", "policies": ["my_policies:Mine"],
+        "episodes": 2, "split": "test", "seed": 0, "env_kwargs": [], "deterministic": False,
+        "output": "results", "num_workers": 1, "num_threads": 1,
+    }  # fmt: skip
+    (tmp_path / "command.json").write_text(json.dumps(content))
+    for trust, expected in (([], "add --trust-checkpoint"), (["--trust-checkpoint"], "imported")):
+        command = [sys.executable, ROOT / "evaluate.py", "--resume", ".", *trust]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert expected in result.stderr
+        assert result.stdout == ""
 
 
 def test_a_built_in_kind_wins():
