@@ -29,7 +29,7 @@ from agents.command_line import OneLineParser, main, positive
 from agents.environments import SEED_SPACING
 from agents.evaluation.rollout import decide
 from agents.evaluation.statistics import Estimate, bootstrap
-from agents.policies.grammar import weighting_options
+from agents.policies.grammar import parse_specification
 from agents.policies.policy import Policy
 from agents.policies.schedules import FixedWeights
 from agents.policies.trained_policy import TrainedPolicy
@@ -213,8 +213,7 @@ def run() -> None:
     names = [metric.name for metric in make_env(1, "test").task.score_metrics]
     policies: list[Policy] = [best_fixed(min(5, arguments.seeds))]
     for text in RULES:
-        kind, _, options = text.partition(":")
-        policies.append(weighting_policy(text, kind, weighting_options(kind, options)))
+        policies.append(weighting_policy(parse_specification(text)))
     played = play(policies, "test", seeds)
     figures = {policy.label: played[:, k : k + 1] for k, policy in enumerate(policies)}
     if arguments.controllers:

@@ -50,7 +50,8 @@ def parse_arguments() -> argparse.Namespace:
         help="trained policies take their mode instead of drawing",
     )
     parser.add_argument("--trust-checkpoint", action="store_true",
-                        help="read .zip files of Stable-Baselines3, which can run code")  # fmt: skip
+                        help="allow what can run code: .zip files of Stable-Baselines3, and with "
+                        "--resume the folder's policies module:Class")  # fmt: skip
     parser.add_argument(
         "--resume",
         metavar="FOLDER",
@@ -99,14 +100,19 @@ def evaluate() -> None:
                 f"policy {each.text!r}: a .zip file of Stable-Baselines3 can run code when it is read; "
                 "add --trust-checkpoint if you trust where it comes from"
             )
+        if each.own_module and arguments.resume and not arguments.trust_checkpoint:
+            raise ValueError(
+                f"policy {each.text!r}: the folder names this module, and importing it runs code; "
+                "add --trust-checkpoint if you trust where it comes from"
+            )
     env_kwargs = environment_arguments(arguments.env_kwargs)
 
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
     from ..environments import EnvironmentMaker  # noqa: PLC0415
     from ..evaluation.comparison import run_benchmark  # noqa: PLC0415
+    from ..evaluation.entrants import make_entrants, warnings  # noqa: PLC0415
     from ..evaluation.report import real_data, save_report, text_table  # noqa: PLC0415
-    from ..policies.catalogue import make_entrants, warnings  # noqa: PLC0415
 
     torch.set_num_threads(arguments.num_threads)
 

@@ -12,12 +12,12 @@ import numpy as np
 from autoloss_gym.core.task import Metric, Task
 
 from ..environments import SEED_SPACING, MakeEnv
-from ..policies.catalogue import Entrant
-from ..policies.open_loop import GENERATIONS, PROBLEMS, search
 from ..policies.policy import Policy
 from ..policies.trained_policy import TrainedPolicy
+from .entrants import Entrant
 from .episode_store import EpisodeStore
 from .rollout import Episodes, Play, rollout, worker_processes
+from .schedule_search import GENERATIONS, PROBLEMS, search
 from .statistics import (
     Estimate,
     bootstrap,

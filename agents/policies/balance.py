@@ -7,7 +7,10 @@ import numpy as np
 
 from autoloss_gym.core.task import Control
 
-from .schedules import one_hot
+from .draws import one_hot
+from .kinds import Specification
+from .policy import Setting
+from .requirements import check_choice
 
 
 @dataclass
@@ -17,8 +20,7 @@ class Balance:
     It is meant for two players. In a non-saturating GAN both losses are log 2 at the equilibrium,
     if that of the discriminator is the mean of its two parts; the player with the larger one is
     losing. The minimax and hinge losses of a generator can be negative: they are below the
-    discriminator's also where the generator is losing. What is known of a loss is its value when it
-    was last updated.
+    discriminator's also where the generator is losing. A loss is known from its last update.
     """
 
     label: str
@@ -34,3 +36,9 @@ class Balance:
         losses = infos["losses"].astype(np.float64)
         losses[:, 0] *= self.ratio
         return one_hot(losses.argmax(axis=1), losses.shape[1])
+
+
+def build_balance(specification: Specification, setting: Setting) -> Balance:
+    """The rule with the ratio that was written."""
+    check_choice(specification.text, setting.task)
+    return Balance(specification.text, specification.value)

@@ -1,19 +1,24 @@
-"""What a policy is: it decides for a whole batch of runs, and its `repr` says all that it does."""
+"""A policy decides for a whole batch of runs, and its `repr` says all that it does."""
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from autoloss_gym.core.task import Control
+from autoloss_gym.core.task import Control, Task
 
 
 class Policy(Protocol):
     """A controller of many runs at once.
 
-    Attributes: label: its name in tables. static: whether it ignores what it observes; the best
-        such policy is the reference of a benchmark. diagnostics: whether it needs
-        `AutoLossVectorEnv.diagnostics` among the infos of every step. env_arguments: arguments that
-        its environment must be made with, such as the features it was trained on.
+    Attributes:
+        label: its name in tables.
+        static: whether it ignores what it observes; the best such policy is the reference of a
+            benchmark.
+        diagnostics: whether it needs `AutoLossVectorEnv.diagnostics` among the infos of every step.
+        env_arguments: arguments that its environment must be made with, such as the features it was
+            trained on.
     """
 
     label: str
@@ -22,8 +27,10 @@ class Policy(Protocol):
     env_arguments: dict[str, Any]
 
     def reset(self, seeds: np.ndarray) -> None:
-        """Begin an episode in every run; `seeds` (num_envs,), int64, number the problems, and seed
-        random choices.
+        """Begin an episode in every run.
+
+        Args:
+            seeds: (num_envs,), int64; they number the problems, and seed random choices.
         """
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray | Control:
@@ -34,3 +41,37 @@ class Policy(Protocol):
             infos: the environment's dense infos, see
                 `autoloss_gym.environment.infos.running_infos`.
         """
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The circumstances that policies are built for.
+
+    Args:
+        task: the task whose training they steer.
+        env: id of its environment.
+        deterministic: whether trained policies take their most probable action.
+    """
+
+    task: Task
+    env: str = ""
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Several policies behind one name on the command line.
+
+    Args:
+        policies: policies of one training seed each ("seeds"), or to choose from: once on
+            validation problems ("tuned"), or for each problem by its own validation metric
+            ("each").
+        mode: the relation of the policies.
+        knots: of the open-loop schedule whose search finds the policies; 0 without a search.
+        label: name in tables; default: the text of the command line.
+    """
+
+    policies: Sequence[Policy]
+    mode: Literal["seeds", "tuned", "each"] = "seeds"
+    knots: int = 0
+    label: str | None = None

@@ -1,19 +1,30 @@
 """Schedules that look at nothing: fixed orders, fixed probabilities and fixed loss weights."""
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from autoloss_gym import random
-from autoloss_gym.core.task import Control
+from autoloss_gym.core.task import Control, Task
+from autoloss_gym.tools.names import unknown
+
+from .draws import Draws, one_hot, weigh
+from .kinds import Specification
+from .policy import Candidates, Setting
+from .requirements import check_choice, check_length, check_weights
+
+# Least and greatest R of a grid, and their number, for so many penalties.
+GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}
 
 
 @dataclass
 class Ratio:
-    """Repeats a fixed order of pairs: `counts[0]` updates of the first pair, then `counts[1]` of
-    the second, and so on.
+    """Repeats a fixed order of pairs.
+
+    Args:
+        counts: updates of the first pair, then of the second, and so on.
     """
 
     label: str
@@ -26,7 +37,8 @@ class Ratio:
         self._order = np.repeat(np.arange(len(self.counts)), self.counts)
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        return one_hot(self._order[infos["steps"] % len(self._order)], len(self.counts))
+        place = infos["steps"] % len(self._order)
+        return one_hot(self._order[place], len(self.counts))
 
 
 @dataclass
@@ -43,10 +55,9 @@ class RandomPair:
         self._draws = Draws(seeds, "random pair")
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        weights = np.broadcast_to(
-            np.asarray(self.probabilities), (len(observations), len(self.probabilities))
-        )
-        return one_hot(self._draws.categorical(weights), len(self.probabilities))
+        num_pairs = len(self.probabilities)
+        weights = np.broadcast_to(np.asarray(self.probabilities), (len(observations), num_pairs))
+        return one_hot(self._draws.categorical(weights), num_pairs)
 
 
 @dataclass
@@ -66,38 +77,145 @@ class FixedWeights:
         return self._control
 
 
-class Draws:
-    """Random choices of many runs, each a function of the run's seed and the number of draws
-    before.
-    """
+# Orders of pairs
 
-    def __init__(self, seeds: np.ndarray, stream: str) -> None:
-        self._keys = random.fold_in(torch.from_numpy(np.asarray(seeds, dtype=np.int64)), stream)
-        self._count = 0
 
-    def categorical(self, weights: np.ndarray) -> np.ndarray:
-        """An index for each row of nonnegative `weights` (num_envs, choices), with probability ∝
-        weight.
-        """
-        self._count += 1
-        uniform = random.uniform(random.fold_in(self._keys, self._count), ()).numpy()
-        levels = np.cumsum(weights, axis=1)
-        return np.minimum(
-            (levels <= uniform[:, None] * levels[:, -1:]).sum(axis=1), weights.shape[1] - 1
+def build_round_robin(specification: Specification, setting: Setting) -> Ratio:
+    """Every pair once."""
+    return Ratio(specification.text, (1,) * len(setting.task.pairs))
+
+
+def build_ratio(specification: Specification, setting: Setting) -> Ratio:
+    """So many updates of each pair."""
+    check_length(specification.text, len(specification.value), setting.task)
+    return Ratio(specification.text, specification.value)
+
+
+def build_ratios(specification: Specification, setting: Setting) -> Candidates:
+    """The pairs equally often, or one of them up to eleven times as often as the other."""
+    num_pairs = len(setting.task.pairs)
+    if num_pairs != 2:
+        raise ValueError(
+            f"policy {specification.text!r}: this task has {num_pairs} pairs; the ratios "
+            "are for 2. Use K:L:…"
         )
 
-    def normal(self, size: int) -> np.ndarray:
-        """Normal draws with mean 0 and deviation 1, (num_envs, size), float32."""
-        self._count += 1
-        return random.normal(random.fold_in(self._keys, self._count), (size,)).numpy()
+    policies = [Ratio("1:1", (1, 1))]
+    for k in (3, 5, 7, 9, 11):
+        policies.append(Ratio(f"1:{k}", (1, k)))
+        policies.append(Ratio(f"{k}:1", (k, 1)))
+    return Candidates(policies, "tuned")
 
 
-def one_hot(choice: np.ndarray, num_pairs: int) -> Control:
-    """The control that updates the chosen pair of each run."""
-    weights = torch.from_numpy((choice[:, None] == np.arange(num_pairs)).astype(np.float32))
-    return Control(weights=weights, step_size=torch.ones(len(choice)), choice=choice)
+def build_always(specification: Specification, setting: Setting) -> Ratio:
+    """The pair of a loss, and no other."""
+    names = [pair.name for pair in setting.task.pairs]
+    loss = specification.value
+    if loss not in names:
+        raise ValueError(f"policy {specification.text!r}: {unknown('loss', loss, names)}")
+    return Ratio(specification.text, tuple(int(name == loss) for name in names))
 
 
-def weigh(weights: torch.Tensor) -> Control:
-    """The control that uses all pairs with these weights (num_envs, pairs)."""
-    return Control(weights=weights, step_size=torch.ones(len(weights)))
+def build_without_penalty(specification: Specification, setting: Setting) -> Ratio:
+    """The first pair alone, with the validation part among the training data."""
+    task = setting.task
+    if not hasattr(task, "train_on_validation"):
+        raise ValueError(
+            f"policy {specification.text!r}: {type(task).__name__} has no argument "
+            "train_on_validation"
+        )
+    return Ratio(
+        specification.text,
+        (1, *[0] * (len(task.pairs) - 1)),
+        static=False,  # with more data than the others it is no fair reference
+        env_arguments={"train_on_validation": True},
+    )
+
+
+# Probabilities
+
+
+def build_random(specification: Specification, setting: Setting) -> RandomPair | Candidates:
+    """The probabilities that were written, or a grid of them."""
+    check_choice(specification.text, setting.task)
+    num_pairs = len(setting.task.pairs)
+    probabilities = specification.value
+    if probabilities is None:
+        return Candidates([_random_pair(each) for each in _simplex_grid(num_pairs)], "tuned")
+
+    if len(probabilities) == 1:
+        others = num_pairs - 1
+        share = (1 - probabilities[0]) / others
+        probabilities = (*probabilities, *[share] * others)
+    check_length(specification.text, len(probabilities), setting.task)
+    return _random_pair(probabilities)
+
+
+def _random_pair(probabilities: tuple[float, ...]) -> RandomPair:
+    # Of two probabilities the first says all.
+    shown = probabilities[:1] if len(probabilities) == 2 else probabilities
+    return RandomPair(f"random:{_numbers(shown)}", probabilities)
+
+
+def _simplex_grid(num_pairs: int) -> list[tuple[float, ...]]:
+    """All probabilities that are multiples of 1/20, for four pairs or more of 1/8.
+
+    With two pairs, 0 and 1 are left out.
+    """
+    parts = 20 if num_pairs <= 3 else 8
+    places = parts + num_pairs - 1
+    grid = []
+    # Bars among so many places divide the rest into a count for each pair.
+    for bars in itertools.combinations(range(places), num_pairs - 1):
+        counts = [end - start - 1 for start, end in itertools.pairwise((-1, *bars, places))]
+        if num_pairs > 2 or all(counts):
+            grid.append(tuple(count / parts for count in counts))
+    return grid
+
+
+# Loss weights
+
+
+def build_fixed(specification: Specification, setting: Setting) -> FixedWeights:
+    """The weights that were written; a single one is that of the second of two losses."""
+    weights = specification.value
+    if len(weights) == 1 and len(setting.task.pairs) == 2:
+        weights = (1.0, *weights)
+    check_length(specification.text, len(weights), setting.task)
+    check_weights(specification.text, setting.task)
+    return FixedWeights(specification.text, weights)
+
+
+def build_grid(specification: Specification, setting: Setting) -> Candidates:
+    """A grid of weights, of which validation problems choose one."""
+    return Candidates(_weight_grid(specification, setting.task), "tuned")
+
+
+def build_grid_each(specification: Specification, setting: Setting) -> Candidates:
+    """A grid of weights, of which each problem chooses its own."""
+    return Candidates(_weight_grid(specification, setting.task), "each")
+
+
+def _weight_grid(specification: Specification, task: Task) -> list[FixedWeights]:
+    """All combinations of weights for every pair but the first, whose weight is 1."""
+    others = len(task.pairs) - 1
+    if others not in GRIDS:
+        raise ValueError(
+            f"policy {specification.text!r}: this task has {others + 1} pairs; the grid is "
+            "for 2 or 3. Use fixed:W1,W2,…"
+        )
+    check_weights(specification.text, task)
+
+    least, most, default_size = GRIDS[others]
+    levels = np.geomspace(least, most, specification.value or default_size)
+    policies = []
+    for penalties in itertools.product(levels.tolist(), repeat=others):
+        weights = (1.0, *penalties)
+        # Of two weights, fixed:R names the second alone.
+        shown = penalties if others == 1 else weights
+        policies.append(FixedWeights(f"fixed:{_numbers(shown)}", weights))
+    return policies
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:.3g}" for value in values)

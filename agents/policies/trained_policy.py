@@ -1,6 +1,4 @@
-"""Policies that were trained and stored: weights are safetensors, which run no code when they are
-read.
-"""
+"""Policies that `train_agent.py` stored; their weights are read without running code."""
 
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from ..learners import reinforce, stable_baselines3
 from ..learners.checkpoints import load_weights, weights_digest
 from ..run_folders import load_configuration
-from .schedules import Draws
+from .draws import Draws
 
-# What a policy is trained to see and do, and the defaults.
+# Arguments that decide what a policy sees and does, and their defaults.
 _SEEN_BY_POLICY = {
     "control": "pair",
     "control_arguments": None,
@@ -28,13 +26,17 @@ _SEEN_BY_POLICY = {
 
 
 class TrainedPolicy:
-    """A policy that `train_agent.py` stored. Actions are drawn from it, as in training; SAC, TD3,
-    DDPG and DQN take the mode.
+    """A policy in a run folder. Actions are drawn from it, as in training.
+
+    SAC, TD3, DDPG and DQN have no distribution to draw from, and take the mode.
 
     Args:
         folder: the run folder.
         env: id of the environment that it is to act in.
         deterministic: take the most probable action instead of drawing one.
+
+    Raises:
+        ValueError: it was trained on another environment.
     """
 
     static = False
@@ -42,42 +44,34 @@ class TrainedPolicy:
 
     def __init__(self, folder: Path, env: str, deterministic: bool = False) -> None:
         self.configuration = load_configuration(folder)
-        self.label, self.folder, self._deterministic = (
-            self.configuration.algo,
-            folder,
-            deterministic,
-        )
+        self.label = self.configuration.algo
+        self.folder = folder
+        self._deterministic = deterministic
         if self.configuration.env.rpartition(":")[2] != env.rpartition(":")[2]:
             raise ValueError(
                 f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}"
             )
+
+        chosen = self.configuration.env_kwargs
         self.env_arguments = {
-            n: self.configuration.env_kwargs.get(n, default)
-            for n, default in _SEEN_BY_POLICY.items()
+            name: chosen.get(name, default) for name, default in _SEEN_BY_POLICY.items()
         }
-        self.steps, self._digest = (
-            0,
-            "",
-        )  # of training behind the weights, and of these, once they are loaded
+        # Known once the weights are loaded: the steps of training behind them, and their digest.
+        self.steps = 0
+        self._digest = ""
         self._policy: BasePolicy | reinforce.Controller | None = None
 
     def __repr__(self) -> str:
         return f"TrainedPolicy({str(self.folder)!r}, {self._deterministic}, {self._digest})"
 
     def load(self, envs: AutoLossVectorEnv) -> None:
-        """Read the weights; ValueError if there are none or they do not fit the environment's
-        spaces.
-        """
-        build = (
-            reinforce.build_controller
-            if self.configuration.algo == "reinforce"
-            else stable_baselines3.build_policy
-        )
-        self._policy = build(self.configuration, envs)
-        self.steps, self._digest = (
-            load_weights(self._policy, self.folder),
-            weights_digest(self.folder),
-        )
+        """Read the weights; ValueError if there are none, or they do not fit the spaces."""
+        if self.configuration.algo == "reinforce":
+            self._policy = reinforce.build_controller(self.configuration, envs)
+        else:
+            self._policy = stable_baselines3.build_policy(self.configuration, envs)
+        self.steps = load_weights(self._policy, self.folder)
+        self._digest = weights_digest(self.folder)
 
     def reset(self, seeds: np.ndarray) -> None:
         self._draws = Draws(seeds, f"policy {self.configuration.seed}")
@@ -94,25 +88,37 @@ def choose_actions(
     draws: Draws,
     deterministic: bool,
 ) -> np.ndarray:
-    """Actions (num_envs, …): drawn from the policy's distribution, or its mode; always that where
-    it gives no distribution.
+    """Actions drawn from the policy's distribution, or its mode.
+
+    Args:
+        policy: gives a distribution, or its mode alone.
+        observations: (num_envs, features).
+        draws: the random choices of the runs.
+        deterministic: whether to take the mode where there is a distribution, too.
+
+    Returns:
+        (num_envs, …), of the policy's action space.
     """
     values = torch.from_numpy(observations)
     if isinstance(policy, reinforce.Controller):
-        return _drawn(torch.softmax(policy(values), dim=1).numpy(), draws, deterministic)
+        probabilities = torch.softmax(policy(values), dim=1)
+        return _categorical(probabilities.numpy(), draws, deterministic)
+
     if isinstance(policy, ActorCriticPolicy):
         distribution = policy.get_distribution(values)
         if isinstance(distribution, CategoricalDistribution):
-            return _drawn(distribution.distribution.probs.numpy(), draws, deterministic)
+            probabilities = distribution.distribution.probs
+            return _categorical(probabilities.numpy(), draws, deterministic)
         if isinstance(distribution, DiagGaussianDistribution) and not deterministic:
-            normal = distribution.distribution
-            return np.clip(
-                normal.mean.numpy() + normal.stddev.numpy() * draws.normal(normal.mean.shape[1]),
-                -1,
-                1,
-            )
+            mean = distribution.distribution.mean.numpy()
+            deviation = distribution.distribution.stddev.numpy()
+            actions = mean + deviation * draws.normal(mean.shape[1])
+            return np.clip(actions, -1, 1)
+
     return policy.predict(observations, deterministic=True)[0]
 
 
-def _drawn(probabilities: np.ndarray, draws: Draws, deterministic: bool) -> np.ndarray:
-    return probabilities.argmax(axis=1) if deterministic else draws.categorical(probabilities)
+def _categorical(probabilities: np.ndarray, draws: Draws, deterministic: bool) -> np.ndarray:
+    if deterministic:
+        return probabilities.argmax(axis=1)
+    return draws.categorical(probabilities)

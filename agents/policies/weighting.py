@@ -1,6 +1,6 @@
 """Loss-weighting rules as policies."""
 
-from collections.abc import Mapping
+import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,27 +10,15 @@ import torch
 from autoloss_gym import random
 from autoloss_gym.core.task import Control
 from autoloss_gym.optimizers import Adam
-from autoloss_gym.weightings import (
-    DynamicWeightAverage,
-    Equal,
-    GradNorm,
-    RandomLossWeighting,
-    SoftAdapt,
-    UncertaintyWeighting,
-    WeightingRule,
-)
+from autoloss_gym.weightings import WeightingRule
 
-from .schedules import Draws, one_hot, weigh
+from .draws import Draws, one_hot, weigh
+from .kinds import RuleKind, Specification
+from .policy import Setting
+from .requirements import check_weights
 
-RULES: dict[str, type[WeightingRule]] = {
-    "softadapt": SoftAdapt,
-    "equal": Equal,
-    "dwa": DynamicWeightAverage,
-    "uncertainty": UncertaintyWeighting,
-    "gradnorm": GradNorm,
-    "random_weights": RandomLossWeighting,
-}
-_LEAST = 1e-30  # of a weight: with 0 the pair would be unused, its loss never measured again, and its weight 0 for good
+# With 0 the pair would be unused: its loss never measured again, and its weight 0 for good.
+_LEAST_WEIGHT = 1e-30
 
 
 @dataclass
@@ -38,10 +26,9 @@ class WeightingPolicy:
     """Follows a rule that turns losses into weights.
 
     Args:
-        rule: the rule; it is told the latest losses and gradient norms, and which of them the last
-            step measured.
+        rule: told the latest losses and gradient norms, and which of them the last step measured.
         sample: whether to update one pair a step, drawn with probabilities ∝ the weights, instead
-            of weighing all.
+            of weighting all.
     """
 
     label: str
@@ -57,25 +44,39 @@ class WeightingPolicy:
         self._draws = Draws(seeds, "weighting")
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        told = (
-            torch.from_numpy(infos[name])
-            for name in ("losses", "losses_refreshed", "gradient_norms")
-        )
-        weights = self.rule.update(*told)
+        losses = torch.from_numpy(infos["losses"])
+        refreshed = torch.from_numpy(infos["losses_refreshed"])
+        gradient_norms = torch.from_numpy(infos["gradient_norms"])
+        weights = self.rule.update(losses, refreshed, gradient_norms)
         if self.sample:
             return one_hot(self._draws.categorical(weights.numpy()), weights.shape[1])
-        return weigh(weights.clamp(min=_LEAST))
+        return weigh(weights.clamp(min=_LEAST_WEIGHT))
 
 
-def weighting_policy(label: str, kind: str, options: Mapping[str, Any]) -> WeightingPolicy:
-    """The policy of a rule in `RULES`, with options as `agents.policies.grammar.weighting_options`
-    reads them.
-    """
-    arguments = dict(options)
+def build_rule(specification: Specification, setting: Setting) -> WeightingPolicy:
+    """The rule of a row of the table, for a task on which weights make a difference."""
+    policy = weighting_policy(specification)
+    if not policy.sample:
+        check_weights(specification.text, setting.task)
+    return policy
+
+
+def weighting_policy(specification: Specification) -> WeightingPolicy:
+    """The rule of a row of the table, for any task."""
+    assert isinstance(specification.kind, RuleKind)
+    arguments = dict(specification.value)
     sample = arguments.pop("pair", False)
     if "least_squares" in arguments:
-        arguments |= {"slope": "least_squares", "window": arguments.pop("least_squares")}
+        arguments["slope"] = "least_squares"
+        arguments["window"] = arguments.pop("least_squares")
     if "learning_rate" in arguments:
         arguments["optimizer"] = Adam(learning_rate=arguments.pop("learning_rate"))
-    rule = RULES[kind](**arguments)
+
+    module, _, name = specification.kind.rule.partition(":")
+    rule_class = getattr(importlib.import_module(f"autoloss_gym.weightings.{module}"), name)
+    return rule_policy(specification.text, rule_class(**arguments), sample)
+
+
+def rule_policy(label: str, rule: WeightingRule, sample: bool = False) -> WeightingPolicy:
+    """A policy of a rule; it is static if the rule looks at nothing but the number of losses."""
     return WeightingPolicy(label, rule, sample, static=not rule.reads_losses)

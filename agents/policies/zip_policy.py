@@ -1,6 +1,4 @@
-"""Models that Stable-Baselines3 has stored by itself: zip files, which can run code when they are
-read.
-"""
+"""Models in Stable-Baselines3's own zip files, which can run code when they are read."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ..learners.stable_baselines3 import algorithm_class
-from .schedules import Draws
+from .draws import Draws
 from .trained_policy import choose_actions
 
 
@@ -30,13 +28,16 @@ class ZipPolicy:
     diagnostics = False
 
     def __init__(self, algo: str, path: Path, deterministic: bool = False) -> None:
-        self.label, self._path, self._deterministic = algo, path, deterministic
+        self.label = algo
+        self._path = path
+        self._deterministic = deterministic
         self.env_arguments: dict[str, Any] = {}
         try:
             self._model = algorithm_class(algo).load(path, device="cpu")
-        except Exception as error:  # whatever unpickling a foreign file raises
+        except Exception as error:  # unpickling a foreign file may raise anything
+            reason = " ".join(str(error).split())
             raise ValueError(
-                f"{str(path)!r} cannot be read as a model of {algo} ({' '.join(str(error).split())})"
+                f"{str(path)!r} cannot be read as a model of {algo} ({reason})"
             ) from None
         self._model.policy.set_training_mode(False)
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
@@ -51,7 +52,7 @@ class ZipPolicy:
         expected = self._model.observation_space
         if not isinstance(expected, spaces.Box) or expected.shape != observations.shape[1:]:
             raise ValueError(
-                f"{str(self._path)!r} was trained on observations {expected.shape}, this environment has "
-                f"{observations.shape[1:]}: give the --env-kwargs of its training"
+                f"{str(self._path)!r} was trained on observations {expected.shape}, this "
+                f"environment has {observations.shape[1:]}: give the --env-kwargs of its training"
             )
         return choose_actions(self._model.policy, observations, self._draws, self._deterministic)

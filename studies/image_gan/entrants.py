@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from agents.environments import SEED_SPACING, EnvironmentMaker
+from agents.evaluation.entrants import Entrant, make_entrants
 from agents.evaluation.rollout import decide, worker_processes
-from agents.policies.catalogue import Entrant, make_entrants
 from agents.policies.grammar import parse_specification
 from agents.policies.policy import Policy
 from agents.policies.trained_policy import TrainedPolicy

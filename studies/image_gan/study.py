@@ -30,7 +30,7 @@ from agents.command_line import (
     positive,
 )
 from agents.environments import EnvironmentMaker
-from agents.policies.catalogue import Entrant
+from agents.evaluation.entrants import Entrant
 from agents.policies.schedules import Ratio
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools.files import write_text

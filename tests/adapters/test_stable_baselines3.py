@@ -14,7 +14,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.policies.schedules import Draws
+from agents.policies.draws import Draws
 from agents.policies.trained_policy import choose_actions
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from agents.configuration import TrainingConfiguration
+from agents.evaluation.entrants import make_entrant
 from agents.evaluation.episode_store import EpisodeStore
 from agents.learners.checkpoints import save_weights
 from agents.learners.reinforce import build_controller
-from agents.policies.catalogue import make_entrant
 from agents.policies.grammar import parse_specification
 from agents.policies.schedules import RandomPair, Ratio
 from agents.policies.trained_policy import TrainedPolicy

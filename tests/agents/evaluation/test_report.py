@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from agents.evaluation.comparison import Benchmark, _row
+from agents.evaluation.entrants import Entrant
 from agents.evaluation.report import real_data, save_report, text_table
 from agents.evaluation.rollout import Episodes
-from agents.policies.catalogue import Entrant
 from agents.policies.schedules import Ratio
 from autoloss_gym.core.task import Metric
 from tests.support.toy_tasks import SMALL, Painter

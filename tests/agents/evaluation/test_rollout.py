@@ -7,11 +7,11 @@ import pytest
 from agents.environments import EnvironmentMaker
 from agents.evaluation import comparison as benchmark_module
 from agents.evaluation import rollout as module
+from agents.evaluation import schedule_search
 from agents.evaluation.comparison import _best_of_each, run_benchmark
+from agents.evaluation.entrants import Entrant, make_entrants
 from agents.evaluation.episode_store import EpisodeStore
 from agents.evaluation.rollout import Episodes, rollout, worker_processes
-from agents.policies import open_loop
-from agents.policies.catalogue import Entrant, make_entrants
 from agents.policies.grammar import parse_specification
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio
@@ -315,7 +315,7 @@ def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_va
     monkeypatch,
 ):
     for name, value in {"POPULATION": 8, "GENERATIONS": 3, "PROBLEMS": 2}.items():
-        for each in (open_loop, benchmark_module):
+        for each in (schedule_search, benchmark_module):
             monkeypatch.setattr(each, name, value, raising=False)
     played = []
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from agents.evaluation.rollout import Episodes
-from agents.policies.open_loop import GENERATIONS, POPULATION, PROBLEMS, OpenLoop, search
+from agents.evaluation.schedule_search import GENERATIONS, POPULATION, PROBLEMS, search
+from agents.policies.open_loop import OpenLoop
 from tests.support.toy_tasks import SMALL
 
 SEEDS = np.arange(GENERATIONS * PROBLEMS)

@@ -6,7 +6,8 @@ import torch
 
 from agents.evaluation.rollout import rollout
 from agents.policies.balance import Balance
-from agents.policies.schedules import Draws, FixedWeights, RandomPair, Ratio
+from agents.policies.draws import Draws
+from agents.policies.schedules import FixedWeights, RandomPair, Ratio
 from agents.policies.weighting import WeightingPolicy
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings.softadapt import SoftAdapt

@@ -6,8 +6,8 @@ import pytest
 
 from agents.configuration import TrainingConfiguration
 from agents.evaluation.comparison import run_benchmark
+from agents.evaluation.entrants import make_entrants, warnings
 from agents.learners.learner import make_learner
-from agents.policies.catalogue import make_entrants, warnings
 from agents.policies.grammar import parse_specification
 from agents.policies.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration

@@ -5,15 +5,18 @@ import numpy as np
 import pytest
 import torch
 
+from agents.evaluation.entrants import make_entrant
 from agents.evaluation.rollout import rollout
-from agents.policies.catalogue import make_entrant
-from agents.policies.grammar import HELP, WEIGHTINGS, parse_specification
-from agents.policies.weighting import RULES, WeightingPolicy
+from agents.policies.grammar import HELP, KINDS, parse_specification
+from agents.policies.kinds import RuleKind
+from agents.policies.weighting import WeightingPolicy
+from autoloss_gym import weightings
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.weightings import (
     DynamicWeightAverage,
     Equal,
+    Fixed,
     GradNorm,
     RandomLossWeighting,
     SoftAdapt,
@@ -23,6 +26,7 @@ from autoloss_gym.weightings import (
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
 ID = "AutoLoss/QuadraticRegression-v0"
+WEIGHTINGS = [name for name, kind in KINDS.items() if isinstance(kind, RuleKind)]
 
 
 def policy_of(text, task=SMALL):
@@ -83,18 +87,20 @@ def test_a_name_with_options_is_a_rule_with_arguments(text, rule, sample):
 def test_options_that_a_rule_does_not_have_are_one_line(text):
     kind = text.partition(":")[0]
     with pytest.raises(
-        ValueError, match=f"policy '{text}': expected {kind}, or {kind}: with some of .*pair.*every"
+        ValueError, match=f"policy '{text}': expected {kind}, or {kind}: with some of .*pair.*every.* \\("
     ) as caught:
         parse_specification(text)
     assert "\n" not in str(caught.value)
 
 
 def test_every_rule_has_a_name_and_the_help_names_all_with_their_options():
-    assert RULES.keys() == WEIGHTINGS.keys()
-    lines = HELP.splitlines()
-    for kind, options in WEIGHTINGS.items():
-        first = next(index for index, line in enumerate(lines) if line.startswith(f"{kind} "))
-        assert all(name in "".join(lines[first : first + 2]) for name in options)
+    rules = {type(policy_of(kind).rule) for kind in WEIGHTINGS}
+    offered = [getattr(weightings, name) for name in weightings.__all__]
+    assert rules == set(offered) - {Fixed, WeightingRule}  # fixed weights need no rule here
+    shown = " ".join(HELP.split())
+    for kind in WEIGHTINGS:
+        assert f"{kind}, or {kind}: with some of {KINDS[kind].read} " in shown
+        assert {"pair", "every", "scale"} <= KINDS[kind].read.known.keys()
 
 
 @pytest.mark.parametrize("pair", ["", "pair"])

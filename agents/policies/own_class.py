@@ -1,0 +1,74 @@
+"""Policies and weighting rules of the user's own, named module:Class on the command line."""
+
+import importlib
+from typing import Any
+
+from autoloss_gym.weightings import WeightingRule
+
+from .kinds import Specification
+from .policy import Policy, Setting
+from .requirements import check_weights
+from .weighting import rule_policy
+
+_ATTRIBUTES = ("label", "static", "diagnostics", "env_arguments")
+
+
+def build_own_class(specification: Specification, setting: Setting) -> Policy:
+    """Import the module, and make the class: a policy with the task, a rule without arguments.
+
+    Raises:
+        ValueError: the module cannot be imported or has no such class, the class is neither a
+            policy nor a rule, or it cannot be made.
+    """
+    text = specification.text
+    found = _load(specification)
+    if not isinstance(found, type):
+        raise ValueError(f"policy {text!r}: {specification.value.name} is not a class")
+
+    if issubclass(found, WeightingRule):
+        check_weights(text, setting.task)
+        return rule_policy(text, _make(text, found))
+
+    if not (callable(getattr(found, "reset", None)) and callable(getattr(found, "act", None))):
+        raise ValueError(
+            f"policy {text!r}: the class is neither a policy, with reset(seeds) and "
+            "act(observations, infos), nor a subclass of autoloss_gym.weightings.WeightingRule"
+        )
+    policy = _make(text, found, setting.task)
+    missing = [name for name in _ATTRIBUTES if not hasattr(policy, name)]
+    if missing:
+        raise ValueError(
+            f"policy {text!r}: it has no {' and no '.join(missing)}; a policy has "
+            f"{', '.join(_ATTRIBUTES)}"
+        )
+    return policy
+
+
+def _load(specification: Specification) -> Any:
+    own = specification.value
+    try:
+        module = importlib.import_module(own.module)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise ValueError(
+            f"policy {specification.text!r}: cannot import module {own.module!r} "
+            f"({_in_one_line(error)})"
+        ) from error
+    if not hasattr(module, own.name):
+        raise ValueError(
+            f"policy {specification.text!r}: module {own.module!r} has no class {own.name!r}"
+        )
+    return getattr(module, own.name)
+
+
+def _make(text: str, cls: type, *arguments: Any) -> Any:
+    try:
+        return cls(*arguments)
+    except Exception as error:  # the user's code may raise anything
+        given = ", ".join(type(each).__name__ for each in arguments)
+        raise ValueError(
+            f"policy {text!r}: {cls.__name__}({given}) failed ({_in_one_line(error)})"
+        ) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
