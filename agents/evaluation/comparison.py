@@ -16,7 +16,7 @@ from ..policies.catalogue import Entrant
 from ..policies.open_loop import GENERATIONS, PROBLEMS, search
 from ..policies.policy import Policy
 from ..policies.trained_policy import TrainedPolicy
-from .episode_store import EpisodeStore
+from .store import Store
 from .rollout import Episodes, Play, rollout, worker_processes
 from .statistics import (
     Estimate,
@@ -116,7 +116,7 @@ def run_benchmark(
 
         def play(stage: str, split: str) -> Play:
             store, progress = (
-                EpisodeStore(folder, split) if folder else None,
+                Store(folder, split) if folder else None,
                 functools.partial(announce, stage),
             )
             return lambda policies, seeds: rollout(
