@@ -50,7 +50,9 @@ class _Batch:
 
 
 Progress = Callable[[int, int], None]
-Play = Callable[[Sequence[Policy], np.ndarray], list[Episodes]]  # (policies, seeds) → their episodes
+Play = Callable[
+    [Sequence[Policy], np.ndarray], list[Episodes]
+]  # (policies, seeds) → their episodes
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 from autoloss_gym.tools.files import write_bytes
 
 _DAMAGE = (OSError, EOFError, ValueError, zipfile.BadZipFile)
+_PREFIX = "array/"  # keeps a metric called "file" apart from the arguments of `numpy.savez`
 
 
 class Store:
@@ -34,15 +35,15 @@ class Store:
         try:
             content = self._path(key).read_bytes()
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                return {name.removeprefix(_PREFIX): file[name] for name in file.files}
         except _DAMAGE:
             return None
 
     def save(self, key: Any, arrays: Mapping[str, np.ndarray]) -> None:
         """Store named arrays under a key, in place of those that it had."""
         buffer = io.BytesIO()
-        named: dict[str, Any] = dict(arrays)
-        np.savez(buffer, **named)
+        prefixed: dict[str, Any] = {_PREFIX + name: values for name, values in arrays.items()}
+        np.savez(buffer, **prefixed)
         self._folder.mkdir(parents=True, exist_ok=True)
         write_bytes(self._path(key), buffer.getvalue())
 
