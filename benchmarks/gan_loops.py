@@ -14,7 +14,7 @@ from autoloss_gym.data.images import load_images
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.scoring.classifiers import load_classifier
 from autoloss_gym.tasks.images.image_gan import ImageGAN
-from benchmarks.loops import Side
+from benchmarks.sides import Side
 
 _SLICE = 256  # images that are generated and judged together in a validation
 _PADDINGS = {

@@ -8,7 +8,7 @@ from agents.evaluation.statistics import Estimate
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], num_left: int = 1) -> str:
-    """A table whose first `num_left` columns are aligned to the left, and the others to the right."""
+    """A table whose first `num_left` columns are aligned left, and the others right."""
     rule = ["---"] * num_left + ["---:"] * (len(header) - num_left)
     lines = [header, rule, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -4,9 +4,9 @@
     AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder \\
         --controllers 'runs/ppo/AutoLoss-SparseAutoencoder-v0_*'
 
-An epoch is 1,500 images in batches of 50; figures are taken after 2, 5, 15 and 30 epochs. Every rule
-meets the same runs: one initialisation and one resample of the training images for each seed. The
-figures are means over these runs on the test images, with 95 % bootstrap intervals; those of
+An epoch is 1,500 images in batches of 50; figures are taken after 2, 5, 15 and 30 epochs. Every
+rule meets the same runs: one initialisation and one resample of the training images for each seed.
+The figures are means over these runs on the test images, with 95 % bootstrap intervals; those of
 controllers trained by `train_agent.py` are over training seeds too. --print-arguments prints the
 --env-kwargs of their training. The fixed weight is the one of a grid whose mean validation cost is
 best in runs of its own. At last, the time of a step with SoftAdapt is compared with that of fixed
@@ -83,7 +83,7 @@ def curve(policy: Policy, split: str, seeds: tuple[int, ...]) -> np.ndarray:
 
 
 def best_fixed(seeds: int) -> Policy:
-    """The weight of the penalty with the best mean cost at the end, in runs of the validation split."""
+    """The weight of the penalty with the best mean cost at the end, on the validation split."""
     cost = metric_names().index("cost")
     candidates, costs = [], []
     for weight in GRID:
@@ -132,7 +132,7 @@ def figures_table(figures: dict[str, np.ndarray], names: list[str]) -> str:
 
 
 def step_times(turns: int) -> str:
-    """Time of a training step of one model in a PyTorch loop with SoftAdapt, relative to fixed weights."""
+    """Time of a training step of one model with SoftAdapt, relative to fixed weights."""
     images = torch.from_numpy(load_images("mnist").images[:5000]).reshape(5000, -1)
     pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     loops = {

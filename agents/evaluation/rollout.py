@@ -154,7 +154,7 @@ def batch_key(policies: Sequence[Policy], seeds: np.ndarray) -> dict[str, Any]:
 def _play_batch(
     policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv
 ) -> dict[str, np.ndarray]:
-    """The final figures of all runs, (runs, …), and the shares of the pairs, (policies, steps, pairs)."""
+    """Final figures of all runs, (runs, …), and shares of the pairs, (policies, steps, pairs)."""
     num_runs = len(policies) * len(seeds)
     envs = make_env(num_envs=num_runs, **policies[0].env_arguments)
     rows = rows_of(policies, seeds)
@@ -216,7 +216,10 @@ def _join(parts: list[Episodes]) -> Episodes:
 
 
 def _join_shares(parts: list[Episodes]) -> np.ndarray:
-    """Mean of the shares of batches, weighted by their numbers of problems; NaN where all have ended."""
+    """Mean shares of all batches, weighted by their numbers of problems.
+
+    NaN where all runs have ended.
+    """
     longest = max((part.shares for part in parts), key=len)
     sums = np.zeros_like(longest)
     totals = np.zeros_like(longest)

@@ -1,4 +1,4 @@
-"""Arrays on disk, found again by plain values: a killed command loses at most what it was playing."""
+"""Arrays on disk by plain keys: a killed command loses at most the batch that it was playing."""
 
 import hashlib
 import io

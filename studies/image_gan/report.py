@@ -53,14 +53,14 @@ class Study:
 def steps_to_reach(
     steps: np.ndarray, curve: np.ndarray, level: float, minimize: bool
 ) -> int | None:
-    """The first of `steps` (points,) at which a curve is at a level or better; None where none is."""
+    """The first of `steps` (points,) at which a curve is at a level or better, or None."""
     good_enough = curve <= level if minimize else curve >= level
     reached = np.flatnonzero(good_enough)
     return int(steps[reached[0]]) if len(reached) else None
 
 
 def ratios_table(study: Study) -> str:
-    """Markdown: a row for every policy; below it the scores of real data, and notes on the columns."""
+    """Markdown: a row for every policy, and notes below."""
     first, *others = [metric.name.replace("_", " ") for metric in study.metrics]
     header = [
         "policy",
@@ -78,7 +78,8 @@ def ratios_table(study: Study) -> str:
         f"{study.best_ratio}: the best ratio on runs of the validation split. "
         "Differences are paired by run.",
         f"Level of 1:1: its mean score at the end with a margin of {MARGIN:.0%}, "
-        f"{study.level:.3f}. Steps to it: the first scored step at which the mean score is as good.",
+        f"{study.level:.3f}. "
+        "Steps to it: the first scored step at which the mean score is as good.",
     ]
     return "\n".join([table(header, rows, num_left=2), "", *notes])
 
@@ -114,7 +115,7 @@ def transfer_table(
     minimize: bool,
     metric: str,
 ) -> str:
-    """Markdown: a row for every architecture; below it how often the controller is better, and how far.
+    """Markdown: a row for every architecture, and comparisons of the controller below.
 
     Args:
         names: of the architectures.
@@ -140,7 +141,10 @@ def transfer_table(
 def _transfer_summary(
     figures: Mapping[str, np.ndarray], controller: str, other: str, minimize: bool
 ) -> str:
-    """The comparison of the controller with one policy, over architectures; over runs if it is one."""
+    """The comparison of the controller with one policy.
+
+    The interval is over architectures, or over runs if there is one architecture.
+    """
     ours, theirs = figures[controller], figures[other]
     count = ours.shape[1]
     our_means, their_means = ours.mean(axis=(0, 2)), theirs.mean(axis=(0, 2))

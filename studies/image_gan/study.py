@@ -1,15 +1,15 @@
 """GAN training: how fast schedules and controllers learn (AutoLoss, Figure 2), and what transfers.
 
     python -m studies.image_gan ratios --controllers 'runs/ppo/*' --num-workers 2
-    python -m studies.image_gan transfer --controllers 'runs/ppo/*'                    # architectures
+    python -m studies.image_gan transfer --controllers 'runs/ppo/*'                  # architectures
     python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10 \\
-        --architectures 0                                                              # data
-    python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10  # both
+        --architectures 0                                                            # data
+    python -m studies.image_gan transfer --controllers 'runs/ppo/*' --dataset cifar10 # both
 
-The transfers are those of AutoLoss, §5.3 and A.5. The variable AUTOLOSS_GYM_DATA names the folder of
-the data. Every policy meets the same runs of the test split, with the arguments of preset "small";
---env-kwargs changes any of them, also the preset. Everything is kept in the output folder: given
-again after a kill, a command goes on where it was.
+The transfers are those of AutoLoss, §5.3 and A.5. The variable AUTOLOSS_GYM_DATA names the folder
+of the data. Every policy meets the same runs of the test split, with the arguments of preset
+"small"; --env-kwargs changes any of them, also the preset. Everything is kept in the output folder:
+given again after a kill, a command goes on where it was.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def plain(study: Study, maker: EnvironmentMaker) -> dict[str, Any]:
 
 
 def transfer(arguments: argparse.Namespace) -> None:
-    """Compare a controller that was trained elsewhere with schedules, on other architectures or data."""
+    """Compare a controller that was trained elsewhere with schedules, on other GANs or data."""
     best = arguments.ratio or chosen_ratio(arguments.output)
     drawn = architectures(arguments.architectures, arguments.filters, arguments.latents) or [{}]
     data = other_data(arguments)

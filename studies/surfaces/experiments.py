@@ -175,7 +175,7 @@ def start(task: Surface, lines: int, copies: int, dtype: torch.dtype) -> State:
 
 
 def _paths(points: np.ndarray, steps: np.ndarray) -> list[np.ndarray]:
-    """The points (lines, steps, 2) of every line until it arrives, or as long as they are finite."""
+    """The points (lines, steps, 2) of every line until it arrives, while they are finite."""
     paths = []
     for path, last in zip(points, steps, strict=True):
         cut = path[: last + 1] if last >= 0 else path

@@ -1,4 +1,4 @@
-"""Contour plots of surfaces with the paths of runs, above their distances to the minimum by step."""
+"""Contour plots of surfaces with the paths of runs, above their distances to the minimum."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
