@@ -36,7 +36,7 @@ NUMPY_LOOP = "NumPy loop, one model at a time"
 
 
 def stable_baselines3(task: Task, processes: int) -> Side:
-    """Stable-Baselines3's vector environments over single ones, in processes if there are several."""
+    """Stable-Baselines3's vector environments over single ones, one for each process."""
     makers: list[Callable[[], gymnasium.Env]] = [lambda: AutoLossEnv(task)] * processes
     envs = SubprocVecEnv(makers, start_method="fork") if processes > 1 else DummyVecEnv(makers)
     envs.reset()
