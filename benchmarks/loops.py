@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -54,10 +55,14 @@ def idiomatic(task: Task, device: str) -> Side:
 
 def _train(task: Task, data: Parts, generator: np.random.Generator, device: str) -> None:
     """One episode: a loss drawn at random in every step, and validations in between."""
+    model: nn.Module
+    criterion: Callable[[Tensor, Tensor], Tensor]
     if isinstance(task, QuadraticRegression):
-        model, criterion = Quadratic(task.dimension), nn.functional.mse_loss
+        model = Quadratic(task.dimension)
+        criterion = nn.functional.mse_loss
     else:
-        model, criterion = perceptron(task), nn.functional.cross_entropy
+        model = perceptron(task)
+        criterion = nn.functional.cross_entropy
     model = model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=_learning_rate(task))
     training, validation = data["training"], data["validation"]
