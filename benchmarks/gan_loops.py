@@ -71,7 +71,8 @@ class BareGAN:
         self._task = task
         self._device = device
         self._networks = generator_network(task).to(device), discriminator_network(task).to(device)
-        rate, betas = task.optimizer.learning_rate, task.optimizer.betas
+        rate = task.optimizer.learning_rate
+        betas = task.optimizer.betas
         self._optimizers = [
             torch.optim.Adam(network.parameters(), lr=rate, betas=betas)
             for network in self._networks

@@ -84,8 +84,8 @@ def draw(tables: dict[str, dict[str, np.ndarray]], path: Path) -> None:
         _draw_batches(axes, rates, " runs, compiled", "compiled", "s")
         for side, style in ((LOOP, "--"), (NUMPY_LOOP, ":")):
             if side in rates:
-                rate, label = np.median(rates[side]), side.partition(",")[0]
-                axes.axhline(rate, linestyle=style, color="gray", label=label)
+                label = side.partition(",")[0]
+                axes.axhline(np.median(rates[side]), linestyle=style, color="gray", label=label)
         axes.set(xscale="log", yscale="log", title=name)
         axes.set(xlabel="runs in a batch", ylabel="training steps a second")
         axes.legend()
@@ -96,7 +96,8 @@ def _draw_batches(
     axes: Any, rates: dict[str, np.ndarray], ending: str, label: str, marker: str
 ) -> None:
     """The sides whose name is a number of runs and this ending."""
-    sizes, medians = [], []
+    sizes = []
+    medians = []
     for side, values in rates.items():
         if side.endswith(ending):
             sizes.append(int(side.removesuffix(ending).rpartition(" ")[2]))

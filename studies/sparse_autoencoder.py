@@ -85,7 +85,8 @@ def curve(policy: Policy, split: str, seeds: tuple[int, ...]) -> np.ndarray:
 def best_fixed(seeds: int) -> Policy:
     """The weight of the penalty with the best mean cost at the end, on the validation split."""
     cost = metric_names().index("cost")
-    candidates, costs = [], []
+    candidates = []
+    costs = []
     for weight in GRID:
         policy = FixedWeights(f"fixed:{weight:.3g}", (1.0, float(weight)))
         played = curve(policy, "validation", tuple(range(seeds)))

@@ -145,9 +145,11 @@ def _transfer_summary(
 
     The interval is over architectures, or over runs if there is one architecture.
     """
-    ours, theirs = figures[controller], figures[other]
+    ours = figures[controller]
+    theirs = figures[other]
     count = ours.shape[1]
-    our_means, their_means = ours.mean(axis=(0, 2)), theirs.mean(axis=(0, 2))
+    our_means = ours.mean(axis=(0, 2))
+    their_means = theirs.mean(axis=(0, 2))
     better = our_means < their_means if minimize else our_means > their_means
     if count == 1:
         over = "runs"

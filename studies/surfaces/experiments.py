@@ -125,7 +125,8 @@ def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype
     This is no episode of an environment: runs go on in float64, beyond any validation step, each
     line with a learning rate of its own.
     """
-    task, lines = experiment.task, experiment.lines
+    task = experiment.task
+    lines = experiment.lines
     rules = [RULES[line.rule]() for line in lines]
     rates = [line.rate / task.optimizer.learning_rate for line in lines]
     step_size = torch.tensor(rates, dtype=dtype).repeat_interleave(copies)
