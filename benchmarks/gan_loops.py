@@ -1,6 +1,4 @@
-"""A DCGAN trained one model at a time, written without this package's networks, losses, optimizers
-and random numbers.
-"""
+"""A DCGAN trained one model at a time, without this package's networks, optimizers and draws."""
 
 from itertools import pairwise
 
@@ -14,13 +12,11 @@ from autoloss_gym.data.images import load_images
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.scoring.classifiers import load_classifier
 from autoloss_gym.tasks.images.image_gan import ImageGAN
-from benchmarks.loops import Side
+from benchmarks.sides import Side
 
 _SLICE = 256  # images that are generated and judged together in a validation
-_PADDINGS = {
-    4: (1, 0),
-    5: (2, 1),
-}  # of convolutions with stride 2 and of their transposes, by kernel size
+# Padding and output padding of convolutions with stride 2, by kernel size.
+_PADDINGS = {4: (1, 0), 5: (2, 1)}
 
 
 def _activation(name: str) -> nn.Module:
@@ -28,39 +24,35 @@ def _activation(name: str) -> nn.Module:
 
 
 def generator_network(task: ImageGAN) -> nn.Sequential:
-    """The generator of the task as one would write it, with PyTorch's own start."""
-    (height, width, channels), widths = task.architecture.base_shape, task.architecture.widths
+    """The generator of the task as one would write it, with PyTorch's own initialisation."""
+    height, width, channels = task.architecture.base_shape
     padding, output_padding = _PADDINGS[task.kernel_size]
     layers: list[nn.Module] = [
         nn.Linear(task.latent_size, channels * height * width),
         nn.Unflatten(1, (channels, height, width)),
     ]
-    for inputs, outputs in pairwise((*widths, task.image_shape[2])):
-        norm = [nn.BatchNorm2d(inputs, track_running_stats=False)] if task.batch_norm else []
-        convolution = nn.ConvTranspose2d(
-            inputs, outputs, task.kernel_size, 2, padding, output_padding
+    for inputs, outputs in pairwise((*task.architecture.widths, task.image_shape[2])):
+        if task.batch_norm:
+            layers.append(nn.BatchNorm2d(inputs, track_running_stats=False))
+        layers.append(_activation(task.generator_activation))
+        layers.append(
+            nn.ConvTranspose2d(inputs, outputs, task.kernel_size, 2, padding, output_padding)
         )
-        layers += [*norm, _activation(task.generator_activation), convolution]
     return nn.Sequential(*layers, nn.Tanh())
 
 
 def discriminator_network(task: ImageGAN) -> nn.Sequential:
-    """The discriminator of the task as one would write it: log odds that an image is real, (images,
-    1).
-    """
-    widths, (padding, _) = task.architecture.widths[::-1], _PADDINGS[task.kernel_size]
+    """The discriminator of the task: log odds that an image is real, (images, 1)."""
+    padding, _ = _PADDINGS[task.kernel_size]
+    widths = (task.image_shape[2], *task.architecture.widths[::-1])
     layers: list[nn.Module] = []
-    for index, (inputs, outputs) in enumerate(pairwise((task.image_shape[2], *widths))):
+    for index, (inputs, outputs) in enumerate(pairwise(widths)):
         layers.append(nn.Conv2d(inputs, outputs, task.kernel_size, 2, padding))
-        layers += (
-            [nn.BatchNorm2d(outputs, track_running_stats=False)]
-            if task.batch_norm and index
-            else []
-        )
+        if task.batch_norm and index:  # none behind the first convolution, as in DCGAN
+            layers.append(nn.BatchNorm2d(outputs, track_running_stats=False))
         layers.append(_activation(task.discriminator_activation))
-    return nn.Sequential(
-        *layers, nn.Flatten(), nn.Linear(int(np.prod(task.architecture.base_shape)), 1)
-    )
+    size = int(np.prod(task.architecture.base_shape))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(size, 1))
 
 
 class BareGAN:
@@ -76,9 +68,11 @@ class BareGAN:
             raise ValueError(
                 "the loop without this package is written for loss='non_saturating' and Adam alone"
             )
-        self._task, self._device = task, device
+        self._task = task
+        self._device = device
         self._networks = generator_network(task).to(device), discriminator_network(task).to(device)
-        rate, betas = task.optimizer.learning_rate, task.optimizer.betas
+        rate = task.optimizer.learning_rate
+        betas = task.optimizer.betas
         self._optimizers = [
             torch.optim.Adam(network.parameters(), lr=rate, betas=betas)
             for network in self._networks
@@ -87,20 +81,17 @@ class BareGAN:
         self._training, self._held_out = _images(task, device)
 
     def step(self, player: int) -> float:
-        """An update of one player: 0 is the generator, 1 the discriminator; returns the norm of its
-        gradient.
+        """Update one player, 0 the generator and 1 the discriminator.
+
+        Returns:
+            The norm of its gradient.
         """
         parameters = list(self._networks[player].parameters())
-        loss = (
-            self._discriminator_loss()
-            if player
-            else softplus(-self._odds(self._generated(self._task.batch_size))).mean()
-        )
+        loss = self._discriminator_loss() if player else self._generator_loss()
         self._optimizers[player].zero_grad()
         loss.backward(inputs=parameters)  # nothing is computed for the other player
-        norm = nn.utils.get_total_norm(
-            [each.grad for each in parameters if each.grad is not None]
-        ).item()
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).item()
         self._optimizers[player].step()
         return norm
 
@@ -110,31 +101,30 @@ class BareGAN:
         total = self._task.num_held_out
         made = [self._generated(min(_SLICE, total - first)) for first in range(0, total, _SLICE)]
         probabilities = torch.cat([self._classified(images) for images in made])
-        logs, mean = (
-            probabilities.clamp_min(1e-30).log(),
-            probabilities.mean(dim=0).clamp_min(1e-30),
-        )
-        score = (probabilities * (logs - mean.log())).sum(dim=1).mean().exp()
-        missed = (
-            torch.cat([self._odds(images) <= 0 for images in self._held_out.split(_SLICE)])
-            .float()
-            .mean()
-        )
-        fooled = torch.cat([self._odds(images) > 0 for images in made]).float().mean()
+        logs = probabilities.clamp_min(1e-30).log()
+        mean_logs = probabilities.mean(dim=0).clamp_min(1e-30).log()
+        score = (probabilities * (logs - mean_logs)).sum(dim=1).mean().exp()
+
+        real = torch.cat([self._odds(images) for images in self._held_out.split(_SLICE)])
+        generated = torch.cat([self._odds(images) for images in made])
+        missed = (real <= 0).float().mean()
+        fooled = (generated > 0).float().mean()
         return score.item(), ((missed + fooled) / 2).item()
+
+    def _generator_loss(self) -> Tensor:
+        return softplus(-self._odds(self._generated(self._task.batch_size))).mean()
 
     def _discriminator_loss(self) -> Tensor:
         size = self._task.batch_size
         drawn = torch.randint(len(self._training), (size,), device=self._device)
+        real = self._training[drawn]
         with torch.no_grad():
-            parts = self._training[drawn], self._generated(size)
-        # With batch normalisation, real and generated images are batches of their own.
-        odds = (
-            [self._odds(each) for each in parts]
-            if self._task.batch_norm
-            else self._odds(torch.cat(parts)).chunk(2)
-        )
-        return (softplus(-odds[0]).mean() + softplus(odds[1]).mean()) / 2
+            generated = self._generated(size)
+        if self._task.batch_norm:  # real and generated images are batches of their own
+            real_odds, generated_odds = self._odds(real), self._odds(generated)
+        else:
+            real_odds, generated_odds = self._odds(torch.cat([real, generated])).chunk(2)
+        return (softplus(-real_odds).mean() + softplus(generated_odds).mean()) / 2
 
     def _generated(self, count: int) -> Tensor:
         return self._networks[0](torch.randn(count, self._task.latent_size, device=self._device))
@@ -144,29 +134,28 @@ class BareGAN:
 
     def _classified(self, images: Tensor) -> Tensor:
         """Class probabilities (images, classes)."""
-        return self._classifier.probabilities(
-            ((images + 1) / 2).permute(0, 2, 3, 1).flatten(1)[None]
-        )[0]
+        pixels = ((images + 1) / 2).permute(0, 2, 3, 1).flatten(1)
+        return self._classifier.probabilities(pixels[None])[0]
 
 
 def _images(task: ImageGAN, device: str) -> tuple[Tensor, Tensor]:
-    """What one run of the task trains on and is validated on, (images, channels, height, width) in
-    [-1, 1].
-    """
+    """Training and held-out images of one run, (images, channels, height, width) in [-1, 1]."""
     keys = torch.zeros(1, dtype=torch.int64)
     rows = task.make_data(Keys(problem=keys, run=keys))
     loaded = torch.from_numpy(load_images(task.dataset, task.data_dir, task.size).images)
-    pixels = loaded.float() / (255 if loaded.dtype == torch.uint8 else 1)
+    pixels = loaded.float()
+    if loaded.dtype == torch.uint8:
+        pixels = pixels / 255
     images = (pixels * 2 - 1).permute(0, 3, 1, 2)
-    training, held_out = (
-        images[rows[part][0]].contiguous().to(device) for part in ("training", "validation")
-    )
+    training = images[rows["training"][0]].contiguous().to(device)
+    held_out = images[rows["validation"][0]].contiguous().to(device)
     return training, held_out
 
 
 def bare_loop(task: ImageGAN, steps: int, device: str) -> Side:
-    """Trains one GAN for `steps` updates a turn, each of a random player."""
-    model, generator = BareGAN(task, device), np.random.default_rng(0)
+    """A loop that trains one GAN for `steps` updates a turn, each of a random player."""
+    model = BareGAN(task, device)
+    generator = np.random.default_rng(0)
 
     def play() -> int:
         for step in range(1, steps + 1):

@@ -1,15 +1,13 @@
-"""How many training steps a second: the GAN environment against a loop that trains one DCGAN at a
-time.
+"""Training steps a second: the GAN environment against a loop that trains one DCGAN at a time.
 
-    python -m benchmarks.gan_throughput                                # digits, and MNIST where its
-    folder is named python -m benchmarks.gan_throughput small --turns 40 python -m
-    benchmarks.gan_throughput mnist --device cuda --num-envs 1 16
+    python -m benchmarks.gan_throughput              # digits, and MNIST where its folder is named
+    python -m benchmarks.gan_throughput small --turns 40
+    python -m benchmarks.gan_throughput mnist --device cuda --num-envs 1 16
 
 All sides do the same: an update of a random player with the norm of its gradient, and a validation
-as often. They take turns on one thread; what is printed are medians and quartiles of the ratios
-within a turn. Only this package's sides also compute
-observations and rewards. Beginning and ending an episode is no part of a turn: its time stands
-    under the table.
+as often. They take turns on one thread; the table has medians and quartiles of the ratios within a
+turn. Only this package's sides also compute observations and rewards. Beginning and ending an
+episode is no part of a turn: its time stands under the table.
 """
 
 import argparse
@@ -17,22 +15,24 @@ import dataclasses
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from agents.command_line import OneLineParser, key_value, main, positive
-from autoloss_gym import AutoLossEnv, AutoLossVectorEnv
+from autoloss_gym import AutoLossVectorEnv
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools.arguments import build_task
 from autoloss_gym.tools.names import unknown
 from benchmarks.gan_loops import bare_loop
-from benchmarks.loops import Side
-from benchmarks.throughput import measure, report
+from benchmarks.sides import Side, batched, measure, report, single
+from studies.markdown import quartiles
 
 SETTINGS = ("digits", *ImageGAN.presets)
-LOOP, SINGLE = "PyTorch loop, one GAN at a time", "single environment"
+LOOP = "PyTorch loop, one GAN at a time"
+SINGLE = "single environment"
 
 
 def make_task(setting: str, arguments: dict[str, Any]) -> ImageGAN:
@@ -44,75 +44,37 @@ def make_task(setting: str, arguments: dict[str, Any]) -> ImageGAN:
     return dataclasses.replace(task, max_steps=endless, patience=0, collapse_repeats=0)
 
 
-def single(task: ImageGAN, steps: int, device: str) -> Side:
-    """This package's environment of one run."""
-    env, generator = AutoLossEnv(task, device=device), np.random.default_rng(0)
-    env.reset(seed=0)
-
-    def play() -> int:
-        for _ in range(steps):
-            _, _, ended, _, _ = env.step(generator.integers(2))
-            if ended:
-                env.reset()
-        return steps
-
-    return play
-
-
-def batched(task: ImageGAN, num_envs: int, steps: int, device: str) -> Side:
-    """This package's vector environment; each of its runs makes `steps` updates."""
-    envs = AutoLossVectorEnv(
-        task, num_envs, device=device, array="numpy" if device == "cpu" else "torch"
-    )
-    envs.reset(seed=0)
-    generator = torch.Generator(device).manual_seed(0)
-
-    def play() -> int:
-        for _ in range(steps):
-            actions = torch.randint(2, (num_envs,), generator=generator, device=device)
-            envs.step(actions if device != "cpu" else actions.numpy())
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return steps * num_envs
-
-    return play
-
-
 def sides(task: ImageGAN, num_envs: list[int], steps: int, device: str) -> dict[str, Side]:
-    """What takes turns; the first is what the others are compared with."""
+    """The sides that take turns; the first is what the others are compared with."""
     chosen = {LOOP: bare_loop(task, steps, device), SINGLE: single(task, steps, device)}
     for count in num_envs:
-        chosen[f"vector environment, {count} small GANs against {count} in a loop"] = batched(
-            task, count, steps, device
-        )
+        label = f"vector environment, {count} small GANs against {count} in a loop"
+        chosen[label] = batched(task, count, steps, device)
     return chosen
 
 
 def overhead(rates: dict[str, np.ndarray]) -> str:
     """How much longer a step of the single environment takes than one of the loop."""
-    low, middle, high = np.quantile(rates[LOOP] / rates[SINGLE] - 1, [0.25, 0.5, 0.75])
-    return f"Overhead of the single environment: {middle:+.1%} [{low:+.1%}, {high:+.1%}] of a step of the loop."
+    extra = quartiles(rates[LOOP] / rates[SINGLE] - 1, "+.1%")
+    return f"Overhead of the single environment: {extra} of a step of the loop."
 
 
 def episode(task: ImageGAN, max_steps: int, device: str, step_seconds: float) -> str:
-    """What an episode costs beside its steps: the reset, and two scorings at the end."""
+    """The cost of an episode beside its steps: the reset, and two scorings at the end."""
     envs = AutoLossVectorEnv(task, 1, device=device)
-    seconds = [
-        _seconds(each)
-        for each in (
-            lambda: envs.reset(seed=1),
-            envs.scores,
-            lambda: envs.reset(seed=2),
-            envs.scores,
-        )
-    ]
-    around = seconds[2] + 2 * seconds[3]  # the first of each loads what later ones share
-    share = around / (step_seconds * max_steps)
-    parts = f"reset {seconds[2]:.2f} s, 2 scorings of {seconds[3]:.2f} s"
-    return f"Around the {max_steps:,} steps of an episode: {parts}, {share:.1%} of their time."
+    # The first of each loads what later ones share, and is not counted.
+    _seconds(lambda: envs.reset(seed=1))
+    _seconds(envs.scores)
+    reset = _seconds(lambda: envs.reset(seed=2))
+    scoring = _seconds(envs.scores)
+    share = (reset + 2 * scoring) / (step_seconds * max_steps)
+    return (
+        f"Around the {max_steps:,} steps of an episode: reset {reset:.2f} s, "
+        f"2 scorings of {scoring:.2f} s, {share:.1%} of their time."
+    )
 
 
-def _seconds(call: Any) -> float:
+def _seconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
@@ -166,11 +128,8 @@ def run() -> None:
         rates = measure(sides(task, arguments.num_envs, steps, arguments.device), arguments.turns)
         print(report(setting, rates), "", overhead(rates), sep="\n", flush=True)
         max_steps = ImageGAN.presets.get(setting, {}).get("max_steps", ImageGAN.max_steps)
-        print(
-            episode(task, max_steps, arguments.device, float(1 / np.median(rates[SINGLE]))),
-            flush=True,
-            end="\n\n",
-        )
+        step_seconds = float(1 / np.median(rates[SINGLE]))
+        print(episode(task, max_steps, arguments.device, step_seconds), flush=True, end="\n\n")
 
 
 if __name__ == "__main__":

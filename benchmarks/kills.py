@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,42 +22,50 @@ import numpy as np
 from agents.command_line import OneLineParser, main, positive
 from benchmarks import ROOT
 
-ENVIRONMENT = [
-    "--env",
-    "AutoLoss/QuadraticRegression-v0",
-    "--env-kwargs",
-    "dimension=8",
-    "num_samples=50",
-]
+ENVIRONMENT = "--env AutoLoss/QuadraticRegression-v0 --env-kwargs dimension=8 num_samples=50"
 EVERY = 3840  # environment steps between two checkpoints, one rollout
-TRAINING = [
-    *ENVIRONMENT,
-    "--algo",
-    "ppo",
-    "--n-timesteps",
-    "300000",
-    "--checkpoint-every",
-    str(EVERY),
-]
-EVALUATION = [*ENVIRONMENT, "--episodes", "2000", "--policies", "grid:8", "1:1", "softadapt"]
-KEPT = {"train_agent.py": ("policy.safetensors",), "evaluate.py": ("table.txt", "results.csv")}
+START_SECONDS = 4  # of a command, in which nothing is done yet
 
 
-def command(program: str, *arguments: str | Path) -> list[str]:
-    return [sys.executable, str(ROOT / program), *map(str, arguments)]
+@dataclass(frozen=True)
+class Program:
+    """A command that is killed.
+
+    Args:
+        file: its script.
+        arguments: of its start.
+        output: the option that names its output folder.
+        kept: the files that must be the same bytes in the end.
+    """
+
+    file: str
+    arguments: str
+    output: str
+    kept: tuple[str, ...]
+
+    def start(self, folder: Path) -> list[str]:
+        return [*self._python, *self.arguments.split(), self.output, str(folder)]
+
+    def resume(self, folder: Path) -> list[str]:
+        return [*self._python, "--resume", str(only_folder(folder))]
+
+    @property
+    def _python(self) -> list[str]:
+        return [sys.executable, str(ROOT / self.file)]
 
 
-def uninterrupted(program: str, arguments: list[str], output: Path) -> tuple[Path, float]:
-    """The folder that it leaves, and the seconds that it took."""
-    started = time.monotonic()
-    flag = "--log-folder" if program == "train_agent.py" else "--output"
-    subprocess.run(
-        command(program, *arguments, flag, output),
-        cwd=output.parent,
-        check=True,
-        capture_output=True,
-    )
-    return only_folder(output), time.monotonic() - started
+TRAINING = Program(
+    "train_agent.py",
+    f"{ENVIRONMENT} --algo ppo --n-timesteps 300000 --checkpoint-every {EVERY}",
+    "--log-folder",
+    ("policy.safetensors",),
+)
+EVALUATION = Program(
+    "evaluate.py",
+    f"{ENVIRONMENT} --episodes 2000 --policies grid:8 1:1 softadapt",
+    "--output",
+    ("table.txt", "results.csv"),
+)
 
 
 def only_folder(output: Path) -> Path:
@@ -65,61 +74,95 @@ def only_folder(output: Path) -> Path:
     return file.parent
 
 
+def uninterrupted(program: Program, output: Path) -> tuple[Path, float]:
+    """The folder that it leaves when it is left alone, and the seconds that it takes."""
+    started = time.monotonic()
+    _run_to_the_end(program.start(output), output)
+    return only_folder(output), time.monotonic() - started
+
+
 def killed_and_resumed(
-    program: str, arguments: list[str], output: Path, kills: int, seconds: float
+    program: Program, output: Path, kills: int, seconds: float
 ) -> tuple[Path, int, int]:
-    """Kill it `kills` times, resuming it each time, then let it end.
+    """Kill it `kills` times, each within `seconds` of its start, resume it, and let it end at last.
 
     Returns:
-        Its folder, how many kills hit it while it ran, and the most environment steps that a kill
-        took from a training.
+        Its folder, the number of kills that hit it while it ran, and the most environment steps
+        that a kill took from a training.
     """
-    generator, hits, worst = np.random.default_rng(0), 0, 0
-    flag = "--log-folder" if program == "train_agent.py" else "--output"
-    start = command(program, *arguments, flag, output)
+    generator = np.random.default_rng(0)
+    hits = worst = 0
     for _ in range(kills):
-        begun = any(output.rglob("c*.json"))
-        process = subprocess.Popen(
-            command(program, "--resume", only_folder(output)) if begun else start,
-            cwd=output.parent,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(generator.uniform(0, seconds))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            hits += 1
-        process.wait()
-        if program == "train_agent.py" and any(output.rglob("progress*.csv")):
+        hits += _killed(_next_command(program, output), output, generator.uniform(0, seconds))
+        if program is TRAINING and any(output.rglob("progress*.csv")):
             worst = max(worst, lost_steps(only_folder(output)))
-    if not any(output.rglob("c*.json")):
-        subprocess.run(start, cwd=output.parent, check=True, capture_output=True)
-    else:
-        subprocess.run(
-            command(program, "--resume", only_folder(output)),
-            cwd=output.parent,
-            check=True,
-            capture_output=True,
-        )
+    _run_to_the_end(_next_command(program, output), output)
     return only_folder(output), hits, worst
+
+
+def _next_command(program: Program, output: Path) -> list[str]:
+    """Its start, until that has written what a resumption reads."""
+    begun = any(output.rglob("c*.json"))
+    return program.resume(output) if begun else program.start(output)
+
+
+def _run_to_the_end(command: list[str], output: Path) -> None:
+    subprocess.run(command, cwd=output.parent, check=True, capture_output=True)
+
+
+def _killed(command: list[str], output: Path, seconds: float) -> bool:
+    """Run a command and kill it after some seconds, unless it has ended: whether it was hit."""
+    process = subprocess.Popen(
+        command,
+        cwd=output.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    hit = process.poll() is None
+    if hit:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return hit
 
 
 def lost_steps(folder: Path) -> int:
     """Environment steps that were logged after the last checkpoint."""
     import torch  # noqa: PLC0415 (the other half of this script needs no PyTorch)
 
+    saved = 0
     checkpoint = folder / "checkpoint.pt"
-    saved = (
-        torch.load(checkpoint, weights_only=True)["counters"]["num_timesteps"]
-        if checkpoint.is_file()
-        else 0
-    )
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, weights_only=True)["counters"]["num_timesteps"]
     newest = max(folder.glob("progress*.csv"), key=lambda path: path.stat().st_mtime_ns)
     header, *lines = newest.read_text().splitlines() or [""]
-    column = header.split(",").index("time/total_timesteps") if lines else 0
-    logged = [line.split(",")[column] for line in lines if line.count(",") == header.count(",")]
-    return max([0, *(int(float(steps)) - saved for steps in logged if steps)])
+    if not lines:
+        return 0
+    column = header.split(",").index("time/total_timesteps")
+    lost = 0
+    for line in lines:
+        cells = line.split(",")
+        whole = len(cells) == len(header.split(","))  # the last line may be cut by the kill
+        if whole and cells[column]:
+            lost = max(lost, int(float(cells[column])) - saved)
+    return lost
+
+
+def report(program: Program, kills: int, folder: Path) -> str:
+    """Kill a program, and compare what it leaves with the files of one that was left alone."""
+    whole, seconds = uninterrupted(program, folder / "whole")
+    reach = max(5.0, 2 * seconds / kills + START_SECONDS)
+    killed, hits, worst = killed_and_resumed(program, folder / "killed", kills, reach)
+    same = all((killed / name).read_bytes() == (whole / name).read_bytes() for name in program.kept)
+    left = [path.name for path in killed.rglob("*.tmp")]
+    lost = ""
+    if program is TRAINING:
+        lost = f", at most {worst:,} logged steps lost (checkpoints every {EVERY:,})"
+    return (
+        f"{program.file}: {hits} of {kills} kills hit it{lost}; {', '.join(program.kept)} "
+        f"{'the same bytes' if same else 'DIFFER'}; temporary files left: {left or 'none'}"
+    )
 
 
 def run() -> None:
@@ -128,27 +171,9 @@ def run() -> None:
     )
     parser.add_argument("--kills", type=positive, default=20, help="of each (default: 20)")
     arguments = parser.parse_args()
-    for program, chosen in (("train_agent.py", TRAINING), ("evaluate.py", EVALUATION)):
-        with TemporaryDirectory() as name:
-            whole, seconds = uninterrupted(program, chosen, Path(name) / "whole")
-            reach = max(
-                5.0, 2 * seconds / arguments.kills + 4
-            )  # a start takes some seconds, in which nothing is done yet
-            folder, hits, worst = killed_and_resumed(
-                program, chosen, Path(name) / "killed", arguments.kills, reach
-            )
-            same = all(
-                (folder / file).read_bytes() == (whole / file).read_bytes()
-                for file in KEPT[program]
-            )
-            left = [path.name for path in folder.rglob("*.tmp")]
-            lost = (
-                f", at most {worst:,} logged steps lost (checkpoints every {EVERY:,})"
-                if program == "train_agent.py"
-                else ""
-            )
-            print(f"{program}: {hits} of {arguments.kills} kills hit it{lost}; {', '.join(KEPT[program])} "
-                  f"{'the same bytes' if same else 'DIFFER'}; temporary files left: {left or 'none'}", flush=True)  # fmt: skip
+    for program in (TRAINING, EVALUATION):
+        with TemporaryDirectory() as folder:
+            print(report(program, arguments.kills, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":

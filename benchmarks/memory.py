@@ -1,6 +1,6 @@
 """Memory of a long training: does it grow?
 
-    python -m benchmarks.memory                # PPO on the regression, 64 runs, 2 million environment steps
+    python -m benchmarks.memory    # PPO on the regression, 64 runs, 2 million environment steps
 
 The resident memory of the process is read after every rollout. Prints its mean over the second
 tenth and over the last tenth of the training, and draws it to docs/results/memory.png.
@@ -69,10 +69,13 @@ def run() -> None:
     rollouts = max(10, arguments.n_timesteps // training.steps)
     memory = measure(training, rollouts)
     tenth = rollouts // 10
-    early, late = memory[tenth : 2 * tenth].mean(), memory[-tenth:].mean()
+    early = memory[tenth : 2 * tenth].mean()
+    late = memory[-tenth:].mean()
     draw(memory, training.steps, arguments.figure)
-    print(f"{rollouts * training.steps:,} steps: {early:.1f} MiB in the second tenth, {late:.1f} MiB in the last "
-          f"({late - early:+.1f} MiB); {arguments.figure.name} drawn")  # fmt: skip
+    print(
+        f"{rollouts * training.steps:,} steps: {early:.1f} MiB in the second tenth, "
+        f"{late:.1f} MiB in the last ({late - early:+.1f} MiB); {arguments.figure.name} drawn"
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from agents.configuration import hyperparameters
 from autoloss_gym import AutoLossVectorEnv
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from benchmarks.throughput import TASKS
+from studies.markdown import quartiles, table
 
 IDS = {"regression": "AutoLoss/QuadraticRegression-v0", "mlp": "AutoLoss/MLPClassification-v0"}
 PARTS = ("environment", "adapter to SB3", "policy and buffer", "learning")
@@ -50,22 +51,16 @@ class Training:
     """A PPO training that can be advanced by one rollout and its update."""
 
     def __init__(self, task: str, num_envs: int, compile: bool) -> None:
-        arguments = {
-            n: v
-            for n, v in hyperparameters("ppo", IDS[task], None).items()
-            if n not in ("num_envs", "n_timesteps")
-        }
+        arguments = dict(hyperparameters("ppo", IDS[task], None))
+        del arguments["num_envs"], arguments["n_timesteps"]
         vector = AutoLossVectorEnv(TASKS[task], num_envs, compile=compile)
         envs = StableBaselines3VecEnv(vector)
         self._model = PPO("MlpPolicy", envs, seed=0, **arguments)
         self._clock = Clock()
-        for owner, method in (
-            (vector, "step"),
-            (envs, "step_wait"),
-            (self._model, "collect_rollouts"),
-            (self._model, "train"),
-        ):
-            self._clock.watch(owner, method)
+        self._clock.watch(vector, "step")
+        self._clock.watch(envs, "step_wait")
+        self._clock.watch(self._model, "collect_rollouts")
+        self._clock.watch(self._model, "train")
         self.steps = num_envs * self._model.n_steps  # environment steps in a rollout
 
     def advance(self) -> dict[str, float]:
@@ -73,25 +68,24 @@ class Training:
         self._clock.seconds.clear()
         self._model.learn(self.steps, reset_num_timesteps=False)
         taken = self._clock.seconds
-        parts = (
-            taken["step"],
-            taken["step_wait"] - taken["step"],
-            taken["collect_rollouts"] - taken["step_wait"],
-            taken["train"],
-        )
-        return dict(zip(PARTS, parts, strict=True)) | {"steps a second": self.steps / sum(parts)}
+        parts = {
+            "environment": taken["step"],
+            "adapter to SB3": taken["step_wait"] - taken["step"],
+            "policy and buffer": taken["collect_rollouts"] - taken["step_wait"],
+            "learning": taken["train"],
+        }
+        return parts | {"steps a second": self.steps / sum(parts.values())}
 
 
-def report(title: str, rollouts: list[dict[str, float]]) -> str:
-    """One line of a Markdown table: shares in %, with quartiles, and steps a second."""
+def row(title: str, rollouts: list[dict[str, float]]) -> list[str]:
+    """Cells of the table: shares in %, with quartiles, and steps a second."""
     totals = np.array([sum(rollout[part] for part in PARTS) for rollout in rollouts])
-    cells = []
+    cells = [title]
     for part in PARTS:
-        shares = 100 * np.array([rollout[part] for rollout in rollouts]) / totals
-        low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
-        cells.append(f"{middle:.0f} [{low:.0f}, {high:.0f}]")
+        seconds = np.array([rollout[part] for rollout in rollouts])
+        cells.append(quartiles(100 * seconds / totals, ".0f"))
     rate = np.median([rollout["steps a second"] for rollout in rollouts])
-    return f"| {title} | {' | '.join(cells)} | {rate:,.0f} |"
+    return [*cells, f"{rate:,.0f}"]
 
 
 def run() -> None:
@@ -120,12 +114,9 @@ def run() -> None:
             parts = training.advance()
             if turn:
                 measured[name].append(parts)
-    print(
-        f"| {arguments.task}, {arguments.num_envs} runs | {' % | '.join(PARTS)} % | steps a second |"
-    )
-    print("| --- |" + " ---: |" * (len(PARTS) + 1))
-    for name, rollouts in measured.items():
-        print(report(name, rollouts))
+    title = f"{arguments.task}, {arguments.num_envs} runs"
+    header = [title, *(f"{part} %" for part in PARTS), "steps a second"]
+    print(table(header, [row(name, rollouts) for name, rollouts in measured.items()]))
 
 
 if __name__ == "__main__":

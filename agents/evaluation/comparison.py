@@ -15,7 +15,6 @@ from ..environments import SEED_SPACING, MakeEnv
 from ..policies.policy import Policy
 from ..policies.trained_policy import TrainedPolicy
 from .entrants import Entrant
-from .episode_store import EpisodeStore
 from .rollout import Episodes, Play, rollout, worker_processes
 from .schedule_search import GENERATIONS, PROBLEMS, search
 from .statistics import (
@@ -25,6 +24,7 @@ from .statistics import (
     paired_difference,
     probability_of_improvement,
 )
+from .store import Store
 from .successive_halving import choose
 
 Announce = Callable[[str, int, int], None]
@@ -116,7 +116,7 @@ def run_benchmark(
 
         def play(stage: str, split: str) -> Play:
             store, progress = (
-                EpisodeStore(folder, split) if folder else None,
+                Store(folder, split) if folder else None,
                 functools.partial(announce, stage),
             )
             return lambda policies, seeds: rollout(

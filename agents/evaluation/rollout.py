@@ -12,28 +12,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from autoloss_gym.core.task import Control
-from autoloss_gym.environment.vector_env import AutoLossVectorEnv
-from autoloss_gym.tools import tree
-
 from ..environments import MakeEnv
 from ..policies.policy import Policy
-from .episode_store import EpisodeStore
+from .loop import Step, play_episodes, rows_of
+from .store import Store
 
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
 MAX_POLICIES = 32  # policies in a batch; each is asked in turn at every step
-_SHARES = "shares of the pairs"
+_SHARES = "shares of the pairs"  # with spaces: no figure of the environment has such a name
 
 
 @dataclass
 class Episodes:
-    """What one policy achieved.
+    """Results of one policy.
 
     Args:
         figures: the final figures by name, each (problems,): `best_score`, `score`, `steps`,
             `diverged`, `validation`, ….
-        shares: mean share of each pair at every step, over the problems still running, (max_steps,
-            pairs).
+        shares: mean share of each pair at every step, over the problems that are still running,
+            (max_steps, pairs).
     """
 
     figures: dict[str, np.ndarray]
@@ -44,15 +41,23 @@ class Episodes:
         return self.figures["best_score"]
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Policies, by their indices, that are played together on some of the problems."""
+
+    indices: list[int]
+    seeds: np.ndarray
+
+
 Progress = Callable[[int, int], None]
 Play = Callable[
     [Sequence[Policy], np.ndarray], list[Episodes]
-]  # (policies, seeds) → the episodes of each policy
+]  # (policies, seeds) → their episodes
 
 
 @contextlib.contextmanager
 def worker_processes(num_workers: int) -> Iterator[Executor | None]:
-    """A pool of processes with one PyTorch thread each; None for a single one, which is this."""
+    """A pool of processes with one PyTorch thread each; None for a single worker: this process."""
     if num_workers == 1:
         yield None
         return
@@ -68,7 +73,7 @@ def rollout(
     make_env: MakeEnv,
     seeds: np.ndarray,
     progress: Progress = lambda done, total: None,
-    store: EpisodeStore | None = None,
+    store: Store | None = None,
     pool: Executor | None = None,
     num_batches: int = 1,
 ) -> list[Episodes]:
@@ -79,147 +84,148 @@ def rollout(
         make_env: (num_envs, **env_arguments) → environment; it must be picklable for a pool.
         seeds: (problems,), int64; problem j is the first episode of an environment seeded with
             `seeds[j]`.
-        progress: called with the episodes done and their total.
+        progress: called with the number of episodes done and their total.
         store: keeps finished batches, and gives back those that it has.
         pool: processes that play the batches; without one they are played here.
-        num_batches: into how many the problems are divided at least.
+        num_batches: the least number of parts into which the problems are divided.
 
     Returns:
         The episodes of each policy, in the order of `seeds`.
     """
-    groups, parts = [], []
-    for group in _same_environment(policies):
-        width = max(1, min(MAX_RUNS // len(group), -(-len(seeds) // num_batches)))
-        for start in range(0, len(seeds), width):
-            groups.append(group)
-            parts.append(seeds[start : start + width])
-    members = [[policies[index] for index in group] for group in groups]
-    play = functools.partial(_stored, make_env=make_env, store=store)
-    results: dict[int, list[Episodes]] = {index: [] for index in range(len(policies))}
+    batches = _batches(policies, seeds, num_batches)
+    members = [[policies[index] for index in batch.indices] for batch in batches]
+    parts = [batch.seeds for batch in batches]
+    play = functools.partial(_play_or_load, make_env=make_env, store=store)
+    played = pool.map(play, members, parts) if pool else map(play, members, parts)
+
+    found: list[list[Episodes]] = [[] for _ in policies]
     done = 0
-    for group, part, played in zip(
-        groups, parts, (pool.map if pool else map)(play, members, parts), strict=True
-    ):
-        for index, episodes in zip(group, played, strict=True):
-            results[index].append(episodes)
-        done += len(part) * len(group)
-        progress(done, len(seeds) * len(policies))
-    return [_join(parts) for parts in results.values()]
+    for batch, results in zip(batches, played, strict=True):
+        for index, episodes in zip(batch.indices, results, strict=True):
+            found[index].append(episodes)
+        done += len(batch.indices) * len(batch.seeds)
+        progress(done, len(policies) * len(seeds))
+    return [_join(episodes) for episodes in found]
+
+
+def _batches(policies: Sequence[Policy], seeds: np.ndarray, num_batches: int) -> list[_Batch]:
+    """All policies on all problems, in batches of at most `MAX_RUNS` runs."""
+    widest = -(-len(seeds) // num_batches)
+    batches = []
+    for indices in _same_environment(policies):
+        width = max(1, min(MAX_RUNS // len(indices), widest))
+        for start in range(0, len(seeds), width):
+            batches.append(_Batch(indices, seeds[start : start + width]))
+    return batches
 
 
 def _same_environment(policies: Sequence[Policy]) -> list[list[int]]:
     """Indices of policies that can share a batch, at most `MAX_POLICIES` in a group."""
-    groups: dict[str, list[int]] = {}
+    alike: dict[str, list[int]] = {}
     for index, policy in enumerate(policies):
         key = json.dumps([policy.env_arguments, policy.diagnostics], sort_keys=True)
-        groups.setdefault(key, []).append(index)
-    return [
-        group[i : i + MAX_POLICIES]
-        for group in groups.values()
-        for i in range(0, len(group), MAX_POLICIES)
-    ]
+        alike.setdefault(key, []).append(index)
+
+    groups = []
+    for indices in alike.values():
+        for start in range(0, len(indices), MAX_POLICIES):
+            groups.append(indices[start : start + MAX_POLICIES])
+    return groups
 
 
-def _stored(
-    policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: EpisodeStore | None
+def _play_or_load(
+    policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: Store | None
 ) -> list[Episodes]:
     """The episodes of one batch, from the store where it has them."""
-    known = store.load(policies, seeds) if store else None
-    if known is not None:
-        return [
-            Episodes({n: v for n, v in each.items() if n != _SHARES}, each[_SHARES])
-            for each in known
-        ]
-    played = _play(policies, make_env, seeds)
-    if store:
-        store.save(
-            policies, seeds, [{**episodes.figures, _SHARES: episodes.shares} for episodes in played]
-        )
-    return played
+    key = batch_key(policies, seeds)
+    arrays = store.load(key) if store else None
+    if arrays is None:
+        arrays = _play_batch(policies, seeds, make_env)
+        if store:
+            store.save(key, arrays)
+    return _split(arrays, policies)
 
 
-def _play(policies: list[Policy], make_env: MakeEnv, seeds: np.ndarray) -> list[Episodes]:
-    """One batch of (policies × problems) runs, until each has ended once."""
-    count, total = len(seeds), len(seeds) * len(policies)
-    env = make_env(num_envs=total, **policies[0].env_arguments)
-    slices = [slice(k * count, (k + 1) * count) for k in range(len(policies))]
-    observations, infos = env.reset(seed=np.tile(seeds, len(policies)).tolist())
-    for policy in policies:
-        policy.reset(seeds)
-    running, shares = np.ones(total, dtype=bool), []
+def batch_key(policies: Sequence[Policy], seeds: np.ndarray) -> dict[str, Any]:
+    """The key of a batch in a store; a policy's `repr` says all that it does."""
+    return {"policies": [repr(policy) for policy in policies], "seeds": seeds.tolist()}
+
+
+def _play_batch(
+    policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv
+) -> dict[str, np.ndarray]:
+    """Final figures of all runs, (runs, …), and shares of the pairs, (policies, steps, pairs)."""
+    num_runs = len(policies) * len(seeds)
+    envs = make_env(num_envs=num_runs, **policies[0].env_arguments)
+    rows = rows_of(policies, seeds)
     figures: dict[str, np.ndarray] = {}
-    while running.any():
-        if policies[0].diagnostics:
-            infos = infos | env.diagnostics()
-        control = decide(policies, slices, env, observations, infos)
-        shares.append(_shares(control.weights.cpu().numpy(), running, slices))
-        observations, _, ended, _, infos = env.step_control(control)
-        if ended.any():
-            _collect(figures, infos["final_info"], ended & running)
-            running &= ~ended
-    env.close()
-    stacked = np.stack(shares).repeat(env.repeat, axis=0)  # (steps, policies, pairs)
-    return [
-        Episodes({n: v[s] for n, v in figures.items()}, stacked[:, k]) for k, s in enumerate(slices)
-    ]
+    shares = []
+
+    def record(step: Step) -> None:
+        shares.append(_mean_shares(step.control.weights.cpu().numpy(), step.running, rows))
+        if step.ended.any():
+            _collect(figures, step.infos["final_info"], step.ended)
+
+    play_episodes(policies, envs, seeds, record)
+    envs.close()
+    by_step = np.stack(shares, axis=1)
+    return {**figures, _SHARES: by_step.repeat(envs.repeat, axis=1)}
 
 
-def decide(
-    policies: list[Policy],
-    slices: list[slice],
-    env: AutoLossVectorEnv,
-    observations: np.ndarray,
-    infos: dict[str, Any],
-) -> Control:
-    """What all policies do next, each in the runs of its slice."""
-    parts = []
-    for policy, rows in zip(policies, slices, strict=True):
-        known = {n: v[rows] for n, v in infos.items() if isinstance(v, np.ndarray)}
-        action = policy.act(observations[rows], known)
-        if not isinstance(action, Control):
-            action = env.control(env.task, action, rows.stop - rows.start, env.device)
-        parts.append(tree.map_tensors(lambda tensor: tensor.to(env.device), action))
-    choices = [part.choice for part in parts]
-    return Control(
-        weights=torch.cat([part.weights for part in parts]),
-        step_size=torch.cat([part.step_size for part in parts]),
-        choice=None if any(choice is None for choice in choices) else np.concatenate(choices),
-    )
+def _mean_shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) -> np.ndarray:
+    """Mean share of each pair among the running runs of each policy, (policies, pairs).
 
-
-def _shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) -> np.ndarray:
-    """Mean normalised weight of each pair, (policies, pairs); NaN for a policy whose runs have all
-    ended.
+    NaN for a policy whose runs have all ended.
     """
-    shares = np.where(running[:, None], weights / weights.sum(axis=1, keepdims=True), 0.0)
-    counts = np.array([running[rows].sum() for rows in slices], dtype=float)[:, None]
-    return np.array([shares[rows].sum(axis=0) for rows in slices]) / np.where(
-        counts > 0, counts, np.nan
-    )
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    shares[~running] = 0.0
+
+    means = np.full((len(slices), weights.shape[1]), np.nan)
+    for index, rows in enumerate(slices):
+        count = running[rows].sum()
+        if count:
+            means[index] = shares[rows].sum(axis=0) / count
+    return means
 
 
 def _collect(figures: dict[str, np.ndarray], final: dict[str, Any], rows: np.ndarray) -> None:
+    """Take the final figures of the runs that have just ended; `_name` are Gymnasium's masks."""
     for name, values in final.items():
         if not name.startswith("_"):
             figures.setdefault(name, np.zeros_like(values))[rows] = values[rows]
 
 
+def _split(arrays: dict[str, np.ndarray], policies: Sequence[Policy]) -> list[Episodes]:
+    """The episodes of each policy of a batch."""
+    figures = {name: values for name, values in arrays.items() if name != _SHARES}
+    count = len(figures["steps"]) // len(policies)
+    episodes = []
+    for index, shares in enumerate(arrays[_SHARES]):
+        rows = slice(index * count, (index + 1) * count)
+        own = {name: values[rows] for name, values in figures.items()}
+        episodes.append(Episodes(own, shares))
+    return episodes
+
+
 def _join(parts: list[Episodes]) -> Episodes:
-    longest = max(len(part.shares) for part in parts)
-    counts = [len(part.figures["steps"]) for part in parts]
-    padded = [
-        np.pad(p.shares, ((0, longest - len(p.shares)), (0, 0)), constant_values=np.nan)
-        for p in parts
-    ]
-    stacked = np.stack(padded)
-    weights = np.where(np.isnan(stacked), 0.0, np.array(counts, dtype=float)[:, None, None])
-    total = weights.sum(axis=0)
-    return Episodes(
-        figures={
-            name: np.concatenate([part.figures[name] for part in parts])
-            for name in parts[0].figures
-        },
-        shares=np.where(
-            total > 0, (np.nan_to_num(stacked) * weights).sum(axis=0) / np.maximum(total, 1), np.nan
-        ),
-    )
+    """The episodes of one policy, from those of its batches in their order."""
+    figures = {}
+    for name in parts[0].figures:
+        figures[name] = np.concatenate([part.figures[name] for part in parts])
+    return Episodes(figures, _join_shares(parts))
+
+
+def _join_shares(parts: list[Episodes]) -> np.ndarray:
+    """Mean shares of all batches, weighted by their numbers of problems.
+
+    NaN where all runs have ended.
+    """
+    longest = max((part.shares for part in parts), key=len)
+    sums = np.zeros_like(longest)
+    totals = np.zeros_like(longest)
+    for part in parts:
+        length, problems = len(part.shares), len(part.figures["steps"])
+        weights = np.where(np.isnan(part.shares), 0.0, float(problems))
+        sums[:length] += weights * np.nan_to_num(part.shares)
+        totals[:length] += weights
+    return np.where(totals > 0, sums / np.maximum(totals, 1), np.nan)

@@ -1,18 +1,15 @@
-"""Tables and the picture of a study of `AutoLoss/ImageGAN-v0`."""
+"""Tables of a study of `AutoLoss/ImageGAN-v0`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from agents.evaluation.statistics import Estimate, bootstrap, paired_difference
+from agents.evaluation.statistics import bootstrap, paired_difference
 from autoloss_gym.core.task import Metric
-from autoloss_gym.tools.files import replacing
+from studies.markdown import interval, sample_size, table
 
 MARGIN = 0.02  # of the score at the end of 1:1, within which training counts as converged
-_COLORS = ("black", "#c0392b", "#2471a3", "#1e8449", "#b9770e")
 
 
 @dataclass(frozen=True)
@@ -56,57 +53,59 @@ class Study:
 def steps_to_reach(
     steps: np.ndarray, curve: np.ndarray, level: float, minimize: bool
 ) -> int | None:
-    """The first of `steps` (points,) at which a curve is at a level or better; None where it never
-    is.
-    """
-    reached = np.flatnonzero(curve <= level if minimize else curve >= level)
+    """The first of `steps` (points,) at which a curve is at a level or better, or None."""
+    good_enough = curve <= level if minimize else curve >= level
+    reached = np.flatnonzero(good_enough)
     return int(steps[reached[0]]) if len(reached) else None
 
 
 def ratios_table(study: Study) -> str:
-    """Markdown: a row for every policy, and below it what real data score and what the columns
-    mean.
-    """
+    """Markdown: a row for every policy, and notes below."""
     first, *others = [metric.name.replace("_", " ") for metric in study.metrics]
-    header = ["policy", "n", f"{first} at the end [95 %]", *(f"difference to {name}" for name in study.references),
-              *others, "steps to the level of 1:1", "speed-up over 1:1"]  # fmt: skip
-    lines = [
-        header,
-        ["---"] * 2 + ["---:"] * (len(header) - 2),
-        *(_ratio_row(study, label) for label in study.curves),
+    header = [
+        "policy",
+        "n",
+        f"{first} at the end [95 %]",
+        *(f"difference to {name}" for name in study.references),
+        *others,
+        "steps to the level of 1:1",
+        "speed-up over 1:1",
     ]
-    real = ", ".join(
-        f"{name.replace('_', ' ')} {value:.3f}" for name, value in study.real_data.items()
-    )
-    return "\n".join([
-        *(f"| {' | '.join(line)} |" for line in lines),
-        "",
+    rows = [_ratio_row(study, label) for label in study.curves]
+    real = ", ".join(f"{name.replace('_', ' ')} {v:.3f}" for name, v in study.real_data.items())
+    notes = [
         f"Real data: {real}.",
-        f"{study.best_ratio}: the best ratio on runs of the validation split. Differences are paired by run.",
-        f"Level of 1:1: its mean score at the end with a margin of {MARGIN:.0%}, {study.level:.3f}. "
+        f"{study.best_ratio}: the best ratio on runs of the validation split. "
+        "Differences are paired by run.",
+        f"Level of 1:1: its mean score at the end with a margin of {MARGIN:.0%}, "
+        f"{study.level:.3f}. "
         "Steps to it: the first scored step at which the mean score is as good.",
-    ])  # fmt: skip
+    ]
+    return "\n".join([table(header, rows, num_left=2), "", *notes])
 
 
 def _ratio_row(study: Study, label: str) -> list[str]:
     figures = study.at_the_end(label)
-    differences = [
-        _difference(figures, study.at_the_end(name), label == name) for name in study.references
-    ]
-    others = [
-        _interval(bootstrap(study.at_the_end(label, index)))
-        for index in range(1, len(study.metrics))
-    ]
-    steps, reference = (
-        steps_to_reach(study.steps, study.mean_curve(name), study.level, study.metrics[0].minimize)
-        for name in (label, "1:1")
-    )
-    speed = (
-        ["not reached", "—"]
-        if steps is None or reference is None
-        else [f"{steps:,}", f"{reference / steps:.2f}"]
-    )
-    return [label, _size(figures), _interval(bootstrap(figures)), *differences, *others, *speed]
+    row = [label, sample_size(figures), interval(bootstrap(figures))]
+    for reference in study.references:
+        if reference == label:
+            row.append("—")
+        else:
+            difference = paired_difference(figures, study.at_the_end(reference))
+            row.append(interval(difference, "+.3f"))
+    for metric in range(1, len(study.metrics)):
+        row.append(interval(bootstrap(study.at_the_end(label, metric))))
+    return [*row, *_speed(study, label)]
+
+
+def _speed(study: Study, label: str) -> tuple[str, str]:
+    """The steps that a policy needs to the level of 1:1, and how much faster it is there."""
+    minimize = study.metrics[0].minimize
+    steps = steps_to_reach(study.steps, study.mean_curve(label), study.level, minimize)
+    reference = steps_to_reach(study.steps, study.mean_curve("1:1"), study.level, minimize)
+    if steps is None or reference is None:
+        return "not reached", "—"
+    return f"{steps:,}", f"{reference / steps:.2f}"
 
 
 def transfer_table(
@@ -116,102 +115,49 @@ def transfer_table(
     minimize: bool,
     metric: str,
 ) -> str:
-    """Markdown: a row for every architecture, and below it how often, and by how much, the
-    controller is better.
+    """Markdown: a row for every architecture, and comparisons of the controller below.
 
     Args:
         names: of the architectures.
         figures: scores at the end of each policy, (training seeds, architectures, runs).
-        controller: which of them is compared with the others.
+        controller: the policy that is compared with the others.
         minimize: whether lower scores are better.
-        metric: what the score is called.
+        metric: the name of the score.
     """
     means = {label: values.mean(axis=(0, 2)) for label, values in figures.items()}
-    lines = [["architecture", *figures], ["---", *["---:"] * len(figures)]]
-    lines += [
-        [name, *(f"{mean[index]:.3f}" for mean in means.values())]
-        for index, name in enumerate(names)
-    ]
-    lines.append(["mean", *(f"{mean.mean():.3f}" for mean in means.values())])
-    others = [label for label in figures if label != controller]
-    summary = [_transfer_summary(figures, means, controller, other, minimize) for other in others]
-    note = (
-        f"{metric.replace('_', ' ')} at the end, mean of {_size(figures[controller][:, 0])} runs."
-    )
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", note, *summary])
+    rows = []
+    for index, name in enumerate(names):
+        rows.append([name, *(f"{mean[index]:.3f}" for mean in means.values())])
+    rows.append(["mean", *(f"{mean.mean():.3f}" for mean in means.values())])
+
+    size = sample_size(figures[controller][:, 0])
+    notes = [f"{metric.replace('_', ' ')} at the end, mean of {size} runs."]
+    for other in figures:
+        if other != controller:
+            notes.append(_transfer_summary(figures, controller, other, minimize))
+    return "\n".join([table(["architecture", *figures], rows), "", *notes])
 
 
 def _transfer_summary(
-    figures: Mapping[str, np.ndarray],
-    means: Mapping[str, np.ndarray],
-    controller: str,
-    other: str,
-    minimize: bool,
+    figures: Mapping[str, np.ndarray], controller: str, other: str, minimize: bool
 ) -> str:
-    """How the controller compares with one policy; with a single architecture the interval is over
-    its runs.
+    """The comparison of the controller with one policy.
+
+    The interval is over architectures, or over runs if there is one architecture.
     """
-    better = means[controller] < means[other] if minimize else means[controller] > means[other]
-    pair = [
-        figures[label][:, 0] if len(better) == 1 else figures[label].mean(axis=2)
-        for label in (controller, other)
-    ]
-    difference = _interval(paired_difference(pair[0], pair[1]), "+.3f")
-    over = "runs" if len(better) == 1 else "architectures"
-    return f"{controller} is better than {other} on {better.sum()} of {len(better)}; mean difference over {over} {difference}."
-
-
-def _size(figures: np.ndarray) -> str:
-    trainings, runs = figures.shape
-    return f"{trainings}×{runs}" if trainings > 1 else str(runs)
-
-
-def _difference(figures: np.ndarray, reference: np.ndarray, same: bool) -> str:
-    return "—" if same else _interval(paired_difference(figures, reference), "+.3f")
-
-
-def _interval(estimate: Estimate, form: str = ".3f") -> str:
-    if estimate.low == estimate.high:  # a single figure has no interval
-        return f"{estimate.value:{form}}"
-    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
-
-
-def draw(study: Study, highlighted: Sequence[str], title: str, path: Path) -> None:
-    """Score against steps: means, with 95 % bands of the policies that are highlighted; the others
-    are grey.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (slow to import)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(7, 4.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes, shown = figure.subplots(), [label for label in highlighted if label in study.curves]
-    others = [label for label in study.curves if label not in shown]
-    for index, label in enumerate(others):
-        axes.plot(
-            study.steps,
-            study.mean_curve(label),
-            color="#c3c9cf",
-            linewidth=1,
-            label=None if index else "other schedules",
-        )
-    for label, color in zip(dict.fromkeys(shown), _COLORS, strict=False):
-        _draw_band(axes, study, label, color)
-    real = study.real_data.get(study.metrics[0].name)
-    if real is not None:
-        axes.axhline(real, color="#8a949e", linewidth=1, linestyle=(0, (4, 3)), label="real data")
-    axes.set(xlabel="step", ylabel=study.metrics[0].name.replace("_", " "), xlim=(0, None))
-    axes.set_title(title, loc="left", fontsize="medium")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
-
-
-def _draw_band(axes: Any, study: Study, label: str, color: str) -> None:
-    estimates = [
-        bootstrap(study.curves[label][:, point, :, 0]) for point in range(len(study.steps))
-    ]
-    low, high = ([getattr(each, end) for each in estimates] for end in ("low", "high"))
-    axes.fill_between(study.steps, low, high, color=color, alpha=0.15, linewidth=0)
-    axes.plot(study.steps, study.mean_curve(label), color=color, linewidth=1.8, label=label)
+    ours = figures[controller]
+    theirs = figures[other]
+    count = ours.shape[1]
+    our_means = ours.mean(axis=(0, 2))
+    their_means = theirs.mean(axis=(0, 2))
+    better = our_means < their_means if minimize else our_means > their_means
+    if count == 1:
+        over = "runs"
+        difference = paired_difference(ours[:, 0], theirs[:, 0])
+    else:
+        over = "architectures"
+        difference = paired_difference(ours.mean(axis=2), theirs.mean(axis=2))
+    return (
+        f"{controller} is better than {other} on {better.sum()} of {count}; "
+        f"mean difference over {over} {interval(difference, '+.3f')}."
+    )

@@ -3,7 +3,8 @@
 import sys
 
 from agents.command_line import main
-from studies.surfaces.experiments import run
+from studies.surfaces.study import run
 
 if __name__ == "__main__":
+    sys.argv[0] = "python -m studies.surfaces"  # the name in help and errors, for __main__.py
     sys.exit(main(run))

@@ -1,27 +1,12 @@
-"""How many steps each way of weighing the losses needs on Rosenbrock's and Beale's surfaces, and
-the ways that it takes.
+"""The experiments on Rosenbrock's and Beale's surfaces, and how their lines are played."""
 
-    python -m studies.surfaces                         # float64, the table and
-    docs/results/surfaces.png python -m studies.surfaces --dtype float32         # the precision of
-    the environments
-
-A run ends where the distance to the minimum is below 0.001. "reference" are counts of an
-independent loop in float64. Steps of Barzilai and Borwein are chaotic: the last two columns are the
-median and range of COPIES runs whose beginnings differ by up to 1e-9 (in float32, 1e-6). All runs
-of one surface and one kind of step are one batch.
-"""
-
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.command_line import OneLineParser, positive
 from autoloss_gym import random
 from autoloss_gym.core.task import Control, Keys, State
 from autoloss_gym.tasks.surfaces.beale import Beale
@@ -29,8 +14,6 @@ from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
 from autoloss_gym.tasks.surfaces.surface import Surface
 from autoloss_gym.tools import tree
 from autoloss_gym.weightings.softadapt import SoftAdapt
-from studies import ROOT
-from studies.surfaces.figure import Panel, draw
 
 TOLERANCE = 1e-3
 NUDGES = {torch.float64: 1e-9, torch.float32: 1e-6}
@@ -93,13 +76,15 @@ class Experiment:
 def _lines(
     rate: float, *references: int | None, note: str = "", rules: tuple[str, ...] = FOUR
 ) -> tuple[Line, ...]:
-    return tuple(
-        Line(rule, rate, count, note if count is None else "")
-        for rule, count in zip(rules, references, strict=True)
-    )
+    """One line for each rule; the note is for those without a count."""
+    lines = []
+    for rule, count in zip(rules, references, strict=True):
+        lines.append(Line(rule, rate, count, note if count is None else ""))
+    return tuple(lines)
 
 
-_ROSENBROCK, _BEALE = Rosenbrock(start_width=0.0), Beale(start_width=0.0)
+_ROSENBROCK = Rosenbrock(start_width=0.0)
+_BEALE = Beale(start_width=0.0)
 EXPERIMENTS = (
     Experiment(
         "Rosenbrock, fixed step",
@@ -121,7 +106,7 @@ EXPERIMENTS = (
 
 @dataclass
 class Outcome:
-    """What became of the lines of an experiment.
+    """Results of the lines of an experiment.
 
     Args:
         steps: to within the tolerance, (lines, copies), -1 where that was not reached.
@@ -135,37 +120,48 @@ class Outcome:
 
 
 def play(experiment: Experiment, max_steps: int, copies: int, dtype: torch.dtype) -> Outcome:
-    """Play all lines until every run has arrived, diverged, or made `max_steps` steps."""
-    task, lines = experiment.task, experiment.lines
-    state = start(task, len(lines), copies, dtype)
+    """Play all lines until every run has arrived, diverged, or made `max_steps` steps.
+
+    This is no episode of an environment: runs go on in float64, beyond any validation step, each
+    line with a learning rate of its own.
+    """
+    task = experiment.task
+    lines = experiment.lines
     rules = [RULES[line.rule]() for line in lines]
-    factors = torch.tensor(
-        [line.rate / task.optimizer.learning_rate for line in lines], dtype=dtype
-    )
-    step_size = factors.repeat_interleave(copies)
-    steps, points = torch.full((len(state.steps),), -1), []
+    rates = [line.rate / task.optimizer.learning_rate for line in lines]
+    step_size = torch.tensor(rates, dtype=dtype).repeat_interleave(copies)
+    state = start(task, len(lines), copies, dtype)
+    steps = torch.full((len(state.steps),), -1)
+    points = []
     for step in range(max_steps + 1):
         points.append(state.parameters["point"][::copies].clone())
         arrived = task.validate(state)[:, 0] < TOLERANCE
         steps = torch.where(arrived & (steps < 0), step, steps)
         if bool((state.diverged | (steps >= 0)).all()):
             break
-        losses = task.measure(state).losses
-        usable = torch.isfinite(losses).all(dim=1, keepdim=True)
-        told = torch.where(usable, losses, 1.0)  # runs that have diverged are not weighed any more
-        weights = torch.cat(
-            [rule(part) for rule, part in zip(rules, told.split(copies), strict=True)]
-        )
-        state, _ = task.update(
-            state, Control(weights=torch.where(usable, weights, 1.0), step_size=step_size)
-        )
-    arrivals, diverged = (values.view(-1, copies).numpy() for values in (steps, state.diverged))
+        weights = _weigh(rules, task.measure(state).losses, copies)
+        state, _ = task.update(state, Control(weights=weights, step_size=step_size))
+
+    arrivals = steps.view(-1, copies).numpy()
+    diverged = state.diverged.view(-1, copies).numpy()
     return Outcome(arrivals, diverged, _paths(torch.stack(points, dim=1).numpy(), arrivals[:, 0]))
 
 
+def _weigh(rules: list[Weigh], losses: Tensor, copies: int) -> Tensor:
+    """Weights (runs, losses) of each line by its rule; 1 for runs that have diverged.
+
+    A rule is told losses of 1 for these, so that it never meets a loss that is not finite.
+    """
+    usable = torch.isfinite(losses).all(dim=1, keepdim=True)
+    told = torch.where(usable, losses, 1.0).split(copies)
+    weights = torch.cat([rule(part) for rule, part in zip(rules, told, strict=True)])
+    return torch.where(usable, weights, 1.0)
+
+
 def start(task: Surface, lines: int, copies: int, dtype: torch.dtype) -> State:
-    """Runs at the start of the task, (lines · copies,), all copies of a line but the first moved by
-    up to `NUDGES`.
+    """Runs at the start of the task, (lines · copies,).
+
+    All copies of a line but the first are moved by up to `NUDGES`.
     """
     keys = torch.arange(copies).repeat(lines)
     state = tree.map_tensors(
@@ -173,106 +169,16 @@ def start(task: Surface, lines: int, copies: int, dtype: torch.dtype) -> State:
         task.reset(Keys(keys, keys)),
     )
     exact = torch.tensor(task.start, dtype=dtype).expand(len(keys), 2)
-    nudge = random.uniform(random.fold_in(keys, "nudge"), (2,), -1.0, 1.0).to(dtype) * NUDGES[dtype]
+    draw = random.uniform(random.fold_in(keys, "nudge"), (2,), -1.0, 1.0)
+    nudge = draw.to(dtype) * NUDGES[dtype]
     state.parameters["point"] = torch.where(keys[:, None] > 0, exact + nudge, exact)
     return state
 
 
 def _paths(points: np.ndarray, steps: np.ndarray) -> list[np.ndarray]:
-    """The points (lines, steps, 2) of every line until it arrives, or as long as they are finite."""
-    cut = [
-        path[: last + 1] if last >= 0 else path for path, last in zip(points, steps, strict=True)
-    ]
-    return [path[np.isfinite(path).all(axis=1)] for path in cut]
-
-
-def report(experiment: Experiment, outcome: Outcome) -> str:
-    """A Markdown table: measured, reference, their ratio, and where steps are chaotic those of the
-    copies.
-    """
-    more = experiment.chaotic
-    lines = [
-        f"| {experiment.title} | learning rate | measured | reference | ratio |"
-        + (" median of copies | range |" if more else ""),
-        "| --- | --- | --- | --- | --- |" + (" --- | --- |" if more else ""),
-    ]
-    for line, steps, diverged in zip(
-        experiment.lines, outcome.steps, outcome.diverged, strict=True
-    ):
-        measured = (
-            f"{steps[0]:,}" if steps[0] >= 0 else "diverged" if diverged[0] else "not arrived"
-        )
-        reference = f"{line.reference:,}" if line.reference else line.note
-        ratio = f"{steps[0] / line.reference:.3f}" if line.reference and steps[0] >= 0 else ""
-        cells = [line.rule, f"{line.rate:g}", measured, reference, ratio]
-        if more:
-            arrived = steps[steps >= 0]
-            cells += (
-                [f"{np.median(arrived):.0f}", f"{arrived.min()} to {arrived.max()}"]
-                if len(arrived)
-                else ["", ""]
-            )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def panels(outcomes: list[Outcome]) -> list[Panel]:
-    """One panel for each experiment: of the fixed steps on Rosenbrock's surface, those of the first
-    learning rate.
-    """
-    extents = {Rosenbrock: (-1.8, 1.6, -0.5, 1.6), Beale: (0.6, 3.3, -0.5, 1.3)}
-    chosen = []
-    for experiment, outcome, after in zip(EXPERIMENTS, outcomes, (5000, 200, 500), strict=True):
-        task, rate = experiment.task, experiment.lines[0].rate
-        shown = {
-            line.rule: path
-            for line, path in zip(experiment.lines, outcome.paths, strict=True)
-            if line.rate == rate
-        }
-        title = experiment.title if experiment.chaotic else f"{experiment.title} {rate:g}"
-        chosen.append(Panel(title, _surface(task), task.minimum, extents[type(task)], after, shown))
-    return chosen
-
-
-def _surface(task: Surface) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    def total(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        point = torch.from_numpy(np.stack([x, y], axis=-1).reshape(-1, 2))
-        losses: Any = [loss({"point": point}, {}) for loss in task.losses().values()]
-        return sum(losses).numpy().reshape(x.shape)
-
-    return total
-
-
-def run() -> None:
-    parser = OneLineParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    parser.add_argument("--max-steps", type=positive, default=40_000, help="default: 40000")
-    parser.add_argument(
-        "--copies",
-        type=positive,
-        default=21,
-        help="runs of each Barzilai–Borwein line (default: 21)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help="the picture (default: docs/results/surfaces.png in float64, else none)",
-    )
-    arguments = parser.parse_args()
-    output = arguments.output or (
-        ROOT / "docs/results/surfaces.png" if arguments.dtype == "float64" else None
-    )
-    if output and not output.parent.is_dir():
-        parser.error(f"--output {output}: there is no folder {str(output.parent)!r}")
-    torch.set_num_threads(1)
-    outcomes = []
-    for experiment in EXPERIMENTS:
-        copies = arguments.copies if experiment.chaotic else 1
-        outcomes.append(
-            play(experiment, arguments.max_steps, copies, getattr(torch, arguments.dtype))
-        )
-        print(report(experiment, outcomes[-1]), flush=True, end="\n\n")
-    if output:
-        draw(panels(outcomes), TOLERANCE, output)
+    """The points (lines, steps, 2) of every line until it arrives, while they are finite."""
+    paths = []
+    for path, last in zip(points, steps, strict=True):
+        cut = path[: last + 1] if last >= 0 else path
+        paths.append(cut[np.isfinite(cut).all(axis=1)])
+    return paths

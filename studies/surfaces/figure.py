@@ -1,6 +1,4 @@
-"""Contour plots of surfaces with the ways that runs take on them, over the distance to the minimum
-in the course of steps.
-"""
+"""Contour plots of surfaces with the paths of runs, above their distances to the minimum."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +9,8 @@ import numpy as np
 
 from autoloss_gym.tools.files import replacing
 
-_STYLES = (  # colour, width and dashes, widest first, so that a way on top of another leaves that visible
+# Colour, width and dashes; widest first, so that a path on top of another leaves that visible.
+_STYLES = (
     ("#8a949e", 4.0, "-"),
     ("black", 2.6, "-"),
     ("#e67e22", 1.4, (0, (4, 2))),
@@ -23,7 +22,7 @@ _DECADES = (-2, 3)  # of the heights that are told apart
 
 @dataclass(frozen=True)
 class Panel:
-    """What one column shows.
+    """Content of one column.
 
     Args:
         title: above it.
@@ -43,7 +42,7 @@ class Panel:
 
 
 def draw(panels: list[Panel], tolerance: float, path: Path) -> None:
-    """One column for each panel: the ways above, the distances to the minimum below."""
+    """One column for each panel: the paths above, the distances to the minimum below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (slow to import)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -52,15 +51,14 @@ def draw(panels: list[Panel], tolerance: float, path: Path) -> None:
     rows = figure.subplots(2, len(panels), height_ratios=(1.25, 1), squeeze=False)
     styles = _styles(panels)
     for panel, above, below in zip(panels, *rows, strict=True):
-        _draw_ways(above, panel, styles)
+        _draw_paths(above, panel, styles)
         _draw_distances(below, panel, styles, tolerance)
     rows[1, 0].set_ylabel("distance to the minimum")
-    handles = {
-        line.get_label(): line
-        for axes in rows[1]
-        for line in axes.get_lines()
-        if line.get_label() in styles
-    }
+    handles = {}
+    for axes in rows[1]:
+        for line in axes.get_lines():
+            if line.get_label() in styles:
+                handles[line.get_label()] = line
     figure.legend(
         handles.values(),
         handles.keys(),
@@ -73,35 +71,25 @@ def draw(panels: list[Panel], tolerance: float, path: Path) -> None:
 
 
 def _styles(panels: list[Panel]) -> dict[str, dict[str, Any]]:
-    labels = list(dict.fromkeys(label for panel in panels for label in panel.paths))
-    return {
-        label: {"color": color, "linewidth": width, "linestyle": dashes}
-        for label, (color, width, dashes) in zip(labels, _STYLES, strict=False)
-    }
+    """The same style for the same label in every panel."""
+    labels = dict.fromkeys(label for panel in panels for label in panel.paths)
+    styles: dict[str, dict[str, Any]] = {}
+    for label, (color, width, dashes) in zip(labels, _STYLES, strict=False):
+        styles[label] = {"color": color, "linewidth": width, "linestyle": dashes}
+    return styles
 
 
-def _draw_ways(axes: Any, panel: Panel, styles: dict[str, dict[str, Any]]) -> None:
-    left, right, bottom, top = panel.extent
-    x, y = np.meshgrid(np.linspace(left, right, 300), np.linspace(bottom, top, 300))
-    heights, levels = (
-        np.log10(panel.surface(x, y) + 1e-12),
-        np.arange(_DECADES[0], _DECADES[1] + 0.1, 0.5),
-    )
-    axes.contourf(x, y, heights, levels=levels, cmap="YlGnBu_r", alpha=0.5, extend="both", zorder=0)
-    axes.contour(
-        x, y, heights, levels=levels, colors="white", linewidths=0.5, linestyles="-", zorder=0
-    )
+def _draw_paths(axes: Any, panel: Panel, styles: dict[str, dict[str, Any]]) -> None:
+    _draw_contours(axes, panel)
     for label, points in panel.paths.items():
-        axes.plot(points[:, 0], points[:, 1], **styles[label], zorder=2)
-        reached, size = (
-            points[min(panel.after, len(points) - 1)],
-            5 + 2 * styles[label]["linewidth"],
-        )
+        style = styles[label]
+        axes.plot(points[:, 0], points[:, 1], **style, zorder=2)
+        reached = points[min(panel.after, len(points) - 1)]
         axes.plot(
             *reached,
             "o",
-            color=styles[label]["color"],
-            markersize=size,
+            color=style["color"],
+            markersize=5 + 2 * style["linewidth"],
             markeredgecolor="white",
             zorder=4,
         )
@@ -111,10 +99,21 @@ def _draw_ways(axes: Any, panel: Panel, styles: dict[str, dict[str, Any]]) -> No
     axes.plot(
         *panel.minimum, "*", color="#c0392b", markersize=13, markeredgecolor="white", zorder=5
     )
+    left, right, bottom, top = panel.extent
     axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="x", ylabel="y")
     axes.locator_params(nbins=6)
-    axes.set_title(
-        f"{panel.title}\n★ minimum   ● after {panel.after:,} steps", fontsize="medium", loc="left"
+    title = f"{panel.title}\n★ minimum   ● after {panel.after:,} steps"
+    axes.set_title(title, fontsize="medium", loc="left")
+
+
+def _draw_contours(axes: Any, panel: Panel) -> None:
+    left, right, bottom, top = panel.extent
+    x, y = np.meshgrid(np.linspace(left, right, 300), np.linspace(bottom, top, 300))
+    heights = np.log10(panel.surface(x, y) + 1e-12)
+    levels = np.arange(_DECADES[0], _DECADES[1] + 0.1, 0.5)
+    axes.contourf(x, y, heights, levels=levels, cmap="YlGnBu_r", alpha=0.5, extend="both", zorder=0)
+    axes.contour(
+        x, y, heights, levels=levels, colors="white", linewidths=0.5, linestyles="-", zorder=0
     )
 
 
@@ -122,7 +121,8 @@ def _draw_distances(
     axes: Any, panel: Panel, styles: dict[str, dict[str, Any]], tolerance: float
 ) -> None:
     for label, points in panel.paths.items():
-        axes.plot(np.hypot(*(points - np.array(panel.minimum)).T), label=label, **styles[label])
+        away = points - np.array(panel.minimum)
+        axes.plot(np.hypot(away[:, 0], away[:, 1]), label=label, **styles[label])
     axes.axhline(tolerance, color="#c0392b", linewidth=1.2, linestyle=(0, (4, 3)), zorder=3)
     axes.axvline(panel.after, color="black", linewidth=0.8, linestyle=(0, (1, 2)), zorder=3)
     axes.annotate(

@@ -7,7 +7,7 @@ import torch
 from autoloss_gym.core.task import Keys
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
-from benchmarks import ppo_profile, throughput
+from benchmarks import ppo_profile, sides, throughput
 from benchmarks.loops import NumpyPerceptron, NumpyQuadratic
 
 TINY = {
@@ -19,12 +19,12 @@ TINY = {
 @pytest.mark.parametrize("name", TINY)
 def test_every_side_plays_two_episodes_of_each_of_its_runs(name, monkeypatch):
     monkeypatch.setattr(throughput, "TASKS", TINY)
-    sides = throughput.sides(name, [3], "cpu", compiled=[])
-    assert len(sides) == 6
+    chosen = throughput.sides(name, [3], "cpu", compiled=[])
+    assert len(chosen) == 6
     steps = 2 * TINY[name].max_steps
     runs = {"vector environment, 3 runs": 3, "SB3 SubprocVecEnv(2)": 2}
-    assert {side: play() for side, play in sides.items()} == {
-        side: steps * runs.get(side, 1) for side in sides
+    assert {side: play() for side, play in chosen.items()} == {
+        side: steps * runs.get(side, 1) for side in chosen
     }
 
 
@@ -54,20 +54,24 @@ def test_the_parts_of_a_ppo_iteration_are_positive_and_reported_as_shares():
     made = [
         dict(zip(ppo_profile.PARTS, (1.0, 0.0, 1.0, 2.0), strict=True)) | {"steps a second": 1000.0}
     ]
-    assert (
-        ppo_profile.report("eager", made)
-        == "| eager | 25 [25, 25] | 0 [0, 0] | 25 [25, 25] | 50 [50, 50] | 1,000 |"
-    )
+    assert ppo_profile.row("eager", made) == [
+        "eager",
+        "25 [25, 25]",
+        "0 [0, 0]",
+        "25 [25, 25]",
+        "50 [50, 50]",
+        "1,000",
+    ]
 
 
 def test_ratios_are_taken_within_a_turn_and_the_first_turn_warms_up(monkeypatch):
     clock = iter(
         [0, 0, 0, 1, 0, 2, 0, 4, 0, 2, 0, 1, 0, 4]
     )  # two starts that warm up, then start and end of each
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
-    rates = throughput.measure({"loop": lambda: 8, "batch": lambda: 80}, turns=3)
+    monkeypatch.setattr(sides.time, "perf_counter", lambda: next(clock))
+    rates = sides.measure({"loop": lambda: 8, "batch": lambda: 80}, turns=3)
     np.testing.assert_array_equal(rates["loop"], [8, 2, 8])
     np.testing.assert_array_equal(rates["batch"], [40, 40, 20])
-    table = throughput.report("task", rates).splitlines()
+    table = sides.report("task", rates).splitlines()
     assert table[2] == "| loop | 8 | 1.00 [1.00, 1.00] |"
     assert table[3] == "| batch | 40 | 5.00 [3.75, 12.50] |"

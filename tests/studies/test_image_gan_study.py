@@ -11,25 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from agents.environments import EnvironmentMaker
-from agents.policies.schedules import Ratio
+from agents.evaluation import curves
 from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from benchmarks import gan_throughput
 from benchmarks.gan_loops import BareGAN, discriminator_network, generator_network
-from studies.image_gan import entrants as image_gan_runs
-from studies.image_gan import report
+from studies.image_gan import figure, report
 from studies.image_gan import study as image_gan
-from studies.image_gan.entrants import CurveStore, Job, architectures, play, play_all
+from studies.image_gan.entrants import architectures
 from tests.support.toy_tasks import keys_of
 
-REGRESSION = {
-    "dimension": 4,
-    "num_samples": 20,
-    "max_steps": 40,
-    "validate_every": 5,
-    "split": "test",
-}
 TINY = ImageGAN(
     filters=4,
     latent_size=8,
@@ -43,90 +34,6 @@ SCORE, DISTANCE = (
     Metric("inception_score", minimize=False, worst=1.0),
     Metric("frechet_distance", worst=1e6),
 )
-
-
-def regression_job(policy=None, **arguments):
-    """A job on a regression, which is quick; its pairs are the error and the penalty."""
-    maker = EnvironmentMaker("AutoLoss/QuadraticRegression-v0", REGRESSION | arguments)
-    return Job(maker, policy or Ratio("1:1", (1, 1)), (3, 4), every=10)
-
-
-# Scores in the course of training
-
-
-def test_a_curve_holds_the_scores_of_every_tenth_step_of_each_run():
-    job = regression_job()
-    envs = job.make_env(num_envs=2, autoreset_mode="Disabled")
-    envs.reset(seed=[3, 4])
-    expected = []
-    for step in range(40):
-        envs.step(np.full(2, step % 2))
-        expected += [envs.scores()] if step % 10 == 9 else []
-    np.testing.assert_array_equal(play(job), np.stack(expected))
-
-
-def test_a_run_that_has_ended_keeps_its_last_score_while_the_others_go_on():
-    job = replace(regression_job(patience=2, max_steps=100, l1_coefficient=0.02), every=5)
-    envs = job.make_env(num_envs=2, autoreset_mode="Disabled")
-    envs.reset(seed=[3, 4])
-    ended, steps = np.zeros(2, dtype=bool), 0
-    while not ended.any():
-        _, _, ended, _, infos = envs.step(np.full(2, steps % 2))
-        steps += 1
-    assert steps < 100
-    assert not ended.all()
-    curve, (row, *_) = play(job), np.flatnonzero(ended)
-    assert curve.shape[0] == 20
-    np.testing.assert_array_equal(
-        curve[steps // 5 - 1 :, row, 0], infos["final_info"]["score"][row]
-    )
-    assert len(np.unique(curve[:, 1 - row, 0])) > len(np.unique(curve[:, row, 0]))
-
-
-def test_a_score_that_is_not_finite_counts_as_the_worst():
-    envs = regression_job().make_env(num_envs=2)
-    envs.reset(seed=0)
-    good = envs.scores()
-    envs.scores = lambda: np.where([[True], [False]], good, np.nan)
-    worst = [metric.worst for metric in envs.task.score_metrics]
-    np.testing.assert_array_equal(image_gan_runs.finite_scores(envs), [good[0], worst])
-
-
-def test_finished_jobs_are_read_back_and_others_are_played(tmp_path, monkeypatch):
-    jobs, store = (
-        [regression_job(), regression_job(Ratio("1:3", (1, 3)))],
-        CurveStore(tmp_path / "curves"),
-    )
-    (first,) = play_all(jobs[:1], store)
-    played = []
-    monkeypatch.setattr(
-        image_gan_runs, "play", lambda job: played.append(job) or np.zeros((4, 2, 1))
-    )
-    curves = play_all(jobs, CurveStore(tmp_path / "curves"))
-    assert played == jobs[1:]
-    np.testing.assert_array_equal(curves[0], first)
-    np.testing.assert_array_equal(curves[1], np.zeros((4, 2, 1)))
-
-
-@pytest.mark.parametrize(
-    "other",
-    [regression_job(max_steps=50), regression_job(Ratio("1:2", (1, 2))), replace(regression_job(), every=20),
-     replace(regression_job(), seeds=(3, 5)), regression_job(split="validation")],
-    ids=["arguments", "policy", "every", "seeds", "split"],
-)  # fmt: skip
-def test_a_job_with_anything_else_is_another_one(other, tmp_path):
-    store, curve = CurveStore(tmp_path), np.ones((4, 2, 1))
-    store.save(regression_job(), curve)
-    assert store.load(other) is None
-    np.testing.assert_array_equal(store.load(regression_job()), curve)
-
-
-def test_a_damaged_file_is_played_again(tmp_path):
-    store = CurveStore(tmp_path)
-    store.save(regression_job(), np.ones((4, 2, 1)))
-    (path,) = tmp_path.iterdir()
-    path.write_text(path.read_text()[:20])
-    assert store.load(regression_job()) is None
 
 
 # Architectures
@@ -235,7 +142,7 @@ def test_with_one_architecture_the_interval_is_over_runs():
 
 
 def test_the_picture_is_written_whole(tmp_path):
-    report.draw(study(), ["1:1", "1:3", "balance"], "title", tmp_path / "picture.png")
+    figure.draw(study(), ["1:1", "1:3", "balance"], "title", tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
@@ -277,7 +184,7 @@ def test_a_study_of_ratios_writes_table_curves_and_picture_and_is_not_played_twi
     assert content["steps"] == [10, 20]
     assert np.array(content["curves"]["1:3"]).shape == (1, 2, 2, 3)
     assert image_gan.chosen_ratio(tmp_path) == content["best_ratio"]
-    monkeypatch.setattr(image_gan_runs, "play", None)
+    monkeypatch.setattr(curves, "play", None)
     command(monkeypatch, *study)
     assert capsys.readouterr().out == printed
 

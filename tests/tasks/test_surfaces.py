@@ -17,6 +17,7 @@ from autoloss_gym.tasks.surfaces.beale import Beale
 from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
 from studies.surfaces import experiments as surfaces
 from studies.surfaces import figure as surfaces_figure
+from studies.surfaces import study as surfaces_study
 from tests.support.recording import assert_same_run, play
 from tests.support.toy_tasks import keys_of
 
@@ -263,7 +264,7 @@ def test_the_table_says_what_arrived_what_did_not_and_what_diverged():
         np.array([[False] * 3, [True] * 3, [False] * 3]),
     )
     outcome = surfaces.Outcome(steps, diverged, [])
-    rows = surfaces.report(replace(BARZILAI_BORWEIN, lines=lines), outcome).splitlines()[2:]
+    rows = surfaces_study.report(replace(BARZILAI_BORWEIN, lines=lines), outcome).splitlines()[2:]
     assert rows == [
         "| a | 0.1 | 90 | 100 | 0.900 | 100 | 90 to 110 |",
         "| b | 0.1 | diverged | diverged |  |  |  |",
@@ -275,7 +276,7 @@ def test_the_picture_shows_every_line_of_the_first_learning_rate(tmp_path):
     outcomes = [
         surfaces.play(experiment, 10, 2, torch.float64) for experiment in surfaces.EXPERIMENTS
     ]
-    panels = surfaces.panels(outcomes)
+    panels = surfaces_study.panels(outcomes)
     assert [len(panel.paths) for panel in panels] == [4, 5, 4]
     assert all(path.shape == (11, 2) for panel in panels for path in panel.paths.values())
     assert panels[0].surface(np.array([[-1.2]]), np.array([[1.0]])) == pytest.approx(

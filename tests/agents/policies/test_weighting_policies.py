@@ -87,7 +87,8 @@ def test_a_name_with_options_is_a_rule_with_arguments(text, rule, sample):
 def test_options_that_a_rule_does_not_have_are_one_line(text):
     kind = text.partition(":")[0]
     with pytest.raises(
-        ValueError, match=f"policy '{text}': expected {kind}, or {kind}: with some of .*pair.*every.* \\("
+        ValueError,
+        match=f"policy '{text}': expected {kind}, or {kind}: with some of .*pair.*every.* \\(",
     ) as caught:
         parse_specification(text)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Finished batches on disk."""
+"""Arrays on disk: whole or absent, found by all that they depend on, read without running code."""
 
 import pathlib
 from dataclasses import replace
@@ -8,7 +8,8 @@ import pytest
 
 from agents.configuration import TrainingConfiguration
 from agents.evaluation.entrants import make_entrant
-from agents.evaluation.episode_store import EpisodeStore
+from agents.evaluation.rollout import batch_key
+from agents.evaluation.store import Store
 from agents.learners.checkpoints import save_weights
 from agents.learners.reinforce import build_controller
 from agents.policies.grammar import parse_specification
@@ -21,24 +22,20 @@ from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegressi
 ID = "AutoLoss/QuadraticRegression-v0"
 POLICIES = [Ratio("a", (1, 2)), RandomPair("b", (0.25, 0.75))]
 SEEDS = np.array([3, 1 << 40, 5])
-ARRAYS = [
-    {
-        "best_score": np.array([0.1, np.nan, -np.inf], dtype=np.float32),
-        "instance": np.array([-(2**63), 2**63 - 1, 0]),
-        "diverged": np.array([True, False, True]),
-        "shares of the pairs": np.array([[1 / 3, 2 / 3], [np.nan, np.nan]]),
-    },
-    {
-        "best_score": np.array([-0.0, 1e-45, 3.0], dtype=np.float32),
-        "nothing": np.zeros((0, 2), dtype=np.int64),
-    },
-]
+KEY = batch_key(POLICIES, SEEDS)
+ARRAYS = {
+    "best_score": np.array([0.1, np.nan, -np.inf, -0.0, 1e-45, 3.0], dtype=np.float32),
+    "instance": np.array([-(2**63), 2**63 - 1, 0]),
+    "diverged": np.array([True, False, True]),
+    "shares of the pairs": np.array([[1 / 3, 2 / 3], [np.nan, np.nan]]),
+    "nothing": np.zeros((0, 2), dtype=np.int64),
+}
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = EpisodeStore(tmp_path / "made" / "when needed", "test")
-    store.save(POLICIES, SEEDS, ARRAYS)
+    store = Store(tmp_path / "made" / "when needed", "test")
+    store.save(KEY, ARRAYS)
     return store
 
 
@@ -46,22 +43,21 @@ def files(tmp_path):
     return sorted(path for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_what_was_saved_comes_back_bit_for_bit_for_each_policy(store):
-    loaded = store.load(POLICIES, SEEDS)
-    assert [list(each) for each in loaded] == [list(each) for each in ARRAYS]
-    for got, expected in zip(loaded, ARRAYS, strict=True):
-        for name, value in expected.items():
-            assert (got[name].dtype, got[name].shape) == (value.dtype, value.shape), name
-            assert got[name].tobytes() == value.tobytes(), name
+def test_what_was_saved_comes_back_bit_for_bit(store):
+    loaded = store.load(KEY)
+    assert list(loaded) == list(ARRAYS)
+    for name, value in ARRAYS.items():
+        assert (loaded[name].dtype, loaded[name].shape) == (value.dtype, value.shape), name
+        assert loaded[name].tobytes() == value.tobytes(), name
 
 
-def test_ten_policies_and_more_keep_their_order(tmp_path):
-    store, policies = (
-        EpisodeStore(tmp_path, "test"),
-        [Ratio(str(index), (1, index)) for index in range(12)],
-    )
-    store.save(policies, SEEDS, [{"score": np.array([index])} for index in range(12)])
-    assert [each["score"].item() for each in store.load(policies, SEEDS)] == list(range(12))
+def test_an_array_of_any_name_can_be_saved(tmp_path):
+    names = ["file", "self", "0/a", "args", "ä"]
+    store = Store(tmp_path)
+    store.save([1], {name: np.array([index]) for index, name in enumerate(names)})
+    assert {name: value.item() for name, value in store.load([1]).items()} == {
+        name: index for index, name in enumerate(names)
+    }
 
 
 @pytest.mark.parametrize(
@@ -89,17 +85,18 @@ def test_ten_policies_and_more_keep_their_order(tmp_path):
 def test_other_policies_seeds_or_splits_are_not_mistaken_for_those_that_were_saved(
     store, policies, seeds, context
 ):
-    assert EpisodeStore(store._folder, context).load(policies, seeds) is None
-    assert (
-        EpisodeStore(store._folder, "test").load(
-            [replace(policy) for policy in POLICIES], SEEDS.copy()
-        )
-        is not None
-    )
+    assert Store(store._folder, context).load(batch_key(policies, seeds)) is None
+    same = batch_key([replace(policy) for policy in POLICIES], SEEDS.copy())
+    assert Store(store._folder, "test").load(same) is not None
+
+
+def test_a_key_is_found_whatever_the_order_of_its_names(tmp_path):
+    Store(tmp_path, {"a": 1, "b": 2}).save({"x": 1, "y": [2]}, {"curve": np.ones(2)})
+    assert Store(tmp_path, {"b": 2, "a": 1}).load({"y": [2], "x": 1})["curve"].tolist() == [1, 1]
 
 
 def test_a_store_that_holds_nothing_finds_nothing_and_makes_no_folder(tmp_path):
-    assert EpisodeStore(tmp_path / "folder", "test").load(POLICIES, SEEDS) is None
+    assert Store(tmp_path / "folder", "test").load(KEY) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -107,10 +104,10 @@ def test_a_batch_whose_writing_was_cut_short_is_not_there_and_is_written_anew(st
     (path,) = files(tmp_path)
     path.with_suffix(".tmp").write_bytes(path.read_bytes()[:100])
     path.unlink()
-    assert store.load(POLICIES, SEEDS) is None
-    store.save(POLICIES, SEEDS, ARRAYS)
-    assert files(tmp_path) == [path]
-    assert store.load(POLICIES, SEEDS)[1]["best_score"][2] == 3.0
+    assert store.load(KEY) is None
+    store.save(KEY, ARRAYS)
+    assert path in files(tmp_path)
+    assert store.load(KEY)["best_score"][5] == 3.0
 
 
 class Payload:
@@ -124,11 +121,11 @@ class Payload:
 def test_loading_runs_no_code(store, tmp_path):
     (path,) = files(tmp_path)
     marker = tmp_path / "ran"
-    np.savez(path, **{"0/score": np.array([Payload(marker)], dtype=object), "1/score": np.zeros(1)})
-    assert store.load(POLICIES, SEEDS) is None  # as a damaged file
+    np.savez(path, score=np.array([Payload(marker)], dtype=object), other=np.zeros(1))
+    assert store.load(KEY) is None  # as a damaged file
     assert not marker.exists()
     with np.load(path, allow_pickle=True) as file:
-        file["0/score"]
+        file["score"]
     assert marker.exists()  # the payload is live
 
 
@@ -193,4 +190,4 @@ def test_the_repr_of_a_trained_policy_tells_its_weights_from_those_after_more_tr
 def test_a_damaged_file_counts_as_absent(store, tmp_path, share):
     (path,) = files(tmp_path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    assert store.load(POLICIES, SEEDS) is None
+    assert store.load(KEY) is None
