@@ -104,7 +104,7 @@ def evaluate() -> None:
     import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
 
     from ..evaluation.comparison import run_benchmark  # noqa: PLC0415
-    from ..evaluation.report import real_data, save_report, text_table  # noqa: PLC0415
+    from ..evaluation.report import save_report, text_table  # noqa: PLC0415
     from ..environments import EnvironmentMaker  # noqa: PLC0415
     from ..policies.catalogue import make_entrants, warnings  # noqa: PLC0415
 
@@ -134,7 +134,7 @@ def evaluate() -> None:
     title = f"{arguments.env}, {arguments.split} split" + "".join(
         f", {n}={v}" for n, v in env_kwargs.items()
     )
-    lines = [*real_data(task, arguments.split), *warnings(entrants, env_kwargs)]
+    lines = [*task.remarks(arguments.split), *warnings(entrants, env_kwargs)]
     print(f"{title}\n{text_table(benchmark, lines)}")
     for path in save_report(benchmark, lines, title, folder, vars(arguments)):
         print(path)

@@ -18,10 +18,14 @@ MIN_ROWS = 25
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs (rows, features) and targets (rows,), float64 and finite."""
+    """Inputs (rows, features) and targets (rows,), float64 and finite.
+
+    `target` is the name of a CSV file's target column; other data have none.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
+    target: str | None = None
 
 
 @functools.lru_cache(maxsize=16)
@@ -76,7 +80,18 @@ def check_source(
         )
 
 
-def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
+def target_remarks(dataset: str, target: str | None) -> tuple[str, ...]:
+    """The line that names a CSV file's target in a report; none for other data."""
+    column = load_table(dataset, target).target
+    if column is None:
+        return ()
+    which = " (the last)" if target is None else ""
+    return (f"Target: column {column!r}{which} of {Path(dataset).name}.",)
+
+
+def _checked(
+    dataset: str, inputs: np.ndarray, targets: np.ndarray, target: str | None = None
+) -> Table:
     if inputs.ndim != 2 or targets.shape != inputs.shape[:1]:
         raise ValueError(
             f"dataset={dataset!r}: expected inputs (rows, features) and targets (rows,), got {inputs.shape}, {targets.shape}"
@@ -96,11 +111,13 @@ def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
     if (targets == targets[0]).all():
         raise ValueError(f"dataset={dataset!r}: the target is constant; there is nothing to learn")
     return Table(
-        np.ascontiguousarray(inputs, np.float64), np.ascontiguousarray(targets, np.float64)
+        np.ascontiguousarray(inputs, np.float64),
+        np.ascontiguousarray(targets, np.float64),
+        target,
     )
 
 
-def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray, str | None]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             names, *rows = [row for row in csv.reader(file) if row] or [[]]
@@ -129,7 +146,8 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
     chosen = names.index(target) if target is not None else len(names) - 1
     inputs = [column for i, column in enumerate(columns) if i != chosen]
     shape = (len(rows), len(inputs))
-    return np.array(inputs).T.reshape(shape), np.array(columns[chosen] if columns else [])
+    targets = np.array(columns[chosen] if columns else [])
+    return np.array(inputs).T.reshape(shape), targets, names[chosen] if names else None
 
 
 def _check_header(path: Path, names: list[str]) -> None:

@@ -268,6 +268,11 @@ class ImageGAN(GradientTask, ImageTask):
         """
         return self.judge.real_scores(split, self.num_test)
 
+    def remarks(self, split: Split) -> tuple[str, ...]:
+        count, scores = self.real_data_scores(split)
+        figures = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        return (f"Real data ({count:,}): {figures}",)
+
     def make_data(self, keys: Keys) -> dict[str, Any]:
         images = load_images(self.dataset, self.data_dir, self.size)
         sizes = self.num_samples, self.num_held_out, self.num_test

@@ -12,7 +12,7 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss, Parameters
-from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.core.task import Keys, Metric, Split
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data import tables
 from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
@@ -162,6 +162,9 @@ class MLPClassification(GradientTask):
             *self.hidden_sizes,
             int(datasets.load_classes(self.dataset, self.target).max()) + 1,
         )
+
+    def remarks(self, split: Split) -> tuple[str, ...]:
+        return () if self.generated else tables.target_remarks(self.dataset, self.target)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         data = self._generated_data(keys) if self.generated else self._real_data(keys)

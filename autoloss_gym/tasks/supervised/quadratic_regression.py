@@ -11,7 +11,7 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss, Parameters
-from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.core.task import Keys, Metric, Split
 from autoloss_gym.data import partition as datasets
 from autoloss_gym.data import tables
 from autoloss_gym.losses.penalties import named_tensors, packed_for, penalties, penalty_pairs
@@ -153,6 +153,9 @@ class QuadraticRegression(GradientTask):
         if self.synthetic:
             return Metric("excess_risk", worst=100.0), Metric("test_error", worst=100.0)
         return (Metric("test_error", worst=10.0),)
+
+    def remarks(self, split: Split) -> tuple[str, ...]:
+        return () if self.synthetic else tables.target_remarks(self.dataset, self.target)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         data = self._synthetic_data(keys) if self.synthetic else self._real_data(keys)
