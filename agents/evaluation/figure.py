@@ -1,13 +1,14 @@
 """The picture of a benchmark: scores with intervals, the schedules behind them, distributions.
 
 Left, every policy's mean with its interval. Where some policies are far worse than the others, the
-axis is broken: one part on a linear scale for the many, another for the far ones. Right, the course
+axis is broken: a linear part for the many, another part for the far ones. Right, the course
 of the schedules and the performance profiles, for the reference and the policies that react to what
 they observe; these have a colour, all others are gray.
 """
 
 import itertools
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,23 @@ _COLORS = (
     "#7d3c98",
     "#148f77",
 )
-_DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.4)))  # where colours are used again
+# Where there are more policies than colours, these tell them apart: (of lines, of points).
+_SHAPES: tuple[tuple[Any, str], ...] = (("solid", "o"), ((0, (5, 2)), "s"), ((0, (1.2, 1.4)), "^"))
 _LONGEST = 24  # characters of a choice that is written beside the policy's name
 _REACH = 4  # times the usual distance from the best mean: policies beyond this are far
 _LOG_RATIO = 5  # of an axis's ends, above which it is logarithmic
 
-Style = dict[str, Any]  # keywords of a line
+
+@dataclass(frozen=True)
+class _Style:
+    color: str
+    dashes: Any = "solid"
+    marker: str = "o"
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keywords of a curve."""
+        return {"color": self.color, "linestyle": self.dashes, "linewidth": 1.6}
 
 
 def draw(benchmark: Benchmark, title: str, path: Path) -> None:
@@ -45,7 +57,8 @@ def draw(benchmark: Benchmark, title: str, path: Path) -> None:
     height = max(4.2, 0.3 * len(benchmark.rows) + 1.6, 1.4 * num_panels + 1.4)
     figure = Figure(figsize=(13, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    scores, curves = figure.subfigures(1, 2, width_ratios=(1.2, 2))
+    panels: Any = figure.subfigures(1, 2, width_ratios=(1.2, 2))
+    scores, curves = panels
     styles = _styles(benchmark)
     _draw_scores(scores, benchmark, styles)
     _draw_curves(curves, benchmark, styles)
@@ -55,16 +68,14 @@ def draw(benchmark: Benchmark, title: str, path: Path) -> None:
         figure.savefig(temporary, format="png")
 
 
-def _styles(benchmark: Benchmark) -> dict[str, Style]:
-    """Each row's colour and dashes: black for the reference, gray for other static policies."""
-    styles: dict[str, Style] = {}
-    for row in benchmark.rows:
-        styles[row.label] = {"color": _GRAY, "linestyle": "solid"}
-    looks = itertools.product(_DASHES, _COLORS)
-    for row, (dashes, color) in zip(_reactive(benchmark), itertools.cycle(looks), strict=False):
-        styles[row.label] = {"color": color, "linestyle": dashes}
+def _styles(benchmark: Benchmark) -> dict[str, _Style]:
+    """Each row's looks: black for the reference, gray for other policies that do not react."""
+    styles = {row.label: _Style(_GRAY) for row in benchmark.rows}
+    looks = itertools.cycle(itertools.product(_SHAPES, _COLORS))
+    for row, ((dashes, marker), color) in zip(_reactive(benchmark), looks, strict=False):
+        styles[row.label] = _Style(color, dashes, marker)
     if benchmark.reference:
-        styles[benchmark.reference] = {"color": "black", "linestyle": "solid"}
+        styles[benchmark.reference] = _Style("black")
     return styles
 
 
@@ -82,17 +93,19 @@ def _with_curves(benchmark: Benchmark) -> list[Row]:
 # Scores
 
 
-def _draw_scores(panel: Any, benchmark: Benchmark, styles: dict[str, Style]) -> None:
+def _draw_scores(panel: Any, benchmark: Benchmark, styles: dict[str, _Style]) -> None:
     rows = benchmark.rows[::-1]
     parts = _score_axes(panel, benchmark)
     for axes in parts:
         for place, row in enumerate(rows):
-            color = styles[row.label]["color"]
+            style = styles[row.label]
             ends = [row.mean.low, row.mean.high]
-            axes.plot(ends, [place, place], color=color, linewidth=2, solid_capstyle="round")
-            axes.plot(row.mean.value, place, "o", color=color, markersize=5.5)
+            axes.plot(ends, [place, place], color=style.color, linewidth=2)
+            axes.plot(row.mean.value, place, style.marker, color=style.color, markersize=5.5)
             if row.label == benchmark.reference:
-                axes.axvline(row.mean.value, color=color, linewidth=0.8, dashes=(4, 3), zorder=0)
+                axes.axvline(
+                    row.mean.value, color=style.color, linewidth=0.8, dashes=(4, 3), zorder=0
+                )
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -101,7 +114,7 @@ def _draw_scores(panel: Any, benchmark: Benchmark, styles: dict[str, Style]) -> 
 
     parts[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
     for text, row in zip(parts[0].get_yticklabels(), rows, strict=True):
-        text.set_color(styles[row.label]["color"] if row.reactive else "black")
+        text.set_color(styles[row.label].color if row.reactive else "black")
     direction = "lower" if benchmark.metric.minimize else "higher"
     label = f"{_name(benchmark)}: mean, 95 % interval ({direction} is better)"
     panel.supxlabel(label, fontsize="medium")
@@ -111,9 +124,9 @@ def _score_axes(panel: Any, benchmark: Benchmark) -> list[Any]:
     """One axis, or the two parts of a broken one from left to right, with their limits."""
     near, far = _near_and_far(benchmark)
     near_low, near_high = _extent(near)
-    if not far:
+    if not far or _is_wide(near_low, near_high):
         axes = panel.subplots()
-        _set_scale(axes, near_low, near_high)
+        _set_scale(axes, *_extent(benchmark.rows))
         return [axes]
 
     # The parts share no score: where they would, the axis continues on another scale.
@@ -151,11 +164,16 @@ def _extent(rows: list[Row]) -> tuple[float, float]:
     return min(row.mean.low for row in rows), max(row.mean.high for row in rows)
 
 
+def _is_wide(low: float, high: float) -> bool:
+    """Whether a logarithmic scale suits these ends."""
+    return 0 < low < high / _LOG_RATIO
+
+
 def _set_scale(axes: Any, low: float, high: float, count: int = 6) -> None:
     """Limits a little beyond these ends, and about `count` ticks."""
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator  # noqa: PLC0415 (slow)
 
-    if 0 < low < high / _LOG_RATIO:
+    if _is_wide(low, high):
         axes.set_xscale("log")
         margin = (high / low) ** 0.06
         low, high = low / margin, high * margin
@@ -184,8 +202,12 @@ def _log_ticks(low: float, high: float, count: int) -> list[float]:
 
 def _mark_break(left: Any, right: Any) -> None:
     """Two strokes where the axis is broken."""
-    stroke: Style = {"marker": [(-0.5, -1), (0.5, 1)], "markersize": 9, "linestyle": "none",
-                     "color": "black", "clip_on": False}  # fmt: skip
+    stroke: dict[str, Any] = {
+        "marker": [(-0.5, -1), (0.5, 1)],
+        "markersize": 9,
+        "color": "black",
+        "clip_on": False,
+    }
     left.plot(1, 0, transform=left.transAxes, **stroke)
     right.plot(0, 0, transform=right.transAxes, **stroke)
     right.tick_params(labelleft=False)
@@ -205,7 +227,7 @@ def _name(benchmark: Benchmark) -> str:
 # Curves
 
 
-def _draw_curves(panel: Any, benchmark: Benchmark, styles: dict[str, Style]) -> None:
+def _draw_curves(panel: Any, benchmark: Benchmark, styles: dict[str, _Style]) -> None:
     """The schedules of every pair, if there are several, beside the profiles."""
     pairs = _pairs_with_panels(benchmark)
     if pairs:
@@ -228,13 +250,13 @@ def _pairs_with_panels(benchmark: Benchmark) -> list[int]:
 
 
 def _draw_schedules(
-    panel: Any, benchmark: Benchmark, styles: dict[str, Style], pairs: list[int]
+    panel: Any, benchmark: Benchmark, styles: dict[str, _Style], pairs: list[int]
 ) -> None:
     grid = panel.subplots(len(pairs), 1, sharex=True, squeeze=False)
     for pair, axes in zip(pairs, grid[:, 0], strict=True):
         for row in _with_curves(benchmark):
             steps, levels = _smoothed(row, pair)
-            axes.plot(steps, levels, **styles[row.label], linewidth=1.6)
+            axes.plot(steps, levels, **styles[row.label].line)
         axes.set(ylabel=benchmark.pairs[pair], ylim=(-0.02, 1.02), xlim=(0, None))
         _frame(axes)
     grid[-1, 0].set_xlabel("step of the training run")
@@ -242,10 +264,10 @@ def _draw_schedules(
         panel.supylabel("share of each pair", fontsize="medium")
     else:
         first, second = benchmark.pairs
-        grid[0, 0].set_ylabel(f"share of {first} (the rest is {second})")
+        grid[0, 0].set_ylabel(f"share of {first}\n(the rest is {second})")
 
 
-def _smoothed(row: Row, pair: int, points: int = 40) -> tuple[np.ndarray, np.ndarray]:
+def _smoothed(row: Row, pair: int, points: int = 25) -> tuple[np.ndarray, np.ndarray]:
     """The pair's share averaged over windows, and their middles, as long as runs last."""
     share = row.shares[:, pair]
     share = share[~np.isnan(share)]
@@ -255,15 +277,14 @@ def _smoothed(row: Row, pair: int, points: int = 40) -> tuple[np.ndarray, np.nda
     return middles, share[: count * window].reshape(count, window).mean(axis=1)
 
 
-def _draw_profiles(axes: Any, benchmark: Benchmark, styles: dict[str, Style]) -> None:
+def _draw_profiles(axes: Any, benchmark: Benchmark, styles: dict[str, _Style]) -> None:
     levels = _levels(benchmark)
     for row in _with_curves(benchmark):
         band = performance_profile(row.figures, levels, benchmark.metric.minimize)
         style = styles[row.label]
-        axes.fill_between(
-            levels, band.low, band.high, color=style["color"], alpha=0.1, linewidth=0
-        )
-        axes.plot(levels, band.value, **style, label=row.label, linewidth=1.6, clip_on=False)
+        ends = (band.low, band.high)
+        axes.fill_between(levels, *ends, color=style.color, alpha=0.1, linewidth=0)
+        axes.plot(levels, band.value, **style.line, label=row.label, clip_on=False)
     axes.set(
         xlabel=f"{_name(benchmark)}: profile, 95 % band",
         ylabel="share of runs at least this good",

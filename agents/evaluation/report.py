@@ -188,6 +188,10 @@ def _long_csv(benchmark: Benchmark) -> str:
     for row in benchmark.rows:
         for seed, problem in np.ndindex(row.figures.shape):
             at = seed, problem
-            scores = [row.figures[at], row.last_scores[at], *(row.others[name][at] for name in others)]
+            scores = [
+                row.figures[at],
+                row.last_scores[at],
+                *(row.others[name][at] for name in others),
+            ]
             writer.writerow([row.label, seed, problem, benchmark.instances[problem], *scores])
     return buffer.getvalue()

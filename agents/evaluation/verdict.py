@@ -98,7 +98,7 @@ def _direction(row: Row, benchmark: Benchmark) -> int:
 
 
 def _overtakes(rule: Row, trained: Row, benchmark: Benchmark) -> bool:
-    """Whether the rule is clearly better than the reference, and by more than the trained policy."""
+    """Whether the rule clearly beats the reference, and has a better mean than the trained one."""
     labels = [row.label for row in benchmark.rows]  # best mean first
     ahead = labels.index(rule.label) < labels.index(trained.label)
     return ahead and _direction(rule, benchmark) > 0
