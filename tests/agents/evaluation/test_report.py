@@ -13,6 +13,10 @@ from agents.evaluation.rollout import Episodes
 from agents.policies.catalogue import Entrant
 from agents.policies.schedules import Ratio
 from autoloss_gym.core.task import Metric
+from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
+from tests.support.toy_tasks import SMALL
 
 REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])
 
@@ -137,3 +141,35 @@ def test_remarks_and_then_the_verdict_end_both_tables_and_the_json_has_the_verdi
     path = save_report(benchmark, [], "title", tmp_path, {})[2]
     assert json.loads(path.read_text())["verdict"].startswith(words)
     assert "Verdict" not in text_table(alone([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("task", [QuadraticRegression, MLPClassification])
+def test_the_target_column_of_a_csv_file_is_a_remark(task, tmp_path):
+    path = str(tmp_path / "houses.csv")
+    lines = [f"{i},{i * i},{i % 2}" for i in range(40)]
+    (tmp_path / "houses.csv").write_text("\n".join(["rooms,price,kind", *lines]))
+    last = task(dataset=path)
+    assert last.remarks("test") == ("Target: column 'kind' (the last) of houses.csv.",)
+    named = task(dataset=path, target="kind")
+    assert named.remarks("test") == ("Target: column 'kind' of houses.csv.",)
+
+
+def test_generated_and_bundled_data_need_no_remark():
+    tasks = [
+        QuadraticRegression(),
+        QuadraticRegression(dataset="diabetes"),
+        MLPClassification(),
+        MLPClassification(dataset="digits"),
+        SMALL,
+    ]
+    assert [task.remarks("test") for task in tasks] == [()] * 5
+
+
+def test_the_scores_of_real_images_are_a_remark(monkeypatch):
+    scores = {"inception_score": 9.314, "diversity": 1.0}
+    counts = {"validation": 100, "test": 1200}
+    known = classmethod(lambda cls, split: (counts[split], scores))
+    monkeypatch.setattr(ImageGAN, "real_data_scores", known)
+    assert ImageGAN().remarks("test") == (
+        "Real data (1,200): inception_score 9.31, diversity 1.00",
+    )
