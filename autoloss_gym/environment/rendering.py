@@ -1,4 +1,4 @@
-"""The picture of a run: losses, validation, the schedule so far, and images that its model makes."""
+"""The picture of a run: losses, validation, the schedule so far, and images of its model."""
 
 import math
 from typing import Any

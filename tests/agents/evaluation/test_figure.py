@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from agents.evaluation import figure as module
 from agents.evaluation.results import Benchmark, make_row
 from agents.evaluation.rollout import Episodes
+from agents.evaluation.score_axes import GRAY, _log_ticks
 from agents.policies.balance import Balance
 from agents.policies.catalogue import Entrant
 from agents.policies.schedules import Ratio
@@ -16,7 +17,7 @@ from autoloss_gym.core.task import Metric
 def row(label, mean, reactive=False, num_pairs=2, minimize=True):
     scores = mean + np.array([-0.02, 0.0, 0.02])
     names = ("best_score", "score")
-    figures = {name: scores for name in names} | {
+    figures = dict.fromkeys(names, scores) | {
         name: np.zeros(3, dtype=bool) for name in ("diverged", "collapsed")
     }
     shares = np.tile(np.arange(1, num_pairs + 1) / sum(range(num_pairs + 1)), (50, 1))
@@ -118,7 +119,7 @@ def test_the_reference_is_black_reactive_policies_are_told_apart_and_others_are_
     result = benchmark(np.linspace(1, 2, 16), reactive=range(1, 15))
     styles = module._styles(result)
     assert styles["p0"] == module._Style("black")
-    assert styles["p15"].color == module._GRAY
+    assert styles["p15"].color == GRAY
     reactive = [styles[f"p{index}"] for index in range(1, 15)]
     assert len({(style.color, style.marker) for style in reactive}) == 14
     assert len({(style.color, style.dashes) for style in reactive}) == 14
@@ -128,6 +129,6 @@ def test_the_reference_is_black_reactive_policies_are_told_apart_and_others_are_
     ("low", "high", "count"), [(0.3, 9, 6), (1e-4, 2e3, 3), (2.1, 11.0, 3), (1, 5.1, 6)]
 )
 def test_logarithmic_ticks_are_few_round_numbers_between_the_ends(low, high, count):
-    ticks = module._log_ticks(low, high, count)
+    ticks = _log_ticks(low, high, count)
     assert 2 <= len(ticks) <= count
     assert all(low <= tick <= high for tick in ticks)

@@ -126,8 +126,8 @@ def test_the_files_have_the_other_score_metrics_by_name(tmp_path):
     assert [each["others"] for each in content] == [{"twice": [[2, 4]]}, {"twice": [[6, -8]]}]
     assert [each["collapsed"] for each in content] == [0, 0.5]
     lines = list(csv.DictReader(paths[3].read_text().splitlines()))
-    assert [(line["policy"], float(line["best_score"]), float(line["twice"])) for line in lines] == [
-        ("a", 1, 2), ("a", 2, 4), ("b", 3, 6), ("b", -4, -8)]  # fmt: skip
+    found = [(line["policy"], float(line["best_score"]), float(line["twice"])) for line in lines]
+    assert found == [("a", 1, 2), ("a", 2, 4), ("b", 3, 6), ("b", -4, -8)]
 
 
 def test_remarks_and_then_the_verdict_end_both_tables_and_the_json_has_the_verdict(tmp_path):

@@ -13,7 +13,7 @@ REFERENCE = 10 + PROBLEMS
 
 
 def row(label, scores, kind="rule", seeds=1, chosen=None):
-    """A row of these scores for every training seed; its kind is "static", "rule", "trained" or "other"."""
+    """A row of a "static" schedule, a "rule", a "trained" policy, or what is none of them."""
     figures = np.tile(np.asarray(scores, dtype=float), (seeds, 1))
     return Row(
         label=label,
