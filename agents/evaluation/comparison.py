@@ -1,82 +1,24 @@
-"""The paired benchmark: choices on validation problems, then every entrant once on the same unseen
-problems.
-"""
+"""The paired benchmark: choices on validation problems, then all on the same new problems."""
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from autoloss_gym.core.task import Metric, Task
+from autoloss_gym.core.task import Task
 
 from ..environments import SEED_SPACING, MakeEnv
 from ..policies.policy import Policy
 from ..policies.trained_policy import TrainedPolicy
 from .entrants import Entrant
+from .results import Benchmark, make_row
 from .rollout import Episodes, Play, rollout, worker_processes
 from .schedule_search import GENERATIONS, PROBLEMS, search
-from .statistics import (
-    Estimate,
-    bootstrap,
-    interquartile_mean,
-    paired_difference,
-    probability_of_improvement,
-)
+from .selection import choose
 from .store import Store
-from .successive_halving import choose
 
 Announce = Callable[[str, int, int], None]
-
-
-@dataclass
-class Row:
-    """What the table says of an entrant.
-
-    Args:
-        label: its name.
-        static, trained: whether it looks at nothing; whether it was learned.
-        figures: `best_score`, (training seeds, problems).
-        last_scores: `score` at the last step, of the same shape.
-        others: the other score metrics by name, at the best validation, of the same shape.
-        mean, interquartile_mean: of `best_score`.
-        difference: paired mean difference to the reference; None for the reference itself or where
-            there is none.
-        improvement: probability of a better score than the reference's on the same problem; None
-            like `difference`.
-        chosen: the candidate that validation problems chose, if there was a choice.
-        shares: mean share of each pair at every step, (max_steps, pairs).
-        diverged: share of runs that diverged.
-        collapsed: share of runs that collapsed.
-    """
-
-    label: str
-    static: bool
-    trained: bool
-    figures: np.ndarray
-    last_scores: np.ndarray
-    others: dict[str, np.ndarray]
-    mean: Estimate
-    interquartile_mean: Estimate
-    difference: Estimate | None
-    improvement: Estimate | None
-    chosen: str | None
-    shares: np.ndarray
-    diverged: float
-    collapsed: float
-
-
-@dataclass
-class Benchmark:
-    """The rows, best mean first, and what they were compared with."""
-
-    rows: list[Row]
-    metric: Metric
-    reference: str | None
-    instances: np.ndarray
-    pairs: list[str]
-    noun: str  # what the instances are: "problems", or "resamples" of one data set
 
 
 def run_benchmark(
@@ -99,82 +41,36 @@ def run_benchmark(
         episodes: problems on each split, at most half of `SEED_SPACING`.
         seed: numbers the problems; commands with different seeds share none.
         announce: called with the stage, the episodes done and their total.
-        folder: keeps finished batches, which the same benchmark takes up again after it was killed.
+        folder: keeps finished batches; the same benchmark continues from them after it was killed.
         num_workers: processes that play, each with batches of its own.
     """
     _load(entrants, make_env(split))
     task = make_env(split)(num_envs=1).task
     minimize = task.score_metrics[0].minimize
     seeds = seed * SEED_SPACING + np.arange(episodes)
-    tuning_seeds = (
-        seeds + SEED_SPACING // 2
-    )  # other problems than the table's, also where that is on validation
-    searching_seeds = (
-        seeds[0] + (SEED_SPACING // 4) * (split == "train") + np.arange(GENERATIONS * PROBLEMS)
-    )
+    # The table may itself be on validation or training problems: choices and searches then need
+    # other problems than the table's.
+    choosing_seeds = seeds + SEED_SPACING // 2
+    first = seeds[0] + (SEED_SPACING // 4 if split == "train" else 0)
+    searching_seeds = first + np.arange(GENERATIONS * PROBLEMS)
+
     with worker_processes(num_workers) as pool:
 
-        def play(stage: str, split: str) -> Play:
-            store, progress = (
-                Store(folder, split) if folder else None,
-                functools.partial(announce, stage),
-            )
+        def play_on(split: str, stage: str) -> Play:
+            store = Store(folder, split) if folder else None
+            progress = functools.partial(announce, stage)
             return lambda policies, seeds: rollout(
                 policies, make_env(split), seeds, progress, store, pool, num_workers
             )
 
         for entrant in entrants:
             if entrant.knots:
-                entrant.candidates = search(
-                    task, entrant.knots, play("search", "train"), searching_seeds, minimize
-                )
-        chosen, reference = _choose(entrants, play("choice", "validation"), tuning_seeds, minimize)
-        played = iter(
-            play(split, split)([policy for candidates in chosen for policy in candidates], seeds)
-        )
-    return _tabulate(
-        task,
-        entrants,
-        chosen,
-        [[next(played) for _ in candidates] for candidates in chosen],
-        reference,
-    )
-
-
-def _tabulate(
-    task: Task,
-    entrants: Sequence[Entrant],
-    chosen: list[list[Policy]],
-    results: list[list[Episodes]],
-    reference: int | None,
-) -> Benchmark:
-    """The rows of what was played."""
-    metric, baseline = (
-        task.score_metrics[0],
-        None if reference is None else results[reference][0].best_scores[None],
-    )
-    others, rows = [each.name for each in task.score_metrics[1:]], []
-    for index, (entrant, candidates, runs) in enumerate(
-        zip(entrants, chosen, results, strict=True)
-    ):
-        compared = None if index == reference else baseline
-        rows.append(
-            _row(
-                entrant,
-                candidates,
-                runs,
-                compared,
-                task.validation_metrics[0].minimize,
-                metric.minimize,
-                others,
-            )
-        )
-    rows.sort(key=lambda row: row.mean.value if metric.minimize else -row.mean.value)
-    instances = results[0][0].figures["instance"]
-    distinct = len(np.unique(instances))
-    noun = task.instances if distinct == len(instances) else f"runs of {distinct} {task.instances}"
-    label = None if reference is None else entrants[reference].label
-    return Benchmark(rows, metric, label, instances, [pair.name for pair in task.pairs], noun)
+                play = play_on("train", "search")
+                entrant.candidates = search(task, entrant.knots, play, searching_seeds, minimize)
+        play = play_on("validation", "choice")
+        chosen, reference = _choose(entrants, play, choosing_seeds, minimize)
+        results = _play_all(chosen, play_on(split, split), seeds)
+    return _tabulate(task, entrants, chosen, results, reference)
 
 
 def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
@@ -187,68 +83,78 @@ def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
 def _choose(
     entrants: Sequence[Entrant], play: Play, seeds: np.ndarray, minimize: bool
 ) -> tuple[list[list[Policy]], int | None]:
-    """What each entrant plays with, and which static one is the reference, by the mean on
-    validation problems.
+    """The policies that each entrant plays with, and the index of the reference.
+
+    Both come from means on validation problems; the reference is the best static entrant.
     """
-    contested = [
-        i for i, entrant in enumerate(entrants) if entrant.mode == "tuned" or entrant.static
-    ]
-    best = dict(
-        zip(
-            contested,
-            choose([entrants[i].candidates for i in contested], play, seeds, minimize),
-            strict=True,
-        )
-    )
-    chosen = [
-        [best[i][0]] if i in best else list(entrant.candidates)
-        for i, entrant in enumerate(entrants)
-    ]
-    static = {i: mean if minimize else -mean for i, (_, mean) in best.items() if entrants[i].static}
-    return chosen, min(static, key=static.__getitem__) if static else None
+    contested = {
+        index: entrant.candidates
+        for index, entrant in enumerate(entrants)
+        if entrant.mode == "tuned" or entrant.static
+    }
+    winners = choose(list(contested.values()), play, seeds, minimize)
+
+    chosen = [list(entrant.candidates) for entrant in entrants]
+    static: dict[int, float] = {}
+    for index, (policy, mean) in zip(contested, winners, strict=True):
+        chosen[index] = [policy]
+        if entrants[index].static:
+            static[index] = mean if minimize else -mean
+    reference = min(static, key=static.__getitem__) if static else None
+    return chosen, reference
 
 
-def _row(
-    entrant: Entrant,
-    candidates: list[Policy],
-    runs: list[Episodes],
-    baseline: np.ndarray | None,
-    minimize: bool,
-    minimize_score: bool,
-    others: Sequence[str] = (),
-) -> Row:
-    if entrant.mode == "each":
-        runs = [_best_of_each(runs, minimize)]
-    figures = np.stack([run.best_scores for run in runs]).astype(np.float64)
-    return Row(
-        label=entrant.label,
-        static=entrant.static,
-        trained=isinstance(candidates[0], TrainedPolicy),
-        figures=figures,
-        last_scores=np.stack([run.figures["score"] for run in runs]).astype(np.float64),
-        others={
-            name: np.stack([run.figures[name] for run in runs]).astype(np.float64)
-            for name in others
-        },
-        mean=bootstrap(figures),
-        interquartile_mean=bootstrap(figures, interquartile_mean),
-        difference=None if baseline is None else paired_difference(figures, baseline),
-        improvement=None
-        if baseline is None
-        else probability_of_improvement(figures, baseline, minimize_score),
-        chosen=candidates[0].label if entrant.mode == "tuned" else None,
-        shares=np.mean([run.shares for run in runs], axis=0),
-        diverged=float(np.mean([run.figures["diverged"].mean() for run in runs])),
-        collapsed=float(np.mean([run.figures["collapsed"].mean() for run in runs])),
+def _play_all(chosen: list[list[Policy]], play: Play, seeds: np.ndarray) -> list[list[Episodes]]:
+    """The episodes of each entrant's policies, all played in shared batches."""
+    played = iter(play([policy for policies in chosen for policy in policies], seeds))
+    return [[next(played) for _ in policies] for policies in chosen]
+
+
+def _tabulate(
+    task: Task,
+    entrants: Sequence[Entrant],
+    chosen: list[list[Policy]],
+    results: list[list[Episodes]],
+    reference: int | None,
+) -> Benchmark:
+    """The rows, sorted, of what was played."""
+    baseline = None if reference is None else results[reference][0].best_scores[None]
+    rows = []
+    for index, (entrant, policies, runs) in enumerate(zip(entrants, chosen, results, strict=True)):
+        if entrant.mode == "each":
+            runs = [_best_of_each(runs, task.validation_metrics[0].minimize)]
+        compared = None if index == reference else baseline
+        rows.append(make_row(entrant, policies, runs, compared, task.score_metrics))
+
+    metric = task.score_metrics[0]
+    sign = 1 if metric.minimize else -1
+    rows.sort(key=lambda row: sign * row.mean.value)
+    instances = results[0][0].figures["instance"]
+    return Benchmark(
+        rows=rows,
+        metric=metric,
+        reference=None if reference is None else entrants[reference].label,
+        instances=instances,
+        pairs=[pair.name for pair in task.pairs],
+        noun=_noun(task, instances),
     )
+
+
+def _noun(task: Task, instances: np.ndarray) -> str:
+    distinct = len(np.unique(instances))
+    if distinct == len(instances):
+        return task.instances
+    return f"runs of {distinct} {task.instances}"
 
 
 def _best_of_each(runs: list[Episodes], minimize: bool) -> Episodes:
-    """For each problem the run with the best validation metric; one that diverged only if all did."""
-    metric = np.stack([run.figures["best_validation"] for run in runs]) * (1 if minimize else -1)
-    winners = np.argmin(np.where([run.figures["diverged"] for run in runs], np.inf, metric), axis=0)
-    figures = {
-        name: np.stack([run.figures[name] for run in runs])[winners, np.arange(len(winners))]
-        for name in runs[0].figures
-    }
+    """For each problem the run with the best validation; one that diverged only if all did."""
+    sign = 1 if minimize else -1
+    metric = sign * np.stack([run.figures["best_validation"] for run in runs])
+    diverged = np.stack([run.figures["diverged"] for run in runs])
+    winners = np.argmin(np.where(diverged, np.inf, metric), axis=0)
+    problems = np.arange(len(winners))
+    figures = {}
+    for name in runs[0].figures:
+        figures[name] = np.stack([run.figures[name] for run in runs])[winners, problems]
     return Episodes(figures, np.mean([runs[winner].shares for winner in winners], axis=0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy import stats
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # (replicates, values) → (replicates, …)
 
@@ -33,11 +34,8 @@ def mean(values: np.ndarray) -> np.ndarray:
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """Mean of the middle half of every row: a quarter of the values, rounded down, is cut at each
-    end.
-    """
-    cut = values.shape[1] // 4
-    return np.sort(values, axis=1)[:, cut : values.shape[1] - cut].mean(axis=1)
+    """Mean of the middle half of every row; a quarter, rounded down, is cut at each end."""
+    return stats.trim_mean(values, 0.25, axis=1)
 
 
 def bootstrap(
@@ -63,17 +61,19 @@ def bootstrap(
 def _with_interval(
     figures: np.ndarray, statistic: Statistic, replicates: int, seed: int, coverage: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The statistic of all figures and the ends of its interval, each of the statistic's shape for
-    one replicate.
-    """
+    """The statistic of all figures and the ends of its interval, each shaped like one replicate."""
     samples = statistic(_resampled(figures, replicates, seed))
-    low, high = np.quantile(samples, [(1 - coverage) / 2, (1 + coverage) / 2], axis=0)
-    return statistic(figures.reshape(1, -1))[0], low, high
+    ends = [(1 - coverage) / 2, (1 + coverage) / 2]
+    low, high = np.quantile(samples, ends, axis=0)
+    value = statistic(figures.reshape(1, -1))[0]
+    return value, low, high
 
 
 def _resampled(figures: np.ndarray, replicates: int, seed: int) -> np.ndarray:
-    """Training seeds and problems drawn apart, every drawn pair taken, (replicates, training seeds
-    × problems).
+    """Bootstrap samples, (replicates, training seeds × problems).
+
+    Seeds and problems are drawn independently of each other, and every combination is taken: runs
+    of one training seed, and runs on one problem, are not independent.
     """
     generator = np.random.default_rng(seed)
     seeds, problems = figures.shape
@@ -83,8 +83,11 @@ def _resampled(figures: np.ndarray, replicates: int, seed: int) -> np.ndarray:
 
 
 def paired_difference(figures: np.ndarray, reference: np.ndarray) -> Estimate:
-    """Mean difference to a reference on the same problems, (training seeds, problems) against (1,
-    problems).
+    """Mean difference to a reference on the same problems.
+
+    Args:
+        figures: (training seeds, problems).
+        reference: (1, problems).
     """
     return bootstrap(figures - reference)
 
@@ -92,12 +95,12 @@ def paired_difference(figures: np.ndarray, reference: np.ndarray) -> Estimate:
 def probability_of_improvement(
     figures: np.ndarray, reference: np.ndarray, minimize: bool
 ) -> Estimate:
-    """Probability of a better figure than the reference's on the same problem; a tie counts one
-    half.
+    """Probability of a better figure than the reference's on the same problem.
 
-    It is the probability of improvement of Agarwal et al. (2021), "Deep reinforcement learning at
-    the edge of the statistical precipice", Section 4, with runs paired by problem. Where no run or
-    every run is better, the interval is a point: the bootstrap knows no more than what was seen.
+    A tie counts one half. It is the probability of improvement of Agarwal et al. (2021), "Deep
+    reinforcement learning at the edge of the statistical precipice", Section 4, with runs paired by
+    problem. Where no run or every run is better, the interval is a point: the bootstrap knows no
+    more than what was seen.
 
     Args:
         figures: (training seeds, problems).
@@ -116,8 +119,7 @@ def performance_profile(
     seed: int = 0,
     coverage: float = 0.95,
 ) -> Band:
-    """Share of all runs whose figure is at least as good as each level; a figure that is not a
-    number never is.
+    """Share of all runs whose figure is at least as good as each level; NaN never is.
 
     The run-score distribution of Agarwal et al. (2021), Section 4, with the percentile bootstrap of
     `bootstrap`.
@@ -126,8 +128,7 @@ def performance_profile(
         figures: (training seeds, problems).
         levels: (levels,), in any order.
         minimize: whether lower figures are better.
-        replicates, seed, coverage: as in `bootstrap`; the coverage is that of every level by
-            itself.
+        replicates, seed, coverage: as in `bootstrap`; the coverage holds for each level by itself.
     """
     sign = 1 if minimize else -1
     share = partial(_share_up_to, levels=sign * levels)

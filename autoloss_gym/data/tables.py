@@ -31,10 +31,17 @@ _NPZ_ERRORS = (
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs (rows, features) and targets (rows,), float64 and finite."""
+    """A table of numbers.
+
+    Args:
+        inputs: (rows, features), float64 and finite.
+        targets: (rows,), float64 and finite.
+        target: name of a CSV file's target column; other data have none.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
+    target: str | None = None
 
 
 @functools.lru_cache(maxsize=16)
@@ -95,7 +102,18 @@ def check_source(
         )
 
 
-def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
+def target_remarks(dataset: str, target: str | None) -> tuple[str, ...]:
+    """The line that names a CSV file's target in a report; none for other data."""
+    column = load_table(dataset, target).target
+    if column is None:
+        return ()
+    which = " (the last)" if target is None else ""
+    return (f"Target: column {column!r}{which} of {Path(dataset).name}.",)
+
+
+def _checked(
+    dataset: str, inputs: np.ndarray, targets: np.ndarray, target: str | None = None
+) -> Table:
     if inputs.ndim != 2 or targets.shape != inputs.shape[:1]:
         raise ValueError(
             f"dataset={dataset!r}: expected inputs (rows, features) and targets (rows,), "
@@ -114,6 +132,7 @@ def _checked(dataset: str, inputs: np.ndarray, targets: np.ndarray) -> Table:
     return Table(
         inputs=np.ascontiguousarray(inputs, np.float64),
         targets=np.ascontiguousarray(targets, np.float64),
+        target=target,
     )
 
 
@@ -127,7 +146,7 @@ def _check_finite(dataset: str, name: str, values: np.ndarray) -> None:
         )
 
 
-def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray, str | None]:
     names, rows = _read_records(path)
     _check_header(path, names)
     if target is not None and target not in names:
@@ -154,11 +173,11 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
             )
 
     if not columns:  # an empty file, whose size is checked as any other's
-        return np.empty((0, 0)), np.empty(0)
+        return np.empty((0, 0)), np.empty(0), None
     chosen = -1 if target is None else names.index(target)
     targets = np.array(columns.pop(chosen))
     inputs = np.array(columns).T.reshape(len(rows), len(columns))
-    return inputs, targets
+    return inputs, targets, names[chosen]
 
 
 def _read_records(path: Path) -> tuple[list[str], list[list[str]]]:

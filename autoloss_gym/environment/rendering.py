@@ -1,6 +1,4 @@
-"""The picture of a run: its losses, its validation, the schedule chosen so far, and the images that
-its model makes.
-"""
+"""The picture of a run: losses, validation, the schedule so far, and images of its model."""
 
 import math
 from typing import Any
@@ -19,20 +17,21 @@ _BORDER = 1  # pixels between two images
 def image_grid(
     images: Float[np.ndarray, "count height width channels"],
 ) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Images in [0, 1], of one channel or three, as a single picture: about as many rows as
-    columns, with white borders.
+    """Images in [0, 1], of one channel or three, as a single picture with white borders.
+
+    It has about as many rows of images as columns.
     """
     count, height, width, _ = images.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     shape = (rows * (height + _BORDER) + _BORDER, columns * (width + _BORDER) + _BORDER, 3)
     grid = np.full(shape, 255, dtype=np.uint8)
+
     pixels = np.rint(255 * np.nan_to_num(images).clip(0, 1)).astype(np.uint8)
     for index, image in enumerate(pixels):
-        top, left = (
-            place * (size + _BORDER) + _BORDER
-            for place, size in zip(divmod(index, columns), (height, width), strict=True)
-        )
+        row, column = divmod(index, columns)
+        top = _BORDER + row * (height + _BORDER)
+        left = _BORDER + column * (width + _BORDER)
         grid[top : top + height, left : left + width] = image
     return grid
 
@@ -50,7 +49,7 @@ class Trace:
     def record(
         self, steps: np.ndarray, history: History, weights: Tensor | None, mask: np.ndarray
     ) -> None:
-        """Store the latest values of the masked runs at their step; `weights` is None at a reset."""
+        """Store the latest values of the masked runs at their step; no `weights` at a reset."""
         rows = np.flatnonzero(mask)
         at = (steps[rows], rows)
         self._losses[at] = history.losses.cpu().numpy()[rows]
@@ -82,13 +81,16 @@ class Trace:
             raise ImportError(
                 "rendering needs matplotlib: pip install 'autoloss_gym[agents]'"
             ) from None
-        figure = Figure(figsize=(6, 4) if images is None else (9, 4), dpi=100, layout="constrained")
+        width = 6 if images is None else 9
+        figure = Figure(figsize=(width, 4), dpi=100, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         panel: Any = figure
         if images is not None:
             panels: Any = figure.subfigures(1, 2, width_ratios=(2, 1))
-            panel = panels[0]
-            _draw_images(panels[1].subplots(), images)
+            panel, beside = panels
+            axes = beside.subplots()
+            axes.imshow(image_grid(images), interpolation="nearest")
+            axes.set_axis_off()
         curves, schedule = panel.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         self._draw_curves(curves, row, count)
         self._draw_schedule(schedule, row, count)
@@ -96,48 +98,53 @@ class Trace:
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
     def _draw_curves(self, axes: Any, row: int, count: int) -> None:
+        """Losses and the deciding metric; one that is maximised has an axis of its own."""
         steps = np.arange(count + 1)
-        losses, validation = self._losses[: count + 1, row], self._validation[: count + 1, row]
+        losses = self._losses[: count + 1, row]
+        validation = self._validation[: count + 1, row]
         metric = self._task.validation_metrics[0]
         for index, pair in enumerate(self._task.pairs):
             axes.plot(steps, losses[:, index], label=pair.name, linewidth=1.2, color=f"C{index}")
-        beside = (
-            axes if metric.minimize else axes.twinx()
-        )  # what is maximised is no loss: it has a scale of its own
-        beside.plot(
-            steps, validation, label=f"validation {metric.name}", color="black", linewidth=1.8
-        )
-        if (losses > 0).all() and (beside is not axes or (validation > 0).all()):
+        # A maximised metric is no loss: its scale would hide how the losses move.
+        own_axis = not metric.minimize
+        metric_axes = axes.twinx() if own_axis else axes
+        name = f"validation {metric.name}"
+        metric_axes.plot(steps, validation, label=name, color="black", linewidth=1.8)
+
+        on_axes = losses if own_axis else np.column_stack([losses, validation])
+        if (on_axes > 0).all():
             axes.set_yscale("log")
         axes.set_ylabel("loss")
         axes.spines[["top", "right"]].set_visible(False)
-        if beside is axes:
+        if own_axis:
+            metric_axes.set_ylabel(f"{name} (black)")
+            metric_axes.spines["top"].set_visible(False)
+            above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
+            axes.legend(**above, frameon=False, fontsize="small")
+        else:
             axes.legend(loc="upper right", frameon=False, fontsize="small")
-            return
-        beside.set_ylabel(f"validation {metric.name} (black)")
-        beside.spines["top"].set_visible(False)
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small"
-        )
 
     def _draw_schedule(self, axes: Any, row: int, count: int) -> None:
+        """Each pair's share of the weights, as a moving average, stacked."""
         weights = self._weights[1 : count + 1, row]
-        total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
-        window = max(1, self._task.max_steps // 30)
-        kernel = np.ones(min(window, max(count, 1)))
-        levels = [np.convolve(share, kernel, "same") / np.convolve(np.ones(count), kernel, "same") if count else share
-                  for share in (weights / total).T]  # fmt: skip
-        colors = [f"C{index}" for index in range(len(levels))]
+        total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)  # a run may have stood still
+        shares = (weights / total).T
+        if count:
+            window = min(max(1, self._task.max_steps // 30), count)
+            shares = np.stack([_moving_average(share, window) for share in shares])
         axes.stackplot(
             np.arange(1, count + 1),
-            *levels,
-            labels=[p.name for p in self._task.pairs],
-            colors=colors,
+            *shares,
+            labels=[pair.name for pair in self._task.pairs],
+            colors=[f"C{index}" for index in range(len(shares))],
         )
         axes.set(xlim=(0, self._task.max_steps), ylim=(0, 1), xlabel="step", ylabel="share")
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_images(axes: Any, images: np.ndarray) -> None:
-    axes.imshow(image_grid(images), interpolation="nearest")
-    axes.set_axis_off()
+def _moving_average(values: np.ndarray, window: int) -> np.ndarray:
+    """Averages over the part of a centred window that lies within the values."""
+    kernel = np.ones(window)
+    sums = np.convolve(values, kernel, "same")
+    counts = np.convolve(np.ones(len(values)), kernel, "same")
+    return sums / counts

@@ -194,6 +194,11 @@ class ImageGAN(GradientTask, ImageTask):
         """The number and the scores of real images: `num_test`, or all that a run trains on."""
         return self.judge.real_scores(split, self.num_test)
 
+    def remarks(self, split: Split) -> tuple[str, ...]:
+        count, scores = self.real_data_scores(split)
+        figures = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        return (f"Real data ({count:,}): {figures}",)
+
     def make_data(self, keys: Keys) -> dict[str, Any]:
         sizes = self.num_samples, self.num_held_out, self.num_test
         rows = resampled_images(self.source, keys.problem, keys.split, *sizes)

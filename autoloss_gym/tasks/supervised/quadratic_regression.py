@@ -11,7 +11,7 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss
-from autoloss_gym.core.task import Keys, Metric, Pair
+from autoloss_gym.core.task import Keys, Metric, Pair, Split
 from autoloss_gym.data import resampled_tables, tables
 from autoloss_gym.losses.fitting import mean_squared_error
 from autoloss_gym.losses.penalties import (
@@ -156,6 +156,9 @@ class QuadraticRegression(GradientTask):
         if self.synthetic:
             return self.dimension
         return tables.load_table(self.dataset, self.target).inputs.shape[1]
+
+    def remarks(self, split: Split) -> tuple[str, ...]:
+        return () if self.synthetic else tables.target_remarks(self.dataset, self.target)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         if self.synthetic:

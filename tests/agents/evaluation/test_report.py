@@ -7,18 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.evaluation.comparison import Benchmark, _row
 from agents.evaluation.entrants import Entrant
-from agents.evaluation.report import real_data, save_report, text_table
+from agents.evaluation.report import markdown_table, save_report, text_table
+from agents.evaluation.results import Benchmark, make_row
 from agents.evaluation.rollout import Episodes
 from agents.policies.schedules import Ratio
 from autoloss_gym.core.task import Metric
-from tests.support.toy_tasks import SMALL, Painter
+from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
+from tests.support.toy_tasks import SMALL
 
 REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])
 
 
-def row(label, scores, baseline=None, minimize=True, minimize_score=True, others=()):
+def row(label, scores, baseline=None, minimize=True, others=()):
     policy = Ratio(label, (1, 1))
     scores = np.asarray(scores, dtype=float)
     figures = {
@@ -30,15 +33,14 @@ def row(label, scores, baseline=None, minimize=True, minimize_score=True, others
     }
     episodes = Episodes(figures, np.full((10, 2), 0.5))
     reference = None if baseline is None else np.asarray(baseline)[None]
-    return _row(
-        Entrant(label, [policy]), [policy], [episodes], reference, minimize, minimize_score, others
-    )
+    metrics = [Metric("score", minimize), *(Metric(name) for name in others)]
+    return make_row(Entrant(label, [policy]), [policy], [episodes], reference, metrics)
 
 
 def compared(minimize=True):
     rows = [
         row("a", REFERENCE),
-        row("b", [0, 1, 3, 9], REFERENCE, minimize_score=minimize),
+        row("b", [0, 1, 3, 9], REFERENCE, minimize),
     ]  # better, better, equal, worse
     return Benchmark(rows, Metric("score", minimize), "a", np.arange(4), ["mse", "l1"], "problems")
 
@@ -53,16 +55,9 @@ def columns(line):
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
-def test_improvement_goes_by_the_score_and_not_by_the_metric_that_decides():
-    for minimize in (True, False):
-        assert (
-            row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=True).improvement.value
-            == 0.625
-        )
-        assert (
-            row("b", [0, 1, 3, 9], REFERENCE, minimize, minimize_score=False).improvement.value
-            == 0.375
-        )
+def test_improvement_goes_by_the_direction_of_the_score():
+    assert row("b", [0, 1, 3, 9], REFERENCE, minimize=True).improvement.value == 0.625
+    assert row("b", [0, 1, 3, 9], REFERENCE, minimize=False).improvement.value == 0.375
 
 
 def test_the_table_compares_every_row_with_the_reference():
@@ -97,7 +92,7 @@ def test_single_equal_and_negative_figures_are_drawn_without_a_warning(tmp_path,
     for reference in ("a", None):
         rows = [
             row("a", scores),
-            replace(row("b", scores, scores if reference else None), static=False),
+            replace(row("b", scores, scores if reference else None), static=False, reactive=True),
         ]
         benchmark = Benchmark(
             rows, Metric("score"), reference, np.arange(len(scores)), ["mse", "l1"], "problems"
@@ -131,10 +126,50 @@ def test_the_files_have_the_other_score_metrics_by_name(tmp_path):
     assert [each["others"] for each in content] == [{"twice": [[2, 4]]}, {"twice": [[6, -8]]}]
     assert [each["collapsed"] for each in content] == [0, 0.5]
     lines = list(csv.DictReader(paths[3].read_text().splitlines()))
-    assert [(line["policy"], float(line["best_score"]), float(line["twice"])) for line in lines] == [
-        ("a", 1, 2), ("a", 2, 4), ("b", 3, 6), ("b", -4, -8)]  # fmt: skip
+    found = [(line["policy"], float(line["best_score"]), float(line["twice"])) for line in lines]
+    assert found == [("a", 1, 2), ("a", 2, 4), ("b", 3, 6), ("b", -4, -8)]
 
 
-def test_the_scores_of_real_data_are_a_line_where_the_task_knows_them():
-    assert real_data(Painter(), "test") == ["Real data (1,200): brightness 9.93, square 0.30"]
-    assert real_data(SMALL, "test") == []
+def test_remarks_and_then_the_verdict_end_both_tables_and_the_json_has_the_verdict(tmp_path):
+    rows = [row("a", REFERENCE), replace(row("b", REFERENCE + 1, REFERENCE), reactive=True)]
+    benchmark = Benchmark(rows, Metric("score"), "a", np.arange(4), ["mse", "l1"], "problems")
+    words = "b is worse than a by 1.000 [1.000, 1.000]: use a"
+    for table in (text_table, markdown_table):
+        remark, sentence = table(benchmark, ["A remark."]).splitlines()[-2:]
+        assert remark == "A remark."
+        assert sentence.startswith(f"Verdict: {words}")
+    path = save_report(benchmark, [], "title", tmp_path, {})[2]
+    assert json.loads(path.read_text())["verdict"].startswith(words)
+    assert "Verdict" not in text_table(alone([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("task", [QuadraticRegression, MLPClassification])
+def test_the_target_column_of_a_csv_file_is_a_remark(task, tmp_path):
+    path = str(tmp_path / "houses.csv")
+    lines = [f"{i},{i * i},{i % 2}" for i in range(40)]
+    (tmp_path / "houses.csv").write_text("\n".join(["rooms,price,kind", *lines]))
+    last = task(dataset=path)
+    assert last.remarks("test") == ("Target: column 'kind' (the last) of houses.csv.",)
+    named = task(dataset=path, target="kind")
+    assert named.remarks("test") == ("Target: column 'kind' of houses.csv.",)
+
+
+def test_generated_and_bundled_data_need_no_remark():
+    tasks = [
+        QuadraticRegression(),
+        QuadraticRegression(dataset="diabetes"),
+        MLPClassification(),
+        MLPClassification(dataset="digits"),
+        SMALL,
+    ]
+    assert [task.remarks("test") for task in tasks] == [()] * 5
+
+
+def test_the_scores_of_real_images_are_a_remark(monkeypatch):
+    scores = {"inception_score": 9.314, "diversity": 1.0}
+    counts = {"validation": 100, "test": 1200}
+    known = classmethod(lambda cls, split: (counts[split], scores))
+    monkeypatch.setattr(ImageGAN, "real_data_scores", known)
+    assert ImageGAN().remarks("test") == (
+        "Real data (1,200): inception_score 9.31, diversity 1.00",
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.evaluation.rollout import Episodes
-from agents.evaluation.successive_halving import choose
+from agents.evaluation.selection import choose
 
 
 class Table:
