@@ -366,7 +366,7 @@ def test_a_training_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(t
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--resume", "nowhere"], "is not a run folder of train_agent.py"),
+        (["--resume", "nowhere"], "is not a run folder of a training"),
         (
             ["--resume", "nowhere", "--seed", "3"],
             "reads all arguments from the folder: leave out --seed",

@@ -197,4 +197,4 @@ class Painter(GradientTask, ImageTask):
         return {"test": 1200}[split], {"brightness": 9.934, "square": 0.3}
 
 
-register_task("Toy/Painter-v0", "toy_tasks:Painter")
+register_task("Toy/Painter-v0", "tests.support.toy_tasks:Painter")

@@ -69,7 +69,7 @@ def test_a_task_without_images_logs_none():
     assert logged(log) is None
 
 
-def configuration(algo, env="toy_tasks:Toy/Painter-v0", **env_kwargs):
+def configuration(algo, env="tests.support.toy_tasks:Toy/Painter-v0", **env_kwargs):
     return TrainingConfiguration(algo=algo, env=env, env_kwargs=env_kwargs, num_envs=2, n_timesteps=960, seed=0,
                                  hyperparameters=HYPERPARAMETERS[algo])  # fmt: skip
 
