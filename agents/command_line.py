@@ -18,8 +18,6 @@ from autoloss_gym.tools.signatures import environment_signature, task_signature
 
 from .configuration import ALGORITHMS, number
 
-Command = Callable[[Sequence[str], str], None]  # (arguments, name of the program) → None
-
 ENVIRONMENT = "autoloss_gym.environment.env:AutoLossEnv"
 # Arguments of the environment that the commands set.
 _RESERVED = (
@@ -43,8 +41,14 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
-def command_parser(program: str, description: str) -> OneLineParser:
-    """A parser whose description keeps its lines; `{command}` in it is how the program is called."""
+def command_parser(program: str | None, description: str) -> OneLineParser:
+    """A parser whose description keeps its lines.
+
+    Args:
+        program: its name in help and errors, by default that of the script.
+        description: where it says `{command}`, it will say how the program is called.
+    """
+    program = program or Path(sys.argv[0]).name
     command = f"python {program}" if program.endswith(".py") else program
     return OneLineParser(
         prog=program,
@@ -162,23 +166,18 @@ def check_arguments(spec: EnvSpec, given: Mapping[str, Any]) -> None:
         raise ValueError(unknown("preset", preset, signature.presets))
 
 
-def main(
-    run: Command, program: str | None = None, arguments: Sequence[str] | None = None
-) -> int:
+def main(run: Callable[[], None], program: str | None = None) -> int:
     """Run a command; bad input becomes one line on stderr and exit status 2, an interrupt 130.
 
     Args:
         run: the command.
-        program: its name in help and errors; by default that of the script.
-        arguments: of the command; by default those of the process.
+        program: its name in errors, by default that of the script.
     """
-    program = program or Path(sys.argv[0]).name
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        run(arguments, program)
+        run()
     except (ValueError, OSError, gymnasium.error.Error) as error:
         message = " ".join(str(error).split())
-        print(f"{program}: error: {message}", file=sys.stderr)
+        print(f"{program or Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,13 +1,15 @@
 """The program `autoloss`, whose first argument is a command."""
 
 import argparse
+import functools
 import importlib
 import sys
+from collections.abc import Callable, Sequence
 
 import autoloss_gym
 from autoloss_gym.tools.names import unknown
 
-from ..command_line import Command, OneLineParser, main
+from ..command_line import OneLineParser, main
 
 PROGRAM = "autoloss"
 # What a command does, and the module and function that do it; they are imported when called.
@@ -23,7 +25,8 @@ def console() -> int:
     """Run the command that the process was called with; its exit status."""
     first, rest = sys.argv[1:2], sys.argv[2:]
     command: str = _parser().parse_args(first).command
-    return main(_load(command), f"{PROGRAM} {command}", rest)
+    program = f"{PROGRAM} {command}"
+    return main(functools.partial(_load(command), rest, program), program)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +57,8 @@ def _help_of_commands() -> str:
     return "\n".join(["commands:", *lines, "", f"{PROGRAM} COMMAND --help says more."])
 
 
-def _load(command: str) -> Command:
+def _load(command: str) -> Callable[[Sequence[str], str], None]:
+    """The function of a command: (arguments, name of the program) → None."""
     module, _, function = COMMANDS[command][1].partition(":")
     return getattr(importlib.import_module(f".{module}", __package__), function)
 

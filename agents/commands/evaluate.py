@@ -36,8 +36,13 @@ policies:
 """
 
 
-def evaluate(given: Sequence[str], program: str) -> None:
-    """Compare policies as the arguments say, print the table and the files that keep it."""
+def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> None:
+    """Compare policies as the arguments say, print the table and the files that keep it.
+
+    Args:
+        given: the arguments, by default those of the process.
+        program: its name in help and errors, by default that of the script.
+    """
     arguments = parse_arguments(given, program)
     spec = check_environment(arguments.env)
     texts = dict.fromkeys(arguments.policies)  # each once
@@ -82,7 +87,7 @@ def evaluate(given: Sequence[str], program: str) -> None:
         print(path)
 
 
-def parse_arguments(given: Sequence[str], program: str) -> argparse.Namespace:
+def parse_arguments(given: Sequence[str] | None, program: str | None) -> argparse.Namespace:
     """The arguments, or those of the evaluation that is resumed."""
     parser = command_parser(program, DESCRIPTION + grammar.HELP)
     _add_benchmark_arguments(parser)

@@ -34,8 +34,13 @@ _DEFAULT_NUM_ENVS = 64  # where neither the flags nor the YAML file say it
 _DEFAULT_TIMESTEPS = 100_000
 
 
-def train(given: Sequence[str], program: str) -> None:
-    """Train an agent as the arguments say, and print its run folder."""
+def train(given: Sequence[str] | None = None, program: str | None = None) -> None:
+    """Train an agent as the arguments say, and print its run folder.
+
+    Args:
+        given: the arguments, by default those of the process.
+        program: its name in help and errors, by default that of the script.
+    """
     arguments = parse_arguments(given, program)
     folder = Path(arguments.resume) if arguments.resume else None
     configuration = load_configuration(folder) if folder else resolve(arguments)
@@ -56,7 +61,7 @@ def train(given: Sequence[str], program: str) -> None:
     print(folder)
 
 
-def parse_arguments(given: Sequence[str], program: str) -> argparse.Namespace:
+def parse_arguments(given: Sequence[str] | None, program: str | None) -> argparse.Namespace:
     """The arguments, checked as far as they can be without the environment."""
     parser = command_parser(program, DESCRIPTION)
     _add_problem_arguments(parser)
