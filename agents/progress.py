@@ -87,7 +87,7 @@ class Lines:
 
 
 class Bar:
-    """A bar with the stage, the share that is done, the time that is left and the latest figures."""
+    """A bar with the stage, what is done of it, the time that is left and the latest figures."""
 
     def __init__(self, unit: str, console: Any = None) -> None:
         from rich.console import Console

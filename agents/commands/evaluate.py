@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Benchmark policies on the same unseen problems.
 
-    {command} --env AutoLoss/QuadraticRegression-v0 --policies 'ppo:runs/ppo/*' softadapt random grid
+    {command} --env AutoLoss/QuadraticRegression-v0 --policies 'ppo:runs/ppo/*' softadapt grid
 
 Prints a table and writes it, with the figures of every problem and a picture, to
 <output>/<env>_<n>/. Finished batches are kept there too: after a kill,

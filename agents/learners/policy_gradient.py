@@ -58,7 +58,7 @@ class Sequences:
 def policy_loss(
     controller: nn.Module, sequences: Sequences, advantages: Tensor, options: ReinforceOptions
 ) -> Tensor:
-    """−1/S Σ_s Σ_t log π(a_t | s_t) · (advantage + step reward): the negative of Eq. 2's estimate."""
+    """Negative of Eq. 2's estimate: −1/S Σ_s Σ_t log π(a_t | s_t) · (advantage + step reward)."""
     log_probabilities = torch.log_softmax(controller(sequences.observations), dim=2)
     chosen = log_probabilities.gather(2, sequences.actions[:, :, None]).squeeze(2)
     gains = (chosen * (advantages + sequences.step_rewards) * sequences.running).sum(dim=0)
@@ -88,7 +88,7 @@ def step_rewards(metrics: Tensor, minimize: bool, options: ReinforceOptions) -> 
     """Rewards of the released code for each step, (steps, S).
 
     Args:
-        metrics: the deciding validation metric before the first step and after each, (steps + 1, S).
+        metrics: deciding validation metric before the first step and after each, (steps + 1, S).
         minimize: whether a low metric is good.
         options: `step_reward`, without which all are 0, and its scale, clip and decay.
     """

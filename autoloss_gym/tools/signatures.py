@@ -104,11 +104,11 @@ def _find_class(module: str, name: str) -> tuple[str, ast.ClassDef] | None:
     for node in source.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return module, node
-    for node in ast.walk(source):  # the package's door imports under `if TYPE_CHECKING:`
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
+    for imported in ast.walk(source):  # the package's door imports under `if TYPE_CHECKING:`
+        if isinstance(imported, ast.ImportFrom) and imported.module and not imported.level:
+            for alias in imported.names:
                 if (alias.asname or alias.name) == name:
-                    return _find_class(node.module, alias.name)
+                    return _find_class(imported.module, alias.name)
     return None
 
 
