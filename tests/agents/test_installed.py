@@ -67,9 +67,9 @@ def environment(folder, what, *options):
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     python = folder / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps",
-               "--no-index", "--no-build-isolation", "--ignore-installed", *options, what]  # fmt: skip
-    installed = call(install, folder)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--ignore-installed"]
+    offline = ["--no-deps", "--no-index", "--no-build-isolation"]
+    installed = call([*pip, *offline, *options, what], folder)
     assert installed.returncode == 0, installed.stdout + installed.stderr
     return folder / "bin"
 
