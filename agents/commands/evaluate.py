@@ -2,9 +2,8 @@
 
 import argparse
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..command_line import (
     check_arguments,
@@ -17,11 +16,7 @@ from ..command_line import (
     refuse_beside_resume,
 )
 from ..policies import grammar
-from ..progress import Progress, show_progress
-from ..run_folders import load_command, new_run_folder, save_command
-
-if TYPE_CHECKING:
-    from ..policies.catalogue import Entrant
+from ..run_folders import load_command
 
 DESCRIPTION = """\
 Benchmark policies on the same unseen problems.
@@ -53,45 +48,16 @@ def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> 
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError("the figure needs matplotlib: pip install 'autoloss_gym[agents]'")
 
-    import torch
+    from .benchmark import compare
 
-    from ..environments import EnvironmentMaker
-    from ..evaluation.comparison import run_benchmark
-    from ..evaluation.report import real_data, save_report, text_table
-    from ..policies.catalogue import make_entrants, warnings
-
-    torch.set_num_threads(arguments.num_threads)
-
-    def make_env(split: str) -> EnvironmentMaker:
-        return EnvironmentMaker(arguments.env, {**env_kwargs, "split": split})
-
-    task = make_env(arguments.split)(num_envs=1).task
-    entrants = make_entrants(specifications, task, arguments.env, arguments.deterministic)
-    folder = _result_folder(arguments)
-    with show_progress("training runs", lines=1) as progress:
-        benchmark = run_benchmark(
-            entrants,
-            make_env,
-            arguments.split,
-            arguments.episodes,
-            arguments.seed,
-            _announcer(progress, entrants, arguments.split),
-            folder / "episodes",
-            arguments.num_workers,
-        )
-    title = _title(arguments, env_kwargs)
-    lines = [*real_data(task, arguments.split), *warnings(entrants, env_kwargs)]
-    print(title)
-    print(text_table(benchmark, lines))
-    for path in save_report(benchmark, lines, title, folder, vars(arguments)):
-        print(path)
+    compare(arguments, specifications, env_kwargs)
 
 
 def parse_arguments(given: Sequence[str] | None, program: str | None) -> argparse.Namespace:
     """The arguments, or those of the evaluation that is resumed."""
     parser = command_parser(program, DESCRIPTION + grammar.HELP)
     _add_benchmark_arguments(parser)
-    _add_machine_arguments(parser)
+    _add_playing_arguments(parser)
     arguments = parser.parse_args(given)
     if arguments.resume:
         refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint",))
@@ -141,14 +107,14 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="numbers the problems (default: 0)",
     )
+
+
+def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deterministic",
         action="store_true",
         help="trained policies take their most probable action instead of drawing one",
     )
-
-
-def _add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust-checkpoint",
         action="store_true",
@@ -187,45 +153,3 @@ def _check_trust(specifications: Sequence[grammar.Specification], trusted: bool)
                 f"policy {each.text!r}: a .zip file of Stable-Baselines3 can run code when it is "
                 "read; add --trust-checkpoint if you trust where it comes from"
             )
-
-
-def _result_folder(arguments: argparse.Namespace) -> Path:
-    """The folder that is resumed, or a new one, with the command in it."""
-    if arguments.resume:
-        folder = Path(arguments.resume)
-    else:
-        folder = new_run_folder(arguments.output, "", arguments.env)
-    save_command(folder, arguments)
-    return folder
-
-
-def _title(arguments: argparse.Namespace, env_kwargs: Mapping[str, Any]) -> str:
-    parts = [arguments.env, f"{arguments.split} split"]
-    parts += [f"{name}={value}" for name, value in env_kwargs.items()]
-    return ", ".join(parts)
-
-
-def _announcer(
-    progress: Progress, entrants: Sequence["Entrant"], split: str
-) -> Callable[[str, int, int], None]:
-    """Shows the stages of the benchmark in words: (stage, done, total) → None."""
-
-    def describe(stage: str) -> str:
-        if stage == "search":
-            return "searching a schedule on training problems"
-        if stage == "choice":
-            return f"choosing on validation problems among {_num_candidates(entrants)} candidates"
-        if stage == split:
-            return f"playing the {split} problems with {len(entrants)} policies"
-        return stage
-
-    def announce(stage: str, done: int, total: int) -> None:
-        progress.update(describe(stage), done, total)
-
-    return announce
-
-
-def _num_candidates(entrants: Sequence["Entrant"]) -> int:
-    """Policies that play for a choice; a search that is over has added its own."""
-    contested = [entrant for entrant in entrants if entrant.mode == "tuned" or entrant.static]
-    return sum(len(entrant.candidates) for entrant in contested)
