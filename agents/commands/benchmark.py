@@ -1,7 +1,7 @@
 """The work of `evaluate`, once its arguments are known to be good; imports PyTorch."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..run_folders import new_run_folder, save_command
 def compare(
     arguments: argparse.Namespace,
     specifications: Sequence[Specification],
-    env_kwargs: Mapping[str, Any],
+    env_kwargs: dict[str, Any],
 ) -> None:
     """Play the benchmark, print its table, and write its files.
 
@@ -73,7 +73,7 @@ def _result_folder(arguments: argparse.Namespace) -> Path:
     return folder
 
 
-def _title(arguments: argparse.Namespace, env_kwargs: Mapping[str, Any]) -> str:
+def _title(arguments: argparse.Namespace, env_kwargs: dict[str, Any]) -> str:
     parts = [arguments.env, f"{arguments.split} split"]
     parts += [f"{name}={value}" for name, value in env_kwargs.items()]
     return ", ".join(parts)
