@@ -4,7 +4,7 @@ BIN := .venv/bin
 BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 
 .PHONY: benchmark demo results test
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml setup.py constraints.txt
 	@echo "Installing into .venv (PyTorch is large: this takes minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[agents,test]"

@@ -1,4 +1,4 @@
-"""Benchmark policies on the same problems; the same as `autoloss evaluate`. See `--help`."""
+"""Compare policies on the same problems: the same as `autoloss evaluate`, from a checkout."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Train an agent to steer training; the same as `autoloss train`. See `python train_agent.py --help`."""
+"""Train an agent to steer training: the same as `autoloss train`, from a checkout."""
 
 import sys
 

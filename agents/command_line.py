@@ -1,21 +1,37 @@
-"""What both commands share: arguments checked before anything slow is imported, and errors of one
-line.
+"""Tools that the commands share: arguments are checked before anything slow is imported, and an
+error is one line.
 """
 
 import argparse
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
-import yaml
+from gymnasium.envs.registration import EnvSpec
 
-import autoloss_gym  # noqa: F401 (registers the environments)
 from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.signatures import environment_signature, task_signature
 
 from .configuration import ALGORITHMS, number
+
+ENVIRONMENT = "autoloss_gym.environment.env:AutoLossEnv"
+# Arguments of the environment that the commands set.
+_RESERVED = (
+    "split",
+    "num_envs",
+    "array",
+    "autoreset_mode",
+    "vectorization_mode",
+    "render_mode",
+    "task",
+    "wrappers",
+)
+_SEED_LIMIT = 2**31
+_COUNT_LIMIT = 2**53  # larger numbers are not read exactly
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -25,23 +41,37 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
+def command_parser(program: str | None, description: str) -> OneLineParser:
+    """A parser whose description keeps its lines.
+
+    Args:
+        program: its name in help and errors, by default that of the script.
+        description: where it says `{command}`, it will say how the program is called.
+    """
+    program = program or Path(sys.argv[0]).name
+    command = f"python {program}" if program.endswith(".py") else program
+    return OneLineParser(
+        prog=program,
+        description=description.replace("{command}", command),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def refuse_beside_resume(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace, allowed: tuple[str, ...]
 ) -> None:
-    """`--resume FOLDER` stands alone: its folder says all the rest."""
-    given = [
-        n
-        for n, v in vars(arguments).items()
-        if n not in ("resume", *allowed) and v != parser.get_default(n)
-    ]
-    if given:
-        parser.error(
-            f"--resume reads all arguments from the folder: leave out --{given[0].replace('_', '-')}"
-        )
+    """An error for any argument beside `--resume FOLDER`, whose folder knows all the others."""
+    for name, value in vars(arguments).items():
+        if name in ("resume", *allowed) or value == parser.get_default(name):
+            continue
+        flag = "--" + name.replace("_", "-")
+        parser.error(f"--resume reads all arguments from the folder: leave out {flag}")
 
 
 def key_value(text: str) -> tuple[str, Any]:
     """`name=value` with a YAML value: numbers, true, null, lists and mappings are understood."""
+    import yaml
+
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
@@ -51,41 +81,21 @@ def key_value(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML") from None
 
 
-def environment_arguments(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """`--env-kwargs` as a mapping, without what the commands decide themselves."""
-    reserved = (
-        "split",
-        "num_envs",
-        "array",
-        "autoreset_mode",
-        "vectorization_mode",
-        "render_mode",
-        "task",
-        "wrappers",
-    )
-    for name, _ in pairs:
-        if name in reserved:
-            raise ValueError(
-                f"--env-kwargs {name}=…: the commands set {name} themselves; see --help for what they offer"
-            )
-    return dict(pairs)
-
-
 def positive(text: str) -> int:
     """A positive integer; 1e5 and 100_000 are understood."""
     try:
         value = float(text.replace("_", ""))
     except ValueError:
         value = 0
-    if value < 1 or value != int(value):
+    if not 1 <= value < _COUNT_LIMIT or value != int(value):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a positive integer")
     return int(value)
 
 
 def nonnegative(text: str) -> int:
-    """An integer of at least 0."""
+    """An integer of at least 0, and small enough to number problems with."""
     value = 0 if text == "0" else positive(text)
-    if value >= 2**31:
+    if value >= _SEED_LIMIT:
         raise argparse.ArgumentTypeError(f"{text!r}: expected less than 2**31")
     return value
 
@@ -97,33 +107,77 @@ def algorithm(text: str) -> str:
     return text
 
 
-def check_environment(id: str) -> None:
-    """Import the module of "module:id", and check that an environment of this package has that id."""
+def environment_arguments(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """`--env-kwargs` as a mapping; ValueError for what the commands set themselves."""
+    for name, _ in pairs:
+        if name in _RESERVED:
+            raise ValueError(
+                f"--env-kwargs {name}=…: the commands set {name} themselves; "
+                "see --help for what they offer"
+            )
+    return dict(pairs)
+
+
+def environment_ids() -> list[str]:
+    """The ids of this package's environments, which importing anything of it registers."""
+    specs = gymnasium.registry.values()
+    return [spec.id for spec in specs if spec.entry_point == ENVIRONMENT]
+
+
+def check_environment(id: str) -> EnvSpec:
+    """Import the module of "module:id", and return what is registered under the id.
+
+    Raises:
+        ValueError: the module cannot be imported, or no environment of this package has that id.
+    """
     module, colon, name = id.rpartition(":")
     sys.path.insert(0, os.getcwd())
     if colon:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise ValueError(f"--env {id}: cannot import module {module!r} ({error})") from None
-    ours = [
-        spec.id
-        for spec in gymnasium.registry.values()
-        if spec.entry_point == "autoloss_gym.environment.env:AutoLossEnv"
-    ]
-    if name not in ours:
-        raise ValueError(f"--env: {unknown('environment', name, ours)}")
+            raise ValueError(
+                f"environment {id!r}: cannot import module {module!r} ({error})"
+            ) from None
+    known = environment_ids()
+    if name not in known:
+        raise ValueError(unknown("environment", name, known))
+    return gymnasium.spec(name)
 
 
-def main(run: Callable[[], None]) -> int:
-    """Run a command; bad input becomes one line on stderr and exit status 2, an interrupt 130."""
+def check_arguments(spec: EnvSpec, given: Mapping[str, Any]) -> None:
+    """ValueError for an argument that neither the environment nor its task has.
+
+    It answers at once for the tasks of this package, whose source is read instead of imported. For
+    other tasks the environment says the same when it is made.
+    """
+    task = spec.kwargs["task"]
+    if not task.startswith("autoloss_gym."):
+        return
+    signature = task_signature(task)
+    # Their order is that of the environment's own error.
+    known = [*signature.arguments, *environment_signature().arguments, "learning_rate"]
+    for name in given:
+        if name not in known:
+            kind = f"argument of the environment or of {signature.name}"
+            raise ValueError(unknown(kind, name, known))
+    preset = given.get("preset")
+    if preset is not None and preset not in signature.presets:
+        raise ValueError(unknown("preset", preset, signature.presets))
+
+
+def main(run: Callable[[], None], program: str | None = None) -> int:
+    """Run a command; bad input becomes one line on stderr and exit status 2, an interrupt 130.
+
+    Args:
+        run: the command.
+        program: its name in errors, by default that of the script.
+    """
     try:
         run()
     except (ValueError, OSError, gymnasium.error.Error) as error:
-        print(
-            f"{os.path.basename(sys.argv[0])}: error: {' '.join(str(error).split())}",
-            file=sys.stderr,
-        )
+        message = " ".join(str(error).split())
+        print(f"{program or Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

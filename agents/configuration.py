@@ -1,17 +1,19 @@
-"""Resolved configuration of a training run, and the folder that keeps it; imports nothing slow."""
+"""Resolved configuration of a training run; imports nothing slow."""
 
 import inspect
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from autoloss_gym.tools.names import unknown
 
 ALGORITHMS = ("a2c", "ddpg", "dqn", "ppo", "reinforce", "sac", "td3")
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "hyperparameters"
+_NUMBER = re.compile(r"[-+]?[\d.]+[eE][-+]?\d+")
+# Parameters of algorithms that the configuration sets in other ways.
+_INTERNAL = ("self", "policy", "env", "seed", "tensorboard_log", "verbose")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,62 +43,66 @@ class TrainingConfiguration:
 
     @property
     def checkpoint_interval(self) -> int:
-        return self.checkpoint_every or -(-self.n_timesteps // 10)
+        """Environment steps between two checkpoints."""
+        return self.checkpoint_every or math.ceil(self.n_timesteps / 10)
 
 
 def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, Any]:
-    """What the YAML file of `algo`, or `file`, says for `env`, else for "default"."""
-    path = Path(file) if file else _HERE / "hyperparameters" / f"{algo}.yml"
+    """Hyper-parameters of `algo` for `env`, or where the file has none, its "default".
+
+    Args:
+        algo: name of the algorithm.
+        env: environment id, possibly "module:id".
+        file: a YAML file to read instead of the algorithm's own.
+
+    Raises:
+        ValueError: there is no such file, or it is not a table of environments.
+    """
+    import yaml
+
+    path = Path(file) if file else _FOLDER / f"{algo}.yml"
     if not path.is_file():
         raise ValueError(f"hyper-parameter file {str(path)!r} does not exist")
     try:
-        table = yaml.safe_load(path.read_text())
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(
-            f"hyper-parameter file {str(path)!r} is not YAML: {' '.join(str(error).split())}"
-        ) from None
-    env = env.rpartition(":")[2]
-    chosen = table.get(env, table.get("default")) if isinstance(table, dict) else None
+        reason = " ".join(str(error).split())
+        raise ValueError(f"hyper-parameter file {str(path)!r} is not YAML: {reason}") from None
+    id = env.rpartition(":")[2]
+    chosen = table.get(id, table.get("default")) if isinstance(table, dict) else None
     if not isinstance(chosen, dict):
         raise ValueError(
-            f"hyper-parameter file {str(path)!r}: expected a mapping under {env!r} or 'default'"
+            f"hyper-parameter file {str(path)!r}: expected a mapping under {id!r} or 'default'"
         )
     return {name: number(value) for name, value in chosen.items()}
 
 
 def number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; this reads it as the number that was meant, also in lists and
+    """`value` with the numbers that YAML 1.1 takes for text, such as 1e-3; also in lists and
     mappings.
     """
     if isinstance(value, dict):
         return {name: number(each) for name, each in value.items()}
     if isinstance(value, list):
         return [number(each) for each in value]
-    return (
-        float(value)
-        if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value)
-        else value
-    )
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
+    return value
 
 
 def checked_hyperparameters(algorithm: type, given: dict[str, Any]) -> dict[str, Any]:
-    """`given`, with 1e4 as an integer where the default is one; ValueError for a name that the
-    algorithm does not have.
+    """`given`, with 1e4 as an integer where the algorithm's default is one.
+
+    Raises:
+        ValueError: the algorithm has no such hyper-parameter.
     """
-    internal = ("self", "policy", "env", "seed", "tensorboard_log", "verbose")
-    known = [
-        name
-        for name in inspect.signature(algorithm).parameters
-        if name not in internal and name[0] != "_"
-    ]
-    for name in given:
+    parameters = inspect.signature(algorithm).parameters
+    known = [name for name in parameters if name not in _INTERNAL and not name.startswith("_")]
+    checked = {}
+    for name, value in given.items():
         if name not in known:
             raise ValueError(unknown(f"hyper-parameter of {algorithm.__name__}", name, known))
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(algorithm).parameters.items()
-    }
-    return {
-        n: int(v) if isinstance(defaults[n], int) and isinstance(v, float) and v.is_integer() else v
-        for n, v in given.items()
-    }
+        is_whole = isinstance(value, float) and value.is_integer()
+        expects_integer = isinstance(parameters[name].default, int)
+        checked[name] = int(value) if is_whole and expects_integer else value
+    return checked

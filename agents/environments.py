@@ -1,4 +1,4 @@
-"""How the commands make environments, and how they number problems."""
+"""Environments as the commands make them, and the numbers of their problems."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,13 @@ MakeEnv = Callable[..., AutoLossVectorEnv]
 
 @dataclass(frozen=True)
 class EnvironmentMaker:
-    """Makes environments of an id with these arguments, also in another process: (num_envs, **more)
-    → environment.
+    """Makes environments of one id: (num_envs, **arguments) → environment.
+
+    It can be sent to another process.
+
+    Args:
+        id: of the environment.
+        arguments: of every environment that is made; a call may replace some.
     """
 
     id: str

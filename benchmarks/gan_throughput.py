@@ -23,8 +23,8 @@ import torch
 
 from agents.command_line import OneLineParser, key_value, main, positive
 from autoloss_gym import AutoLossVectorEnv
+from autoloss_gym.environment.building import build_task
 from autoloss_gym.tasks.images.image_gan import ImageGAN
-from autoloss_gym.tools.arguments import build_task
 from autoloss_gym.tools.names import unknown
 from benchmarks.gan_loops import bare_loop
 from benchmarks.sides import Side, batched, measure, report, single

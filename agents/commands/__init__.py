@@ -1,1 +1,1 @@
-"""The commands: each reads its arguments, and calls what does the work."""
+"""Commands: each reads its arguments, and calls what does the work."""

@@ -1,78 +1,65 @@
-"""Benchmark policies on the same unseen problems.
-
-    python evaluate.py --env AutoLoss/QuadraticRegression-v0 --policies 'ppo:runs/ppo/*' softadapt random grid
-
-Prints a table and writes it with the figures of every problem and a picture to <output>/<env>_<n>/.
-Finished batches are kept there too: after a kill, `evaluate.py --resume <output>/<env>_<n>` goes on
-where it was, to the same table.
-"""
+"""The command that compares policies."""
 
 import argparse
-import sys
+import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..command_line import (
-    OneLineParser,
+    check_arguments,
     check_environment,
+    command_parser,
     environment_arguments,
     key_value,
     nonnegative,
     positive,
     refuse_beside_resume,
 )
-from ..policies import grammar as specifications
-from ..run_folders import load_command, new_run_folder, save_command
+from ..policies import grammar
+from ..run_folders import load_command
+
+DESCRIPTION = """\
+Benchmark policies on the same unseen problems.
+
+    {command} --env AutoLoss/QuadraticRegression-v0 --policies 'ppo:runs/ppo/*' softadapt grid
+
+Prints a table and writes it, with the figures of every problem and a picture, to
+<output>/<env>_<n>/. Finished batches are kept there too: after a kill,
+`{command} --resume <output>/<env>_<n>` goes on where it was, to the same table.
+
+policies:
+"""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = OneLineParser(
-        description=f"{__doc__}\npolicies:\n{specifications.HELP}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--env", help="environment id, or module:id where the module registers it")
-    parser.add_argument(
-        "--policies", nargs="+", metavar="POLICY", help="what to compare, see below"
-    )
-    parser.add_argument(
-        "--episodes", type=positive, default=200, help="problems for each policy (default: 200)"
-    )
-    parser.add_argument(
-        "--split", choices=("test", "validation", "train"), default="test", help="default: test"
-    )
-    parser.add_argument(
-        "--seed", type=nonnegative, default=0, help="numbers the problems (default: 0)"
-    )
-    parser.add_argument("--env-kwargs", type=key_value, nargs="+", default=[], metavar="NAME=VALUE",
-                        help="arguments of the environment and its task")  # fmt: skip
-    parser.add_argument(
-        "--deterministic",
-        action="store_true",
-        help="trained policies take their mode instead of drawing",
-    )
-    parser.add_argument("--trust-checkpoint", action="store_true",
-                        help="allow what can run code: .zip files of Stable-Baselines3, and with "
-                        "--resume the folder's policies module:Class")  # fmt: skip
-    parser.add_argument(
-        "--resume",
-        metavar="FOLDER",
-        help="go on with the evaluation of that folder, with its arguments",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="results",
-        help="where the result folder is made (default: results)",
-    )
-    parser.add_argument(
-        "--num-workers",
-        type=positive,
-        default=1,
-        help="processes that play, best one a core (default: 1)",
-    )
-    parser.add_argument(
-        "--num-threads", type=positive, default=1, help="PyTorch threads (default: 1)"
-    )
-    arguments = parser.parse_args()
+def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> None:
+    """Compare policies as the arguments say, print the table and the files that keep it.
+
+    Args:
+        given: the arguments, by default those of the process.
+        program: its name in help and errors, by default that of the script.
+    """
+    arguments = parse_arguments(given, program)
+    spec = check_environment(arguments.env)
+    texts = dict.fromkeys(arguments.policies)  # each once
+    specifications = [grammar.parse_specification(text) for text in texts]
+    if not arguments.trust_checkpoint:
+        _refuse_what_runs_code(specifications, resumed=bool(arguments.resume))
+    env_kwargs = environment_arguments(arguments.env_kwargs)
+    check_arguments(spec, env_kwargs)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("the figure needs matplotlib: pip install 'autoloss_gym[agents]'")
+
+    from .benchmark import compare
+
+    compare(arguments, specifications, env_kwargs)
+
+
+def parse_arguments(given: Sequence[str] | None, program: str | None) -> argparse.Namespace:
+    """The arguments, or those of the evaluation that is resumed."""
+    parser = command_parser(program, DESCRIPTION + grammar.HELP)
+    _add_benchmark_arguments(parser)
+    _add_playing_arguments(parser)
+    arguments = parser.parse_args(given)
     if arguments.resume:
         refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint",))
         stored = [name for name in vars(arguments) if name not in ("resume", "trust_checkpoint")]
@@ -84,63 +71,92 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def progress(stage: str, done: int, total: int) -> None:
-    print(f"{stage}: {done:,} of {total:,} training runs", file=sys.stderr)
+def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env",
+        help="environment id, or module:id where the module registers it",
+    )
+    parser.add_argument(
+        "--env-kwargs",
+        type=key_value,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="arguments of the environment and its task",
+    )
+    parser.add_argument(
+        "--policies",
+        nargs="+",
+        metavar="POLICY",
+        help="what to compare, see below",
+    )
+    parser.add_argument(
+        "--episodes",
+        type=positive,
+        default=200,
+        help="problems for each policy (default: 200)",
+    )
+    parser.add_argument(
+        "--split",
+        choices=("test", "validation", "train"),
+        default="test",
+        help="where the problems come from (default: test)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=nonnegative,
+        default=0,
+        help="numbers the problems (default: 0)",
+    )
 
 
-def evaluate() -> None:
-    arguments = parse_arguments()
-    check_environment(arguments.env)
-    parsed = [
-        specifications.parse_specification(text) for text in dict.fromkeys(arguments.policies)
-    ]
-    for each in parsed:
-        if each.zip_file and not arguments.trust_checkpoint:
+def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="trained policies take their most probable action instead of drawing one",
+    )
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="allow what can run code: .zip files of Stable-Baselines3, and with --resume the "
+        "folder's policies module:Class",
+    )
+    parser.add_argument(
+        "--num-workers",
+        type=positive,
+        default=1,
+        help="processes that play, best one a core (default: 1)",
+    )
+    parser.add_argument(
+        "--num-threads",
+        type=positive,
+        default=1,
+        help="PyTorch threads (default: 1)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="results",
+        help="where the result folder is made (default: results)",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="go on with the evaluation of that folder, with its arguments",
+    )
+
+
+def _refuse_what_runs_code(specifications: Sequence[grammar.Specification], resumed: bool) -> None:
+    """ValueError for a pickled model, and for a module that only the resumed folder names."""
+    for each in specifications:
+        if each.zip_file:
             raise ValueError(
-                f"policy {each.text!r}: a .zip file of Stable-Baselines3 can run code when it is read; "
-                "add --trust-checkpoint if you trust where it comes from"
+                f"policy {each.text!r}: a .zip file of Stable-Baselines3 can run code when it is "
+                "read; add --trust-checkpoint if you trust where it comes from"
             )
-        if each.own_module and arguments.resume and not arguments.trust_checkpoint:
+        if each.own_module and resumed:
             raise ValueError(
                 f"policy {each.text!r}: the folder names this module, and importing it runs code; "
                 "add --trust-checkpoint if you trust where it comes from"
             )
-    env_kwargs = environment_arguments(arguments.env_kwargs)
-
-    import torch  # noqa: PLC0415 (slow: only after the arguments are known to be good)
-
-    from ..environments import EnvironmentMaker  # noqa: PLC0415
-    from ..evaluation.comparison import run_benchmark  # noqa: PLC0415
-    from ..evaluation.entrants import make_entrants, warnings  # noqa: PLC0415
-    from ..evaluation.report import real_data, save_report, text_table  # noqa: PLC0415
-
-    torch.set_num_threads(arguments.num_threads)
-
-    def make_env(split: str) -> EnvironmentMaker:
-        return EnvironmentMaker(arguments.env, {**env_kwargs, "split": split})
-
-    task = make_env(arguments.split)(num_envs=1).task
-    entrants = make_entrants(parsed, task, arguments.env, arguments.deterministic)
-    folder = (
-        Path(arguments.resume)
-        if arguments.resume
-        else new_run_folder(arguments.output, "", arguments.env)
-    )
-    save_command(folder, arguments)
-    benchmark = run_benchmark(
-        entrants,
-        make_env,
-        arguments.split,
-        arguments.episodes,
-        arguments.seed,
-        progress,
-        folder / "episodes",
-        arguments.num_workers,
-    )
-    title = f"{arguments.env}, {arguments.split} split" + "".join(
-        f", {n}={v}" for n, v in env_kwargs.items()
-    )
-    lines = [*real_data(task, arguments.split), *warnings(entrants, env_kwargs)]
-    print(f"{title}\n{text_table(benchmark, lines)}")
-    for path in save_report(benchmark, lines, title, folder, vars(arguments)):
-        print(path)

@@ -47,8 +47,8 @@ class _Style:
 
 def draw(benchmark: Benchmark, title: str, path: Path) -> None:
     """Write the picture as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (slow to import)
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     num_panels = len(_pairs_with_panels(benchmark))
     height = max(4.2, 0.3 * len(benchmark.rows) + 1.6, 1.4 * num_panels + 1.4)

@@ -7,10 +7,10 @@ import numpy as np
 
 from autoloss_gym.core.task import Metric
 
-from ..policies.catalogue import Entrant
 from ..policies.policy import Policy
 from ..policies.trained_policy import TrainedPolicy
 from ..policies.zip_policy import ZipPolicy
+from .entrants import Entrant
 from .rollout import Episodes
 from .statistics import (
     Estimate,

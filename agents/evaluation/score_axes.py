@@ -63,7 +63,7 @@ def _is_wide(low: float, high: float) -> bool:
 
 def _set_scale(axes: Any, low: float, high: float, count: int = 6) -> None:
     """Limits a little beyond these ends, and about `count` ticks."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator  # noqa: PLC0415 (slow)
+    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
     if _is_wide(low, high):
         axes.set_xscale("log")

@@ -1,5 +1,6 @@
-"""What a training leaves on disk: weights, checkpoints, logs. Files are whole or absent, and
-reading them runs no code.
+"""Weights, checkpoints and logs of a training on disk.
+
+Files are whole or absent, and reading them runs no code.
 """
 
 import contextlib
@@ -21,7 +22,8 @@ from autoloss_gym.tools.files import replacing
 
 from ..run_folders import FORMAT
 
-WEIGHTS, CHECKPOINT = "policy.safetensors", "checkpoint.pt"
+WEIGHTS = "policy.safetensors"
+CHECKPOINT = "checkpoint.pt"
 
 
 def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
@@ -35,8 +37,10 @@ def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
 
 
 def load_weights(policy: nn.Module, folder: Path) -> int:
-    """Read the weights into `policy` and return the steps behind them; ValueError if there are none
-    or they do not fit.
+    """Read the weights into `policy` and return the environment steps behind them.
+
+    Raises:
+        ValueError: there are none, or they do not fit.
     """
     path = folder / WEIGHTS
     if not path.is_file():
@@ -55,7 +59,7 @@ def load_weights(policy: nn.Module, folder: Path) -> int:
 
 @contextlib.contextmanager
 def _reading_weights(path: Path) -> Iterator[None]:
-    """What is wrong with the weights is one line."""
+    """Turns whatever is wrong with the weights into one line."""
     try:
         yield
     except (SafetensorError, RuntimeError, ValueError) as error:
@@ -68,46 +72,47 @@ def _check_observations(policy: nn.Module, tensors: dict[str, torch.Tensor], fol
     """ValueError if the first layer was trained on observations of another size."""
     expected = policy.state_dict()
     first = next(name for name, value in expected.items() if value.ndim == 2)
-    trained, present = tensors.get(first, expected[first]).shape[-1], expected[first].shape[-1]
+    present = expected[first].shape[-1]
+    trained = tensors[first].shape[-1] if first in tensors else present
     if trained != present:
         raise ValueError(
-            f"{str(folder)!r} was trained on observations of {trained} numbers, this environment has {present}: "
-            "give the --env-kwargs of its training"
+            f"{str(folder)!r} was trained on observations of {trained} numbers, "
+            f"this environment has {present}: give the --env-kwargs of its training"
         )
 
 
 def weights_digest(folder: Path) -> str:
-    """What tells these weights from others."""
+    """Digest that tells these weights from others."""
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16]
 
 
 def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
-    """Store tensors and plain values from which training goes on, and the states of the global
-    generators.
-    """
+    """Store tensors and plain values from which training goes on, with the global generators."""
     with replacing(folder / CHECKPOINT) as temporary:
         torch.save({"format": FORMAT, "generators": _generators(), **content}, temporary)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """What `save_checkpoint` stored, or None where nothing has been; ValueError if it cannot be
-    read.
+    """Read what `save_checkpoint` stored; None where nothing has been.
 
-    The generators are set with `restore_generators`, when all that draws from them has been made.
+    The generators are set by `restore_generators`, once all that draws from them has been made.
+
+    Raises:
+        ValueError: it cannot be read.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # about foreign pickles, which are refused anyway
+        # PyTorch warns about foreign pickles, which are refused anyway.
+        with warnings.catch_warnings(action="ignore"):
             content = torch.load(path, map_location="cpu", weights_only=True)
         version = content["format"]
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"{str(path)!r} is not a checkpoint that can be read ({reason}); delete it to start over"
+            f"{str(path)!r} is not a checkpoint that can be read ({reason}); "
+            "delete it to start over"
         ) from None
     if version > FORMAT:
         raise ValueError(
@@ -118,39 +123,37 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def fitting(folder: Path, algo: str, content: dict[str, Any]) -> Iterator[None]:
-    """Around restoring a checkpoint of `algo`: what does not fit is one line."""
+    """Turns whatever does not fit, while a checkpoint of `algo` is restored, into one line."""
     try:
         if content["algo"] != algo:
             raise ValueError(f"it is of {content['algo']}, not of {algo}")
         yield
     except (ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        path = str(folder / CHECKPOINT)
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"{str(folder / CHECKPOINT)!r} does not fit this training ({reason}); delete it to start over"
+            f"{path!r} does not fit this training ({reason}); delete it to start over"
         ) from None
 
 
 def restore_generators(states: dict[str, Any]) -> None:
     """Set the global generators of PyTorch and NumPy, from which learners draw."""
     torch.set_rng_state(states["torch"])
-    np.random.set_state(
-        ("MT19937", states["numpy"].numpy().astype(np.uint32), *states["numpy_position"])
-    )
+    keys = states["numpy"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", keys, *states["numpy_position"]))
 
 
 def _generators() -> dict[str, Any]:
-    _, keys, *position = np.random.get_state(legacy=True)
+    _, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
         "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)),
-        "numpy_position": [int(position[0]), int(position[1]), float(position[2])],
+        "numpy_position": [int(position), int(has_gauss), float(gauss)],
     }
 
 
 def open_logger(folder: Path, steps: int) -> Logger:
-    """TensorBoard and CSV in `folder`; a training that goes on after `steps` has a CSV file of its
-    own.
-    """
+    """TensorBoard and CSV in `folder`; a training that goes on after `steps` writes another CSV."""
     suffix = f"_from_{steps}" if steps else ""
     formats = [
         make_output_format("tensorboard", str(folder)),

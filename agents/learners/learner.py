@@ -1,4 +1,4 @@
-"""Which learner an algorithm's name stands for."""
+"""Learners by the names of their algorithms."""
 
 from pathlib import Path
 from typing import Protocol
@@ -21,8 +21,6 @@ class Learner(Protocol):
 
 def make_learner(configuration: TrainingConfiguration) -> Learner:
     """The learner of the configuration's algorithm."""
-    return (
-        ReinforceLearner(configuration)
-        if configuration.algo == "reinforce"
-        else StableBaselines3Learner(configuration)
-    )
+    if configuration.algo == "reinforce":
+        return ReinforceLearner(configuration)
+    return StableBaselines3Learner(configuration)

@@ -2,10 +2,8 @@
 
 import contextlib
 import copy
+import functools
 import json
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import stable_baselines3
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
@@ -24,6 +21,7 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ..configuration import TrainingConfiguration, checked_hyperparameters
 from ..environments import SEED_SPACING
+from ..progress import show_progress
 from .checkpoints import (
     fitting,
     load_checkpoint,
@@ -33,8 +31,9 @@ from .checkpoints import (
     save_weights,
 )
 from .sample_log import SampleLog
+from .training_log import Report
 
-# What besides parameters and generators a training of Stable-Baselines3 goes on from.
+# What a training goes on from, besides parameters and generators.
 _COUNTERS = (
     "num_timesteps",
     "_n_updates",
@@ -56,6 +55,7 @@ _REPLAY = (
 
 
 def algorithm_class(algo: str) -> type[BaseAlgorithm]:
+    """The class of Stable-Baselines3 with that name in lower case."""
     return getattr(stable_baselines3, algo.upper())
 
 
@@ -65,9 +65,8 @@ class StableBaselines3Learner:
     def __init__(self, configuration: TrainingConfiguration) -> None:
         self._configuration = configuration
         algorithm = algorithm_class(configuration.algo)
-        arguments = checked_hyperparameters(
-            algorithm, copy.deepcopy(configuration.hyperparameters)
-        )  # it may add to them
+        given = copy.deepcopy(configuration.hyperparameters)  # the algorithm may add to them
+        arguments = checked_hyperparameters(algorithm, given)
         envs = gymnasium.make_vec(
             configuration.env, num_envs=configuration.num_envs, **configuration.env_kwargs
         )
@@ -80,40 +79,45 @@ class StableBaselines3Learner:
             raise ValueError(
                 f"{configuration.algo} does not accept these hyper-parameters: {error}"
             ) from error
+        self._samples = SampleLog(envs)
         self._envs.seed(configuration.seed * SEED_SPACING)
 
     def train(self, folder: Path) -> None:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are
         stored.
         """
-        configuration, model = self._configuration, self._model
+        configuration = self._configuration
+        model = self._model
         checkpoint = load_checkpoint(folder)
         if checkpoint:
-            with fitting(folder, self._configuration.algo, checkpoint):
+            with fitting(folder, configuration.algo, checkpoint):
                 self._restore(checkpoint)
         done = model.num_timesteps
         if done >= configuration.n_timesteps:
             return
+        # Off-policy algorithms count episodes, and all runs of the batch end together. On-policy
+        # ones count rollouts.
+        log_interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
         model.set_logger(open_logger(folder, done))
-        samples = SampleLog(self._envs.envs)
-        report = Report(
-            configuration.n_timesteps,
-            configuration.checkpoint_interval,
-            lambda: self._save(folder),
-            samples,
-        )
-        # Off-policy algorithms count episodes: all runs of the batch end together. On-policy ones
-        # count rollouts.
-        interval = configuration.num_envs if isinstance(model, OffPolicyAlgorithm) else 1
-        with contextlib.closing(model.logger):
-            remaining = configuration.n_timesteps - done
+        with contextlib.closing(model.logger), show_progress("steps", lines=10) as progress:
+            report = Report(
+                stage=f"training {configuration.algo}",
+                total=configuration.n_timesteps,
+                checkpoint_every=configuration.checkpoint_interval,
+                save=functools.partial(self._save, folder),
+                samples=self._samples,
+                progress=progress,
+            )
             model.learn(
-                remaining, callback=report, log_interval=interval, reset_num_timesteps=not done
+                configuration.n_timesteps - done,
+                callback=report,
+                log_interval=log_interval,
+                reset_num_timesteps=not done,
             )
         self._save(folder)
 
     def _save(self, folder: Path) -> None:
-        """Between two rollouts: nothing is half done then."""
+        """Save between two rollouts, where nothing is half done."""
         model = self._model
         _, variables = model._get_torch_save_params()
         content = {
@@ -131,6 +135,7 @@ class StableBaselines3Learner:
             content["replay_buffer"] = {name: _stored(getattr(buffer, name)) for name in _REPLAY}
         save_checkpoint(folder, content)
         save_weights(model.policy, folder, model.num_timesteps)
+        self._samples.save(folder)
 
     def _restore(self, content: dict[str, Any]) -> None:
         model = self._model
@@ -144,111 +149,43 @@ class StableBaselines3Learner:
         model.action_space.np_random.bit_generator.state = json.loads(content["action_space"])
         if isinstance(model, OffPolicyAlgorithm):
             for name, value in content["replay_buffer"].items():
-                setattr(
-                    model.replay_buffer,
-                    name,
-                    value.numpy() if isinstance(value, torch.Tensor) else value,
-                )
+                setattr(model.replay_buffer, name, _restored(value))
         self._envs.load_state_dict(content["envs"])
         restore_generators(content["generators"])
-
-
-def _stored(value: Any) -> Any:
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
-def _check_action_space(algo: str, space: gymnasium.Space) -> None:
-    discrete = isinstance(space, spaces.Discrete)
-    if algo in ("sac", "td3", "ddpg") and discrete:
-        raise ValueError(
-            f"--algo {algo} needs continuous actions, this environment has {space}: add --env-kwargs control=weights"
-        )
-    if algo == "dqn" and not discrete:
-        raise ValueError(
-            f"--algo dqn needs discrete actions, this environment has {space}: leave out control=weights"
-        )
-
-
-class Report(BaseCallback):
-    """Logs the environment's figures, prints progress ten times in a training, and saves every so
-    many environment steps.
-
-    With the progress, the samples of the first run are logged, where the task makes images.
-
-    It saves when the next rollout begins. The figures are means over the episodes that ended since
-    the last dump: `score`, `best_score`, `steps`, `diverged`, `collapsed`, and the share of each
-    pair.
-    """
-
-    def __init__(
-        self, total: int, checkpoint_every: int, save: Callable[[], None], samples: SampleLog
-    ) -> None:
-        super().__init__()
-        self._total, self._checkpoint_every, self._save, self._samples = (
-            total,
-            checkpoint_every,
-            save,
-            samples,
-        )
-        self._started, self._due, self._latest = time.monotonic(), False, ""
-
-    def _on_training_start(self) -> None:
-        self._tenths, self._checkpoints = self._reached()
-        self._pairs = [pair.name for pair in self.training_env.get_attr("task")[0].pairs]
-
-    def _reached(self) -> tuple[int, int]:
-        return 10 * self.num_timesteps // self._total, self.num_timesteps // self._checkpoint_every
-
-    def _on_step(self) -> bool:
-        for info in self.locals["infos"]:
-            if "best_score" in info:
-                self._log_episode(info)
-        self._samples.watch(ended="best_score" in self.locals["infos"][0])
-        before, saved = self._tenths, self._checkpoints
-        self._tenths, self._checkpoints = self._reached()
-        self._due = self._due or self._checkpoints > saved
-        if self._tenths > before:
-            elapsed = time.monotonic() - self._started
-            done = min(
-                100, 100 * self.num_timesteps / self._total
-            )  # algorithms finish the rollout in which they reach it
-            print(
-                f"{done:4.0f} %  {self.num_timesteps:>9,} steps  {elapsed:5.0f} s{self._latest}",
-                file=sys.stderr,
-            )
-            self._samples.record(self.logger)
-        return True
-
-    def _on_rollout_start(self) -> None:
-        if self._due:
-            self._save()
-            self._due = False
-
-    def _on_training_end(self) -> None:
-        self.logger.dump(self.num_timesteps)
-
-    def _log_episode(self, info: dict[str, Any]) -> None:
-        for name in ("score", "best_score", "steps", "diverged", "collapsed"):
-            self.logger.record_mean(f"environment/{name}", float(info[name]))
-        for name, share in zip(self._pairs, info["pair_shares"], strict=True):
-            self.logger.record_mean(f"environment/share_of_{name}", float(share))
-        recorded = self.logger.name_to_value
-        score, share = (
-            recorded["environment/best_score"],
-            recorded[f"environment/share_of_{self._pairs[0]}"],
-        )
-        self._latest = f"  best score {score:8.4f}  share of {self._pairs[0]} {share:.2f}"
 
 
 def build_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> BasePolicy:
     """The untrained policy of a configuration, for the spaces of `envs`."""
     policy_class = algorithm_class(configuration.algo).policy_aliases["MlpPolicy"]
     arguments = copy.deepcopy(configuration.hyperparameters.get("policy_kwargs", {}))
+    observations = envs.single_observation_space
+    actions = envs.single_action_space
     try:
-        policy = policy_class(
-            envs.single_observation_space, envs.single_action_space, lambda _: 0.0, **arguments
-        )
+        policy = policy_class(observations, actions, lambda _: 0.0, **arguments)
     except TypeError as error:
         raise ValueError(f"config.json has bad policy_kwargs {arguments} ({error})") from None
     policy.set_training_mode(False)
     return policy
+
+
+def _check_action_space(algo: str, space: gymnasium.Space) -> None:
+    is_discrete = isinstance(space, spaces.Discrete)
+    if algo in ("sac", "td3", "ddpg") and is_discrete:
+        raise ValueError(
+            f"--algo {algo} needs continuous actions, this environment has {space}: "
+            "add --env-kwargs control=weights"
+        )
+    if algo == "dqn" and not is_discrete:
+        raise ValueError(
+            f"--algo dqn needs discrete actions, this environment has {space}: "
+            "leave out control=weights"
+        )
+
+
+def _stored(value: Any) -> Any:
+    """Arrays as tensors, which are read back without running code."""
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+def _restored(value: Any) -> Any:
+    return value.numpy() if isinstance(value, torch.Tensor) else value

@@ -41,9 +41,9 @@ class ClusterProblems:
         """What the parts of a problem share.
 
         Returns:
-            `centres` (num_envs, clusters, informative) and `shape` (num_envs, clusters, informative,
-            informative) of the clusters, and `mix` (num_envs, informative, informative), the linear
-            combinations.
+            `centres` (num_envs, clusters, informative) and `shape` (num_envs, clusters,
+            informative, informative) of the clusters, and `mix` (num_envs, informative,
+            informative), the linear combinations.
         """
         size = self.num_informative
         streams = {name: random.fold_in(keys, name) for name in ("signs", "kind", "shape", "mix")}

@@ -99,4 +99,6 @@ def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
 
 
 def _is_seed(value: Any) -> bool:
-    return value is None or (isinstance(value, int | np.integer) and 0 <= value < 2**62)
+    if value is None:
+        return True
+    return isinstance(value, int | np.integer) and bool(0 <= value < 2**62)

@@ -47,7 +47,7 @@ def check_bounds(instance: Any) -> None:
 
     A class inherits the bounds of a field whose default it replaces.
     """
-    for name, annotations in _annotations(type(instance)).items():
+    for name, annotations in _annotations(instance.__class__).items():
         value = getattr(instance, name)
         for annotation in annotations:
             for bounds in _bounds(annotation):
@@ -72,7 +72,7 @@ def _check_elements(name: str, values: Any, annotation: Any) -> None:
 
 
 @functools.cache
-def _annotations(cls: type) -> dict[str, list[Any]]:
+def _annotations(cls: Any) -> dict[str, list[Any]]:
     """The annotations that a class and its ancestors give to each field."""
     found = {}
     for field in dataclasses.fields(cls):

@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import gymnasium
 import pytest
 
+from autoloss_gym.registration import TASKS
 from tests.support.paths import ROOT
 
 ID = "AutoLoss/QuadraticRegression-v0"
@@ -366,7 +368,7 @@ def test_a_training_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(t
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--resume", "nowhere"], "is not a run folder of train_agent.py"),
+        (["--resume", "nowhere"], "is not a run folder of a training"),
         (
             ["--resume", "nowhere", "--seed", "3"],
             "reads all arguments from the folder: leave out --seed",
@@ -465,15 +467,104 @@ def test_an_evaluation_is_new_or_resumed(arguments, expected, tmp_path):
     assert expected in one_line(run("evaluate", *arguments, cwd=tmp_path))
 
 
+# Answers at once
+
+TRACED = """
+import sys, runpy
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as stop:
+    slow = {"torch", "stable_baselines3", "matplotlib", "rich", "yaml"} & set(sys.modules)
+    print(stop.code, sorted(slow), file=sys.stderr)
+"""
+
+
+def traced(command, *arguments):
+    """What a command says on stderr, its exit status, and the slow modules that it has imported."""
+    program = [sys.executable, "-c", TRACED, f"{command}.py", *arguments]
+    result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
+    *said, end = result.stderr.splitlines()
+    return said, end
+
+
 @pytest.mark.parametrize("command", ["train_agent", "evaluate"])
-def test_help_and_usage_errors_answer_without_loading_torch(command):
-    code = (
-        f"import sys, runpy\nsys.argv = ['{command}.py', '--env', '{ID}', '--policies', 'nonsense', '--algo', 'nonsense']\n"
-        f"try:\n    runpy.run_path('{command}.py', run_name='__main__')\nexcept SystemExit as stop:\n"
-        "    print(stop.code, 'torch' in sys.modules)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "2 False"
-    assert run(command, "--help").returncode == 0
+@pytest.mark.parametrize("arguments", [["--help"], ["--env", ID, "--seed", "-1"]])
+def test_help_and_usage_errors_answer_without_loading_anything_slow(command, arguments):
+    _, end = traced(command, *arguments)
+    assert end in ("0 []", "2 []")
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("datset=diabetes", "did you mean 'dataset'?"),
+        ("rewards=final", "did you mean 'reward'?"),
+        ("learning_rat=1", "did you mean 'learning_rate'?"),
+        ("preset=relased", "did you mean 'released'?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train_agent", "evaluate"])
+def test_a_wrong_argument_of_our_environments_is_answered_without_loading_torch(
+    command, argument, expected
+):
+    policies = ["--policies", "1:1"] if command == "evaluate" else []
+    said, end = traced(command, "--env", ID, "--env-kwargs", argument, *policies)
+    assert end == "2 ['yaml']"  # by which values are read
+    (line,) = said
+    assert line.startswith(f"{command}.py: error: unknown ")
+    assert expected in line
+
+
+@pytest.mark.parametrize("argument", ["datset", "presets"])
+def test_a_wrong_argument_is_answered_in_the_words_of_the_environment(argument, tmp_path):
+    with pytest.raises(ValueError, match="unknown argument") as caught:
+        gymnasium.make_vec(ID, num_envs=1, **{argument: 1})
+    said = one_line(run("train_agent", "--env", ID, "--env-kwargs", f"{argument}=1", cwd=tmp_path))
+    assert said == f"train_agent.py: error: {caught.value}\n"
+
+
+def test_a_wrong_argument_of_a_users_task_is_answered_by_its_environment():
+    command = ["--env", "sparse_signal:Example/SparseSignal-v0", "--env-kwargs", "nois=3"]
+    said = one_line(run("train_agent", *command, cwd=ROOT / "examples"))
+    assert "unknown argument of the environment or of SparseSignal 'nois'" in said
+
+
+def test_the_environments_are_listed_and_shown_without_loading_torch():
+    def console(*arguments):
+        program = (
+            "import sys; from agents.commands.console import console; code = console(); "
+            "print('torch' in sys.modules, file=sys.stderr); sys.exit(code)"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert result.stderr == "False\n"
+        return result.stdout
+
+    listed = console("list")
+    for id in TASKS:
+        assert id in listed
+        shown = console("show", id)
+        assert shown.startswith(id)
+        assert all(heading in shown for heading in ("## Description", "## Version History"))
+        assert "  max_steps " in shown
+        assert "  reward_arguments " in shown
+    assert "Presets: released" in console("show", ID)
+
+
+# Progress
+
+
+def test_an_evaluation_says_each_stage_in_one_line(tmp_path):
+    command = ["--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path]
+    result = run("evaluate", *command, "--policies", "open_loop:2", "grid:3", "1:1")
+    assert result.stderr.splitlines() == [
+        "searching a schedule on training problems: 576 training runs",
+        "choosing on validation problems among 12 candidates: 48 training runs",
+        "playing the test problems with 3 policies: 12 training runs",
+    ]

@@ -197,8 +197,8 @@ class MLPClassification(GradientTask):
         training = parts["training"]["inputs"]
         mean = training.mean(dim=1, keepdim=True)
         deviation = training.std(dim=1, keepdim=True)
-        for part in parts.values():
-            part["inputs"] = (part["inputs"] - mean) / deviation
+        for samples in parts.values():
+            samples["inputs"] = (samples["inputs"] - mean) / deviation
         return parts
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from agents.configuration import TrainingConfiguration
-from agents.learners.reinforce import (
+from agents.learners.policy_gradient import (
     Baseline,
-    Controller,
-    ReinforceLearner,
     ReinforceOptions,
     Sequences,
     policy_loss,
+    step_rewards,
 )
+from agents.learners.reinforce import ReinforceLearner
+from autoloss_gym.controllers.controller import Controller
 
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "learning_rate": 0.05}
 
@@ -117,10 +118,9 @@ def test_the_temperature_flattens_the_controller():
 
 
 def test_step_rewards_follow_the_released_formula_by_hand():
-    learner = ReinforceLearner(
-        configuration(num_envs=1, step_reward=True, step_reward_scale=2.0, step_reward_clip=5.0)
-    )
-    rewards = learner._step_rewards(torch.tensor([[8.0], [8.0], [6.0], [7.0], [1e-3 - 1e6]]))
+    options = ReinforceOptions(step_reward=True, step_reward_scale=2.0, step_reward_clip=5.0)
+    metrics = torch.tensor([[8.0], [8.0], [6.0], [7.0], [1e-3 - 1e6]])
+    rewards = step_rewards(metrics, minimize=True, options=options)
     first, second = 0.8 * 0.1 + 0.2 * 2, 0.8 * (0.8 * 0.1 + 0.2 * 2) - 0.2
     expected = [0.0, 2 * math.sqrt(2 / (first + 1e-5)), -2 * math.sqrt(1 / (second + 1e-5))]
     np.testing.assert_allclose(rewards[:3, 0], expected, rtol=1e-5)

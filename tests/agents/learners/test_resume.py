@@ -174,8 +174,10 @@ def test_a_zip_of_stable_baselines3_is_read_only_where_it_is_trusted(tmp_path):
     model = PPO("MlpPolicy", envs, n_steps=8, batch_size=32)
     model.payload = Payload(tmp_path / "ran")
     model.save(tmp_path / "model.zip")
-    arguments = ["--env", ID, "--env-kwargs", *(f"{n}={v}" for n, v in SMALL.items()), "--episodes", 3, "-o", tmp_path / "out",
-                 "--policies", f"ppo:{tmp_path / 'model.zip'}", "1:1"]  # fmt: skip
+    env_kwargs = [f"{name}={value}" for name, value in SMALL.items()]
+    policies = [f"ppo:{tmp_path / 'model.zip'}", "1:1"]
+    arguments = ["--env", ID, "--env-kwargs", *env_kwargs, "--episodes", 3, "-o", tmp_path / "out",
+                 "--policies", *policies]  # fmt: skip
     refused = evaluate(*arguments)
     assert refused.returncode == 2
     assert refused.stderr.startswith("evaluate.py: error: policy 'ppo:")

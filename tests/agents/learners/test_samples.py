@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.configuration import TrainingConfiguration
 from agents.learners.checkpoints import WEIGHTS
+from agents.learners.film import FILM, Film
 from agents.learners.learner import make_learner
 from agents.learners.sample_log import SampleLog
 from autoloss_gym.environment.rendering import image_grid
@@ -61,6 +62,70 @@ def test_the_picture_is_of_the_run_that_ended_last_at_its_last_validation_before
     np.testing.assert_array_equal(logged(log), picture(16))
 
 
+def gif(folder):
+    """Frames of the film at the size of the samples' grid, uint8 (frames, rows, columns, 3)."""
+    with Image.open(folder / FILM) as film:
+        frames = []
+        for index in range(film.n_frames):
+            film.seek(index)
+            frames.append(np.asarray(film.convert("RGB")))
+    factor = frames[0].shape[0] // picture(8).shape[0]
+    return np.stack(frames)[:, ::factor, ::factor]
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_the_film_is_of_the_run_that_ended_last_and_before_any_has_of_the_present_one(
+    repeat, tmp_path
+):
+    envs = AutoLossVectorEnv(Painter(max_steps=12), 2, repeat=repeat)
+    log = SampleLog(envs)
+    envs.reset(seed=0)
+    log.save(tmp_path)
+    assert not (tmp_path / FILM).exists()  # there is no picture yet
+    for _ in range(4 // repeat):
+        log.watch(ended=bool(envs.step(np.array([0, 1]))[2][0]))
+    log.save(tmp_path)
+    np.testing.assert_array_equal(gif(tmp_path), [picture(12)])
+    for _ in range(12 // repeat):
+        log.watch(ended=bool(envs.step(np.array([0, 1]))[2][0]))
+    log.save(tmp_path)
+    np.testing.assert_array_equal(gif(tmp_path), [picture(12), picture(16)])
+
+
+def test_a_film_of_a_long_run_has_at_most_a_hundred_frames_at_equal_distances_and_the_newest():
+    film = Film()
+    for index in range(1001):
+        film.add(np.full((2, 2, 3), index % 256, dtype=np.uint8))
+        assert len(film.frames()) <= 101
+        assert film.frames()[-1][0, 0, 0] == index % 256
+    values = np.array([frame[0, 0, 0] for frame in film.frames()], dtype=int)
+    distances = np.diff(values) % 256
+    assert len(set(distances[:-1])) == 1
+    assert len(values) > 50
+
+
+def test_a_training_without_pillow_says_how_to_get_the_film_and_goes_on(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    film = Film()
+    film.add(picture(8))
+    film.save(tmp_path)
+    film.save(tmp_path)
+    assert capsys.readouterr().err == (
+        "no samples.gif: it needs Pillow: pip install 'autoloss_gym[images]'\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("algo", HYPERPARAMETERS)
+def test_a_training_leaves_a_film_where_the_task_makes_images(algo, tmp_path):
+    make_learner(configuration(algo)).train(tmp_path)
+    frames = gif(tmp_path)
+    assert len(frames) >= 2
+    assert any((frames[0] != frame).any() for frame in frames)
+
+
 def test_a_task_without_images_logs_none():
     envs = AutoLossVectorEnv(SMALL, 1)
     log = SampleLog(envs)
@@ -70,8 +135,15 @@ def test_a_task_without_images_logs_none():
 
 
 def configuration(algo, env="tests.support.toy_tasks:Toy/Painter-v0", **env_kwargs):
-    return TrainingConfiguration(algo=algo, env=env, env_kwargs=env_kwargs, num_envs=2, n_timesteps=960, seed=0,
-                                 hyperparameters=HYPERPARAMETERS[algo])  # fmt: skip
+    return TrainingConfiguration(
+        algo=algo,
+        env=env,
+        env_kwargs=env_kwargs,
+        num_envs=2,
+        n_timesteps=960,
+        seed=0,
+        hyperparameters=HYPERPARAMETERS[algo],
+    )
 
 
 def events(folder):
@@ -106,6 +178,7 @@ def test_a_task_without_images_leaves_no_picture_among_the_events(tmp_path):
     make_learner(configuration("ppo", "AutoLoss/QuadraticRegression-v0", **small)).train(tmp_path)
     assert events(tmp_path).Tags()["images"] == []
     assert events(tmp_path).Tags()["scalars"] != []
+    assert not (tmp_path / FILM).exists()
 
 
 class Killed(Exception):

@@ -1,0 +1,44 @@
+"""The small network that looks at a training run and says what to do next."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+_NEGATIVE_SLOPE = 0.2  # of the leaky ReLUs, as in the released code of AutoLoss
+
+
+class Controller(nn.Module):
+    """Leaky-ReLU perceptron from observations (…, features) to the logits of actions (…, actions).
+
+    Args:
+        num_features: numbers in an observation.
+        num_actions: actions that there are.
+        hidden_sizes: units of each hidden layer; () makes the controller linear.
+        temperature: the logits are divided by it.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_actions: int,
+        hidden_sizes: tuple[int, ...],
+        temperature: float,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for size, next_size in pairwise((num_features, *hidden_sizes, num_actions)):
+            layers.append(_linear(size, next_size))
+            layers.append(nn.LeakyReLU(_NEGATIVE_SLOPE))
+        self.layers = nn.Sequential(*layers[:-1])  # logits are not rectified
+        self.temperature = temperature
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """The logits, float32, on the device of the weights."""
+        return self.layers(observations) / self.temperature
+
+
+def _linear(num_inputs: int, num_outputs: int) -> nn.Linear:
+    layer = nn.Linear(num_inputs, num_outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
