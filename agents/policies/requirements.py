@@ -13,7 +13,7 @@ def check_choice(text: str, task: Task) -> None:
 
 def check_weights(text: str, task: Task) -> None:
     """Loss weights make a difference."""
-    if not _shares_blocks(task):
+    if not task.shares_blocks:
         raise ValueError(
             f"policy {text!r}: every parameter block of {type(task).__name__} has one loss, and "
             "under Adam the weight of a lone loss changes nothing; use a policy that chooses pairs"
@@ -27,9 +27,3 @@ def check_length(text: str, length: int, task: Task) -> None:
         raise ValueError(
             f"policy {text!r} has {length} parts, but the task has {len(task.pairs)} pairs: {names}"
         )
-
-
-def _shares_blocks(task: Task) -> bool:
-    """Whether some block belongs to two pairs."""
-    blocks = [block for pair in task.pairs for block in pair.blocks]
-    return len(set(blocks)) < len(blocks)

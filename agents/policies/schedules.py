@@ -119,7 +119,7 @@ def build_always(specification: Specification, setting: Setting) -> Ratio:
 def build_without_penalty(specification: Specification, setting: Setting) -> Ratio:
     """The first pair alone, with the validation part among the training data."""
     task = setting.task
-    if not hasattr(task, "train_on_validation"):
+    if not task.can_train_on_validation:
         raise ValueError(
             f"policy {specification.text!r}: {type(task).__name__} has no argument "
             "train_on_validation"

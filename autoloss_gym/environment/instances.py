@@ -13,6 +13,7 @@ from autoloss_gym.tools.arguments import one_of, positive
 from autoloss_gym.tools.names import unknown
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+MAX_SEED = 2**62
 
 
 class Instances:
@@ -67,9 +68,17 @@ class Instances:
 def seed_list(seed: Any, num_envs: int) -> list[int | None]:
     """One seed for each run, None where it goes on.
 
+    Args:
+        seed: an int s, which gives run i the seed s + i; None, which gives none a seed; or a list.
+        num_envs: number of runs.
+
     Raises:
-        ValueError: `seed` is no list of `num_envs` seeds.
+        ValueError: `seed` is none of these.
     """
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, int | np.integer) and seed < MAX_SEED:
+        return [int(seed) + row for row in range(num_envs)]
     seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
     if len(seeds) != num_envs or not all(_is_seed(each) for each in seeds):
         raise ValueError(
@@ -101,4 +110,4 @@ def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
 def _is_seed(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, int | np.integer) and bool(0 <= value < 2**62)
+    return isinstance(value, int | np.integer) and bool(0 <= value < MAX_SEED)

@@ -56,6 +56,13 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
     return Runs(state=state, history=history, best=tree.clone(state.parameters))
 
 
+def replaced(runs: Runs, rows: np.ndarray, fresh: Runs) -> Runs:
+    """`runs` with those at `rows` (indices) replaced by `fresh` ones, in order."""
+    if len(rows) == len(runs.state.steps):
+        return fresh
+    return tree.merge(runs, torch.from_numpy(rows).to(runs.state.steps.device), fresh)
+
+
 def update(task: Task, runs: Runs, control: Control, repeat: int) -> None:
     """Make `repeat` updates of all runs with the same control."""
     for _ in range(repeat):

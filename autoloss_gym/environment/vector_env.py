@@ -16,11 +16,11 @@ from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.building import available_device, build_task
 from autoloss_gym.environment.controls import CONTROLS, ActionControl, check_control, idle
 from autoloss_gym.environment.infos import Reporter
-from autoloss_gym.environment.instances import Instances, reset_mask, seed_list
+from autoloss_gym.environment.instances import MAX_SEED, Instances, reset_mask, seed_list
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.rendering import SAMPLES
-from autoloss_gym.environment.runs import Runs, describe, start
+from autoloss_gym.environment.runs import Runs, describe, replaced, start
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools import tree
@@ -253,12 +253,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         """The seed of each run; None for one that goes on to its next problem."""
         if seed is None and not self.is_reset:
             seed = int(self.np_random.integers(2**31))
-        if seed is None:
-            super().reset(seed=None)
-            return [None] * self.num_envs
-        if isinstance(seed, int | np.integer) and seed < 2**62:
+        if isinstance(seed, int | np.integer) and seed < MAX_SEED:
             super().reset(seed=int(seed))
-            return [int(seed) + row for row in range(self.num_envs)]
         return seed_list(seed, self.num_envs)
 
     def _fresh(self, rows: np.ndarray) -> Runs:
@@ -266,12 +262,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return start(self.task, self._instances.next_episode(rows), self._memory)
 
     def _restart(self, rows: np.ndarray) -> None:
-        fresh = self._fresh(rows)
-        if len(rows) == self.num_envs:
-            self._runs = fresh
-        else:
-            places = torch.from_numpy(rows).to(self.device)
-            self._runs = tree.merge(self._runs, places, fresh)
+        self._runs = replaced(self._runs, rows, self._fresh(rows))
         self._phases.restart(rows)
         if self._pictures:
             mask = np.isin(np.arange(self.num_envs), rows)

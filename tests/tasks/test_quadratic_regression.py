@@ -7,12 +7,9 @@ import pytest
 import torch
 
 from autoloss_gym.core.task import Control
+from autoloss_gym.networks.quadratic import excess_risk, predict
 from autoloss_gym.optimizers import SGD, Adam
-from autoloss_gym.tasks.supervised.quadratic_regression import (
-    QuadraticRegression,
-    excess_risk,
-    predict,
-)
+from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from tests.support.toy_tasks import SMALL, keys_of, samples
 
 MANY = keys_of(*range(400))
@@ -55,7 +52,7 @@ def test_excess_risk_is_the_expectation_over_the_inputs(constant, dimension):
         [math.prod(each) for each in itertools.product(masses / 2, repeat=dimension)]
     )
     double = {name: value.double().numpy() for name, value in weights.items()}
-    for i, risk in enumerate(excess_risk(weights, truth).tolist()):
+    for i, risk in enumerate(excess_risk(weights, truth, 5.0).tolist()):
         quadratic = np.einsum("nj,jk,nk->n", inputs, double["quadratic"][i], inputs) / 10
         error = inputs @ (double["linear"][i] - truth[i].double().numpy()) + quadratic
         error += double["constant"][i] if constant else 0
@@ -78,7 +75,7 @@ def test_excess_risk_of_the_default_task_agrees_with_a_large_sample():
 
 def test_the_truth_has_no_excess_risk():
     truth = torch.linspace(-0.5, 0.5, 4)[None]
-    assert excess_risk({"linear": truth, "quadratic": torch.zeros(1, 4, 4)}, truth) == 0
+    assert excess_risk({"linear": truth, "quadratic": torch.zeros(1, 4, 4)}, truth, 5.0) == 0
 
 
 def test_data_follow_the_documented_distribution():

@@ -21,7 +21,8 @@ from autoloss_gym.losses.penalties import (
     penalties,
     penalty_pairs,
 )
-from autoloss_gym.networks.linear import affine, sum_of_outer_products
+from autoloss_gym.networks.linear import sum_of_outer_products
+from autoloss_gym.networks.quadratic import excess_risk, predict
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools.bounds import NonNegativeFloat, PositiveInt
 from autoloss_gym.tools.tree import Parameters
@@ -209,39 +210,8 @@ class QuadraticRegression(GradientTask):
         test_error = _mean_squared_error(parameters, data["test"])
         if not self.synthetic:
             return test_error[:, None]
-        risk = excess_risk(named_tensors(parameters), data["truth"])
+        risk = excess_risk(named_tensors(parameters), data["truth"], _HALF_WIDTH)
         return torch.stack([risk, test_error], dim=1)
-
-
-def predict(
-    weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]
-) -> Float[Tensor, "num_envs rows"]:
-    """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10)."""
-    slopes = affine(inputs, weights["quadratic"], weights["linear"], scale=0.1)
-    prediction = (slopes * inputs).sum(dim=2)
-    return prediction + weights["constant"] if "constant" in weights else prediction
-
-
-def excess_risk(
-    weights: Parameters, truth: Float[Tensor, "num_envs features"]
-) -> Float[Tensor, " num_envs"]:
-    """E[(ŷ − w*·u)²] for u uniform on [-5, 5]ᵈ, in closed form."""
-    second = _HALF_WIDTH**2 / 3  # E[u²]
-    fourth = _HALF_WIDTH**4 / 5  # E[u⁴]
-
-    # The variance and the mean of uᵀA u come from the symmetric part of A.
-    quadratic = weights["quadratic"]
-    symmetric = (quadratic + quadratic.transpose(1, 2)) / 2
-    diagonal = symmetric.diagonal(dim1=1, dim2=2)
-    all_squares = (symmetric * symmetric).sum(dim=(1, 2))
-    diagonal_squares = (diagonal * diagonal).sum(dim=1)
-    off_diagonal_squares = all_squares - diagonal_squares
-    variance = (fourth - second**2) * diagonal_squares + 2 * second**2 * off_diagonal_squares
-    constant = weights["constant"].squeeze(1) if "constant" in weights else 0.0
-    mean = second * diagonal.sum(dim=1) / 10 + constant
-
-    error = weights["linear"] - truth
-    return second * (error * error).sum(dim=1) + variance / 100 + mean * mean
 
 
 def _mean_squared_error(parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:

@@ -1,0 +1,38 @@
+"""A quadratic model of many runs: `linear` (num_envs, d), `quadratic` (num_envs, d, d), `constant`."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from autoloss_gym.networks.linear import affine
+from autoloss_gym.tools.tree import Parameters
+
+
+def predict(
+    weights: Parameters, inputs: Float[Tensor, "num_envs rows features"]
+) -> Float[Tensor, "num_envs rows"]:
+    """ŷ = w·u + uᵀA u / 10 (+ c), as u·(w + Aᵀu / 10)."""
+    slopes = affine(inputs, weights["quadratic"], weights["linear"], scale=0.1)
+    prediction = (slopes * inputs).sum(dim=2)
+    return prediction + weights["constant"] if "constant" in weights else prediction
+
+
+def excess_risk(
+    weights: Parameters, truth: Float[Tensor, "num_envs features"], half_width: float
+) -> Float[Tensor, " num_envs"]:
+    """E[(ŷ − w*·u)²] in closed form, for u uniform on [−half_width, half_width]ᵈ and truth w*."""
+    second = half_width**2 / 3  # E[u²]
+    fourth = half_width**4 / 5  # E[u⁴]
+
+    # The variance and the mean of uᵀA u come from the symmetric part of A.
+    quadratic = weights["quadratic"]
+    symmetric = (quadratic + quadratic.transpose(1, 2)) / 2
+    diagonal = symmetric.diagonal(dim1=1, dim2=2)
+    all_squares = (symmetric * symmetric).sum(dim=(1, 2))
+    diagonal_squares = (diagonal * diagonal).sum(dim=1)
+    off_diagonal_squares = all_squares - diagonal_squares
+    variance = (fourth - second**2) * diagonal_squares + 2 * second**2 * off_diagonal_squares
+    constant = weights["constant"].squeeze(1) if "constant" in weights else 0.0
+    mean = second * diagonal.sum(dim=1) / 10 + constant
+
+    error = weights["linear"] - truth
+    return second * (error * error).sum(dim=1) + variance / 100 + mean * mean
