@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium
 
 # Where the class of each id stands in `autoloss_gym.tasks`.
-TASKS = {
+_PLACES = {
     "AutoLoss/Beale-v0": "surfaces.beale:Beale",
     "AutoLoss/ImageGAN-v0": "images.image_gan:ImageGAN",
     "AutoLoss/MLPClassification-v0": "supervised.mlp_classification:MLPClassification",
@@ -13,6 +13,7 @@ TASKS = {
     "AutoLoss/Rosenbrock-v0": "surfaces.rosenbrock:Rosenbrock",
     "AutoLoss/SparseAutoencoder-v0": "images.sparse_autoencoder:SparseAutoencoder",
 }
+TASKS = {id: f"autoloss_gym.tasks.{place}" for id, place in _PLACES.items()}
 
 
 def register_task(id: str, task: str, **arguments: Any) -> None:
@@ -47,5 +48,5 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
 
 def register_all() -> None:
     """Register the environments of this package."""
-    for id, place in TASKS.items():
-        register_task(id, f"autoloss_gym.tasks.{place}")
+    for id, task in TASKS.items():
+        register_task(id, task)

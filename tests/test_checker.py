@@ -73,7 +73,7 @@ def test_good_tasks_pass(task):
         ("one value", r"loss 'left' returned shape \(1,\), expected \(3,\)"),
         ("not finite", "not finite at the initial parameters"),
         ("no gradient", "has no gradient there"),
-        ("flat metric", r"validation\(\) returned shape \(3,\), expected \(3, 1\)"),
+        ("flat metric", r"validation_values\(\) returned shape \(3,\), expected \(3, 1\)"),
     ],
 )
 def test_each_broken_promise_is_one_line_that_says_what_to_do(broken, expected):

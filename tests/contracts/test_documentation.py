@@ -39,9 +39,12 @@ PAGES = {
         *sorted((ROOT / "docs").rglob("*.md")),
     ]
 }
+# Guides whose toy is only there once their diff has been applied, which other tests do.
+WITH_A_TOY = ("docs/guides/add_a_task.md",)
 PYTHON_BLOCKS = [
     pytest.param(block, id=f"{page}-{number}")
     for page, text in PAGES.items()
+    if page not in WITH_A_TOY
     for number, block in enumerate(re.findall(r"```python\n(.+?)```", text, re.DOTALL))
     if not block.startswith("# not run")
 ]
@@ -138,9 +141,6 @@ def test_the_guide_shows_the_example_of_an_own_loop_as_it_is():
     assert example in PAGES["docs/guides/own_loop.md"]
 
 
-@pytest.mark.skipif(
-    not hasattr(GradientTask, "score_values"), reason="the guide is ahead of the code"
-)
 def test_the_guide_names_what_the_author_of_a_task_writes():
     table = PAGES["docs/guides/own_task.md"].split("## What to write")[1].split("\n\n")[2]
     named = set(re.findall(r"^\| `(\w+)", table, re.MULTILINE))
@@ -180,7 +180,7 @@ def test_modules_that_commands_run_exist(page):
         assert importlib.util.find_spec(module), module
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in WITH_A_TOY])
 def test_modules_and_names_of_the_package_exist(page):
     for dotted in re.findall(r"(?<![\w/])autoloss_gym(?:\.\w+)+", PAGES[page]):
         module, names = dotted, []

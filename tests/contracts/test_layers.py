@@ -124,8 +124,12 @@ def test_agents_are_imported_relatively_so_that_they_can_be_installed_elsewhere(
                 assert not any(alias.name.startswith("agents") for alias in node.names), path
 
 
-def test_policies_do_not_import_evaluation_and_evaluation_no_learner():
-    rules = {"policies": ("evaluation", "learners", "commands"), "evaluation": ("commands",)}
+def test_learners_policies_evaluation_and_commands_stand_on_each_other_in_this_order():
+    rules = {
+        "learners": ("policies", "evaluation", "commands"),
+        "policies": ("evaluation", "commands"),
+        "evaluation": ("commands",),
+    }
     for folder, forbidden in rules.items():
         for path in (ROOT / "agents" / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):

@@ -16,27 +16,25 @@ _RELEASED: dict[str, Any] = {
     "num_held_out": 5000,
     "num_test": 50_000,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "small": {
-        "dataset": "mnist",
-        "size": 16,
-        "latent_size": 32,
-        "num_samples": 5000,
-        "num_test": 2000,
-        "max_steps": 4000,
-        "validate_every": 100,
-    },
-    "mnist": {
-        **_RELEASED,
-        "dataset": "mnist",
-        "batch_size": 128,
-        "max_steps": 200_000,
-    },
-    "cifar10": {
-        **_RELEASED,
-        "dataset": "cifar10",
-        "batch_norm": True,
-        "batch_size": 256,
-        "max_steps": 400_000,
-    },
+SMALL: dict[str, Any] = {
+    "dataset": "mnist",
+    "size": 16,
+    "latent_size": 32,
+    "num_samples": 5000,
+    "num_test": 2000,
+    "max_steps": 4000,
+    "validate_every": 100,
+}
+MNIST: dict[str, Any] = {
+    **_RELEASED,
+    "dataset": "mnist",
+    "batch_size": 128,
+    "max_steps": 200_000,
+}
+CIFAR10: dict[str, Any] = {
+    **_RELEASED,
+    "dataset": "cifar10",
+    "batch_norm": True,
+    "batch_size": 256,
+    "max_steps": 400_000,
 }

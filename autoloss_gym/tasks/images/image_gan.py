@@ -18,8 +18,8 @@ from autoloss_gym.losses import adversarial
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, shared_by_runs
+from autoloss_gym.tasks.images import gan_presets
 from autoloss_gym.tasks.images.gan_players import Players, check_images, to_images, to_pixels
-from autoloss_gym.tasks.images.gan_presets import PRESETS
 from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, at_least
 from autoloss_gym.tools.tree import Parameters
 
@@ -115,7 +115,11 @@ class ImageGAN(GradientTask, ImageTask):
 
     instances: ClassVar[str] = "resamples"
     runs_at_once: ClassVar[int] = 16
-    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": gan_presets.SMALL,
+        "mnist": gan_presets.MNIST,
+        "cifar10": gan_presets.CIFAR10,
+    }
     pairs: ClassVar[tuple[Pair, ...]] = (
         Pair("generator_loss", ("generator",), cheap=False),
         Pair("discriminator_loss", ("discriminator",), cheap=False),
