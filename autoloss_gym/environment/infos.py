@@ -58,7 +58,9 @@ class Reporter:
         return self.output(observations), infos
 
     def final(self, runs: Runs, refreshed: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
-        """`final_obs` and `final_info` of the runs that have ended, (num_envs,), bool."""
+        """`final_obs` and `final_info` of the runs that have ended; nothing where none has."""
+        if not np.count_nonzero(ended):
+            return {}
         figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
         observations, info = self.report(runs, refreshed)
         info |= {name: self.output(values) for name, values in figures.items()}

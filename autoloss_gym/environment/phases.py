@@ -47,6 +47,10 @@ class Phases:
         """Runs that have made all their updates, (num_envs,), bool."""
         return self.elapsed >= self._max_steps
 
+    def refreshed(self, validated: np.ndarray) -> np.ndarray:
+        """Runs whose metrics are new: those that are `validated`, and those that begin."""
+        return validated | (self.elapsed == 0)
+
     def end_step(self, resetting: np.ndarray, ended: np.ndarray) -> np.ndarray:
         """Note the runs that have ended; return those that are to be reset now."""
         if self._mode == AutoresetMode.SAME_STEP:

@@ -173,16 +173,13 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             rewards, ended = self._programs.judge(self.task, self.reward, self._runs, due, spent)
         if self._pictures:
             self._pictures.record(self._phases.elapsed, self._runs, control.weights, ~resetting)
-        final = {}
-        if np.count_nonzero(ended):
-            refreshed = due | (self._phases.elapsed == 0)
-            final = self._reporter.final(self._runs, refreshed, ended)
+        final = self._reporter.final(self._runs, self._phases.refreshed(due), ended)
 
         # Reset, and report what is then there.
         restart = self._phases.end_step(resetting, ended)
         if np.count_nonzero(restart):
             self._restart(np.flatnonzero(restart))
-        refreshed = (due & ~restart) | (self._phases.elapsed == 0)
+        refreshed = self._phases.refreshed(due & ~restart)
         observations, infos = self._reporter.report(self._runs, refreshed, observed)
         truncations = np.zeros_like(ended)
         outputs = (self._reporter.output(values) for values in (rewards, ended, truncations))
@@ -191,8 +188,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
     def diagnostics(self) -> dict[str, Any]:
         """All losses, gradient norms and validation metrics measured anew.
 
-        For rules that need more than the latest known values. It costs a forward and backward pass
-        of every loss and a validation, moves nothing, and is in no observation.
+        It costs a forward and backward pass of every loss and a validation, and moves nothing.
 
         Returns:
             `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation`
@@ -207,11 +203,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         }
 
     def scores(self) -> Any:
-        """The figures of merit of all runs as they are now, (num_envs, score metrics), float32.
-
-        They are for curves of a finished study. They are measured on data that no decision may see:
-        nothing that is yet to be chosen should depend on them.
-        """
+        """Figures of merit, (num_envs, metrics), float32, on data that no decision may see."""
         return self._reporter.output(self.task.score(self._runs.state))
 
     def samples(self, count: int = SAMPLES) -> Any:
@@ -229,10 +221,7 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         return self._pictures.draw(self._phases.elapsed, self._runs)
 
     def state_dict(self) -> dict[str, Any]:
-        """All runs as they are, in tensors and plain values.
-
-        An environment with the same arguments can go on from them.
-        """
+        """All runs as they are, from which an environment of the same arguments can go on."""
         return snapshots.take(self._runs, self._phases, self._instances, self.is_reset)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

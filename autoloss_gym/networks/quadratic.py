@@ -1,4 +1,8 @@
-"""A quadratic model of many runs: `linear` (num_envs, d), `quadratic` (num_envs, d, d), `constant`."""
+"""A quadratic model of many runs.
+
+Its weights are `linear` (num_envs, d), `quadratic` (num_envs, d, d) and perhaps `constant`
+(num_envs, 1).
+"""
 
 from jaxtyping import Float
 from torch import Tensor

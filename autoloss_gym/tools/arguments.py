@@ -49,7 +49,8 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
     Raises:
         ValueError: it has no such argument, or a value is of another type.
     """
-    known = {field.name: field.type for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    known = {field.name: field.type for field in fields if field.init}
     for name in arguments:
         if name not in known:
             raise ValueError(unknown(f"argument of {cls.__name__}", name, known))

@@ -18,8 +18,8 @@ from autoloss_gym.losses import adversarial
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, shared_by_runs
-from autoloss_gym.tasks.images import gan_presets
 from autoloss_gym.tasks.images.gan_players import Players, check_images, to_images, to_pixels
+from autoloss_gym.tasks.images.gan_presets import CIFAR10, MNIST, SMALL
 from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, at_least
 from autoloss_gym.tools.tree import Parameters
 
@@ -99,8 +99,7 @@ class ImageGAN(GradientTask, ImageTask):
     images (`real_data_scores`), not with scores under Inception-v3.
 
     ## References
-    Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate
-        Optimization", ICLR 2019.
+    Xu et al.: "AutoLoss: Learning Discrete Schedules for Alternate Optimization", ICLR 2019.
     Goodfellow et al.: "Generative Adversarial Nets", NeurIPS 2014.
     Radford, Metz, Chintala: "Unsupervised Representation Learning with Deep Convolutional
         Generative Adversarial Networks", ICLR 2016.
@@ -115,11 +114,7 @@ class ImageGAN(GradientTask, ImageTask):
 
     instances: ClassVar[str] = "resamples"
     runs_at_once: ClassVar[int] = 16
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "small": gan_presets.SMALL,
-        "mnist": gan_presets.MNIST,
-        "cifar10": gan_presets.CIFAR10,
-    }
+    presets: ClassVar[dict[str, Any]] = {"small": SMALL, "mnist": MNIST, "cifar10": CIFAR10}
     pairs: ClassVar[tuple[Pair, ...]] = (
         Pair("generator_loss", ("generator",), cheap=False),
         Pair("discriminator_loss", ("discriminator",), cheap=False),
