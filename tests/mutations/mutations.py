@@ -1,297 +1,245 @@
-"""Breaks each rule of training on purpose, in a copy of the package, and sees that the tests notice.
+"""Rules of training, and for each a change of the code that breaks it and that tests must notice."""
 
-python -m tests.mutations [WORDS]
+from dataclasses import dataclass
 
-A mutation replaces one piece of text in one file; the tests named beside it must fail with it, and pass without. With words,
-only the rules whose text has one of them are broken.
-"""
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+@dataclass(frozen=True)
+class Mutation:
+    """A rule, broken on purpose.
 
-from tests.support.paths import ROOT
+    Args:
+        rule: its number in the list of what is easy to get wrong, and its words.
+        file: the code that keeps it.
+        replacements: pieces of text, each standing there once, and what they become.
+        tests: files below tests/, divided by blanks, which fail with the broken rule.
+    """
 
-# (rule, file, [(text, what it becomes), …], tests)
-MUTATIONS = [
-    (
+    rule: str
+    file: str
+    replacements: tuple[tuple[str, str], ...]
+    tests: str
+
+
+_GRADIENT_TASK = "autoloss_gym/core/gradient_task.py"
+_DIFFERENTIATION = "autoloss_gym/core/differentiation.py"
+_ADAM = "autoloss_gym/optimizers/adam.py"
+_HISTORY = "autoloss_gym/signals/history.py"
+_RUNS = "autoloss_gym/environment/runs.py"
+_PROGRAMS = "autoloss_gym/environment/programs.py"
+_PHASES = "autoloss_gym/environment/phases.py"
+_INFOS = "autoloss_gym/environment/infos.py"
+_CORE_TESTS = "core/test_gradient_task.py"
+_ENVIRONMENT_TESTS = "environment/test_vector_env.py"
+
+MUTATIONS = (
+    Mutation(
         "1 one optimizer for all losses of a block",
-        "autoloss_gym/core/gradient_task.py",
-        [
+        _GRADIENT_TASK,
+        (
             (
                 "{name: self.optimizer.init(block) for name, block in packed.items()}",
-                "{name + pair.name: self.optimizer.init(block) for name, block in packed.items() for pair in self.pairs}",
+                "{name + pair.name: self.optimizer.init(block)"
+                " for name, block in packed.items() for pair in self.pairs}",
             ),
             (
-                "                total, active = self._combine(name, gradients, weights, used)\n                if total is not None:\n                    self.optimizer.update(parameters, total, state.optimizer[name], active, control.step_size)\n",
-                "                for index, pair in enumerate(self.pairs):\n                    mask = used & (torch.arange(len(self.pairs)) == index)\n                    total, active = self._combine(name, gradients, weights, mask)\n                    if total is not None:\n                        slot = state.optimizer[name + pair.name]\n                        self.optimizer.update(parameters, total, slot, active, control.step_size)\n",
+                "                gradient, active = combine("
+                "block, self.pairs, gradients, weights, moving)\n"
+                "                if gradient is not None:\n"
+                "                    moments = state.optimizer[block]\n"
+                "                    self.optimizer.update("
+                "parameters, gradient, moments, active, control.step_size)\n",
+                "                for index, pair in enumerate(self.pairs):\n"
+                "                    mask = moving & (torch.arange(len(self.pairs)) == index)\n"
+                "                    gradient, active = combine("
+                "block, self.pairs, gradients, weights, mask)\n"
+                "                    if gradient is not None:\n"
+                "                        moments = state.optimizer[block + pair.name]\n"
+                "                        self.optimizer.update("
+                "parameters, gradient, moments, active, control.step_size)\n",
             ),
-        ],
-        "core/test_gradient_task.py::test_all_losses_of_a_block_share_one_adam",
+        ),
+        f"{_CORE_TESTS}::test_all_losses_of_a_block_share_one_adam",
     ),
-    (
+    Mutation(
         "2 idle runs keep their moments",
-        "autoloss_gym/optimizers/adam.py",
-        [("torch.tensor((1.0, 1.0, 0.0, 0.0, 1.0)", "torch.tensor((first, second, 0.0, 0.0, 1.0)")],
+        _ADAM,
+        (("(1.0, 1.0, 0.0, 0.0, 1.0)", "(first, second, 0.0, 0.0, 1.0)"),),
         "optimizers/test_optimizers.py",
     ),
-    (
+    Mutation(
         "2 idle runs keep their step count",
-        "autoloss_gym/optimizers/adam.py",
-        [
-            (
-                "add_(active)\n        active = active[:, None]\n        taken",
-                "add_(1)\n        active = active[:, None]\n        taken",
-            )
-        ],
+        _ADAM,
+        (('state["steps"].add_(active)', 'state["steps"].add_(1)'),),
         "optimizers/test_optimizers.py",
     ),
-    (
+    Mutation(
         "2 a pair moves its own blocks alone",
-        "autoloss_gym/core/gradient_task.py",
-        [("enumerate(self.pairs) if block in pair.blocks]\n", "enumerate(self.pairs)]\n")],
-        "core/test_gradient_task.py",
+        _DIFFERENTIATION,
+        (("enumerate(pairs) if block in pair.blocks]", "enumerate(pairs)]"),),
+        _CORE_TESTS,
     ),
-    (
+    Mutation(
         "3 draws do not depend on the batch",
         "autoloss_gym/random.py",
-        [
-            (
-                "return _mix(keys[:, None] + counters)",
-                "return _mix(keys[:, None] + counters + torch.arange(len(keys))[:, None])",
-            )
-        ],
+        (("_mix(keys[:, None] + counters)", "_mix(keys[:, None] + counters + len(keys))"),),
         "test_random.py",
     ),
-    (
+    Mutation(
         "3 the same bits in any batch",
-        "autoloss_gym/tasks/supervised/quadratic_regression.py",
-        [
+        "autoloss_gym/networks/quadratic.py",
+        (
             (
-                '(affine(inputs, weights["quadratic"], weights["linear"], scale=0.1) * inputs).sum(dim=2)',
-                '(torch.bmm(inputs, weights["quadratic"]) * inputs).sum(dim=2) / 10'
-                ' + torch.bmm(inputs, weights["linear"][:, :, None])[:, :, 0]',
-            )
-        ],
-        "environment/test_vector_env.py",
+                'affine(inputs, weights["quadratic"], weights["linear"], scale=0.1)',
+                'inputs @ weights["quadratic"] / 10 + weights["linear"][:, None]',
+            ),
+        ),
+        _ENVIRONMENT_TESTS,
     ),
-    (
+    Mutation(
         "3 resetting one run leaves the others",
-        "autoloss_gym/environment/vector_env.py",
-        [
-            (
-                "self._elapsed[rows], self._finished[rows] = 0, False",
-                "self._elapsed[:], self._finished[rows] = 0, False",
-            )
-        ],
-        "environment/test_vector_env.py",
+        _PHASES,
+        (("self.elapsed[rows] = 0", "self.elapsed[:] = 0"),),
+        _ENVIRONMENT_TESTS,
     ),
-    (
+    Mutation(
         "4 losses are refreshed when they are optimised, and only then",
-        "autoloss_gym/signals/history.py",
-        [
+        _HISTORY,
+        (
             (
-                "self.losses = torch.where(evaluation.measured, evaluation.losses, self.losses)",
+                "self.losses = torch.where(measured, evaluation.losses, self.losses)",
                 "self.losses = evaluation.losses",
-            )
-        ],
-        "environment/test_vector_env.py",
+            ),
+        ),
+        _ENVIRONMENT_TESTS,
     ),
-    (
+    Mutation(
         "4 slopes use refreshed values",
         "autoloss_gym/weightings/memory.py",
-        [
-            (
-                'state["history"] = torch.where(refreshed[..., None], pushed, history)',
-                'state["history"] = pushed',
-            )
-        ],
-        "environment/test_vector_env.py weightings/test_softadapt.py",
+        (("torch.where(refreshed[..., None], pushed, history)", "pushed"),),
+        f"{_ENVIRONMENT_TESTS} weightings/test_softadapt.py",
     ),
-    (
+    Mutation(
         "4 a loss that is not finite is left out of the history",
         "autoloss_gym/weightings/rule.py",
-        [("refreshed=mask & finite", "refreshed=mask")],
+        (("refreshed=mask & finite", "refreshed=mask"),),
         "weightings/test_softadapt.py weightings/test_weightings.py",
     ),
-    (
+    Mutation(
         "4 a prior is never forgotten",
-        "autoloss_gym/weightings/rule.py",
-        [("weights = weights * row(tuple(self.prior), weights.device, weights.dtype)", "pass")],
+        "autoloss_gym/weightings/scaling.py",
+        (("weights = weights * row(prior, weights.device, weights.dtype)", "pass"),),
         "weightings/test_softadapt.py",
     ),
-    (
+    Mutation(
         "5 a failed run is idle before the optimizer",
-        "autoloss_gym/core/gradient_task.py",
-        [("control.weights, used & ~state.diverged[:, None]", "control.weights, used")],
-        "core/test_gradient_task.py",
+        _GRADIENT_TASK,
+        (("moving = used & ~state.diverged[:, None]", "moving = used"),),
+        _CORE_TESTS,
     ),
-    (
+    Mutation(
         "5 a loss that was not chosen harms nobody",
-        "autoloss_gym/core/gradient_task.py",
-        [("part = torch.where(used[:, index : index + 1], part, rest)", "pass")],
-        "core/test_gradient_task.py",
+        _DIFFERENTIATION,
+        (("total = torch.where(mask, part, 0.0 if total is None else total)", "total = part"),),
+        _CORE_TESTS,
     ),
-    (
+    Mutation(
         "5 a diverged run ends with the worst score",
-        "autoloss_gym/environment/infos.py",
-        [("torch.where(diverged | ~torch.isfinite(bounded), metric.worst, bounded)", "bounded")],
-        "environment/test_infos.py environment/test_vector_env.py",
+        _INFOS,
+        (("torch.where(diverged | ~torch.isfinite(bounded), metric.worst, bounded)", "bounded"),),
+        f"environment/test_infos.py {_ENVIRONMENT_TESTS}",
     ),
-    (
+    Mutation(
         "6 the due runs are validated, and no others",
-        "autoloss_gym/environment/vector_env.py",
-        [
+        _PROGRAMS,
+        (
             (
-                "on_rows(functools.partial(self._programs.validate, self.task), self._runs.state, due)",
-                "self.task.validate(self._runs.state)",
-            )
-        ],
-        "environment/test_vector_env.py",
+                "on_rows(functools.partial(self._validate, task), runs.state, due)",
+                "self._validate(task, runs.state)",
+            ),
+        ),
+        _ENVIRONMENT_TESTS,
     ),
-    (
+    Mutation(
         "6 episodes end where a validation is due",
-        "autoloss_gym/environment/vector_env.py",
-        [
+        _PHASES,
+        (
             (
-                "(due, self._elapsed >= self.task.max_steps)",
-                "(due, self._elapsed >= self.task.max_steps - self.task.validate_every)",
-            )
-        ],
-        "environment/test_vector_env.py",
+                "self.elapsed >= self._max_steps",
+                "self.elapsed >= self._max_steps - self._validate_every",
+            ),
+        ),
+        _ENVIRONMENT_TESTS,
     ),
-    (
+    Mutation(
         "7 best_score is at the best validation",
-        "autoloss_gym/environment/runs.py",
-        [
+        _RUNS,
+        (
             (
-                "runs.best = tree.where(improved, runs.state.parameters, runs.best)",
-                "runs.best = tree.clone(runs.state.parameters)",
-            )
-        ],
-        "environment/test_infos.py environment/test_vector_env.py",
+                "runs.best = tree.where(improved, state.parameters, runs.best)",
+                "runs.best = tree.clone(state.parameters)",
+            ),
+        ),
+        f"environment/test_infos.py {_ENVIRONMENT_TESTS}",
     ),
-    (
+    Mutation(
         "7 score is at the last step",
-        "autoloss_gym/environment/infos.py",
-        [
+        _INFOS,
+        (
             (
                 "last_scores = _bounded_scores(task, state, ended)",
                 "last_scores = _bounded_scores(task, replace(state, parameters=best), ended)",
-            )
-        ],
+            ),
+        ),
         "environment/test_infos.py",
     ),
-    (
+    Mutation(
         "8 a loss needs its gradient under no_grad as well",
-        "autoloss_gym/core/gradient_task.py",
-        [
-            (
-                "        with torch.enable_grad():\n            own = {",
-                "        if True:\n            own = {",
-            )
-        ],
-        "core/test_gradient_task.py",
+        _DIFFERENTIATION,
+        (("with torch.enable_grad():", "if True:"),),
+        _CORE_TESTS,
     ),
-    (
+    Mutation(
         "8 a split penalty is that of its own block",
         "autoloss_gym/losses/penalties.py",
-        [
+        (
             (
                 "named_tensors({block: parameters[block] for block in blocks})",
                 "named_tensors(parameters)",
-            )
-        ],
+            ),
+        ),
         "losses/test_penalties.py",
     ),
-    (
+    Mutation(
         "9 a threshold rule penalises above its threshold",
         "agents/policies/threshold_rules.py",
-        [("a - b > self.threshold * b", "a - b < self.threshold * b")],
+        (("a - b > self.threshold * b", "a - b < self.threshold * b"),),
         "agents/policies/test_threshold_rules.py",
     ),
-    (
+    Mutation(
         "9 the best quarter goes on",
-        "agents/evaluation/successive_halving.py",
-        [("np.argsort(means, kind=", "np.argsort(-means, kind=")],
-        "agents/evaluation/test_successive_halving.py",
+        "agents/evaluation/selection.py",
+        (("np.argsort(means, kind=", "np.argsort(-means, kind="),),
+        "agents/evaluation/test_selection.py",
     ),
-    (
+    Mutation(
         "9 a search follows its best schedules",
-        "agents/policies/open_loop.py",
-        [("[:_ELITE]", "[-_ELITE:]")],
+        "agents/evaluation/schedule_search.py",
+        (("[:_ELITE]", "[-_ELITE:]"),),
         "agents/policies/test_open_loop.py",
     ),
-    (
+    Mutation(
         "10 episodes on disk belong to their problems",
-        "agents/evaluation/episode_store.py",
-        [
-            (
-                "[repr(policy) for policy in policies], seeds.tolist()]",
-                "[repr(policy) for policy in policies], len(seeds)]",
-            )
-        ],
-        "agents/evaluation/test_episode_store.py",
+        "agents/evaluation/rollout.py",
+        (('"seeds": seeds.tolist()}', '"seeds": len(seeds)}'),),
+        "agents/evaluation/test_store.py",
     ),
-]
+)
 
 
-def broken(text: str, replacements: list[tuple[str, str]]) -> str:
+def broken(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
     """`text` with each piece, which must stand there once, replaced."""
     for old, new in replacements:
         if text.count(old) != 1:
             raise ValueError(f"expected once, found {text.count(old)} times: {old!r}")
         text = text.replace(old, new)
     return text
-
-
-def passes(copy: Path, tests: str) -> bool:
-    """Whether all these tests pass on the package in `copy`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        *(f"tests/{name}" for name in tests.split()),
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(copy)}
-    return (
-        subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, check=False
-        ).returncode
-        == 0
-    )
-
-
-def main() -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("autoloss_gym", "agents", "examples", "tests", "pyproject.toml"):
-            source = ROOT / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
-        chosen = [
-            mutation
-            for mutation in MUTATIONS
-            if any(word in mutation[0] for word in sys.argv[1:] or [""])
-        ]
-        names = sorted({name for mutation in chosen for name in mutation[3].split()})
-        if not passes(copy, " ".join(names)):
-            print("the tests fail on the unbroken package")
-            return 1
-        missed = 0
-        for rule, file, replacements, tests in chosen:
-            path = copy / file
-            text = path.read_text()
-            path.write_text(broken(text, replacements))
-            noticed = not passes(copy, tests)
-            missed += not noticed
-            print(f"{'noticed' if noticed else 'MISSED '}  rule {rule}", flush=True)
-            path.write_text(text)
-    print(f"{len(chosen) - missed} of {len(chosen)} broken rules were noticed")
-    return missed

@@ -1,16 +1,14 @@
-"""The texts that `mutations.py` breaks stand in the code: the script itself takes minutes and is
-run by hand.
-"""
+"""The texts that the mutations break stand in the code: breaking them takes minutes, by hand."""
 
 import pytest
 
-from tests.mutations.mutations import MUTATIONS, ROOT, broken
+from tests.mutations.mutations import MUTATIONS, broken
+from tests.support.paths import ROOT
 
 
-@pytest.mark.parametrize(
-    ("rule", "file", "replacements", "tests"), MUTATIONS, ids=[rule for rule, *_ in MUTATIONS]
-)
-def test_every_rule_can_be_broken(rule, file, replacements, tests):
-    text = (ROOT / file).read_text()
-    assert broken(text, replacements) != text
-    assert all((ROOT / "tests" / name.partition("::")[0]).is_file() for name in tests.split())
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.rule)
+def test_every_rule_can_be_broken(mutation):
+    text = (ROOT / mutation.file).read_text()
+    assert broken(text, mutation.replacements) != text
+    names = [name.partition("::")[0] for name in mutation.tests.split()]
+    assert all((ROOT / "tests" / name).is_file() for name in names)

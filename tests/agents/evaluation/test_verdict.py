@@ -71,13 +71,13 @@ def test_what_cannot_be_told_apart_is_said_with_its_interval_and_the_simpler_one
     low, high = ppo.difference.low, ppo.difference.high
     assert low < 0 < high
     assert sentence == (
-        f"ppo cannot be told from fixed:2 (difference +0.010 [{low:+.3f}, {high:+.3f}], n = 5×40): "
+        f"ppo shows no clear difference from fixed:2 (difference +0.010 [{low:+.3f}, {high:+.3f}], n = 5×40): "
         "use the simpler one, fixed:2."
     )
 
 
 def test_equal_scores_cannot_be_told_apart():
-    assert "cannot be told from fixed:2" in judge(fixed(), row("dwa", REFERENCE))
+    assert "shows no clear difference from fixed:2" in judge(fixed(), row("dwa", REFERENCE))
 
 
 def test_trained_policies_are_judged_first_and_by_their_best():
