@@ -64,7 +64,9 @@ def _judged(best: Row, field: list[Row], reference: Row, benchmark: Benchmark) -
     if direction == 0:
         difference = _interval(_estimate(best), signed=True)
         count = f"n = {_count(best)}"
-        return f"{subject} shows no clear difference from {against} (difference {difference}, {count})"
+        return (
+            f"{subject} shows no clear difference from {against} (difference {difference}, {count})"
+        )
     word = "better" if direction > 0 else "worse"
     return f"{subject} is {word} than {against} by {_amount(best)}"
 
