@@ -57,6 +57,37 @@ def command_parser(program: str | None, description: str) -> OneLineParser:
     )
 
 
+def add_environment(parser: argparse.ArgumentParser) -> None:
+    """`--env` and `--env-kwargs`."""
+    parser.add_argument(
+        "--env",
+        help="environment id, or module:id where the module registers it",
+    )
+    add_environment_arguments(parser)
+
+
+def add_environment_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--env-kwargs`."""
+    parser.add_argument(
+        "--env-kwargs",
+        type=key_value,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="arguments of the environment and its task",
+    )
+
+
+def add_num_threads(parser: argparse.ArgumentParser) -> None:
+    """`--num-threads`."""
+    parser.add_argument(
+        "--num-threads",
+        type=positive,
+        default=1,
+        help="PyTorch threads (default: 1)",
+    )
+
+
 def refuse_beside_resume(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace, allowed: tuple[str, ...]
 ) -> None:

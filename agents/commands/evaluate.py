@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..command_line import (
+    add_environment,
+    add_num_threads,
     check_arguments,
     check_environment,
     command_parser,
     environment_arguments,
-    key_value,
     nonnegative,
     positive,
     refuse_beside_resume,
@@ -72,18 +73,7 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
 
 
 def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--env",
-        help="environment id, or module:id where the module registers it",
-    )
-    parser.add_argument(
-        "--env-kwargs",
-        type=key_value,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="arguments of the environment and its task",
-    )
+    add_environment(parser)
     parser.add_argument(
         "--policies",
         nargs="+",
@@ -128,12 +118,7 @@ def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="processes that play, best one a core (default: 1)",
     )
-    parser.add_argument(
-        "--num-threads",
-        type=positive,
-        default=1,
-        help="PyTorch threads (default: 1)",
-    )
+    add_num_threads(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..command_line import (
+    add_environment,
+    add_num_threads,
     algorithm,
     check_arguments,
     check_environment,
@@ -75,18 +77,7 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
 
 
 def _add_problem_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--env",
-        help="environment id, or module:id where the module registers it",
-    )
-    parser.add_argument(
-        "--env-kwargs",
-        type=key_value,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="arguments of the environment and its task",
-    )
+    add_environment(parser)
     parser.add_argument(
         "--algo",
         type=algorithm,
@@ -131,12 +122,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STEPS",
         help="environment steps between two checkpoints (default: a tenth of the training)",
     )
-    parser.add_argument(
-        "--num-threads",
-        type=positive,
-        default=1,
-        help="PyTorch threads (default: 1)",
-    )
+    add_num_threads(parser)
     parser.add_argument(
         "-f",
         "--log-folder",

@@ -3,7 +3,12 @@
 import argparse
 from pathlib import Path
 
-from agents.command_line import OneLineParser, key_value, nonnegative, positive
+from agents.command_line import (
+    OneLineParser,
+    add_environment_arguments,
+    nonnegative,
+    positive,
+)
 
 POLICIES = (
     "1:1",
@@ -80,14 +85,7 @@ def _add_common(parser: argparse.ArgumentParser, seeds: int, needs_controllers: 
     parser.add_argument(
         "--seeds", type=positive, default=seeds, help=f"runs of each policy (default: {seeds})"
     )
-    parser.add_argument(
-        "--env-kwargs",
-        type=key_value,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="arguments of the environment",
-    )
+    add_environment_arguments(parser)
     parser.add_argument(
         "--num-workers", type=positive, default=1, help="processes that play (default: 1)"
     )
