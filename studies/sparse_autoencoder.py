@@ -33,7 +33,7 @@ from agents.evaluation.statistics import bootstrap
 from agents.policies.grammar import parse_specification
 from agents.policies.policy import Policy
 from agents.policies.schedules import FixedWeights
-from agents.policies.trained_policy import TrainedPolicy
+from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.policies.weighting import weighting_policy
 from autoloss_gym.data.images import load_images
 from autoloss_gym.tools.files import write_text

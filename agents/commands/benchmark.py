@@ -12,8 +12,8 @@ from autoloss_gym.core.task import ImageTask
 from ..environments import SEED_SPACING, EnvironmentMaker
 from ..evaluation.comparison import run_benchmark
 from ..evaluation.entrants import Entrant, make_entrants, warnings
-from ..evaluation.filming import film, winner
-from ..evaluation.report import save_report, text_table
+from ..evaluation.reports.filming import film, winner
+from ..evaluation.reports.report import save_report, text_table
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
 from ..run_folders import new_run_folder, save_command

@@ -10,7 +10,7 @@ from autoloss_gym.core.task import Task
 
 from ..environments import SEED_SPACING, MakeEnv
 from ..policies.policy import Policy
-from ..policies.trained_policy import TrainedPolicy
+from ..policies.trained.trained_policy import TrainedPolicy
 from .entrants import Entrant
 from .results import Benchmark, make_row
 from .rollout import Episodes, Play, rollout, worker_processes

@@ -8,7 +8,7 @@ from autoloss_gym.core.task import Task
 
 from ..policies.kinds import Specification
 from ..policies.policy import Candidates, Policy, Setting
-from ..policies.trained_policy import TrainedPolicy
+from ..policies.trained.trained_policy import TrainedPolicy
 
 _MAY_DIFFER = ("seed", "checkpoint_every")  # of trainings that are pooled
 

@@ -8,8 +8,8 @@ import numpy as np
 from autoloss_gym.core.task import Metric
 
 from ..policies.policy import Policy
-from ..policies.trained_policy import TrainedPolicy
-from ..policies.zip_policy import ZipPolicy
+from ..policies.trained.trained_policy import TrainedPolicy
+from ..policies.trained.zip_policy import ZipPolicy
 from .entrants import Entrant
 from .rollout import Episodes
 from .statistics import (

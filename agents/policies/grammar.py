@@ -77,7 +77,7 @@ def _trained(algorithm: str) -> Kind:
         f"a trained policy of {', '.join(ALGORITHMS)}; runs that differ in their seed alone are "
         "pooled; a .zip file of Stable-Baselines3 can run code, and needs --trust-checkpoint",
         read,
-        "policies.stored:build_stored",
+        "policies.trained.stored:build_stored",
     )
 
 

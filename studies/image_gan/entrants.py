@@ -11,7 +11,7 @@ import torch
 from agents.environments import SEED_SPACING, EnvironmentMaker
 from agents.evaluation.entrants import Entrant, make_entrants
 from agents.policies.grammar import parse_specification
-from agents.policies.trained_policy import TrainedPolicy
+from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import load_configuration
 from autoloss_gym import random
 from autoloss_gym.networks.dcgan import ACTIVATIONS

@@ -15,7 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.policies.draws import Draws
-from agents.policies.trained_policy import choose_actions
+from agents.policies.trained.trained_policy import choose_actions
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 
 pytestmark = pytest.mark.filterwarnings("error")

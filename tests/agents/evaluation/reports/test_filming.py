@@ -6,7 +6,7 @@ from PIL import Image
 from agents.environments import EnvironmentMaker
 from agents.evaluation.comparison import run_benchmark
 from agents.evaluation.entrants import make_entrants
-from agents.evaluation.filming import film, winner
+from agents.evaluation.reports.filming import film, winner
 from agents.learners.film import FILM
 from agents.policies.grammar import parse_specification
 from autoloss_gym.environment.rendering import image_grid

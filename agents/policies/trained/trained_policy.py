@@ -10,10 +10,10 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
-from ..learners import reinforce, stable_baselines3
-from ..learners.checkpoints import load_weights, weights_digest
-from ..run_folders import load_configuration
-from .draws import Draws
+from ...learners import reinforce, stable_baselines3
+from ...learners.checkpoints import load_weights, weights_digest
+from ...run_folders import load_configuration
+from ..draws import Draws
 
 # Arguments that decide what a policy sees and does, and their defaults.
 _SEEN_BY_POLICY = {

@@ -2,8 +2,8 @@
 
 import math
 
-from .results import Benchmark, Row
-from .statistics import Estimate
+from ..results import Benchmark, Row
+from ..statistics import Estimate
 
 MIN_SEEDS = 5  # of a trained policy, for an interval that says how training varies
 MIN_PROBLEMS = 20  # below, a percentile bootstrap covers clearly less than it says

@@ -15,9 +15,9 @@ import numpy as np
 
 from autoloss_gym.tools.files import replacing
 
-from .results import Benchmark, Row
+from ..results import Benchmark, Row
+from ..statistics import performance_profile
 from .score_axes import GRAY, near_and_far, score_axes
-from .statistics import performance_profile
 
 _GRID = "#e5e8ea"
 _COLORS = (

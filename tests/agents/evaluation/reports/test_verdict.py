@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from agents.evaluation.reports.verdict import verdict
 from agents.evaluation.results import Benchmark, Row
 from agents.evaluation.statistics import bootstrap, interquartile_mean, paired_difference
-from agents.evaluation.verdict import verdict
 from autoloss_gym.core.task import Metric
 
 PROBLEMS = np.linspace(0, 1, 40)

@@ -12,9 +12,9 @@ import numpy as np
 
 from autoloss_gym.tools.files import write_text
 
+from ..results import Benchmark, Row
+from ..statistics import Estimate
 from .figure import draw
-from .results import Benchmark, Row
-from .statistics import Estimate
 from .verdict import MIN_SEEDS, verdict
 
 

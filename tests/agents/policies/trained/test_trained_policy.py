@@ -9,7 +9,7 @@ from agents.evaluation.comparison import run_benchmark
 from agents.evaluation.entrants import make_entrants, warnings
 from agents.learners.learner import make_learner
 from agents.policies.grammar import parse_specification
-from agents.policies.trained_policy import TrainedPolicy
+from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration
 
 ID = "tests.support.toy_tasks:Toy/Painter-v0"

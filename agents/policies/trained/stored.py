@@ -1,7 +1,7 @@
 """Policies that a training has stored, in run folders or in a file of Stable-Baselines3."""
 
-from .kinds import Specification
-from .policy import Candidates, Setting
+from ..kinds import Specification
+from ..policy import Candidates, Setting
 from .trained_policy import TrainedPolicy
 from .zip_policy import ZipPolicy
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from ..learners.stable_baselines3 import algorithm_class
-from .draws import Draws
+from ...learners.stable_baselines3 import algorithm_class
+from ..draws import Draws
 from .trained_policy import choose_actions
 
 

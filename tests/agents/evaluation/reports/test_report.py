@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.evaluation.entrants import Entrant
-from agents.evaluation.report import markdown_table, save_report, text_table
+from agents.evaluation.reports.report import markdown_table, save_report, text_table
 from agents.evaluation.results import Benchmark, make_row
 from agents.evaluation.rollout import Episodes
 from agents.policies.schedules import Ratio

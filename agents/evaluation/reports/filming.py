@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..environments import MakeEnv
-from ..learners.sample_log import SampleLog
-from ..policies.policy import Policy
-from ..progress import show_progress
-from .entrants import Entrant
-from .loop import Step, play_episodes
-from .results import Benchmark
+from ...environments import MakeEnv
+from ...learners.sample_log import SampleLog
+from ...policies.policy import Policy
+from ...progress import show_progress
+from ..entrants import Entrant
+from ..loop import Step, play_episodes
+from ..results import Benchmark
 
 
 def winner(benchmark: Benchmark, entrants: Sequence[Entrant]) -> Policy | None:

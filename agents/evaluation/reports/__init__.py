@@ -1,0 +1,1 @@
+"""What a benchmark says: tables, files, a picture, a verdict, a film."""
