@@ -89,8 +89,9 @@ MUTATIONS = (
         "autoloss_gym/networks/quadratic.py",
         (
             (
-                'affine(inputs, weights["quadratic"], weights["linear"], scale=0.1)',
-                'inputs @ weights["quadratic"] / 10 + weights["linear"][:, None]',
+                "prediction = (slopes * inputs).sum(dim=2)",
+                'prediction = (inputs.bmm(weights["quadratic"]) * inputs).sum(dim=2) / 10'
+                ' + inputs.bmm(weights["linear"][:, :, None])[:, :, 0]',
             ),
         ),
         _ENVIRONMENT_TESTS,
