@@ -76,7 +76,10 @@ def _set_scale(axes: Any, low: float, high: float, count: int = 6) -> None:
     else:
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
         low, high = low - margin, high + margin
-        axes.xaxis.set_major_locator(MaxNLocator(count, steps=[1, 2, 5, 10]))
+        # In a narrow part, one number that can be read is better than three that overlap.
+        intervals, least = (count, 2) if count > 3 else (2, 1)
+        locator = MaxNLocator(intervals, steps=[1, 2, 5, 10], min_n_ticks=least)
+        axes.xaxis.set_major_locator(locator)
     axes.set_xlim(low, high)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from agents.evaluation.reports import figure as module
 from agents.evaluation.entrants import Entrant
+from agents.evaluation.reports import figure as module
 from agents.evaluation.reports.score_axes import GRAY, _log_ticks
 from agents.evaluation.results import Benchmark, make_row
 from agents.evaluation.rollout import Episodes
