@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
+from autoloss_gym.tools.arguments import unexpected
 from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
 
@@ -162,8 +163,9 @@ def check_environment(id: str) -> EnvSpec:
         ValueError: the module cannot be imported, or no environment of this package has that id.
     """
     module, colon, name = id.rpartition(":")
-    sys.path.insert(0, os.getcwd())
     if colon:
+        # Last, so that no file of the working folder takes the place of a library.
+        sys.path.append(os.getcwd())
         try:
             importlib.import_module(module)
         except ImportError as error:
@@ -174,6 +176,26 @@ def check_environment(id: str) -> EnvSpec:
     if name not in known:
         raise ValueError(unknown("environment", name, known))
     return gymnasium.spec(name)
+
+
+def check_resumed_environment(stored: str, given: str | None) -> None:
+    """Refuse to import a module that only a folder names.
+
+    Args:
+        stored: id of the environment as the resumed folder has it.
+        given: what `--env` says, if it is given.
+
+    Raises:
+        ValueError: the id names a module and was not given, or another one was.
+    """
+    if given is not None and given != stored:
+        raise ValueError(f"--env {given}: the folder is of {stored}; leave out --env")
+    module, colon, _ = stored.rpartition(":")
+    if colon and given is None:
+        raise ValueError(
+            f"the folder names the module {module!r}, and importing it runs code; "
+            f"if you trust it, say so with --env {stored}"
+        )
 
 
 def check_arguments(spec: EnvSpec, given: Mapping[str, Any]) -> None:
@@ -191,7 +213,7 @@ def check_arguments(spec: EnvSpec, given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in known:
             kind = f"argument of the environment or of {signature.name}"
-            raise ValueError(unknown(kind, name, known))
+            raise unexpected(kind, name, known)
     preset = given.get("preset")
     if preset is not None and preset not in signature.presets:
         raise ValueError(unknown("preset", preset, signature.presets))

@@ -10,6 +10,7 @@ from ..command_line import (
     add_num_threads,
     check_arguments,
     check_environment,
+    check_resumed_environment,
     command_parser,
     environment_arguments,
     nonnegative,
@@ -62,9 +63,10 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
     _add_playing_arguments(parser)
     arguments = parser.parse_args(given)
     if arguments.resume:
-        refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint",))
+        refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint", "env"))
         stored = [name for name in vars(arguments) if name not in ("resume", "trust_checkpoint")]
         resumed = load_command(Path(arguments.resume), stored)
+        check_resumed_environment(resumed.env, arguments.env)
         resumed.trust_checkpoint = arguments.trust_checkpoint
         return resumed
     if not (arguments.env and arguments.policies):

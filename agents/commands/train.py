@@ -11,6 +11,7 @@ from ..command_line import (
     algorithm,
     check_arguments,
     check_environment,
+    check_resumed_environment,
     command_parser,
     environment_arguments,
     key_value,
@@ -45,7 +46,12 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
     """
     arguments = parse_arguments(given, program)
     folder = Path(arguments.resume) if arguments.resume else None
-    configuration = load_configuration(folder) if folder else resolve(arguments)
+    if folder:
+        configuration = load_configuration(folder)
+        check_resumed_environment(configuration.env, arguments.env)
+        environment_arguments(list(configuration.env_kwargs.items()))
+    else:
+        configuration = resolve(arguments)
     spec = check_environment(configuration.env)
     check_arguments(spec, configuration.env_kwargs)
 
@@ -70,7 +76,7 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
     _add_training_arguments(parser)
     arguments = parser.parse_args(given)
     if arguments.resume:
-        refuse_beside_resume(parser, arguments, allowed=("num_threads",))
+        refuse_beside_resume(parser, arguments, allowed=("num_threads", "env"))
     elif not arguments.env:
         parser.error("expected --env, or --resume RUN")
     return arguments

@@ -22,6 +22,7 @@ from autoloss_gym.tools.files import replacing
 
 from ..run_folders import FORMAT
 
+_MT_WORDS = 624  # of the Mersenne Twister's state
 WEIGHTS = "policy.safetensors"
 CHECKPOINT = "checkpoint.pt"
 
@@ -34,6 +35,17 @@ def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
     }
     with replacing(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"steps": str(steps)})
+
+
+def complete_weights(policy: nn.Module, folder: Path, steps: int) -> None:
+    """Store the weights of a finished training where a kill has left out the last ones."""
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            stored = (file.metadata() or {}).get("steps")
+    except (OSError, SafetensorError):
+        stored = None
+    if stored != str(steps):
+        save_weights(policy, folder, steps)
 
 
 def load_weights(policy: nn.Module, folder: Path) -> int:
@@ -137,10 +149,18 @@ def fitting(folder: Path, algo: str, content: dict[str, Any]) -> Iterator[None]:
 
 
 def restore_generators(states: dict[str, Any]) -> None:
-    """Set the global generators of PyTorch and NumPy, from which learners draw."""
+    """Set the global generators of PyTorch and NumPy, from which learners draw.
+
+    Raises:
+        ValueError: the states are not those of such generators.
+    """
     torch.set_rng_state(states["torch"])
     keys = states["numpy"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", keys, *states["numpy_position"]))
+    position, has_gauss, gauss = states["numpy_position"]
+    # NumPy does not check these, and reads beyond its memory at the next draw.
+    if keys.shape != (_MT_WORDS,) or not 0 <= position <= _MT_WORDS:
+        raise ValueError(f"{keys.shape} words at position {position} are no state of MT19937")
+    np.random.set_state(("MT19937", keys, int(position), int(has_gauss), float(gauss)))
 
 
 def _generators() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..configuration import TrainingConfiguration
 from ..environments import SEED_SPACING
 from ..progress import Progress, show_progress
 from .checkpoints import (
+    complete_weights,
     fitting,
     load_checkpoint,
     open_logger,
@@ -71,6 +72,7 @@ class ReinforceLearner:
             with fitting(folder, self._configuration.algo, checkpoint):
                 self._restore(checkpoint)
         if self._steps >= self._configuration.n_timesteps:
+            complete_weights(self.controller, folder, self._steps)
             return
         logger = open_logger(folder, self._steps)
         with contextlib.closing(logger), show_progress("steps", lines=10) as progress:

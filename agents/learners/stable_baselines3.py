@@ -23,6 +23,7 @@ from ..configuration import TrainingConfiguration, checked_hyperparameters
 from ..environments import SEED_SPACING
 from ..progress import show_progress
 from .checkpoints import (
+    complete_weights,
     fitting,
     load_checkpoint,
     open_logger,
@@ -94,6 +95,7 @@ class StableBaselines3Learner:
                 self._restore(checkpoint)
         done = model.num_timesteps
         if done >= configuration.n_timesteps:
+            complete_weights(model.policy, folder, done)
             return
         # Off-policy algorithms count episodes, and all runs of the batch end together. On-policy
         # ones count rollouts.

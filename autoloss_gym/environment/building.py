@@ -10,7 +10,7 @@ import torch
 
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Task
-from autoloss_gym.tools.arguments import build, converted_value
+from autoloss_gym.tools.arguments import build, converted_value, unexpected
 from autoloss_gym.tools.names import unknown
 
 
@@ -33,7 +33,7 @@ def build_task(
     if not isinstance(task, str | Task):
         raise ValueError(f"task={task!r}: expected an autoloss_gym.Task object, or 'module:Class'")
     if isinstance(task, Task):
-        _refuse_arguments(preset, arguments)
+        _refuse_arguments(task, preset, arguments, others)
         return task
     cls = _task_class(task)
     if preset is not None and not (isinstance(preset, str) and preset in cls.presets):
@@ -45,7 +45,7 @@ def build_task(
     for name in chosen:
         if name not in known:
             kind = f"argument of the environment or of {cls.__name__}"
-            raise ValueError(unknown(kind, name, [*known, *others]))
+            raise unexpected(kind, name, [*known, *others])
     built = build(cls, chosen)
     _check_worst_scores(built)
     return built if learning_rate is None else _with_learning_rate(built, learning_rate)
@@ -65,13 +65,13 @@ def available_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _refuse_arguments(preset: str | None, arguments: Mapping[str, Any]) -> None:
+def _refuse_arguments(
+    task: Task, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str]
+) -> None:
     names = [*(["preset"] if preset is not None else []), *arguments]
     if names:
-        raise ValueError(
-            f"unknown argument {', '.join(names)}: arguments of the task belong to the task object "
-            "that was given"
-        )
+        kind = "argument beside a task object, which has its own"
+        raise unexpected(kind, names[0], others)
 
 
 def _task_class(task: str) -> type[Task]:

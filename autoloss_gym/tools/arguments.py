@@ -1,13 +1,29 @@
 """From names and keyword arguments to objects; what is wrong with one is a single clear line."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast, get_origin
 
 from autoloss_gym.tools.bounds import plain_type
 from autoloss_gym.tools.names import unknown
 
 Built = TypeVar("Built")
+
+
+class UnexpectedArgument(ValueError, TypeError):
+    """An argument that nothing takes.
+
+    It is a TypeError in Python's words as well, because clients look for that to try again without
+    the argument.
+    """
+
+
+def unexpected(kind: str, name: str, known: Iterable[str]) -> UnexpectedArgument:
+    """The error about an argument that nothing takes, with the nearest right name."""
+    line = unknown(kind, name, known)
+    return UnexpectedArgument(
+        line.replace(f" {name!r}", f": got an unexpected keyword argument {name!r}", 1)
+    )
 
 
 def pick(
@@ -53,7 +69,8 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
     known = {field.name: field.type for field in fields if field.init}
     for name in arguments:
         if name not in known:
-            raise ValueError(unknown(f"argument of {cls.__name__}", name, known))
+            kind = f"argument of {cls.__name__}"
+            raise unexpected(kind, name, known)
     converted = {name: converted_value(name, arguments[name], known[name]) for name in arguments}
     return cls(**converted)
 

@@ -455,7 +455,6 @@ def test_what_cannot_be_resumed_is_one_line(uninterrupted, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--resume", ".", "--env", ID], "reads all arguments from the folder: leave out --env"),
         (["--resume", ".", "--policies", "1:1"], "leave out --policies"),
         (["--resume", ".", "--num-threads", "2"], "leave out --num-threads"),
         (["--env", ID], "expected --env and --policies, or --resume FOLDER alone"),
@@ -527,7 +526,10 @@ def test_a_wrong_argument_is_answered_in_the_words_of_the_environment(argument, 
 def test_a_wrong_argument_of_a_users_task_is_answered_by_its_environment():
     command = ["--env", "sparse_signal:Example/SparseSignal-v0", "--env-kwargs", "nois=3"]
     said = one_line(run("train_agent", *command, cwd=ROOT / "examples"))
-    assert "unknown argument of the environment or of SparseSignal 'nois'" in said
+    assert (
+        "unknown argument of the environment or of SparseSignal: got an unexpected keyword argument 'nois'"
+        in said
+    )
 
 
 def test_the_environments_are_listed_and_shown_without_loading_torch():
@@ -568,3 +570,49 @@ def test_an_evaluation_says_each_stage_in_one_line(tmp_path):
         "choosing on validation problems among 12 candidates: 48 training runs",
         "playing the test problems with 3 policies: 12 training runs",
     ]
+
+
+# What runs code
+
+OWN_ENVIRONMENT = """
+import autoloss_gym
+print("imported")
+autoloss_gym.register_task("Own/Task-v0", "autoloss_gym.tasks.surfaces.beale:Beale")
+"""
+
+
+@pytest.mark.parametrize("command", ["train_agent", "evaluate"])
+def test_a_resumed_folder_imports_no_module_that_the_user_did_not_name(command, tmp_path):
+    (tmp_path / "own.py").write_text(OWN_ENVIRONMENT)
+    env = ["--env", "own:Own/Task-v0", "--env-kwargs", "max_steps=20"]
+    if command == "train_agent":
+        begun = run(command, *env, "--n-timesteps", "1280", "-f", ".", cwd=tmp_path)
+    else:
+        begun = run(
+            command, *env, "--episodes", "2", "--policies", "1:1:1", "-o", ".", cwd=tmp_path
+        )
+    assert begun.returncode == 0, begun.stderr
+    (folder,) = {path.parent for path in tmp_path.rglob("c*.json")}
+    alone = run(command, "--resume", folder, cwd=tmp_path)
+    assert "say so with --env own:Own/Task-v0" in one_line(alone)
+    assert "imported" not in alone.stdout
+    other = run(command, "--resume", folder, "--env", ID, cwd=tmp_path)
+    assert "the folder is of own:Own/Task-v0" in one_line(other)
+    trusted = run(command, "--resume", folder, *env[:2], cwd=tmp_path)
+    assert trusted.returncode == 0, trusted.stderr
+
+
+def test_a_stored_argument_that_names_code_is_refused(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    content = json.loads((folder / "config.json").read_text())
+    content["env_kwargs"]["task"] = "own:Task"
+    (folder / "config.json").write_text(json.dumps(content))
+    assert "the commands set task themselves" in one_line(run("train_agent", "--resume", folder))
+
+
+def test_a_file_of_the_working_folder_takes_the_place_of_no_library(tmp_path):
+    (tmp_path / "torch.py").write_text("raise SystemExit('shadowed')")
+    arguments = ["--env", ID, *SMALL, "--episodes", "2", "--policies", "1:1"]
+    result = run("evaluate", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr

@@ -254,3 +254,30 @@ def test_a_checkpoint_is_saved_every_so_many_steps_also_after_resuming(
             content["steps"] if algo == "reinforce" else content["counters"]["num_timesteps"]
         )
     assert steps == expected
+
+
+@pytest.mark.parametrize("algo", ["ppo", "reinforce"])
+def test_weights_that_a_kill_left_out_are_written_from_the_finished_checkpoint(algo, tmp_path):
+    make_learner(configuration(algo)).train(tmp_path)
+    weights = tmp_path / WEIGHTS
+    expected = weights.read_bytes()
+    for left in (None, b"of an earlier checkpoint"):
+        weights.unlink()
+        if left:
+            weights.write_bytes(left)
+        make_learner(configuration(algo)).train(tmp_path)
+        assert weights.read_bytes() == expected
+
+
+@pytest.mark.parametrize("position", [-1, 625, 10**9])
+def test_a_state_that_would_crash_numpy_is_one_line(position, tmp_path):
+    make_learner(configuration("reinforce")).train(tmp_path)
+    content = load_checkpoint(tmp_path)
+    content["generators"]["numpy_position"][0] = position
+    content["steps"] = 0
+    save_checkpoint(tmp_path, content)
+    stored = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    stored["generators"] = content["generators"]
+    torch.save(stored, tmp_path / CHECKPOINT)
+    with pytest.raises(ValueError, match=r"does not fit this training .*no state of MT19937"):
+        make_learner(configuration("reinforce")).train(tmp_path)
