@@ -156,6 +156,15 @@ def environment_ids() -> list[str]:
     return [spec.id for spec in specs if spec.entry_point == ENVIRONMENT]
 
 
+def find_modules_in_working_folder() -> None:
+    """Let modules that the user names be in the working folder.
+
+    It is searched last, so that none of its files takes the place of a library.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
 def check_environment(id: str) -> EnvSpec:
     """Import the module of "module:id", and return what is registered under the id.
 
@@ -164,8 +173,7 @@ def check_environment(id: str) -> EnvSpec:
     """
     module, colon, name = id.rpartition(":")
     if colon:
-        # Last, so that no file of the working folder takes the place of a library.
-        sys.path.append(os.getcwd())
+        find_modules_in_working_folder()
         try:
             importlib.import_module(module)
         except ImportError as error:

@@ -13,6 +13,7 @@ from ..command_line import (
     check_resumed_environment,
     command_parser,
     environment_arguments,
+    find_modules_in_working_folder,
     nonnegative,
     positive,
     refuse_beside_resume,
@@ -43,6 +44,8 @@ def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> 
     arguments = parse_arguments(given, program)
     spec = check_environment(arguments.env)
     texts = dict.fromkeys(arguments.policies)  # each once
+    if any(":" in text for text in texts):
+        find_modules_in_working_folder()
     specifications = [grammar.parse_specification(text) for text in texts]
     if not arguments.trust_checkpoint:
         _refuse_what_runs_code(specifications, resumed=bool(arguments.resume))
