@@ -19,14 +19,14 @@ from tests.support.paths import ROOT
 COPIED = ("autoloss_gym", "agents", "studies", "benchmarks", "examples", "tests", "pyproject.toml")
 
 
-def passes(copy: Path, tests: str) -> bool:
-    """Whether all these tests pass on the packages in `copy`."""
+def outcome(copy: Path, tests: str) -> int:
+    """Exit status of these tests on the packages in `copy`: 0 if all pass, 1 if one fails."""
     options = ["-q", "-x", "-p", "no:cacheprovider"]
     paths = [f"tests/{name}" for name in tests.split()]
     command = [sys.executable, "-m", "pytest", *options, *paths]
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     ended = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False)
-    return ended.returncode == 0
+    return ended.returncode
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
         names = sorted({name for each in chosen for name in each.tests.split()})
-        if not passes(copy, " ".join(names)):
+        if outcome(copy, " ".join(names)) != 0:
             print("the tests fail on the unbroken packages")
             return 1
         missed = 0
@@ -46,7 +46,8 @@ def main() -> int:
             path = copy / each.file
             text = path.read_text()
             path.write_text(broken(text, each.replacements))
-            noticed = not passes(copy, each.tests)
+            # Any other status is an error of the run, such as a module that cannot be imported.
+            noticed = outcome(copy, each.tests) == 1
             missed += not noticed
             print(f"{'noticed' if noticed else 'MISSED '}  rule {each.rule}", flush=True)
             path.write_text(text)

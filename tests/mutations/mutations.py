@@ -1,4 +1,4 @@
-"""Rules of training, and for each a change of the code that breaks it and that tests must notice."""
+"""Rules of training, each with a change of the code that breaks it and that tests must notice."""
 
 from dataclasses import dataclass
 
@@ -81,7 +81,7 @@ MUTATIONS = (
     Mutation(
         "3 draws do not depend on the batch",
         "autoloss_gym/random.py",
-        (("_mix(keys[:, None] + counters)", "_mix(keys[:, None] + counters + len(keys))"),),
+        (("_mix(keys[:, None] + counters)", "_mix(keys[:, None] + counters + (len(keys) - 1))"),),
         "test_random.py",
     ),
     Mutation(
@@ -140,7 +140,16 @@ MUTATIONS = (
     Mutation(
         "5 a loss that was not chosen harms nobody",
         _DIFFERENTIATION,
-        (("total = torch.where(mask, part, 0.0 if total is None else total)", "total = part"),),
+        (
+            (
+                "total = torch.where(mask, part, 0.0 if total is None else total)",
+                "total = part * mask + (0.0 if total is None else total)",
+            ),
+            (
+                "weighted = torch.where(mask, part * weights[:, index : index + 1], 0.0)",
+                "weighted = part * weights[:, index : index + 1]",
+            ),
+        ),
         _CORE_TESTS,
     ),
     Mutation(
@@ -162,13 +171,8 @@ MUTATIONS = (
     ),
     Mutation(
         "6 episodes end where a validation is due",
-        _PHASES,
-        (
-            (
-                "self.elapsed >= self._max_steps",
-                "self.elapsed >= self._max_steps - self._validate_every",
-            ),
-        ),
+        _RUNS,
+        (("return due & over", "return over"),),
         _ENVIRONMENT_TESTS,
     ),
     Mutation(
