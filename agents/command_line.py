@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
+from autoloss_gym.registration import OLDER
 from autoloss_gym.tools.arguments import unexpected
 from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
@@ -151,7 +152,14 @@ def environment_arguments(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def environment_ids() -> list[str]:
-    """The ids of this package's environments, which importing anything of it registers."""
+    """The ids of this package's environments, the latest version of each.
+
+    Importing anything of the package registers them.
+    """
+    return [id for id in _registered() if id not in OLDER]
+
+
+def _registered() -> list[str]:
     specs = gymnasium.registry.values()
     return [spec.id for spec in specs if spec.entry_point == ENVIRONMENT]
 
@@ -180,9 +188,8 @@ def check_environment(id: str) -> EnvSpec:
             raise ValueError(
                 f"environment {id!r}: cannot import module {module!r} ({error})"
             ) from None
-    known = environment_ids()
-    if name not in known:
-        raise ValueError(unknown("environment", name, known))
+    if name not in _registered():
+        raise ValueError(unknown("environment", name, environment_ids()))
     return gymnasium.spec(name)
 
 

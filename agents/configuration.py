@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoloss_gym.registration import OLDER
 from autoloss_gym.tools.names import unknown
 
 ALGORITHMS = ("a2c", "ddpg", "dqn", "ppo", "reinforce", "sac", "td3")
@@ -69,7 +70,10 @@ def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, A
         reason = " ".join(str(error).split())
         raise ValueError(f"hyper-parameter file {str(path)!r} is not YAML: {reason}") from None
     id = env.rpartition(":")[2]
-    chosen = table.get(id, table.get("default")) if isinstance(table, dict) else None
+    chosen = None
+    if isinstance(table, dict):
+        names = [id, OLDER.get(id), "default"]
+        chosen = next((table[name] for name in names if name in table), None)
     if not isinstance(chosen, dict):
         raise ValueError(
             f"hyper-parameter file {str(path)!r}: expected a mapping under {id!r} or 'default'"

@@ -6,14 +6,19 @@ import gymnasium
 
 # Where the class of each id stands in `autoloss_gym.tasks`.
 _PLACES = {
-    "AutoLoss/Beale-v0": "surfaces.beale:Beale",
-    "AutoLoss/ImageGAN-v0": "images.image_gan:ImageGAN",
-    "AutoLoss/MLPClassification-v0": "supervised.mlp_classification:MLPClassification",
-    "AutoLoss/QuadraticRegression-v0": "supervised.quadratic_regression:QuadraticRegression",
-    "AutoLoss/Rosenbrock-v0": "surfaces.rosenbrock:Rosenbrock",
-    "AutoLoss/SparseAutoencoder-v0": "images.sparse_autoencoder:SparseAutoencoder",
+    "AutoLoss/Beale-v1": "surfaces.beale:Beale",
+    "AutoLoss/ImageGAN-v1": "images.image_gan:ImageGAN",
+    "AutoLoss/MLPClassification-v1": "supervised.mlp_classification:MLPClassification",
+    "AutoLoss/QuadraticRegression-v1": "supervised.quadratic_regression:QuadraticRegression",
+    "AutoLoss/Rosenbrock-v1": "surfaces.rosenbrock:Rosenbrock",
+    "AutoLoss/SparseAutoencoder-v1": "images.sparse_autoencoder:SparseAutoencoder",
 }
 TASKS = {id: f"autoloss_gym.tasks.{place}" for id, place in _PLACES.items()}
+
+# Former versions that can still be made: their successors, and the arguments that pay as they did.
+# Version 0 paid nothing to a run that diverges.
+OLDER = {id.replace("-v1", "-v0"): id for id in TASKS}
+_AS_VERSION_0 = {"reward_arguments": {"bounded": False}}
 
 
 def register_task(id: str, task: str, **arguments: Any) -> None:
@@ -50,3 +55,5 @@ def register_all() -> None:
     """Register the environments of this package."""
     for id, task in TASKS.items():
         register_task(id, task)
+    for older, latest in OLDER.items():
+        register_task(older, TASKS[latest], **_AS_VERSION_0)

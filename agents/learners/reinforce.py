@@ -1,6 +1,8 @@
 """REINFORCE as in the AutoLoss paper (Algorithm 1)."""
 
 import contextlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +146,7 @@ class ReinforceLearner:
             self._samples.watch(ended=some_ended and bool(ended[0]))
             if some_ended:
                 final = infos["final_info"]
-                metric = torch.where(ended, final["validation"][:, 0], metric)
+                metric = torch.where(ended, self._last_metric(final), metric)
                 final_rewards = torch.where(running & ended, rewards, final_rewards)
                 figures = _collect(figures, final, running & ended)
                 running = running & ~ended
@@ -156,6 +158,14 @@ class ReinforceLearner:
         earned = step_rewards(torch.stack(metrics), minimize, self._options)
         means = {name: values.double().mean().item() for name, values in figures.items()}
         return Sequences(observed, chosen, ran, earned, final_rewards, means)
+
+    def _last_metric(self, final: Mapping[str, Tensor]) -> Tensor:
+        """The metric at the end; the declared worst value, if any, of a run that has diverged."""
+        metric = self._envs.task.validation_metrics[0]
+        shown = final["validation"][:, 0]
+        if not math.isfinite(metric.worst):
+            return shown
+        return torch.where(final["diverged"], metric.worst, shown)
 
     def _log(self, logger: Logger, sequences: Sequences) -> str:
         """Log the figures of an update, and return the most important ones in words."""

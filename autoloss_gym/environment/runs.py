@@ -1,5 +1,6 @@
 """A batch of training runs, and what a step does with them: every function changes its `runs`."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,13 +46,20 @@ def describe(task: Task) -> RunDescription:
 
 
 def start(task: Task, keys: Keys, memory: int) -> Runs:
-    """New runs, measured once; one that is not finite from the start has diverged."""
+    """New runs, measured once.
+
+    One that is not finite from the start has diverged: its metrics are the worst declared.
+    """
     state = task.reset(keys)
     evaluation = task.measure(state)
     validation = task.validate(state)
     for values in (evaluation.losses, evaluation.gradient_norms, validation):
         state.diverged |= ~torch.isfinite(values).all(dim=1)
+    for values in (evaluation.losses, evaluation.gradient_norms):
         values.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+    for column, metric in zip(validation.unbind(dim=1), task.validation_metrics, strict=True):
+        worst = metric.worst if math.isfinite(metric.worst) else 0.0
+        column.nan_to_num_(nan=worst, posinf=worst, neginf=worst)
     history = History.start(evaluation, validation, memory)
     return Runs(state=state, history=history, best=tree.clone(state.parameters))
 

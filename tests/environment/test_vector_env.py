@@ -430,7 +430,10 @@ def test_a_diverged_run_ends_at_its_next_validation_and_touches_no_other(form, m
         assert records[step - 1]["terminations"].tolist() == [i == broken for i in range(4)]
         assert end["final diverged"]
         assert end["final score"] == end["final best_score"] == end["final size"] == 50
-        assert not any(each["rewards"][broken] for each in records[step - 4 : step])
+        assert not any(each["rewards"][broken] for each in records[step - 4 : step - 1])
+        # Its metric declares no worst value, for which 1e8 stands.
+        fall = 0.0 if arguments else math.log(end["final validation"][0] / 1e8)
+        assert end["rewards"] == pytest.approx(fall, rel=1e-5)
     assert not any(each["terminations"][[0, 2]].any() for each in records[:11])
     assert not row(records[11], 0)["final diverged"]
     assert row(records[11], 2)["final score"] < 50
@@ -451,7 +454,8 @@ def test_a_validation_that_is_not_finite_is_a_divergence():
         one, other = envs.step_control(control), twin.step(choice)
     assert one[2].tolist() == [False, True, False]
     assert one[4]["final_info"]["diverged"][1]
-    assert one[1][1] == 0
+    last_shown = one[4]["final_info"]["validation"][1, 0]
+    assert one[1][1] == pytest.approx(math.log(last_shown / 100), rel=1e-5)
     assert one[4]["final_info"]["score"][1] == 100
     assert all(np.isfinite(value).all() for value in record(one[0], one[4]).values())
     for i in (0, 2):

@@ -106,6 +106,8 @@ class MLPClassification(GradientTask):
     Alpaydin, Kaynak: "Cascading classifiers", Kybernetika 34, 1998 (digits).
 
     ## Version History
+    v1: a validation counts for no worse than its metric's worst value, which a run that diverges is
+        paid as its last; `reward_arguments={"bounded": False}` pays as v0 does.
     v0: initial version.
     """
 

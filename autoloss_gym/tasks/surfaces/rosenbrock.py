@@ -73,6 +73,8 @@ class Rosenbrock(Surface):
         1988.
 
     ## Version History
+    v1: a validation counts for no worse than its metric's worst value, which a run that diverges is
+        paid as its last; `reward_arguments={"bounded": False}` pays as v0 does.
     v0: initial version.
     """
 
