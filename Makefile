@@ -12,7 +12,7 @@ BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 
 # Train PPO, then compare it with static schedules and SoftAdapt: on synthetic problems, then on real data.
 demo: .venv/installed
-	@set -e; for choice in QuadraticRegression-v0:synthetic QuadraticRegression-v0:diabetes MLPClassification-v0:breast_cancer; do \
+	@set -e; for choice in QuadraticRegression-v1:synthetic QuadraticRegression-v1:diabetes MLPClassification-v1:breast_cancer; do \
 	    id=AutoLoss/$${choice%:*}; data=dataset=$${choice#*:}; \
 	    echo; echo "== $$id, $$data: train PPO, then compare it with schedules and SoftAdapt"; \
 	    run=$$($(BIN)/python train_agent.py --env $$id --env-kwargs $$data --algo ppo); \

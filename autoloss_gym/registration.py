@@ -17,7 +17,7 @@ TASKS = {id: f"autoloss_gym.tasks.{place}" for id, place in _PLACES.items()}
 
 # Former versions that can still be made: their successors, and the arguments that pay as they did.
 # Version 0 paid nothing to a run that diverges.
-OLDER = {id.replace("-v1", "-v0"): id for id in TASKS}
+OLDER = {id.replace("-v1", "-v0"): id for id in TASKS if id.endswith("-v1")}
 _AS_VERSION_0 = {"reward_arguments": {"bounded": False}}
 
 

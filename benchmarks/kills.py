@@ -22,7 +22,7 @@ import numpy as np
 from agents.command_line import OneLineParser, main, positive
 from benchmarks import ROOT
 
-ENVIRONMENT = "--env AutoLoss/QuadraticRegression-v0 --env-kwargs dimension=8 num_samples=50"
+ENVIRONMENT = "--env AutoLoss/QuadraticRegression-v1 --env-kwargs dimension=8 num_samples=50"
 EVERY = 3840  # environment steps between two checkpoints, one rollout
 START_SECONDS = 4  # of a command, in which nothing is done yet
 

@@ -24,7 +24,7 @@ from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from benchmarks.throughput import TASKS
 from studies.markdown import quartiles, table
 
-IDS = {"regression": "AutoLoss/QuadraticRegression-v0", "mlp": "AutoLoss/MLPClassification-v0"}
+IDS = {"regression": "AutoLoss/QuadraticRegression-v1", "mlp": "AutoLoss/MLPClassification-v1"}
 PARTS = ("environment", "adapter to SB3", "policy and buffer", "learning")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from agents.command_line import OneLineParser, main, positive
 from benchmarks import ROOT
 
-REGRESSION = "AutoLoss/QuadraticRegression-v0"
+REGRESSION = "AutoLoss/QuadraticRegression-v1"
 TYPO = ["--env", REGRESSION, "--env-kwargs", "nois=2"]
 COMMANDS = {
     "import torch": ["-c", "import torch"],

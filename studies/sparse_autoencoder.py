@@ -2,7 +2,7 @@
 
     AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder
     AUTOLOSS_GYM_DATA=FOLDER python -m studies.sparse_autoencoder \\
-        --controllers 'runs/ppo/AutoLoss-SparseAutoencoder-v0_*'
+        --controllers 'runs/ppo/AutoLoss-SparseAutoencoder-v1_*'
 
 An epoch is 1,500 images in batches of 50; figures are taken after 2, 5, 15 and 30 epochs. Every
 rule meets the same runs: one initialisation and one resample of the training images for each seed.
@@ -40,7 +40,7 @@ from autoloss_gym.tools.files import write_text
 from autoloss_gym.weightings import SoftAdapt
 from studies.markdown import interval, quartiles, sample_size, table
 
-ID = "AutoLoss/SparseAutoencoder-v0"
+ID = "AutoLoss/SparseAutoencoder-v1"
 EPOCH = 30  # steps
 EPOCHS = (2, 5, 15, 30)
 STEPS = tuple(EPOCH * epoch for epoch in EPOCHS)

@@ -17,7 +17,7 @@ Print the ids of the environments, each with one line about it, and the names of
 SHOWING = """\
 Print the documentation of an environment: its task, and all arguments with their defaults.
 
-    {command} AutoLoss/QuadraticRegression-v0"""
+    {command} AutoLoss/QuadraticRegression-v1"""
 
 
 def list_environments(given: Sequence[str], program: str) -> None:

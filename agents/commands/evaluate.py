@@ -24,7 +24,7 @@ from ..run_folders import load_command
 DESCRIPTION = """\
 Benchmark policies on the same unseen problems.
 
-    {command} --env AutoLoss/QuadraticRegression-v0 --policies 'ppo:runs/ppo/*' softadapt grid
+    {command} --env AutoLoss/QuadraticRegression-v1 --policies 'ppo:runs/ppo/*' softadapt grid
 
 Prints a table and writes it, with the figures of every problem and a picture, to
 <output>/<env>_<n>/. Finished batches are kept there too: after a kill,

@@ -25,7 +25,7 @@ from ..run_folders import load_configuration, new_run_folder, save_configuration
 DESCRIPTION = """\
 Train an agent to steer training: any of Stable-Baselines3, or REINFORCE as in the AutoLoss paper.
 
-    {command} --env AutoLoss/QuadraticRegression-v0 --algo ppo --seed 0
+    {command} --env AutoLoss/QuadraticRegression-v1 --algo ppo --seed 0
 
 The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and
 checkpoint.pt (saved ten times in a training, or every so many steps), TensorBoard events,

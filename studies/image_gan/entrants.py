@@ -1,4 +1,4 @@
-"""Policies and architectures of a study of `AutoLoss/ImageGAN-v0`."""
+"""Policies and architectures of a study of `AutoLoss/ImageGAN-v1`."""
 
 import glob
 import itertools
@@ -16,7 +16,7 @@ from agents.run_folders import load_configuration
 from autoloss_gym import random
 from autoloss_gym.networks.dcgan import ACTIVATIONS
 
-ID = "AutoLoss/ImageGAN-v0"
+ID = "AutoLoss/ImageGAN-v1"
 TEST_SEEDS = SEED_SPACING  # the first seed of the runs that are reported
 VALIDATION_SEEDS = 0  # the first seed of the runs that choose
 

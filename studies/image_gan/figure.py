@@ -1,4 +1,4 @@
-"""The picture of a study of `AutoLoss/ImageGAN-v0`."""
+"""The picture of a study of `AutoLoss/ImageGAN-v1`."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tables of a study of `AutoLoss/ImageGAN-v0`."""
+"""Tables of a study of `AutoLoss/ImageGAN-v1`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

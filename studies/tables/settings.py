@@ -37,8 +37,8 @@ class Table:
 # Tables whose runs can be paired with each other.
 SAME_PROBLEMS = (("regression", "regression_split"),)
 
-_REGRESSION = "AutoLoss/QuadraticRegression-v0"
-_CLASSIFICATION = "AutoLoss/MLPClassification-v0"
+_REGRESSION = "AutoLoss/QuadraticRegression-v1"
+_CLASSIFICATION = "AutoLoss/MLPClassification-v1"
 TABLES = {
     "regression": Table(_REGRESSION, (), ("always:mse", "grid_each", *_JOINT)),
     "regression_split": Table(
@@ -60,10 +60,10 @@ TABLES = {
     "weights_regression": Table(
         _REGRESSION, _WEIGHTS, (*_RULES, "random", "open_loop", "grid:50"), ("ppo",)
     ),
-    "weights_rosenbrock": Table("AutoLoss/Rosenbrock-v0", _WEIGHTS, _RULES, ("ppo",)),
-    "weights_beale": Table("AutoLoss/Beale-v0", _WEIGHTS, _RULES, ("ppo",)),
+    "weights_rosenbrock": Table("AutoLoss/Rosenbrock-v1", _WEIGHTS, _RULES, ("ppo",)),
+    "weights_beale": Table("AutoLoss/Beale-v1", _WEIGHTS, _RULES, ("ppo",)),
     "weights_autoencoder": Table(
-        "AutoLoss/SparseAutoencoder-v0", _WEIGHTS, (*_RULES, *_FIXED), ("ppo",), episodes=40
+        "AutoLoss/SparseAutoencoder-v1", _WEIGHTS, (*_RULES, *_FIXED), ("ppo",), episodes=40
     ),
 }
 

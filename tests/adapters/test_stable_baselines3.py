@@ -20,7 +20,7 @@ from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {
     "dimension": 4,
     "num_samples": 20,

@@ -14,7 +14,7 @@ import pytest
 from autoloss_gym.registration import TASKS
 from tests.support.paths import ROOT
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
 BRIEF = ["--n-timesteps", "1e3", "--num-envs", "8"]
 REPORT = [
@@ -257,7 +257,7 @@ def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_
         (["--env", ID, "-f", "/dev/null/x"], "Not a directory"),
         (
             ["--env", "AutoLoss/QuadraticRegresion-v0"],
-            "did you mean 'AutoLoss/QuadraticRegression-v0'",
+            "did you mean 'AutoLoss/QuadraticRegression-v1'",
         ),
         (["--env", "no_such_module:My/Task-v0"], "cannot import module 'no_such_module'"),
         (["--env", ID, "--algo", "pppo"], "did you mean 'ppo'"),

@@ -16,7 +16,7 @@ from agents.commands.console import COMMANDS
 from agents.configuration import ALGORITHMS
 from tests.support.paths import ROOT
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md",
            "constraints.txt", "train_agent.py", "evaluate.py")  # fmt: skip

@@ -13,7 +13,7 @@ import autoloss_gym  # noqa: F401 (registers the ids)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 # 8 + 64 parameters for 40 noisy samples: over 512 problems, shares 0, 1/2, 3/4 and 1 of `l1` steps
 # earn mean returns of -0.56, 0.39, 0.61 and 0.07. An untrained policy is near 1/2.
 TASK = {

@@ -21,7 +21,7 @@ import autoloss_gym  # noqa: F401 (registers the ids)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {
     "dimension": 4,
     "num_samples": 20,

@@ -28,7 +28,7 @@ VARIANTS = {
     },
     "diverging": {"task": Fragile()},
 }
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 ARGUMENTS = {"dimension": 4, "num_samples": 20, "max_steps": 20}
 
 

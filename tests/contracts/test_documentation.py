@@ -75,15 +75,15 @@ def test_the_vector_environment_documents_every_argument():
 
 
 def test_the_regression_says_how_many_features_it_has():
-    assert "11 numbers" in gymnasium.make("AutoLoss/QuadraticRegression-v0").unwrapped.task.__doc__
-    assert gymnasium.make("AutoLoss/QuadraticRegression-v0").observation_space.shape == (11,)
+    assert "11 numbers" in gymnasium.make("AutoLoss/QuadraticRegression-v1").unwrapped.task.__doc__
+    assert gymnasium.make("AutoLoss/QuadraticRegression-v1").observation_space.shape == (11,)
     assert gymnasium.make(
-        "AutoLoss/QuadraticRegression-v0", patience=3
+        "AutoLoss/QuadraticRegression-v1", patience=3
     ).observation_space.shape == (12,)
 
 
 def test_the_released_preset_has_the_settings_of_the_papers_code():
-    task = gymnasium.make("AutoLoss/QuadraticRegression-v0", preset="released").unwrapped.task
+    task = gymnasium.make("AutoLoss/QuadraticRegression-v1", preset="released").unwrapped.task
     assert (task.optimizer.learning_rate, task.max_steps, task.validate_every, task.patience) == (
         5e-4,
         20_000,

@@ -13,7 +13,7 @@ import torch
 from autoloss_gym import AutoLossVectorEnv, Pair, register_task
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5}
 
 
@@ -56,7 +56,7 @@ def assert_refused(call, *patterns, error=ValueError):
             gym.error.NameNotFound,
             "Did you mean: `QuadraticRegression`",
         ),
-        ("AutoLos/QuadraticRegression-v0", gym.error.NamespaceNotFound, "Did you mean: `AutoLoss`"),
+        ("AutoLos/QuadraticRegression-v1", gym.error.NamespaceNotFound, "Did you mean: `AutoLoss`"),
         ("AutoLoss/QuadraticRegression-v99", gym.error.VersionNotFound, "`v99`.*`v0`"),
     ],
 )
@@ -375,6 +375,6 @@ def test_a_bad_seed_is_refused(seed):
 def test_an_unknown_argument_is_a_type_error_in_pythons_words_as_clients_expect(make):
     """TorchRL's GymEnv tries again without `frameskip` where the error is one of this kind."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'") as caught:
-        make("AutoLoss/QuadraticRegression-v0", frameskip=1)
+        make("AutoLoss/QuadraticRegression-v1", frameskip=1)
     assert isinstance(caught.value, ValueError)
     assert "Known:" in str(caught.value)

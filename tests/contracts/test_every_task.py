@@ -9,8 +9,8 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_stab
 import autoloss_gym
 from autoloss_gym.registration import TASKS
 
-SHORTER = {"AutoLoss/ImageGAN-v0": {"max_steps": 300, "num_test": 500, "collapse_repeats": 0}}
-ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v0",)  # where weights are refused
+SHORTER = {"AutoLoss/ImageGAN-v1": {"max_steps": 300, "num_test": 500, "collapse_repeats": 0}}
+ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v1",)  # where weights are refused
 
 
 @pytest.mark.parametrize(

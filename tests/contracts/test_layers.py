@@ -151,7 +151,7 @@ def test_importing_the_package_loads_neither_torch_nor_stable_baselines3_nor_ten
 
 
 def test_environments_load_neither_stable_baselines3_nor_tensorboard_nor_matplotlib():
-    make = "gymnasium.make('AutoLoss/QuadraticRegression-v0').reset(seed=0)"
+    make = "gymnasium.make('AutoLoss/QuadraticRegression-v1').reset(seed=0)"
     loaded = modules_loaded_by(f"import gymnasium, autoloss_gym; {make}")
     slow = {"stable_baselines3", "tensorboard", "matplotlib", "sklearn"}
     assert "torch" in loaded

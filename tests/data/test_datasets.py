@@ -20,7 +20,7 @@ from autoloss_gym.data.tables import load_table
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 PINNED = {
     "controller_train": [171, 176, 322],
     "controller_validation": [54, 432, 170],

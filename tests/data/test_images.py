@@ -23,7 +23,7 @@ from autoloss_gym.data.images import DATA_VARIABLE, load_images
 from autoloss_gym.data.partition import five_way_partition
 from tests.support.paths import DATA
 
-ID = "AutoLoss/SparseAutoencoder-v0"
+ID = "AutoLoss/SparseAutoencoder-v1"
 GREY = np.arange(40 * 6, dtype=np.uint8).reshape(40, 3, 2)  # 40 images of 3 × 2
 COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=3)
 LABELS = np.arange(40) % 4

@@ -13,7 +13,7 @@ SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20}
 
 def make(num_envs=2, render_mode="rgb_array"):
     return gymnasium.make_vec(
-        "AutoLoss/QuadraticRegression-v0", num_envs=num_envs, render_mode=render_mode, **SMALL
+        "AutoLoss/QuadraticRegression-v1", num_envs=num_envs, render_mode=render_mode, **SMALL
     )
 
 

@@ -679,7 +679,7 @@ def test_diagnostics_are_of_the_kind_that_was_asked_for():
 def test_a_repeated_control_is_as_many_steps(mode):
     once, often = (
         gymnasium.make_vec(
-            "AutoLoss/QuadraticRegression-v0", num_envs=3, repeat=repeat, autoreset_mode=mode, dimension=4, num_samples=20,
+            "AutoLoss/QuadraticRegression-v1", num_envs=3, repeat=repeat, autoreset_mode=mode, dimension=4, num_samples=20,
             max_steps=20, validate_every=5,
         )
         for repeat in (5, 1)

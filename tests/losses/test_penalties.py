@@ -23,7 +23,7 @@ TASKS = {
     "with_constant": replace(SMALL, constant=True),
     "perceptron": PERCEPTRON,
 }
-IDS = {"AutoLoss/QuadraticRegression-v0": "mse", "AutoLoss/MLPClassification-v0": "cross_entropy"}
+IDS = {"AutoLoss/QuadraticRegression-v1": "mse", "AutoLoss/MLPClassification-v1": "cross_entropy"}
 each_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 
 
@@ -220,7 +220,7 @@ def test_the_specification_of_an_environment_with_split_pairs_makes_it_again(id,
     ("penalty", "patience", "size"), [("joint", 0, 11), ("split", 0, 11), ("split", 4, 12)]
 )
 def test_a_regression_has_as_many_features_as_it_says(penalty, patience, size):
-    env = gymnasium.make("AutoLoss/QuadraticRegression-v0", penalty=penalty, patience=patience)
+    env = gymnasium.make("AutoLoss/QuadraticRegression-v1", penalty=penalty, patience=patience)
     assert env.observation_space.shape == (size,)
 
 

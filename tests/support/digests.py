@@ -24,9 +24,9 @@ import autoloss_gym  # noqa: F401 (registers the environments)
 FILE = Path(__file__).with_suffix(".json")
 NUM_ENVS, STEPS, SEED = 3, 50, 7
 
-REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v0", "AutoLoss/MLPClassification-v0"
-AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v0", "AutoLoss/ImageGAN-v0"
-ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v0", "AutoLoss/Beale-v0"
+REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
+AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
+ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 # The arguments of every case; steps are few, so validations are frequent.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "regression": (REGRESSION, {"max_steps": 30}),

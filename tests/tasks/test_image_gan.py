@@ -17,7 +17,7 @@ from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools import tree
 from tests.support.recording import assert_same_run, play
 
-ID = "AutoLoss/ImageGAN-v0"
+ID = "AutoLoss/ImageGAN-v1"
 SMALL = {
     "filters": 8,
     "batch_size": 8,

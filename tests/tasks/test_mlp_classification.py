@@ -16,7 +16,7 @@ from autoloss_gym.core.task import Keys
 from autoloss_gym.data import resampled_tables as datasets
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 
-ID = "AutoLoss/MLPClassification-v0"
+ID = "AutoLoss/MLPClassification-v1"
 SMALL = {"num_samples": 40, "num_held_out": 60, "max_steps": 20}
 
 

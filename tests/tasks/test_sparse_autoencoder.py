@@ -17,7 +17,7 @@ from autoloss_gym.data.images import load_images
 from autoloss_gym.data.partition import five_way_partition
 from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder, decode, encode
 
-ID = "AutoLoss/SparseAutoencoder-v0"
+ID = "AutoLoss/SparseAutoencoder-v1"
 SMALL = {"hidden_sizes": (20,), "code_size": 12, "max_steps": 40, "num_held_out": 50}
 LAMBDA = 0.02
 

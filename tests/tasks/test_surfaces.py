@@ -113,7 +113,7 @@ def test_without_width_every_problem_begins_at_the_start_itself(task):
 
 @each_surface
 def test_the_step_is_the_gradient_descent_of_that_name_with_the_learning_rate_that_is_given(task):
-    name = f"AutoLoss/{type(task).__name__}-v0"
+    name = f"AutoLoss/{type(task).__name__}-v1"
     arguments = {"learning_rate": 0.02, "step_bounds": [0.01, 0.5]}
     forms = {"barzilai_borwein_1": "long", "barzilai_borwein_2": "short"}
     for step, form in forms.items():
@@ -170,7 +170,7 @@ def test_barzilai_borwein_steps_of_changing_weights_follow_an_independent_loop()
 )
 def test_bad_arguments_are_one_clear_line(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
-        gymnasium.make("AutoLoss/Rosenbrock-v0", **arguments)
+        gymnasium.make("AutoLoss/Rosenbrock-v1", **arguments)
     assert "\n" not in str(error.value)
 
 

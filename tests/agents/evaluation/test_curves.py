@@ -22,7 +22,7 @@ REGRESSION = {
 
 def regression_job(policy=None, **arguments):
     """A job on a regression, which is quick; its pairs are the error and the penalty."""
-    maker = EnvironmentMaker("AutoLoss/QuadraticRegression-v0", REGRESSION | arguments)
+    maker = EnvironmentMaker("AutoLoss/QuadraticRegression-v1", REGRESSION | arguments)
     return Job(
         maker,
         policy or Ratio("1:1", (1, 1)),

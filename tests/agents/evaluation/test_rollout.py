@@ -16,7 +16,7 @@ from agents.policies.grammar import parse_specification
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
 
 

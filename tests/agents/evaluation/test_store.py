@@ -19,7 +19,7 @@ from agents.run_folders import save_configuration
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 POLICIES = [Ratio("a", (1, 2)), RandomPair("b", (0.25, 0.75))]
 SEEDS = np.array([3, 1 << 40, 5])
 KEY = batch_key(POLICIES, SEEDS)

@@ -23,7 +23,7 @@ SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "learning_rate": 0.
 def configuration(num_envs=4, env_kwargs=None, **hyperparameters):
     return TrainingConfiguration(
         algo="reinforce",
-        env="AutoLoss/QuadraticRegression-v0",
+        env="AutoLoss/QuadraticRegression-v1",
         env_kwargs=SMALL | (env_kwargs or {}),
         num_envs=num_envs,
         n_timesteps=num_envs * 20,

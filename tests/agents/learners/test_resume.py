@@ -19,7 +19,7 @@ from agents.learners.learner import make_learner
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from tests.support.paths import ROOT
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
 OFF_POLICY = {"learning_starts": 100, "buffer_size": 1000, "batch_size": 32, "train_freq": 1}
 HYPERPARAMETERS = {

@@ -175,7 +175,7 @@ def test_training_logs_a_picture_every_tenth_for_tensorboard_alone(algo, tmp_pat
 
 def test_a_task_without_images_leaves_no_picture_among_the_events(tmp_path):
     small = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5}
-    make_learner(configuration("ppo", "AutoLoss/QuadraticRegression-v0", **small)).train(tmp_path)
+    make_learner(configuration("ppo", "AutoLoss/QuadraticRegression-v1", **small)).train(tmp_path)
     assert events(tmp_path).Tags()["images"] == []
     assert events(tmp_path).Tags()["scalars"] != []
     assert not (tmp_path / FILM).exists()

@@ -36,7 +36,7 @@ def apply(guide, clone):
 
 
 def table(clone, *policies):
-    command = [sys.executable, "evaluate.py", "--env", "AutoLoss/QuadraticRegression-v0"]
+    command = [sys.executable, "evaluate.py", "--env", "AutoLoss/QuadraticRegression-v1"]
     command += ["--env-kwargs", *SMALL, "--episodes", "2", "--policies", *policies]
     environment = os.environ | {"PYTHONPATH": str(clone)}
     result = subprocess.run(

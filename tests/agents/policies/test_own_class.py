@@ -99,7 +99,7 @@ def test_a_module_may_be_in_a_package_and_is_not_run_before_its_policy_is_built(
 def test_a_resumed_folder_imports_a_module_only_where_it_is_trusted(tmp_path):
     (tmp_path / "my_policies.py").write_text("raise SystemExit('imported')")
     content = {
-        "format": 1, "env": "AutoLoss/QuadraticRegression-v0", "policies": ["my_policies:Mine"],
+        "format": 1, "env": "AutoLoss/QuadraticRegression-v1", "policies": ["my_policies:Mine"],
         "episodes": 2, "split": "test", "seed": 0, "env_kwargs": [], "deterministic": False,
         "output": "results", "num_workers": 1, "num_threads": 1,
     }  # fmt: skip

@@ -82,7 +82,7 @@ def test_a_rule_measures_before_every_step_of_an_episode(rule, threshold):
     arguments = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
 
     def make_env(num_envs):
-        return gymnasium.make_vec("AutoLoss/QuadraticRegression-v0", num_envs=num_envs, **arguments)
+        return gymnasium.make_vec("AutoLoss/QuadraticRegression-v1", num_envs=num_envs, **arguments)
 
     (episodes,) = rollout([threshold_rule(rule, threshold, task)], make_env, np.array([7]))
     envs = make_env(1)

@@ -25,7 +25,7 @@ from autoloss_gym.weightings import (
 )
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 WEIGHTINGS = [name for name, kind in KINDS.items() if isinstance(kind, RuleKind)]
 
 

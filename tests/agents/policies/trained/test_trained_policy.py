@@ -81,4 +81,4 @@ def test_a_policy_of_another_environment_is_refused(trained):
         ValueError,
         match=r"was trained on tests\.support\.toy_tasks:Toy/Painter-v0, not on AutoLoss",
     ):
-        TrainedPolicy(trained, "AutoLoss/QuadraticRegression-v0")
+        TrainedPolicy(trained, "AutoLoss/QuadraticRegression-v1")
