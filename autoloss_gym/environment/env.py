@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from autoloss_gym.core.task import Control, Task
+from autoloss_gym.environment.infos import of_run
 from autoloss_gym.environment.rendering import SAMPLES
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
@@ -51,7 +52,7 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         if seed is None and not self.batch.is_reset:
             seed = int(self.np_random.integers(2**31))
         observations, infos = self.batch.reset(seed=seed, options=options)
-        return observations[0], _first(infos)
+        return observations[0], of_run(infos, 0)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Make the update that the action asks for.
@@ -69,7 +70,7 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
 
     def diagnostics(self) -> dict[str, Any]:
         """Figures measured anew, see `AutoLossVectorEnv.diagnostics`."""
-        return _first(self.batch.diagnostics())
+        return of_run(self.batch.diagnostics(), 0)
 
     def samples(self, count: int = SAMPLES) -> np.ndarray:
         """Images that the model makes, (count, height, width, channels), in [0, 1].
@@ -87,22 +88,10 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         self, batch: tuple[Any, ...]
     ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         observations, rewards, terminations, truncations, infos = batch
-        final = infos.pop("final_info", {})
-        for name in ("final_obs", "_final_obs", "_final_info"):
-            infos.pop(name, None)
-        infos |= {name: value for name, value in final.items() if not name.startswith("_")}
         return (
             observations[0],
             float(rewards[0]),
             bool(terminations[0]),
             bool(truncations[0]),
-            _first(infos),
+            of_run(infos, 0),
         )
-
-
-def _first(infos: dict[str, Any]) -> dict[str, Any]:
-    """The only run's values: arrays where they have a dimension of their own, else numbers."""
-    first = {}
-    for name, values in infos.items():
-        first[name] = values[0] if values.ndim > 1 else values[0].item()
-    return first

@@ -1,10 +1,12 @@
 """What an environment says of its runs: observations, and infos of plain numbers, one row a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector import AutoresetMode
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,6 +27,7 @@ class Reporter:
         programs: what computes the features.
         array: "numpy", or "torch" for tensors on the device.
         device: where the runs are.
+        mode: when a run that has ended is reset.
     """
 
     task: Task
@@ -32,6 +35,7 @@ class Reporter:
     programs: Programs
     array: str
     device: torch.device
+    mode: AutoresetMode
 
     def num_features(self, runs: Runs) -> int:
         """Numbers in an observation."""
@@ -58,13 +62,19 @@ class Reporter:
         return self.output(observations), infos
 
     def final(self, runs: Runs, refreshed: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
-        """`final_obs` and `final_info` of the runs that have ended; nothing where none has."""
+        """The figures of merit of the runs that have ended; nothing where none has.
+
+        They stand where Gymnasium's `SyncVectorEnv` has them: beside the other infos, or where the
+        next episode takes the place of the last one, in `final_info` beside `final_obs`.
+        """
         if not np.count_nonzero(ended):
             return {}
-        figures = final_infos(self.task, runs.state, runs.best, runs.history, ended)
+        values = final_infos(self.task, runs.state, runs.best, runs.history, ended)
+        figures = {name: self.output(each) for name, each in values.items()}
+        if self.mode != AutoresetMode.SAME_STEP:
+            return self._masked(figures, ended)
         observations, info = self.report(runs, refreshed)
-        info |= {name: self.output(values) for name, values in figures.items()}
-        final_info = self._masked(info, ended)
+        final_info = self._masked(info | figures, ended)
         return self._masked({"final_obs": observations, "final_info": final_info}, ended)
 
     def output(self, values: Tensor | np.ndarray) -> Any:
@@ -78,6 +88,12 @@ class Reporter:
     def _masked(self, values: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
         """`values` and, as Gymnasium marks the rows that mean something, the mask of each."""
         return values | {f"_{name}": self.output(mask) for name in values}
+
+
+def of_run(infos: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """The values of one run: arrays where they have a dimension of their own, else numbers."""
+    values = {name: each[row] for name, each in infos.items() if not name.startswith("_")}
+    return {name: each if each.ndim else each.item() for name, each in values.items()}
 
 
 def running_infos(

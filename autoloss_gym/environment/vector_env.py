@@ -8,11 +8,12 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment import pictures, snapshots
+from autoloss_gym.environment.attributes import RunAttributes
 from autoloss_gym.environment.building import available_device, build_task
 from autoloss_gym.environment.controls import CONTROLS, ActionControl, check_control, idle
 from autoloss_gym.environment.infos import Reporter
@@ -29,7 +30,7 @@ from autoloss_gym.tools.arguments import divisor, one_of, pick, positive, sequen
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
 
-class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
+class AutoLossVectorEnv(RunAttributes):
     """Trains `num_envs` models at once; each environment is one training run of a task.
 
     Args:
@@ -111,7 +112,9 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
         )
         self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
         self._runs = self._fresh(np.arange(self.num_envs))
-        self._reporter = Reporter(self.task, self.features, self._programs, array, self.device)
+        self._reporter = Reporter(
+            self.task, self.features, self._programs, array, self.device, self.autoreset_mode
+        )
 
         size = self._reporter.num_features(self._runs)
         bound = self.features.bound()
@@ -181,9 +184,8 @@ class AutoLossVectorEnv(VectorEnv[Any, Any, Any]):
             self._restart(np.flatnonzero(restart))
         refreshed = self._phases.refreshed(due & ~restart)
         observations, infos = self._reporter.report(self._runs, refreshed, observed)
-        truncations = np.zeros_like(ended)
-        outputs = (self._reporter.output(values) for values in (rewards, ended, truncations))
-        return observations, *outputs, final | infos
+        outcome = (rewards, ended, np.zeros_like(ended))  # nothing is ever truncated
+        return observations, *map(self._reporter.output, outcome), final | infos
 
     def diagnostics(self) -> dict[str, Any]:
         """All losses, gradient norms and validation metrics measured anew.

@@ -38,7 +38,7 @@ def ends(task, actions, mode="SameStep", **arguments) -> dict[int, bool]:
         control = Control(weights=weights[None], step_size=torch.ones(1))
         _, _, ended, _, infos = envs.step_control(control)
         if ended[0]:
-            found[step] = bool(infos["final_info"]["collapsed"][0])
+            found[step] = bool(infos.get("final_info", infos)["collapsed"][0])
     return found
 
 

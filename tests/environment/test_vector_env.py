@@ -185,13 +185,16 @@ def test_next_step_shows_the_end_and_then_only_resets(validate_every):
         envs = AutoLossVectorEnv(task, 3, autoreset_mode="NextStep")
         end, reset, onwards = play(envs, [*choices(20, 3), ignored, [0, 1, 0]])[20:]
         assert end["terminations"].all()
-        assert np.array_equal(end["observations"], end["final_obs"])
-        for name in ("rewards", *(name for name in expected if "final" in name)):
+        assert np.array_equal(end["observations"], expected["final_obs"])
+        for name in (
+            "rewards",
+            *(name for name in expected if "final " in name and "final _" not in name),
+        ):
             assert np.array_equal(end[name], expected[name]), name
         assert np.array_equal(reset["observations"], expected["observations"])
         assert not reset["rewards"].any()
         assert not reset["terminations"].any()
-        assert "final_obs" not in reset
+        assert "_final_info" not in reset
         assert reset["steps"].tolist() == [0] * 3
         assert reset["validation_refreshed"].all()
         assert onwards["steps"].tolist() == [1] * 3
@@ -203,7 +206,7 @@ def test_disabled_refuses_a_step_of_an_ended_run_and_names_it():
     terminations = np.zeros(5, dtype=bool)
     while not terminations.any():
         _, _, terminations, _, infos = envs.step(np.ones(5, dtype=int))
-    assert np.array_equal(infos["_final_info"], terminations)
+    assert np.array_equal(infos["_score"], terminations)
     ended = np.flatnonzero(terminations).tolist()
     with pytest.raises(
         gymnasium.error.ResetNeeded, match=f"environments \\{ended}".replace("]", "\\]")

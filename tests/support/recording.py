@@ -12,14 +12,19 @@ Record = dict[str, np.ndarray]
 
 
 def record(observations, infos: dict, **others) -> Record:
-    """Copies of all outputs of one call by name; those of `final_info` begin with "final "."""
-    final = {f"final {name}": value for name, value in infos.get("final_info", {}).items()}
-    values = {
-        "observations": observations,
-        **others,
-        **{n: v for n, v in infos.items() if n != "final_info"},
-        **final,
-    }
+    """Copies of all outputs of one call by name.
+
+    What is said of the runs that have ended begins with "final ", wherever the autoreset mode puts
+    it; `_final_info` marks these runs.
+    """
+    values = {"observations": observations, **others}
+    values |= {n: v for n, v in infos.items() if f"_{n}" not in infos and not n.startswith("_")}
+    if "final_obs" in infos:
+        values["final_obs"] = infos["final_obs"]
+    if "final_info" in infos or "score" in infos:
+        final = infos.get("final_info", infos)
+        values |= {f"final {name}": value for name, value in final.items()}
+        values["_final_info"] = final["_score"]
     return {name: np.array(value) for name, value in values.items()}
 
 
