@@ -1,16 +1,16 @@
 """The vector environment as a Stable-Baselines3 `VecEnv`."""
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
-
-from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 
 class StableBaselines3VecEnv(VecEnv):
@@ -21,13 +21,13 @@ class StableBaselines3VecEnv(VecEnv):
     (`score`, `best_score`, `diverged`, …).
 
     Args:
-        envs: the environment, with `autoreset_mode="SameStep"`.
+        envs: an `AutoLossVectorEnv` with `autoreset_mode="SameStep"`, bare or in wrappers.
 
     Raises:
         ValueError: the environment resets in another way; SB3 would learn from false transitions.
     """
 
-    def __init__(self, envs: AutoLossVectorEnv) -> None:
+    def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
         if not isinstance(envs, VectorEnv):
             raise ValueError(
                 f"got {type(envs).__name__}: expected a vector environment, "
@@ -39,7 +39,7 @@ class StableBaselines3VecEnv(VecEnv):
                 f"autoreset_mode={getattr(mode, 'value', mode)!r}: Stable-Baselines3 needs an "
                 "environment made with autoreset_mode='SameStep'"
             )
-        self.envs = envs
+        self.envs: Any = envs  # of any wrapper, which types its methods in its own way
         self._returns = np.zeros(envs.num_envs)
         self._lengths = np.zeros(envs.num_envs, dtype=np.int64)
         self._actions: np.ndarray | None = None
@@ -47,10 +47,11 @@ class StableBaselines3VecEnv(VecEnv):
 
     def reset(self) -> np.ndarray:
         seeds = None if all(seed is None for seed in self._seeds) else list(self._seeds)
-        observations, _ = self.envs.reset(seed=seeds)
+        observations, infos = self.envs.reset(seed=seeds, options=self._shared_options())
         self._reset_seeds()
         self._reset_options()
-        self._returns[:], self._lengths[:] = 0, 0
+        begun = _to_numpy(infos["steps"]) == 0  # a `reset_mask` among the options spares the others
+        self._returns[begun], self._lengths[begun] = 0, 0
         self.reset_infos = [{} for _ in range(self.num_envs)]
         return _to_numpy(observations)
 
@@ -90,16 +91,18 @@ class StableBaselines3VecEnv(VecEnv):
     def state_dict(self) -> dict[str, Any]:
         """The runs and the episodes' returns and lengths so far, see
         `AutoLossVectorEnv.state_dict`.
+
+        Numbers that a wrapper between them keeps, such as running means, are not part of it.
         """
         sums = {
             "returns": torch.from_numpy(self._returns.copy()),
             "lengths": torch.from_numpy(self._lengths.copy()),
         }
-        return {"envs": self.envs.state_dict(), **sums}
+        return {"envs": self._batch.state_dict(), **sums}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken."""
-        self.envs.load_state_dict(state["envs"])
+        self._batch.load_state_dict(state["envs"])
         self._returns, self._lengths = (
             state["returns"].numpy().copy(),
             state["lengths"].numpy().copy(),
@@ -109,14 +112,24 @@ class StableBaselines3VecEnv(VecEnv):
         self.envs.close()
 
     def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
-        return [getattr(self.envs, attr_name)] * len(self._rows(indices))
+        value = getattr(self._batch, attr_name, None)
+        shared = inspect.ismethod(value)  # `call` would call it
+        values = (value,) * self.num_envs if shared else self._batch.get_attr(attr_name)
+        return [values[row] for row in self._get_indices(indices)]
 
     def set_attr(
         self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None
     ) -> None:
-        raise NotImplementedError(
-            "the runs of a batch share their attributes; make the environment with other arguments"
-        )
+        """Attach an attribute of your own, see `AutoLossVectorEnv.set_attr`.
+
+        Runs that are not among the indices keep theirs, or have None.
+        """
+        values = [None] * self.num_envs
+        if self.has_attr(attr_name):
+            values = self.get_attr(attr_name)
+        for row in self._get_indices(indices):
+            values[row] = value
+        self._batch.set_attr(attr_name, values)
 
     def env_method(
         self,
@@ -125,20 +138,32 @@ class StableBaselines3VecEnv(VecEnv):
         indices: None | int | Iterable[int] = None,
         **kwargs: Any,
     ) -> list[Any]:
-        raise NotImplementedError(
-            "the runs of a batch have no methods of their own; call them on `envs`"
-        )
+        """Results of a method of each run, see `AutoLossVectorEnv.call`."""
+        results = self._batch.call(method_name, *args, **kwargs)
+        return [results[row] for row in self._get_indices(indices)]
 
     def env_is_wrapped(
         self, wrapper_class: type, indices: None | int | Iterable[int] = None
     ) -> list[bool]:
-        return [wrapper_class is Monitor] * len(self._rows(indices))
+        return [wrapper_class is Monitor] * len(list(self._get_indices(indices)))
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         return self.envs.render() or [None] * self.num_envs
 
-    def _rows(self, indices: None | int | Iterable[int]) -> list[int]:
-        return list(self._get_indices(indices))
+    @property
+    def _batch(self) -> Any:
+        """The `AutoLossVectorEnv` under its wrappers, which pass no names on."""
+        return self.envs.unwrapped
+
+    def _shared_options(self) -> dict[str, Any]:
+        """The options of the next reset, which hold for all runs."""
+        first, *others = self._options
+        if not all(data_equivalence(first, each) for each in others):
+            raise ValueError(
+                f"options {self._options}: the runs of a batch are reset with the same options; "
+                "give set_options one dictionary"
+            )
+        return first
 
 
 def _to_numpy(values: Any) -> np.ndarray:

@@ -184,7 +184,7 @@ class AutoLossVectorEnv(RunAttributes):
             self._restart(np.flatnonzero(restart))
         refreshed = self._phases.refreshed(due & ~restart)
         observations, infos = self._reporter.report(self._runs, refreshed, observed)
-        outcome = (rewards, ended, np.zeros_like(ended))  # nothing is ever truncated
+        outcome: tuple[Any, ...] = (rewards, ended, np.zeros_like(ended))  # none is ever truncated
         return observations, *map(self._reporter.output, outcome), final | infos
 
     def diagnostics(self) -> dict[str, Any]:

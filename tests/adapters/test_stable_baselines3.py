@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import VectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -43,8 +44,9 @@ def make_vec(num_envs=3, **arguments) -> VectorEnv:
     return gym.make_vec(ID, num_envs=num_envs, **(SMALL | arguments))
 
 
-def adapted(num_envs=3, **arguments):
-    return StableBaselines3VecEnv(make_vec(num_envs, **arguments))
+def adapted(num_envs=3, wrap=None, **arguments):
+    envs = make_vec(num_envs, **arguments)
+    return StableBaselines3VecEnv(wrap(envs) if wrap else envs)
 
 
 def build(algorithm, env, **arguments):
@@ -130,17 +132,75 @@ def test_a_reset_in_the_middle_of_an_episode_starts_its_return_and_length_anew()
     np.testing.assert_allclose([info["episode"]["r"] for info in infos], rewards, rtol=1e-6)
 
 
-def test_attributes_are_those_of_the_batch_and_setting_one_is_refused():
+def test_attributes_are_those_of_the_batch():
     venv = adapted()
     assert venv.get_attr("render_mode") == [None, None, None]
     assert venv.get_attr("num_envs", indices=[0, 2]) == [3, 3]
+    assert venv.get_attr("action_space", indices=1) == [venv.action_space]
+    assert venv.get_attr("step") == [venv.envs.step] * 3
     assert venv.env_is_wrapped(Monitor) == [True, True, True]
     assert venv.env_is_wrapped(gym.wrappers.TimeLimit, indices=0) == [False]
     assert not venv.has_attr("no_such_attribute")
-    with pytest.raises(NotImplementedError, match=r"^.+$"):
+
+
+def test_an_attribute_of_ones_own_can_be_set_and_one_of_the_environment_cannot():
+    venv = adapted()
+    venv.set_attr("level", 1, indices=[0, 2])
+    assert venv.get_attr("level") == [1, None, 1]
+    venv.set_attr("level", 2, indices=0)
+    assert venv.get_attr("level") == [2, None, 1]
+    with pytest.raises(ValueError, match=r"^'num_envs' holds for all runs .+$"):
         venv.set_attr("num_envs", 5)
-    with pytest.raises(NotImplementedError, match=r"^.+$"):
+
+
+@pytest.mark.parametrize("wrap", [None, RecordEpisodeStatistics], ids=["bare", "wrapped"])
+def test_methods_of_the_runs_can_be_called(wrap):
+    venv = adapted(wrap=wrap)
+    venv.reset()
+    third, first = venv.env_method("diagnostics", indices=[2, 0])
+    expected = venv.envs.unwrapped.diagnostics()
+    np.testing.assert_array_equal(third["fresh_losses"], expected["fresh_losses"][2])
+    np.testing.assert_array_equal(first["fresh_losses"], expected["fresh_losses"][0])
+    with pytest.raises(ValueError, match=r"^'reset' is a method of the whole batch: .+$"):
         venv.env_method("reset")
+
+
+def test_options_hold_for_the_next_reset_alone():
+    venv = adapted()
+    venv.reset()
+    before = venv.step(np.zeros(3, int))[0]
+    venv.set_options({"reset_mask": np.array([False, True, False])})
+    after = venv.reset()
+    np.testing.assert_array_equal((after == before).all(axis=1), [True, False, True])
+    ends = [venv.step(np.zeros(3, int))[2:] for _ in range(20)]
+    lengths = [[info["episode"]["l"] for info in infos if info] for _, infos in ends]
+    assert [each for each in lengths if each] == [[20, 20], [20]]
+    assert (venv.reset() != after).any(axis=1).all()
+
+
+def test_unknown_options_and_options_that_differ_are_refused():
+    venv = adapted()
+    venv.set_options({"no_such_option": 1})
+    with pytest.raises(ValueError, match=r"no_such_option"):
+        venv.reset()
+    venv.set_options([{"a": 1}, {}, {}])
+    with pytest.raises(ValueError, match=r"^options .+: .+ give set_options one dictionary$"):
+        venv.reset()
+
+
+def test_the_state_of_a_wrapped_environment_can_be_taken_and_restored():
+    venv, twin = (adapted(wrap=RecordEpisodeStatistics) for _ in range(2))
+    venv.reset()
+    for _ in range(5):
+        venv.step(np.zeros(3, int))
+    twin.load_state_dict(venv.state_dict())
+    for actions in random_actions(venv.action_space, 3, 20):
+        got, expected = twin.step(actions), venv.step(actions)
+        np.testing.assert_array_equal(got[0], expected[0])
+        np.testing.assert_array_equal(got[1], expected[1])
+    assert [info["episode"]["l"] for info in got[3] if info] == [
+        info["episode"]["l"] for info in expected[3] if info
+    ]
 
 
 def test_render_tiles_the_pictures_of_the_runs():
