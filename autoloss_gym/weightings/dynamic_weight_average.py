@@ -1,20 +1,22 @@
 """Dynamic Weight Average: more weight for the losses that fall relatively slowly."""
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autoloss_gym.tools.bounds import Bounds, PositiveFloat
 from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
 
+Window = Annotated[int, Bounds("a whole number from 1 to 10,000", least=1, below=10_001)]
 
-@dataclass(kw_only=True)
+
+@dataclass
 class DynamicWeightAverage(WeightingRule):
     """w_k = n softmax(r_k / T) with the ratio of successive averages r_k = L_k(t−1) / L_k(t−2).
 
@@ -31,16 +33,12 @@ class DynamicWeightAverage(WeightingRule):
         prior, every: see `WeightingRule`.
     """
 
-    temperature: float = 2.0
-    window: int = 1
-    scale: Scale = "count"
+    negative_losses: ClassVar[str] = "the ratio of its values does not tell how fast it falls"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature={self.temperature}: expected a positive finite number")
-        if self.window < 1:
-            raise ValueError(f"window={self.window}: expected at least 1 value")
+    temperature: PositiveFloat = 2.0
+    _: KW_ONLY
+    window: Window = 1
+    scale: Scale = "count"
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         return memory.start(losses, 2 * self.window)

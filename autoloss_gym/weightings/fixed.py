@@ -1,18 +1,19 @@
 """Fixed weights, the usual λ of a penalty."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
+from autoloss_gym.weightings.boundary.arguments import factors
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
-from autoloss_gym.weightings.scaling import Scale, positive_weights, row
+from autoloss_gym.weightings.scaling import Scale, row
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Fixed(WeightingRule):
     """The given weights, at every call.
 
@@ -25,11 +26,12 @@ class Fixed(WeightingRule):
     reads_losses: ClassVar[bool] = False
 
     weights: Sequence[float | int]
+    _: KW_ONLY
     scale: Scale = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.weights = positive_weights("weights", self.weights)
+        self.weights = factors("weights", self.weights)
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         count = losses.shape[1]

@@ -1,7 +1,6 @@
 """GradNorm: weights that bring the gradients of all losses to comparable norms."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -9,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.tools.bounds import NonNegativeFloat
 from autoloss_gym.weightings.learned import descend
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
@@ -17,7 +17,7 @@ from autoloss_gym.weightings.scaling import Scale
 _LEAST_WEIGHT = 1e-6  # a step of the optimizer neither turns a loss off for good nor its sign round
 
 
-@dataclass(kw_only=True)
+@dataclass
 class GradNorm(WeightingRule):
     """Weights learned so that each weighted gradient norm G_k = w_k ‖∇L_k‖ meets a target.
 
@@ -43,15 +43,12 @@ class GradNorm(WeightingRule):
     """
 
     needs_gradient_norms: ClassVar[bool] = True
+    negative_losses: ClassVar[str] = "it counts as trained"
 
-    alpha: float = 1.5
+    alpha: NonNegativeFloat = 1.5
+    _: KW_ONLY
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=0.025))
     scale: Scale = "count"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.alpha < math.inf:
-            raise ValueError(f"alpha={self.alpha}: expected a finite number of at least 0")
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         weights = torch.ones_like(losses)

@@ -1,15 +1,12 @@
-"""Measured losses and gradient norms, as batched tensors that keep no graph alive."""
+"""Measured losses and gradient norms of a batch of runs."""
 
-import functools
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-Values = Tensor | Sequence[Tensor | float | int]
+from autoloss_gym.weightings.boundary.losses import known_to_be_finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +15,7 @@ class Measurements:
 
     Args:
         losses: finite where refreshed.
-        refreshed: which losses were measured anew.
+        refreshed: which losses were measured anew, with their norms where the rule needs them.
         gradient_norms: of each loss, unweighted; finite where refreshed. Meaningless to rules that
             do not need them.
     """
@@ -28,61 +25,16 @@ class Measurements:
     gradient_norms: Float[Tensor, "num_envs losses"]
 
 
-def as_tensor(name: str, values: Values) -> Shaped[Tensor, "*num_envs losses"]:
-    """`values` as a tensor (n,) or (num_envs, n) without a graph.
+def finite_ones(measured: Measurements) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
+    """The measurements without refreshed values that are not finite, and the runs that had some.
 
-    Plain numbers take dtype and device of the tensors beside them.
+    The runs are None where all values are known to be finite, which on the CPU is one cheap
+    question in place of several operations.
     """
-    if not isinstance(values, Tensor):
-        values = _stack(name, values)
-    if values.dim() not in (1, 2) or not values.numel():
-        shape = tuple(values.shape)
-        raise ValueError(f"{name} of shape {shape}: expected (n,), n scalars, or (num_envs, n)")
-    return values.detach()
-
-
-def as_mask(name: str, values: Values | None, like: Tensor) -> Bool[Tensor, "num_envs losses"]:
-    """`values` as booleans of the shape and on the device of `like`; all true for None."""
-    if values is None:
-        return _everything(like.shape, like.device)
-    return as_batch(name, values, like).to(torch.bool)
-
-
-def as_batch(name: str, values: Values, like: Tensor) -> Shaped[Tensor, "num_envs losses"]:
-    """`values` of the shape and on the device of `like` (num_envs, n)."""
-    tensor = as_tensor(name, values)
-    if tensor.dim() == 1:
-        tensor = tensor[None]
-    if tensor.shape != like.shape:
-        shape, expected = tuple(tensor.shape), tuple(like.shape)
-        raise ValueError(f"{name} of shape {shape}: expected {expected}, one for each loss")
-    return tensor.to(like.device)
-
-
-def known_to_be_finite(values: Tensor) -> bool:
-    """True if all values are finite and the host can tell in one operation, without waiting."""
-    return values.device.type == "cpu" and math.isfinite(values.sum().item())
-
-
-@functools.lru_cache(maxsize=64)
-def _everything(shape: torch.Size, device: torch.device) -> Bool[Tensor, "num_envs losses"]:
-    """A mask that is true everywhere; it is shared, so never write into it."""
-    return torch.ones(shape, dtype=torch.bool, device=device)
-
-
-def _stack(name: str, values: Sequence[Tensor | float | int]) -> Tensor:
-    first = next((value for value in values if isinstance(value, Tensor)), None)
-    if first is None:
-        return torch.tensor(list(values))
-    scalars = []
-    for index, value in enumerate(values):
-        if not isinstance(value, Tensor):
-            value = torch.as_tensor(value, dtype=first.dtype, device=first.device)
-        if value.numel() != 1:
-            raise ValueError(
-                f"{name}[{index}] of shape {tuple(value.shape)}: expected scalars; "
-                f"for a batch of runs give torch.stack({name}, dim=1)"
-            )
-        scalars.append(value if value.dim() == 0 else value.reshape(()))
-    with torch.no_grad():
-        return torch.stack(scalars)
+    losses, norms = measured.losses, measured.gradient_norms
+    if known_to_be_finite(losses) and (norms is losses or known_to_be_finite(norms)):
+        return measured, None
+    finite = torch.isfinite(losses) & torch.isfinite(norms)
+    failed = (measured.refreshed & ~finite).any(dim=1)
+    kept = Measurements(losses=losses, refreshed=measured.refreshed & finite, gradient_norms=norms)
+    return kept, failed

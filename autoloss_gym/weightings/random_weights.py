@@ -8,11 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.weightings.boundary.arguments import Seed
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 
 
-@dataclass(kw_only=True)
+@dataclass
 class RandomLossWeighting(WeightingRule):
     """w = softmax(z) with normal z, drawn anew at every call.
 
@@ -29,7 +30,7 @@ class RandomLossWeighting(WeightingRule):
 
     reads_losses: ClassVar[bool] = False
 
-    seed: int = 0
+    seed: Seed = 0
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         return {}

@@ -2,24 +2,15 @@
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Scale = Literal["sum", "count"] | None
+from autoloss_gym.weightings.boundary.notices import Notices
 
-
-def positive_weights(name: str, weights: Sequence[float | int]) -> tuple[float, ...]:
-    """`weights` as a tuple of finite numbers of at least 0, not all 0."""
-    numbers = tuple(map(float, weights))
-    if not all(0 <= number < math.inf for number in numbers) or not any(numbers):
-        raise ValueError(
-            f"{name}={numbers}: expected finite numbers of at least 0, not all 0, one for each loss"
-        )
-    return numbers
+Scale = Literal["sum", "count", None]
 
 
 @functools.lru_cache(maxsize=64)
@@ -68,6 +59,18 @@ def default_weights(
     totals = {"sum": 1.0, "count": float(count), None: given_total}
     factor = totals[scale] / given_total
     return row(tuple(number * factor for number in numbers), like.device, like.dtype)
+
+
+def representable(
+    weights: Float[Tensor, "num_envs losses"], dtype: torch.dtype, notices: Notices
+) -> Float[Tensor, "num_envs losses"]:
+    """A copy of the weights in the dtype of the losses, at most its greatest number."""
+    greatest = torch.finfo(dtype).max
+    if greatest < torch.finfo(weights.dtype).max:
+        excess = (weights > greatest).any()
+        notices.note(f"weights above {greatest:g}, the greatest {dtype}, are cut to it", excess)
+        weights = weights.clamp(max=greatest)
+    return weights.to(dtype, copy=True)
 
 
 def _known_to_be_positive(values: Tensor) -> bool:

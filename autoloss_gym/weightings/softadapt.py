@@ -2,24 +2,29 @@
 
 import functools
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.bounds import Bounds, FiniteFloat
 from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 
 Slope = Literal["backward", "least_squares", "forward"]
-_SLOPES = ("backward", "least_squares", "forward")
-_VALUES = ("latest", "mean")
+Order = Annotated[
+    int,
+    Bounds(
+        "1 to 4, because higher orders amplify noise; see slope='least_squares'", least=1, below=5
+    ),
+]
+Window = Annotated[int, Bounds("a whole number from 2 to 10,000", least=2, below=10_001)]
 
 
-@dataclass(kw_only=True)
+@dataclass
 class SoftAdapt(WeightingRule):
     """Softmax of the losses' slopes, α_k = exp(β s_k) / Σ_l exp(β s_l).
 
@@ -48,29 +53,14 @@ class SoftAdapt(WeightingRule):
         prior, scale, every: see `WeightingRule`.
     """
 
-    beta: float = 0.1
+    beta: FiniteFloat = 0.1
+    _: KW_ONLY
     normalized: bool = False
     loss_weighted: bool = False
     slope: Slope = "backward"
-    order: int = 1
-    window: int = 5
+    order: Order = 1
+    window: Window = 5
     loss_value: Literal["latest", "mean"] = "latest"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not math.isfinite(self.beta):
-            raise ValueError(f"beta={self.beta}: expected a finite number")
-        if self.slope not in _SLOPES:
-            raise ValueError(unknown("slope", self.slope, _SLOPES))
-        if self.loss_value not in _VALUES:
-            raise ValueError(unknown("loss_value", self.loss_value, _VALUES))
-        if self.order not in (1, 2, 3, 4):
-            raise ValueError(
-                f"order={self.order}: expected 1 to 4, because higher orders amplify noise; "
-                "see slope='least_squares'"
-            )
-        if self.window < 2:
-            raise ValueError(f"window={self.window}: expected at least 2 values for a line")
 
     @property
     def _size(self) -> int:

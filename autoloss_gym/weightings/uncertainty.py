@@ -1,7 +1,7 @@
 """Uncertainty weighting: weights from a learned noise variance of every loss."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,7 @@ from autoloss_gym.weightings.scaling import Scale
 _WIDEST = 30.0  # of |log σ²|: else the weights of losses that fall to 0 or below would overflow
 
 
-@dataclass(kw_only=True)
+@dataclass
 class UncertaintyWeighting(WeightingRule):
     """w_k = ½ exp(−s_k) with the learned log variance s_k = log σ_k².
 
@@ -35,7 +35,12 @@ class UncertaintyWeighting(WeightingRule):
         prior, every: see `WeightingRule`.
     """
 
+    negative_losses: ClassVar[str] = (
+        "its weight grows at every step, up to 5e12; give losses that are at least 0"
+    )
+
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-2))
+    _: KW_ONLY
     scale: Scale = None
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:

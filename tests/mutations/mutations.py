@@ -121,8 +121,8 @@ MUTATIONS = (
     ),
     Mutation(
         "4 a loss that is not finite is left out of the history",
-        "autoloss_gym/weightings/rule.py",
-        (("refreshed=mask & finite", "refreshed=mask"),),
+        "autoloss_gym/weightings/measurements.py",
+        (("refreshed=measured.refreshed & finite", "refreshed=measured.refreshed"),),
         "weightings/test_softadapt.py weightings/test_weightings.py",
     ),
     Mutation(

@@ -14,6 +14,7 @@ import torch
 
 from autoloss_gym import random
 from autoloss_gym.optimizers import SGD, Adam
+from autoloss_gym.tools import tree
 from autoloss_gym.weightings import (
     DynamicWeightAverage,
     Equal,
@@ -156,8 +157,10 @@ def test_uncertainty_weights_of_steady_losses_become_half_their_inverse():
 @pytest.mark.parametrize("loss", [0.0, -5.0, 1e-30, 3e38])
 def test_uncertainty_weights_stay_numbers_for_any_loss(loss):
     rule = UncertaintyWeighting(optimizer=Adam(learning_rate=1.0))
-    for _ in range(200):
-        weights = rule.update(torch.tensor([loss, 1.0]))
+    warned = pytest.warns(RuntimeWarning, match="a loss is negative") if loss < 0 else nullcontext()
+    with warned:
+        for _ in range(200):
+            weights = rule.update(torch.tensor([loss, 1.0]))
     assert 0 < weights[0] < 1e13
     assert weights[1] == pytest.approx(0.5, rel=1e-3)
 
@@ -216,7 +219,8 @@ def test_gradnorm_takes_losses_and_norms_of_any_size():
     rule = GradNorm()
     extreme = torch.tensor([[0.0, 1.0], [1e30, 1e-30], [-1.0, 2.0], [1.0, 1.0]])
     for step in range(50):
-        weights = rule.update(extreme / (step + 1), gradient_norms=extreme.abs() * 3e8)
+        with pytest.warns(RuntimeWarning, match="negative") if step == 0 else nullcontext():
+            weights = rule.update(extreme / (step + 1), gradient_norms=extreme.abs() * 3e8)
         assert (weights > 0).all()
         close(weights.sum(dim=1), *[2.0] * 4, tolerance=1e-5)
 
@@ -362,8 +366,8 @@ def test_what_comes_back_is_no_part_of_the_rule(make):
         weights, expected = rule.update(*told), other.update(*told)
         assert torch.equal(weights, expected)
         weights.fill_(77.0)
-        for leaf in rule.state_dict().values():
-            leaf.fill_(7) if isinstance(leaf, torch.Tensor) else None
+        for leaf in tree.leaves(rule.state_dict()):
+            leaf.fill_(7)
 
 
 @every_rule
@@ -385,16 +389,16 @@ def test_gradients_may_be_off_and_inputs_stay_as_they_are(make):
         (lambda rule: rule.update([]), r"losses of shape \(0,\): expected \(n,\)"),
         (lambda rule: rule.update([torch.ones(4)] * 2), r"losses\[0\] of shape \(4,\).* torch.stack\(losses, dim=1\)"),
         (lambda rule: rule.update(torch.ones(3, 3)), r"shape \(3, 3\): expected \(2, 3\) as before; reset\(\) begins anew"),
-        (lambda rule: rule.update(torch.ones(2, 3), [True] * 3), r"refreshed of shape \(1, 3\): expected \(2, 3\)"),
+        (lambda rule: rule.update(torch.ones(2, 3), [True] * 3), r"refreshed of shape \(3,\): expected \(2, 3\)"),
         (lambda rule: rule.reset(torch.ones(3, dtype=torch.bool)), r"runs of shape \(3,\): expected \(2,\)"),
-        (lambda rule: rule.load_state_dict({"weights": torch.ones(2, 3)}), "expected {.*'seen'.*SoftAdapt"),
-        (lambda rule: rule.load_state_dict({"epoch": torch.ones(1)}), "expected {}, from a SoftAdapt"),
+        (lambda rule: rule.load_state_dict({"weights": torch.ones(2, 3)}), "state without a tensor 'keys': expected .* SoftAdapt"),
+        (lambda rule: rule.load_state_dict({"epoch": torch.ones(1)}), "state with 'epoch': expected the state of a SoftAdapt"),
         (lambda rule: Fixed(weights=(1, 2)).update([1.0]), r"weights=\(1.0, 2.0\): expected 1 numbers"),
         (lambda rule: SoftAdapt(prior=(1, 2)).update([1.0]), r"prior=\(1.0, 2.0\): expected 1 numbers"),
         (lambda rule: DynamicWeightAverage(temperature=0.0), "temperature=0.0: expected a positive"),
-        (lambda rule: DynamicWeightAverage(window=0), "window=0: expected at least 1"),
+        (lambda rule: DynamicWeightAverage(window=0), "window=0: expected a whole number from 1"),
         (lambda rule: GradNorm(alpha=-1.0), "alpha=-1.0: expected a finite number of at least 0"),
-        (lambda rule: Fixed(weights=(0, 0)), "weights=.*not all 0"),
+        (lambda rule: Fixed(weights=(0, 0)), r"weights=\[0, 0\]: expected .* the largest of them from 1e-30"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(call, expected):
@@ -410,7 +414,7 @@ def test_a_state_of_another_order_is_refused():
     rule.update([1.0, 2.0])
     with pytest.raises(
         ValueError,
-        match=r"expected {.*'history': \(2, 2\).*, from a SoftAdapt with the same arguments",
+        match="state of a SoftAdapt with order=3: expected order=1, as this rule has it",
     ):
         SoftAdapt().load_state_dict(rule.state_dict())
 

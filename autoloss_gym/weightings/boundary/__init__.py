@@ -1,0 +1,1 @@
+"""What passes between a rule and its user: arguments, losses, saved states and warnings."""

@@ -1,0 +1,78 @@
+"""Warnings that a rule gives once in its life."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from autoloss_gym.weightings.measurements import Measurements
+
+
+@dataclass
+class Notices:
+    """What some run has met and the user should know, each told once.
+
+    It is told at once where the host knows it. On a device other than the CPU it waits for the next
+    call of `tell` that may wait, because looking at every call would make the host wait for the
+    device.
+    """
+
+    _noted: dict[str, Tensor | bool] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+
+    def note(self, line: str, met: Tensor | bool) -> None:
+        """Tell `line` if `met`, one truth value, is true or was at an earlier call."""
+        if line not in self._told:
+            self._noted[line] = met | self._noted.get(line, False)
+
+    def tell(self, *, wait: bool) -> None:
+        """Warn of what is due, as if the caller of the caller had.
+
+        Args:
+            wait: whether the host may wait for a device.
+        """
+        known = [line for line, met in self._noted.items() if wait or not _is_elsewhere(met)]
+        for line in known:
+            if bool(self._noted.pop(line)):
+                self._told.add(line)
+                text = f"{line} (this warning appears once)"
+                warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+
+def note_losses(notices: Notices, rule: Any, measured: Measurements, failed: Tensor | None) -> None:
+    """Note what is wrong with the losses of some run.
+
+    Args:
+        notices: of the rule.
+        rule: for which they were measured.
+        measured: what it will learn from.
+        failed: runs with values that are not finite; None if there are none.
+    """
+    losses, name = measured.losses, type(rule).__name__
+    if failed is not None:
+        replacement = "equal weights" if rule.prior is None else "the prior"
+        notices.note(
+            f"{name}: losses or gradient norms of some run are not finite; such a run gets "
+            f"{replacement}",
+            failed.any(),
+        )
+    if rule.negative_losses and not _known_to_be_positive(losses):
+        negative = (losses < 0) & measured.refreshed
+        notices.note(f"{name}: a loss is negative; {rule.negative_losses}", negative.any())
+    runs, count = losses.shape
+    if count == 1 and runs > 1:
+        notices.note(
+            f"{name}: losses of shape ({runs}, 1) are {runs} runs of one loss each; for {runs} "
+            f"losses of one model give shape ({runs},)",
+            True,
+        )
+
+
+def _known_to_be_positive(losses: Tensor) -> bool:
+    """True if no loss is negative or NaN and the host can tell without waiting."""
+    return losses.device.type == "cpu" and losses.min().item() >= 0
+
+
+def _is_elsewhere(met: Tensor | bool) -> bool:
+    return isinstance(met, Tensor) and met.device.type != "cpu"

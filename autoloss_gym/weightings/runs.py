@@ -1,0 +1,113 @@
+"""What a rule knows of its runs: begun at the first call, forgotten run by run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoloss_gym.tools import tree
+from autoloss_gym.weightings.boundary.arguments import shown
+from autoloss_gym.weightings.boundary.losses import Names
+
+Fresh = Callable[[Tensor], dict[str, Any]]
+
+
+@dataclass
+class Runs:
+    """The state of all runs, and what the host knows about it without asking the device.
+
+    Args:
+        tensors: a tree of tensors (num_envs, …) with at least `keys`, `calls` and `weights`; before
+            the first call at most `keys`.
+        names: of the losses, where they come as a dict, in the order of the first call.
+        calls: number of calls since all runs were reset; None where some were reset later.
+    """
+
+    tensors: dict[str, Any] = field(default_factory=dict)
+    names: Names | None = None
+    calls: int | None = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was a call since all runs were reset."""
+        return "weights" in self.tensors
+
+    def due(self, every: int) -> bool:
+        """Whether the next call is, for some run, the first of `every` calls."""
+        if self.calls is not None:
+            return self.calls % every == 0
+        return bool((self.tensors["calls"] % every == 0).any())
+
+    def begin(self, values: Tensor, fresh: Fresh) -> tuple[Tensor, dict[str, Any]]:
+        """The values (num_envs, n) in the dtype of the state, and the state on their device.
+
+        Nothing is kept of it before `commit`, so a call that is refused leaves no trace.
+
+        Args:
+            values: the losses of all runs.
+            fresh: gives the state of such runs when they begin, but for `keys` and `calls`.
+
+        Raises:
+            ValueError: there were other numbers of runs or losses before.
+        """
+        if not self.begun:
+            values = values.to(torch.promote_types(values.dtype, torch.float32))
+            numbers = torch.arange(len(values), device=values.device)
+            keys = self.tensors.get("keys", numbers).to(values.device)
+            return values, _begin(keys, fresh(values))
+        weights = self.tensors["weights"]
+        if weights.shape != values.shape:
+            raise ValueError(
+                f"losses of shape {tuple(values.shape)}: "
+                f"expected {tuple(weights.shape)} as before; reset() begins anew"
+            )
+        if weights.device == values.device:
+            return values.to(weights.dtype), dict(self.tensors)
+        moved = tree.map_tensors(lambda leaf: leaf.to(values.device), self.tensors)
+        return values.to(weights.dtype), moved
+
+    def commit(self, tensors: dict[str, Any], names: Names | None) -> None:
+        """Keep the state after a call."""
+        tensors["calls"].add_(1)
+        self.tensors = tensors
+        self.names = names or self.names
+        if self.calls is not None:
+            self.calls += 1
+
+    def reset(self, runs: Tensor | None, keys: Tensor | None, fresh: Fresh) -> None:
+        """Begin all runs anew, or those of the mask `runs`, with their old keys if none are given.
+
+        Raises:
+            ValueError: `runs` is no mask with a truth value for each run, or `keys` are no keys.
+        """
+        if keys is not None and not _is_row(keys, torch.int64):
+            raise ValueError(f"keys={shown(keys)}: expected an int64 tensor (num_envs,)")
+        if runs is None:
+            self.tensors = {} if keys is None else {"keys": keys.clone()}
+            self.names, self.calls = None, 0
+            return
+        if not _is_row(runs, torch.bool):
+            raise ValueError(f"runs={shown(runs)}: expected a bool tensor (num_envs,)")
+        if not self.begun:
+            return
+        weights = self.tensors["weights"]
+        if len(runs) != len(weights):
+            shape, count = tuple(runs.shape), len(weights)
+            raise ValueError(f"runs of shape {shape}: expected ({count},), one for each run")
+        keys = self.tensors["keys"] if keys is None else keys.to(weights.device)
+        begun = _begin(keys, fresh(weights))
+        self.tensors = tree.where(runs.to(weights.device), begun, self.tensors)
+        self.calls = None
+
+
+def _begin(keys: Tensor, fresh: dict[str, Any]) -> dict[str, Any]:
+    runs = len(fresh["weights"])
+    if len(keys) != runs:
+        raise ValueError(f"keys of shape {tuple(keys.shape)}: expected ({runs},), one for each run")
+    return {"keys": keys.clone(), "calls": torch.zeros_like(keys)} | fresh
+
+
+def _is_row(values: Any, dtype: torch.dtype) -> bool:
+    return isinstance(values, Tensor) and values.dim() == 1 and values.dtype == dtype
