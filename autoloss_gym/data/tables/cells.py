@@ -132,9 +132,9 @@ class Cells:
                 f"numbers with a mark between thousands, or with a decimal comma, in "
                 f"{listed(found)}; write them as 1234.5"
             )
-        verb = "column is" if len(found) == 1 else "columns are"
+        verb = "is" if len(found) == 1 else "are"
         raise ValueError(
-            f"{len(found):,} of {len(names):,} {verb} not numeric: {listed(found)}; "
+            f"{len(found):,} of {len(names):,} columns {verb} not numeric: {listed(found)}; "
             "encode them as numbers or leave them out"
         )
 
@@ -167,7 +167,7 @@ def check_complete(
             found.append(f"{quoted(names[column])} ({len(rows):,}, first in {place(rows[0])})")
         if found:
             raise ValueError(
-                f"{bad.sum():,} {kind} values in {len(found):,} of {len(names):,} columns and "
+                f"{kind} values: {bad.sum():,} in {len(found):,} of {len(names):,} columns and "
                 f"{bad.any(axis=1).sum():,} of {len(values):,} rows: {listed(found)}; "
                 "fill them, or leave such rows or columns out"
             )

@@ -22,11 +22,6 @@ def declared_separator(line: str) -> str | None:
     return found[1] if found else None
 
 
-def records(lines: Sequence[str], separator: str) -> list[list[str]]:
-    """The lines' fields, without empty lines."""
-    return [each for each in csv.reader(lines, delimiter=separator, skipinitialspace=True) if each]
-
-
 def separator_of(lines: Sequence[str], is_whole: bool) -> str:
     """The separator of a table that begins with these lines.
 
@@ -39,7 +34,7 @@ def separator_of(lines: Sequence[str], is_whole: bool) -> str:
     """
     divided = {}
     for separator in SEPARATORS:
-        found = records(lines, separator)
+        found = _records(lines, separator)
         divided[separator] = found if is_whole or len(found) < 3 else found[:-1]
     even = [each for each, found in divided.items() if _width(found) > 1]
     numeric = [each for each in even if _is_numeric(divided[each])]
@@ -54,8 +49,17 @@ def separator_of(lines: Sequence[str], is_whole: bool) -> str:
             "to say which it is"
         )
     _refuse_blanks(lines)
-    # The line to blame is found when the table is read: here the header counts most.
-    return max(divided, key=lambda each: (len(divided[each][0]), _widest(divided[each])))
+    # The record to blame is found when the table is read: here the header counts most.
+    return max(divided, key=lambda each: _widths(divided[each]))
+
+
+def _records(lines: Sequence[str], separator: str) -> list[list[str]]:
+    """The lines' fields, without empty lines; none where a field is longer than CSV knows."""
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    try:
+        return [record for record in reader if record]
+    except csv.Error:
+        return []
 
 
 def _width(found: list[list[str]]) -> int:
@@ -64,8 +68,10 @@ def _width(found: list[list[str]]) -> int:
     return widths.pop() if len(widths) == 1 else 0
 
 
-def _widest(found: list[list[str]]) -> int:
-    return max(len(record) for record in found)
+def _widths(found: list[list[str]]) -> tuple[int, int]:
+    """Fields of the first record, and most of all."""
+    widths = [len(record) for record in found] or [0]
+    return widths[0], max(widths)
 
 
 def _is_numeric(found: list[list[str]]) -> bool:

@@ -95,9 +95,9 @@ def _columns(name: str, found: Mapping[str, np.ndarray]) -> Columns:
         else:
             numbers[label] = column
     if words:
-        verb = "column is" if len(words) == 1 else "columns are"
+        verb = "is" if len(words) == 1 else "are"
         raise ValueError(
-            f"{len(words):,} of {len(found):,} {verb} not numeric: {listed(words)}; "
+            f"{len(words):,} of {len(found):,} columns {verb} not numeric: {listed(words)}; "
             "encode them as numbers or leave them out"
         )
     names = tuple(numbers)

@@ -99,9 +99,10 @@ def _parsed(lines: "_Lines", separator: str) -> tuple[tuple[str, ...], np.ndarra
             num_empty += 1
             continue
         if len(record) != len(header):
+            advice = "" if separator != "," else " (decimal commas need ';' between columns)"
             raise ValueError(
                 f"record {number} has {len(record):,} fields, the header has {len(header):,}; "
-                f"a field with {SEPARATORS.get(separator, repr(separator))} in it needs quotes"
+                f"mend it or leave it out{advice}"
             )
         if len(kept) < len(header):
             _check_nameless(number, header, record)
