@@ -32,6 +32,8 @@ _RESERVED = (
     "task",
     "wrappers",
 )
+# Arguments that are text as it stands: a column may be called yes or 2020_01.
+_TEXT = ("dataset", "data_dir", "target")
 _SEED_LIMIT = 2**31
 _COUNT_LIMIT = 2**53  # larger numbers are not read exactly
 
@@ -102,12 +104,17 @@ def refuse_beside_resume(
 
 
 def key_value(text: str) -> tuple[str, Any]:
-    """`name=value` with a YAML value: numbers, true, null, lists and mappings are understood."""
+    """`name=value` with a YAML value: numbers, true, null, lists and mappings are understood.
+
+    Names of data sets, of folders and of columns are text.
+    """
     import yaml
 
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
+    if name in _TEXT:
+        return name, value
     try:
         return name, number(yaml.safe_load(value))
     except yaml.YAMLError:

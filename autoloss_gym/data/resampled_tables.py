@@ -9,15 +9,13 @@ from torch import Tensor
 
 from autoloss_gym.core.task import Split
 from autoloss_gym.data.partition import five_way_partition, partition_on, resampled_rows
-from autoloss_gym.data.tables import load_table
+from autoloss_gym.data.tables.columns import Table
 
 MAX_CLASSES = 100
 Parts = dict[str, dict[str, Tensor]]
 
 
-def resampled_regression(
-    dataset: str, target: str | None, keys: Int64[Tensor, " num_envs"], split: Split
-) -> Parts:
+def resampled_regression(table: Table, keys: Int64[Tensor, " num_envs"], split: Split) -> Parts:
     """Training, validation and test part of each run, inputs and targets standardised.
 
     A run trains on a random four fifths of its training part, drawn from its key; the other parts
@@ -27,17 +25,15 @@ def resampled_regression(
         {"training" | "validation" | "test": {"inputs": (num_envs, rows, features), "targets":
         (num_envs, rows)}}, float32.
     """
-    inputs, targets = _table_on(dataset, target, str(keys.device))
+    inputs, targets = _table_on(table, str(keys.device))
     rows = resampled_rows(_partition(targets), keys, split)
     return _paired(_standardised(inputs, rows), _standardised(targets, rows))
 
 
-def resampled_classification(
-    dataset: str, target: str | None, keys: Int64[Tensor, " num_envs"], split: Split
-) -> Parts:
+def resampled_classification(table: Table, keys: Int64[Tensor, " num_envs"], split: Split) -> Parts:
     """As `resampled_regression`, with "targets" the classes 0, 1, …, int64."""
-    inputs, _ = _table_on(dataset, target, str(keys.device))
-    classes = torch.from_numpy(load_classes(dataset, target)).to(keys.device)
+    inputs, _ = _table_on(table, str(keys.device))
+    classes = torch.from_numpy(load_classes(table)).to(keys.device)
     rows = resampled_rows(_partition(classes), keys, split)
     return _paired(
         _standardised(inputs, rows), {part: classes[index] for part, index in rows.items()}
@@ -45,18 +41,17 @@ def resampled_classification(
 
 
 @functools.lru_cache(maxsize=16)
-def load_classes(dataset: str, target: str | None = None) -> np.ndarray:
+def load_classes(table: Table) -> np.ndarray:
     """The class 0, 1, … of every row of a table, int64.
 
     Raises:
         ValueError: the target does not look like classes, or a class is too rare to stand in every
             part.
     """
-    table = load_table(dataset, target)
     values, classes = np.unique(table.targets, return_inverse=True)
     if (values != np.round(values)).any() or len(values) > MAX_CLASSES:
         raise ValueError(
-            f"dataset={dataset!r}: the target has {len(values)} distinct values, from "
+            f"dataset={table.name}: the target has {len(values)} distinct values, from "
             f"{values[0]:g} to {values[-1]:g}; "
             f"expected classes, at most {MAX_CLASSES} whole numbers"
         )
@@ -65,7 +60,7 @@ def load_classes(dataset: str, target: str | None = None) -> np.ndarray:
         if len(missing):
             rare = missing[0]
             raise ValueError(
-                f"dataset={dataset!r}: class {values[rare]:g} has {(classes == rare).sum()} rows, "
+                f"dataset={table.name}: class {values[rare]:g} has {(classes == rare).sum()} rows, "
                 f"none of them in the {name.replace('_', ' ')} part; "
                 "give more rows of it or leave it out"
             )
@@ -84,9 +79,8 @@ def with_validation_in_training(data: Parts) -> Parts:
 
 
 @functools.lru_cache(maxsize=16)
-def _table_on(dataset: str, target: str | None, device: str) -> tuple[Tensor, Tensor]:
+def _table_on(table: Table, device: str) -> tuple[Tensor, Tensor]:
     """Inputs (rows, features) and targets (rows,) on a device, float64, shared by all runs."""
-    table = load_table(dataset, target)
     inputs = torch.from_numpy(table.inputs).to(device)
     targets = torch.from_numpy(table.targets).to(device)
     return inputs, targets

@@ -14,6 +14,7 @@ import autoloss_gym
 from autoloss_gym import random
 from autoloss_gym.core.task import Keys
 from autoloss_gym.data import resampled_tables as datasets
+from autoloss_gym.data.tables import load_table
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 
 ID = "AutoLoss/MLPClassification-v1"
@@ -171,7 +172,7 @@ def test_one_percent_of_the_labels_of_make_classification_are_drawn_anew():
 
 
 def test_real_classes_are_whole_numbers_from_zero_and_the_test_part_is_used_by_the_test_split_alone():
-    classes = datasets.load_classes("digits")
+    classes = datasets.load_classes(load_table("digits"))
     assert classes.dtype == np.int64
     assert sorted(set(classes)) == list(range(10))
     task = MLPClassification(dataset="breast_cancer")
@@ -179,7 +180,9 @@ def test_real_classes_are_whole_numbers_from_zero_and_the_test_part_is_used_by_t
         split: task.make_data(keys(1, split))["test"]["targets"][0]
         for split in ("train", "validation", "test")
     }
-    expected = datasets.load_classes("breast_cancer")[datasets.five_way_partition(569)["test"]]
+    expected = datasets.load_classes(load_table("breast_cancer"))[
+        datasets.five_way_partition(569)["test"]
+    ]
     np.testing.assert_array_equal(tests["test"], expected)
     assert len(tests["train"]) != len(tests["test"])
 

@@ -75,10 +75,11 @@ class MLPClassification(GradientTask):
         class, whose features are 5 % informative, 5 % linear combinations of these and noise;
         "make_classification", the same with the clusters stretched at random and 1 % of the labels
         drawn anew, as by scikit-learn's function of that name; "breast_cancer" (569 patients) or
-        "digits" (1,797 images, 10 classes), bundled with scikit-learn; or the path of a CSV or NPZ
-        file whose target is a class (see `autoloss_gym.data.tables.load_table`). Real data are
+        "digits" (1,797 images, 10 classes), bundled with scikit-learn; the path of a text table,
+        NPZ or Parquet file whose target is a class (see `autoloss_gym.data.tables.load_table`); a
+        data frame; or a pair of arrays, inputs (rows, features) and targets (rows,). Real data are
         standardised on the training part.
-    target: the column of a CSV file to predict, by default the last.
+    target: the column of the table to predict, by default the last.
     dimension, num_samples, num_held_out: features, training samples, and samples of the validation
         and of the test part, for generated data.
     side: edge of the hypercube.
@@ -119,7 +120,7 @@ class MLPClassification(GradientTask):
     )
     score_metrics: ClassVar[tuple[Metric, ...]] = (Metric("error_rate", worst=1.0),)
 
-    dataset: str = "make_classification"
+    dataset: str | Any = "make_classification"
     target: str | None = None
     dimension: Annotated[int, at_least(5)] = 32
     num_samples: Annotated[int, at_least(2)] = 200
@@ -133,24 +134,27 @@ class MLPClassification(GradientTask):
     max_steps: int = 300
     validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-2))
+    table: tables.Table | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset", tables.as_dataset(self.dataset))
         super().__post_init__()
         check_penalty(self.penalty)
         if self.assignment not in _ASSIGNMENTS:
             raise ValueError(unknown("assignment", self.assignment, _ASSIGNMENTS))
-        tables.check_source(self.dataset, self.target, _GENERATED, tables.BUNDLED_CLASSIFICATION)
-        if not self.generated:
-            resampled_tables.load_classes(self.dataset, self.target)
-
-    @property
-    def generated(self) -> bool:
-        """Whether problems are drawn at random."""
-        return self.dataset in _GENERATED
+        bundled = tables.BUNDLED_CLASSIFICATION
+        table = tables.find_table(self.dataset, self.target, _GENERATED, bundled)
+        if table is not None:
+            resampled_tables.load_classes(table)
+        object.__setattr__(self, "table", table)
 
     @property
     def instances(self) -> str:
-        return "problems" if self.generated else "resamples"
+        return "problems" if self.table is None else "resamples"
+
+    @property
+    def data_digest(self) -> str:
+        return "" if self.table is None else self.table.digest
 
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -160,22 +164,22 @@ class MLPClassification(GradientTask):
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Features, hidden units, classes."""
-        if self.generated:
+        if self.table is None:
             return self.dimension, *self.hidden_sizes, 2
-        num_features = tables.load_table(self.dataset, self.target).inputs.shape[1]
-        num_classes = int(resampled_tables.load_classes(self.dataset, self.target).max()) + 1
+        num_features = self.table.inputs.shape[1]
+        num_classes = int(resampled_tables.load_classes(self.table).max()) + 1
         return num_features, *self.hidden_sizes, num_classes
 
     def remarks(self, split: Split) -> tuple[str, ...]:
-        return () if self.generated else tables.target_remarks(self.dataset, self.target)
+        if self.table is None:
+            return ()
+        return tables.target_remarks(self.table, self.dataset, self.target)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        if self.generated:
+        if self.table is None:
             data = self._generated_data(keys.problem)
         else:
-            data = resampled_tables.resampled_classification(
-                self.dataset, self.target, keys.problem, keys.split
-            )
+            data = resampled_tables.resampled_classification(self.table, keys.problem, keys.split)
         return (
             resampled_tables.with_validation_in_training(data) if self.train_on_validation else data
         )

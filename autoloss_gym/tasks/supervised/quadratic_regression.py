@@ -69,10 +69,11 @@ class QuadraticRegression(GradientTask):
     training diverges.
 
     ## Arguments
-    dataset: "synthetic"; "diabetes" (442 patients, bundled with scikit-learn); or the path of a CSV
-        or NPZ file with a numeric target (see `autoloss_gym.data.tables.load_table`). Real data are
-        standardised on the training part.
-    target: the column of a CSV file to predict, by default the last.
+    dataset: "synthetic"; "diabetes" (442 patients, bundled with scikit-learn); the path of a text
+        table, NPZ or Parquet file with a numeric target (see
+        `autoloss_gym.data.tables.load_table`); a data frame; or a pair of arrays, inputs (rows,
+        features) and targets (rows,). Real data are standardised on the training part.
+    target: the column of the table to predict, by default the last.
     dimension, num_samples, noise: d, samples a part, and the deviation of the noise, for synthetic
         data.
     l1_coefficient: λ of the penalty.
@@ -113,7 +114,7 @@ class QuadraticRegression(GradientTask):
     }
     validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", worst=100.0),)
 
-    dataset: str = "synthetic"
+    dataset: str | Any = "synthetic"
     target: str | None = None
     dimension: PositiveInt = 16
     num_samples: PositiveInt = 200
@@ -125,22 +126,23 @@ class QuadraticRegression(GradientTask):
     max_steps: int = 600
     validate_every: PositiveInt = 5
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
+    table: tables.Table | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset", tables.as_dataset(self.dataset))
         super().__post_init__()
         check_penalty(self.penalty)
-        tables.check_source(self.dataset, self.target, ("synthetic",), tables.BUNDLED_REGRESSION)
-        if not self.synthetic:
-            tables.load_table(self.dataset, self.target)
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether problems are drawn at random."""
-        return self.dataset == "synthetic"
+        bundled = tables.BUNDLED_REGRESSION
+        table = tables.find_table(self.dataset, self.target, ("synthetic",), bundled)
+        object.__setattr__(self, "table", table)
 
     @property
     def instances(self) -> str:
-        return "problems" if self.synthetic else "resamples"
+        return "problems" if self.table is None else "resamples"
+
+    @property
+    def data_digest(self) -> str:
+        return "" if self.table is None else self.table.digest
 
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -149,27 +151,25 @@ class QuadraticRegression(GradientTask):
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
-        if self.synthetic:
+        if self.table is None:
             return Metric("excess_risk", worst=100.0), Metric("test_error", worst=100.0)
         return (Metric("test_error", worst=10.0),)
 
     @property
     def num_features(self) -> int:
         """d."""
-        if self.synthetic:
-            return self.dimension
-        return tables.load_table(self.dataset, self.target).inputs.shape[1]
+        return self.dimension if self.table is None else self.table.inputs.shape[1]
 
     def remarks(self, split: Split) -> tuple[str, ...]:
-        return () if self.synthetic else tables.target_remarks(self.dataset, self.target)
+        if self.table is None:
+            return ()
+        return tables.target_remarks(self.table, self.dataset, self.target)
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        if self.synthetic:
+        if self.table is None:
             data = self._synthetic_data(keys.problem)
         else:
-            data = resampled_tables.resampled_regression(
-                self.dataset, self.target, keys.problem, keys.split
-            )
+            data = resampled_tables.resampled_regression(self.table, keys.problem, keys.split)
         return (
             resampled_tables.with_validation_in_training(data) if self.train_on_validation else data
         )
@@ -210,7 +210,7 @@ class QuadraticRegression(GradientTask):
 
     def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         test_error = _mean_squared_error(parameters, data["test"])
-        if not self.synthetic:
+        if self.table is not None:
             return test_error[:, None]
         risk = excess_risk(named_tensors(parameters), data["truth"], _HALF_WIDTH)
         return torch.stack([risk, test_error], dim=1)
