@@ -211,6 +211,11 @@ class Task(ABC):
     def extra(self, state: State) -> Float[Tensor, "num_envs extras"]:
         """Task features, each within [-1, 1], that end the observation; (num_envs, 0) for none."""
 
+    @property
+    def data_digest(self) -> str:
+        """Digest of the data set that all runs share; "" where the task makes its data."""
+        return ""
+
     def remarks(self, split: Split) -> tuple[str, ...]:
         """Lines that belong under a table of results on this split, such as the data's target."""
         return ()

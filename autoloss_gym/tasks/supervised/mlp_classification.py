@@ -13,7 +13,7 @@ from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split
-from autoloss_gym.data import resampled_tables, tables
+from autoloss_gym.data import digests, resampled_tables, tables
 from autoloss_gym.data.clusters import ClusterProblems
 from autoloss_gym.losses.fitting import cross_entropy, error_rate
 from autoloss_gym.losses.penalties import (
@@ -163,6 +163,10 @@ class MLPClassification(GradientTask):
         num_features = tables.load_table(self.dataset, self.target).inputs.shape[1]
         num_classes = int(resampled_tables.load_classes(self.dataset, self.target).max()) + 1
         return num_features, *self.hidden_sizes, num_classes
+
+    @property
+    def data_digest(self) -> str:
+        return "" if self.generated else digests.table_digest(self.dataset, self.target)
 
     def remarks(self, split: Split) -> tuple[str, ...]:
         return () if self.generated else tables.target_remarks(self.dataset, self.target)

@@ -12,7 +12,7 @@ from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split
-from autoloss_gym.data import resampled_tables, tables
+from autoloss_gym.data import digests, resampled_tables, tables
 from autoloss_gym.losses.fitting import mean_squared_error
 from autoloss_gym.losses.penalties import (
     check_penalty,
@@ -157,6 +157,10 @@ class QuadraticRegression(GradientTask):
         if self.synthetic:
             return self.dimension
         return tables.load_table(self.dataset, self.target).inputs.shape[1]
+
+    @property
+    def data_digest(self) -> str:
+        return "" if self.synthetic else digests.table_digest(self.dataset, self.target)
 
     def remarks(self, split: Split) -> tuple[str, ...]:
         return () if self.synthetic else tables.target_remarks(self.dataset, self.target)
