@@ -35,6 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _store_names(path.parent)
+    except OSError as error:
+        # A full disk names no file, and a folder that is read-only one that nobody asked for.
+        error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
