@@ -11,6 +11,7 @@ from autoloss_gym.registration import OLDER
 from autoloss_gym.tools.names import unknown
 
 ALGORITHMS = ("a2c", "ddpg", "dqn", "ppo", "reinforce", "sac", "td3")
+MOST_STEPS = 2**53  # larger numbers are not read exactly
 _FOLDER = Path(__file__).parent / "hyperparameters"
 _NUMBER = re.compile(r"[-+]?[\d.]+[eE][-+]?\d+")
 # Parameters of algorithms that the configuration sets in other ways.
@@ -31,6 +32,7 @@ class TrainingConfiguration:
         hyperparameters: arguments of the algorithm.
         checkpoint_every: environment steps between two checkpoints; None for a tenth of the
             training. It changes no result.
+        data: digest of the task's data set; "" where the task makes its data.
     """
 
     algo: str
@@ -41,6 +43,7 @@ class TrainingConfiguration:
     seed: int
     hyperparameters: dict[str, Any]
     checkpoint_every: int | None = None
+    data: str = ""
 
     @property
     def checkpoint_interval(self) -> int:

@@ -2,14 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 
+from autoloss_gym.core.task import Task
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 SEED_SPACING = 1 << 20  # commands with different seeds share no problem
 MakeEnv = Callable[..., AutoLossVectorEnv]
+
+
+def check_data(folder: Path, stored: str, task: Task) -> None:
+    """ValueError if the data set is not the one with which the command in a folder began."""
+    if stored and stored != task.data_digest:
+        raise ValueError(
+            f"{str(folder)!r}: the data set is not the one that it began with, its digest was "
+            f"{stored} and is {task.data_digest}: put the old data back, or begin anew"
+        )
 
 
 @dataclass(frozen=True)

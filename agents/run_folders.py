@@ -3,20 +3,42 @@
 import argparse
 import contextlib
 import itertools
-import json
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from autoloss_gym.tools.files import write_text
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.forms import Many, Maybe, Named, OneOf, OrNone, Pair, Text, Whole
+from autoloss_gym.tools.stored import read_values, write_values
 
-from .configuration import ALGORITHMS, TrainingConfiguration
+from .configuration import ALGORITHMS, MOST_STEPS, TrainingConfiguration
 
-FORMAT = 1
 # Arguments that an evaluation does not keep: whom to trust is asked each time.
 _NOT_KEPT = ("resume", "trust_checkpoint")
+_COUNT = Whole(1, MOST_STEPS)
+_SEED = Whole(0, 2**31 - 1)
+_CONFIGURATION = {
+    "algo": OneOf(ALGORITHMS),
+    "env": Text(),
+    "env_kwargs": Named(),
+    "num_envs": _COUNT,
+    "n_timesteps": _COUNT,
+    "seed": _SEED,
+    "hyperparameters": Named(),
+    "checkpoint_every": Maybe(OrNone(_COUNT)),
+    "data": Maybe(Text()),
+}
+_COMMAND = {
+    "env": Text(),
+    "env_kwargs": Many(Pair()),
+    "policies": Many(Text()),
+    "episodes": _COUNT,
+    "split": OneOf(("test", "validation", "train")),
+    "seed": _SEED,
+    "deterministic": OneOf((False, True)),
+    "num_workers": _COUNT,
+    "num_threads": _COUNT,
+    "output": Text(),
+    "data": Maybe(Text()),
+}
 
 
 def new_run_folder(root: str, algo: str, env: str) -> Path:
@@ -34,54 +56,40 @@ def new_run_folder(root: str, algo: str, env: str) -> Path:
 
 def save_configuration(folder: Path, configuration: TrainingConfiguration) -> None:
     """Keep the configuration of a training in its run folder."""
-    content = {"format": FORMAT, **asdict(configuration)}
-    write_text(folder / "config.json", json.dumps(content, indent=2))
+    write_values(folder / "config.json", asdict(configuration))
 
 
 def load_configuration(folder: Path) -> TrainingConfiguration:
-    """The configuration of a run folder; ValueError if it is not one, or from a newer version."""
-    with _reading(folder / "config.json", "a run folder of a training") as content:
-        if content["algo"] not in ALGORITHMS:
-            raise ValueError(unknown("algorithm", content["algo"], ALGORITHMS))
-        return TrainingConfiguration(**content)
+    """The configuration of a run folder.
+
+    Raises:
+        ValueError: the folder is not one, or its file is damaged or from a newer version.
+    """
+    path = _file(folder, "config.json", "a run folder of a training")
+    return TrainingConfiguration(**read_values(path, _CONFIGURATION))
 
 
 def save_command(folder: Path, arguments: argparse.Namespace) -> None:
     """Keep the arguments of an evaluation, from which `--resume` goes on."""
-    content: dict[str, Any] = {"format": FORMAT}
-    for name, value in vars(arguments).items():
-        if name not in _NOT_KEPT:
-            content[name] = value
-    write_text(folder / "command.json", json.dumps(content, indent=1))
+    kept = {name: value for name, value in vars(arguments).items() if name not in _NOT_KEPT}
+    write_values(folder / "command.json", kept)
 
 
-def load_command(folder: Path, known: Iterable[str]) -> argparse.Namespace:
-    """The arguments `known` of the evaluation in a folder.
+def load_command(folder: Path) -> argparse.Namespace:
+    """The arguments of the evaluation in a folder.
 
     Raises:
-        ValueError: the folder is not that of an evaluation, or from a newer version.
+        ValueError: the folder is not one, or its file is damaged or from a newer version.
     """
-    with _reading(folder / "command.json", "a result folder of an evaluation") as content:
-        missing = [name for name in known if name not in content]
-        if missing:
-            raise ValueError(f"it has no {missing[0]!r}")
-        content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
-        return argparse.Namespace(**content, resume=str(folder))
+    path = _file(folder, "command.json", "a result folder of an evaluation")
+    content = read_values(path, _COMMAND)
+    content.setdefault("data", "")  # format 1 had none
+    content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
+    return argparse.Namespace(**content, resume=str(folder))
 
 
-@contextlib.contextmanager
-def _reading(path: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """The content of a JSON file of this project.
-
-    Whatever is wrong with it, or with its use in the block, is turned into one line.
-    """
-    if not path.is_file():
-        raise ValueError(f"{str(path.parent)!r} is not {kind}: it holds no {path.name}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.pop("format")
-        if version > FORMAT:
-            raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
-        yield content
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
+def _file(folder: Path, name: str, kind: str) -> Path:
+    path = folder / name
+    if not path.exists():
+        raise ValueError(f"{str(folder)!r} is not {kind}: it holds no {name}")
+    return path

@@ -20,6 +20,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from agents.command_line import OneLineParser, main, positive
+from agents.configuration import MOST_STEPS
+from autoloss_gym.tools.forms import Whole
+from autoloss_gym.tools.stored import read_value
 from benchmarks import ROOT
 
 ENVIRONMENT = "--env AutoLoss/QuadraticRegression-v1 --env-kwargs dimension=8 num_samples=50"
@@ -129,12 +132,10 @@ def _killed(command: list[str], output: Path, seconds: float) -> bool:
 
 def lost_steps(folder: Path) -> int:
     """Environment steps that were logged after the last checkpoint."""
-    import torch  # noqa: PLC0415 (the other half of this script needs no PyTorch)
-
     saved = 0
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)["counters"]["num_timesteps"]
+        saved = read_value(checkpoint, "counters/num_timesteps", Whole(0, MOST_STEPS))
     newest = max(folder.glob("progress*.csv"), key=lambda path: path.stat().st_mtime_ns)
     header, *lines = newest.read_text().splitlines() or [""]
     if not lines:

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from autoloss_gym.core.task import ImageTask
+from autoloss_gym.tools.files import locked
 
-from ..environments import SEED_SPACING, EnvironmentMaker
+from ..environments import SEED_SPACING, EnvironmentMaker, check_data
 from ..evaluation.comparison import run_benchmark
 from ..evaluation.entrants import Entrant, make_entrants, warnings
 from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
+from ..evaluation.results import Benchmark
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
 from ..run_folders import new_run_folder, save_command
@@ -38,9 +40,35 @@ def compare(
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(specifications, task, arguments.env, arguments.deterministic)
-    folder = _result_folder(arguments)
+    with locked(_result_folder(arguments)) as folder:
+        if arguments.resume:
+            check_data(folder, arguments.data, task)
+        arguments.data = task.data_digest
+        save_command(folder, arguments)
+        benchmark = _play(arguments, entrants, make_env, folder)
+
+        title = _title(arguments, env_kwargs)
+        lines = [*task.remarks(arguments.split), *warnings(entrants, env_kwargs, task)]
+        print(title)
+        print(text_table(benchmark, lines))
+        for path in save_report(benchmark, lines, title, folder, vars(arguments)):
+            print(path)
+
+        best = winner(benchmark, entrants)
+        if isinstance(task, ImageTask) and best is not None:
+            first_problem = arguments.seed * SEED_SPACING
+            film(best, make_env(arguments.split), first_problem, folder)
+
+
+def _play(
+    arguments: argparse.Namespace,
+    entrants: Sequence[Entrant],
+    make_env: Callable[[str], EnvironmentMaker],
+    folder: Path,
+) -> Benchmark:
+    """Play the benchmark; finished batches are kept in the folder."""
     with show_progress("training runs", lines=1) as progress:
-        benchmark = run_benchmark(
+        return run_benchmark(
             entrants,
             make_env,
             arguments.split,
@@ -50,27 +78,13 @@ def compare(
             folder / "episodes",
             arguments.num_workers,
         )
-    title = _title(arguments, env_kwargs)
-    lines = [*task.remarks(arguments.split), *warnings(entrants, env_kwargs)]
-    print(title)
-    print(text_table(benchmark, lines))
-    for path in save_report(benchmark, lines, title, folder, vars(arguments)):
-        print(path)
-
-    best = winner(benchmark, entrants)
-    if isinstance(task, ImageTask) and best is not None:
-        first_problem = arguments.seed * SEED_SPACING
-        film(best, make_env(arguments.split), first_problem, folder)
 
 
 def _result_folder(arguments: argparse.Namespace) -> Path:
-    """The folder that is resumed, or a new one, with the command in it."""
+    """The folder that is resumed, or a new one."""
     if arguments.resume:
-        folder = Path(arguments.resume)
-    else:
-        folder = new_run_folder(arguments.output, "", arguments.env)
-    save_command(folder, arguments)
-    return folder
+        return Path(arguments.resume)
+    return new_run_folder(arguments.output, "", arguments.env)
 
 
 def _title(arguments: argparse.Namespace, env_kwargs: dict[str, Any]) -> str:

@@ -67,8 +67,7 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
     arguments = parser.parse_args(given)
     if arguments.resume:
         refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint", "env"))
-        stored = [name for name in vars(arguments) if name not in ("resume", "trust_checkpoint")]
-        resumed = load_command(Path(arguments.resume), stored)
+        resumed = load_command(Path(arguments.resume))
         check_resumed_environment(resumed.env, arguments.env)
         resumed.trust_checkpoint = arguments.trust_checkpoint
         return resumed

@@ -3,7 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from autoloss_gym.tools.files import locked
 
 from ..command_line import (
     add_environment,
@@ -28,7 +31,7 @@ Train an agent to steer training: any of Stable-Baselines3, or REINFORCE as in t
     {command} --env AutoLoss/QuadraticRegression-v1 --algo ppo --seed 0
 
 The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and
-checkpoint.pt (saved ten times in a training, or every so many steps), TensorBoard events,
+checkpoint.safetensors (saved ten times in a training, or every so many steps), TensorBoard events,
 progress.csv, and samples.gif where the task makes images. After a kill,
 `{command} --resume <folder>` goes on from the last checkpoint, to the weights that an uninterrupted
 training ends with."""
@@ -57,15 +60,20 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
 
     import torch
 
+    from ..environments import check_data
     from ..learners.learner import make_learner
 
     torch.set_num_threads(arguments.num_threads)
     learner = make_learner(configuration)
     if folder is None:
         folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
-        save_configuration(folder, configuration)
-    print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
-    learner.train(folder)
+    with locked(folder):
+        if arguments.resume:
+            check_data(folder, configuration.data, learner.task)
+        else:
+            save_configuration(folder, replace(configuration, data=learner.task.data_digest))
+        print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
+        learner.train(folder)
     print(folder)
 
 

@@ -16,7 +16,7 @@ from .results import Benchmark, make_row
 from .rollout import Episodes, Play, rollout, worker_processes
 from .schedule_search import GENERATIONS, PROBLEMS, search
 from .selection import choose
-from .store import Store
+from .store import EpisodeStore
 
 Announce = Callable[[str, int, int], None]
 
@@ -57,7 +57,7 @@ def run_benchmark(
     with worker_processes(num_workers) as pool:
 
         def play_on(split: str, stage: str) -> Play:
-            store = Store(folder, split) if folder else None
+            store = EpisodeStore(folder, split, task) if folder else None
             progress = functools.partial(announce, stage)
             return lambda policies, seeds: rollout(
                 policies, make_env(split), seeds, progress, store, pool, num_workers

@@ -10,6 +10,7 @@ import numpy as np
 
 from autoloss_gym.core.task import Task
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.tools.forms import Array
 
 from ..environments import EnvironmentMaker
 from ..policies.policy import Policy
@@ -119,7 +120,8 @@ def play_all(jobs: Sequence[Job], store: Store, num_workers: int = 1) -> list[np
 
 
 def _load(store: Store, job: Job) -> np.ndarray | None:
-    arrays = store.load(job.key)
+    shape = (len(job.scored_after), len(job.seeds), None)
+    arrays = store.load(job.key, {"curve": Array("float64", shape)})
     return None if arrays is None else arrays["curve"]
 
 

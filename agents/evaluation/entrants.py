@@ -70,8 +70,8 @@ def make_entrant(
     return Entrant(label, list(built.policies), built.mode, built.knots)
 
 
-def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[str]:
-    """Lines about trainings that did not end, or were on other arguments of the task."""
+def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any], task: Task) -> list[str]:
+    """Lines about trainings that did not end, or were on other arguments or data of the task."""
     lines = []
     for entrant in entrants:
         trained = [policy for policy in entrant.candidates if isinstance(policy, TrainedPolicy)]
@@ -88,6 +88,8 @@ def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any]) -> list[st
                 f"{entrant.label} was trained with other --env-kwargs: "
                 f"{trained[0].configuration.env_kwargs}"
             )
+        elif trained and trained[0].configuration.data not in ("", task.data_digest):
+            lines.append(f"{entrant.label} was trained on data that have changed since.")
     return lines
 
 

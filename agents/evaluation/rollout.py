@@ -15,11 +15,10 @@ import torch
 from ..environments import MakeEnv
 from ..policies.policy import Policy
 from .loop import Step, play_episodes, rows_of
-from .store import Store
+from .store import SHARES, EpisodeStore, figures_of
 
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
 MAX_POLICIES = 32  # policies in a batch; each is asked in turn at every step
-_SHARES = "shares of the pairs"  # with spaces: no figure of the environment has such a name
 
 
 @dataclass
@@ -27,8 +26,7 @@ class Episodes:
     """Results of one policy.
 
     Args:
-        figures: the final figures by name, each (problems,): `best_score`, `score`, `steps`,
-            `diverged`, `validation`, ….
+        figures: the final figures by name, each (problems,): those that a store keeps.
         shares: mean share of each pair at every step, over the problems that are still running,
             (max_steps, pairs).
     """
@@ -73,7 +71,7 @@ def rollout(
     make_env: MakeEnv,
     seeds: np.ndarray,
     progress: Progress = lambda done, total: None,
-    store: Store | None = None,
+    store: EpisodeStore | None = None,
     pool: Executor | None = None,
     num_batches: int = 1,
 ) -> list[Episodes]:
@@ -134,31 +132,25 @@ def _same_environment(policies: Sequence[Policy]) -> list[list[int]]:
 
 
 def _play_or_load(
-    policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: Store | None
+    policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv, store: EpisodeStore | None
 ) -> list[Episodes]:
     """The episodes of one batch, from the store where it has them."""
-    key = batch_key(policies, seeds)
-    arrays = store.load(key) if store else None
+    arrays = store.load(policies, seeds) if store else None
     if arrays is None:
         arrays = _play_batch(policies, seeds, make_env)
         if store:
-            store.save(key, arrays)
+            store.save(policies, seeds, arrays)
     return _split(arrays, policies)
-
-
-def batch_key(policies: Sequence[Policy], seeds: np.ndarray) -> dict[str, Any]:
-    """The key of a batch in a store; a policy's `repr` says all that it does."""
-    return {"policies": [repr(policy) for policy in policies], "seeds": seeds.tolist()}
 
 
 def _play_batch(
     policies: list[Policy], seeds: np.ndarray, make_env: MakeEnv
 ) -> dict[str, np.ndarray]:
-    """Final figures of all runs, (runs, …), and shares of the pairs, (policies, steps, pairs)."""
+    """Final figures of all runs, (runs,), and shares of the pairs, (policies, steps, pairs)."""
     num_runs = len(policies) * len(seeds)
     envs = make_env(num_envs=num_runs, **policies[0].env_arguments)
     rows = rows_of(policies, seeds)
-    figures: dict[str, np.ndarray] = {}
+    figures = {name: np.zeros(num_runs, dtype) for name, dtype in figures_of(envs.task).items()}
     shares = []
 
     def record(step: Step) -> None:
@@ -169,7 +161,7 @@ def _play_batch(
     play_episodes(policies, envs, seeds, record)
     envs.close()
     by_step = np.stack(shares, axis=1)
-    return {**figures, _SHARES: by_step.repeat(envs.repeat, axis=1)}
+    return {**figures, SHARES: by_step.repeat(envs.repeat, axis=1)}
 
 
 def _mean_shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) -> np.ndarray:
@@ -189,18 +181,17 @@ def _mean_shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) 
 
 
 def _collect(figures: dict[str, np.ndarray], final: dict[str, Any], rows: np.ndarray) -> None:
-    """Take the final figures of the runs that have just ended; `_name` are Gymnasium's masks."""
-    for name, values in final.items():
-        if not name.startswith("_"):
-            figures.setdefault(name, np.zeros_like(values))[rows] = values[rows]
+    """Take the final figures of the runs that have just ended."""
+    for name, values in figures.items():
+        values[rows] = final[name][rows]
 
 
 def _split(arrays: dict[str, np.ndarray], policies: Sequence[Policy]) -> list[Episodes]:
     """The episodes of each policy of a batch."""
-    figures = {name: values for name, values in arrays.items() if name != _SHARES}
+    figures = {name: values for name, values in arrays.items() if name != SHARES}
     count = len(figures["steps"]) // len(policies)
     episodes = []
-    for index, shares in enumerate(arrays[_SHARES]):
+    for index, shares in enumerate(arrays[SHARES]):
         rows = slice(index * count, (index + 1) * count)
         own = {name: values[rows] for name, values in figures.items()}
         episodes.append(Episodes(own, shares))

@@ -1,19 +1,30 @@
 """Arrays on disk by plain keys: a killed command loses at most the batch that it was playing."""
 
 import hashlib
-import io
 import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from autoloss_gym.tools.files import write_bytes
+from autoloss_gym.core.task import Task
+from autoloss_gym.tools.forms import Array, OneOf
+from autoloss_gym.tools.stored import read_arrays, write_arrays
 
-_DAMAGE = (OSError, EOFError, ValueError, zipfile.BadZipFile)
-_PREFIX = "array/"  # keeps a metric called "file" apart from the arguments of `numpy.savez`
+from ..policies.policy import Policy
+
+SHARES = "shares of the pairs"  # with spaces: no figure of the environment has such a name
+# What is kept of a run, beside the score metrics of its task.
+_FIGURES = {
+    "score": "float32",
+    "best_score": "float32",
+    "best_validation": "float32",
+    "instance": "int64",
+    "steps": "int64",
+    "diverged": "bool",
+    "collapsed": "bool",
+}
 
 
 class Store:
@@ -30,24 +41,76 @@ class Store:
         self._folder = folder
         self._context = context
 
-    def load(self, key: Any) -> dict[str, np.ndarray] | None:
-        """The arrays that were saved under this key; None where there are none, or damaged ones."""
+    def load(self, key: Any, form: Mapping[str, Array]) -> dict[str, np.ndarray] | None:
+        """The arrays that were saved under this key.
+
+        Args:
+            key: of the arrays.
+            form: of each of them.
+
+        Returns:
+            None where there are none, or whatever else is found in their place.
+        """
+        digest = self._digest(key)
         try:
-            content = self._path(key).read_bytes()
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return {name.removeprefix(_PREFIX): file[name] for name in file.files}
-        except _DAMAGE:
+            found = read_arrays(self._path(digest), {"key": OneOf((digest,)), "arrays": form})
+        except (OSError, ValueError):
             return None
+        return found["arrays"]
 
     def save(self, key: Any, arrays: Mapping[str, np.ndarray]) -> None:
         """Store named arrays under a key, in place of those that it had."""
-        buffer = io.BytesIO()
-        prefixed: dict[str, Any] = {_PREFIX + name: values for name, values in arrays.items()}
-        np.savez(buffer, **prefixed)
+        digest = self._digest(key)
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(self._path(key), buffer.getvalue())
+        write_arrays(self._path(digest), {"key": digest, "arrays": arrays})
 
-    def _path(self, key: Any) -> Path:
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest[:32]}.safetensors"
+
+    def _digest(self, key: Any) -> str:
         text = json.dumps([self._context, key], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return self._folder / f"{digest[:32]}.npz"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class EpisodeStore:
+    """Finished batches of episodes: some policies, each on the same problems.
+
+    Args:
+        folder: where they are kept.
+        context: what they depend on besides policies and problems.
+        task: what the policies train.
+    """
+
+    def __init__(self, folder: Path, context: Any, task: Task) -> None:
+        self._store = Store(folder, context)
+        self._task = task
+
+    def load(self, policies: Sequence[Policy], seeds: np.ndarray) -> dict[str, np.ndarray] | None:
+        """The figures of all runs, (runs,), and the shares of the pairs, (policies, steps, pairs).
+
+        None where they have not been played, or are damaged.
+        """
+        num_runs = len(policies) * len(seeds)
+        form = {}
+        for name, dtype in figures_of(self._task).items():
+            form[name] = Array(dtype, (num_runs,))
+        # NaN where no run is left.
+        shares = (len(policies), None, len(self._task.pairs))
+        form[SHARES] = Array("float64", shares, least=0, most=1, finite=False)
+        return self._store.load(batch_key(policies, seeds), form)
+
+    def save(
+        self, policies: Sequence[Policy], seeds: np.ndarray, arrays: Mapping[str, np.ndarray]
+    ) -> None:
+        """Keep what `load` is to return."""
+        self._store.save(batch_key(policies, seeds), arrays)
+
+
+def figures_of(task: Task) -> dict[str, str]:
+    """Names and dtypes of the figures that are kept of a run."""
+    return _FIGURES | {metric.name: "float32" for metric in task.score_metrics}
+
+
+def batch_key(policies: Sequence[Policy], seeds: np.ndarray) -> dict[str, Any]:
+    """The key of a batch in a store; a policy's `repr` says all that it does."""
+    return {"policies": [repr(policy) for policy in policies], "seeds": seeds.tolist()}

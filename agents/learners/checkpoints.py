@@ -1,50 +1,61 @@
 """Weights, checkpoints and logs of a training on disk.
 
-Files are whole or absent, and reading them runs no code.
+Files are whole or absent, reading them runs no code, and what they hold is checked before it is
+used.
 """
 
-import contextlib
+import copy
 import hashlib
-import pickle
-import warnings
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from stable_baselines3.common.logger import Logger, make_output_format
 from torch import nn
 
-from autoloss_gym.tools.files import replacing
+from autoloss_gym.environment.instances import MAX_SEED
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.tools import forms
+from autoloss_gym.tools.files import read_bytes
+from autoloss_gym.tools.forms import Array, Maybe, OneOf, Real, Text, Whole
+from autoloss_gym.tools.stored import read_arrays, read_value, write_arrays
 
-from ..run_folders import FORMAT
+from ..configuration import MOST_STEPS, TrainingConfiguration
 
-_MT_WORDS = 624  # of the Mersenne Twister's state
 WEIGHTS = "policy.safetensors"
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT = "checkpoint.safetensors"
+COUNT = Whole(0, MOST_STEPS)
+_MT_WORDS = 624  # of the Mersenne Twister's state
+_MOST_WEIGHTS = 1 << 32  # bytes
+# What may change between two parts of a training, or is checked elsewhere.
+_MAY_CHANGE = ("n_timesteps", "checkpoint_every", "data")
 
 
 def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
     """Store the weights and the environment steps of training behind them."""
-    tensors = {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in policy.state_dict().items()
-    }
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary, metadata={"steps": str(steps)})
+    arrays = {name: _to_numpy(value) for name, value in policy.state_dict().items()}
+    write_arrays(folder / WEIGHTS, arrays | {"steps": steps})
+
+
+def steps_of_weights(folder: Path) -> int:
+    """Environment steps behind the weights of a run folder; 0 where there are none."""
+    try:
+        return read_value(folder / WEIGHTS, "steps", COUNT)
+    except (OSError, ValueError):
+        return 0
 
 
 def complete_weights(policy: nn.Module, folder: Path, steps: int) -> None:
     """Store the weights of a finished training where a kill has left out the last ones."""
     try:
-        with safe_open(folder / WEIGHTS, framework="pt") as file:
-            stored = (file.metadata() or {}).get("steps")
-    except (OSError, SafetensorError):
+        stored = load_weights(copy.deepcopy(policy), folder)
+    except (OSError, ValueError):
         stored = None
-    if stored != str(steps):
+    if stored != steps:
         save_weights(policy, folder, steps)
 
 
@@ -52,40 +63,36 @@ def load_weights(policy: nn.Module, folder: Path) -> int:
     """Read the weights into `policy` and return the environment steps behind them.
 
     Raises:
-        ValueError: there are none, or they do not fit.
+        ValueError: there are none, or they do not fit, or are not finite.
     """
     path = folder / WEIGHTS
-    if not path.is_file():
+    expected = {name: Array.like(value) for name, value in policy.state_dict().items()}
+    of_any_size = {
+        name: Array(array.dtype, (None,) * len(array.shape)) for name, array in expected.items()
+    }
+    try:
+        found = read_arrays(path, of_any_size | {"steps": COUNT}, oldest=1)
+    except FileNotFoundError:
         raise ValueError(
             f"{str(folder)!r} holds no {WEIGHTS}: its training was stopped before the first save"
-        )
-    with _reading_weights(path):
-        tensors = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            steps = int((file.metadata() or {}).get("steps", 0))
-    _check_observations(policy, tensors, folder)
-    with _reading_weights(path):
-        policy.load_state_dict(tensors)
+        ) from None
+    steps = found.pop("steps")
+    _check_observations(expected, found, folder)
+    try:
+        arrays = forms.read(found, expected)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} does not fit this environment: {error}") from None
+    policy.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return steps
 
 
-@contextlib.contextmanager
-def _reading_weights(path: Path) -> Iterator[None]:
-    """Turns whatever is wrong with the weights into one line."""
-    try:
-        yield
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{str(path)!r} does not fit this environment: {' '.join(str(error).split())}"
-        ) from None
-
-
-def _check_observations(policy: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+def _check_observations(
+    expected: Mapping[str, Array], found: Mapping[str, np.ndarray], folder: Path
+) -> None:
     """ValueError if the first layer was trained on observations of another size."""
-    expected = policy.state_dict()
-    first = next(name for name, value in expected.items() if value.ndim == 2)
+    first = next(name for name, array in expected.items() if len(array.shape) == 2)
     present = expected[first].shape[-1]
-    trained = tensors[first].shape[-1] if first in tensors else present
+    trained = found[first].shape[-1]
     if trained != present:
         raise ValueError(
             f"{str(folder)!r} was trained on observations of {trained} numbers, "
@@ -95,81 +102,135 @@ def _check_observations(policy: nn.Module, tensors: dict[str, torch.Tensor], fol
 
 def weights_digest(folder: Path) -> str:
     """Digest that tells these weights from others."""
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16]
+    content = read_bytes(folder / WEIGHTS, _MOST_WEIGHTS)
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
-def save_checkpoint(folder: Path, content: dict[str, Any]) -> None:
-    """Store tensors and plain values from which training goes on, with the global generators."""
-    with replacing(folder / CHECKPOINT) as temporary:
-        torch.save({"format": FORMAT, "generators": _generators(), **content}, temporary)
+def save_checkpoint(
+    folder: Path, configuration: TrainingConfiguration, content: Mapping[str, Any]
+) -> None:
+    """Store a tree of tensors and plain values from which training goes on.
+
+    The global generators and the configuration are stored with it.
+    """
+    whole = {"training": _identity(configuration), "generators": _generators(), **content}
+    write_arrays(folder / CHECKPOINT, _mapped(whole, torch.Tensor, _to_numpy))
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read what `save_checkpoint` stored; None where nothing has been.
+def load_checkpoint(
+    folder: Path, configuration: TrainingConfiguration, form: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Read what `save_checkpoint` stored, its arrays as tensors; None where nothing has been.
 
     The generators are set by `restore_generators`, once all that draws from them has been made.
 
+    Args:
+        folder: of the run.
+        configuration: of the training that is to go on.
+        form: of the content.
+
     Raises:
-        ValueError: it cannot be read.
+        ValueError: it cannot be read, has not this form, or is of another training.
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
+    expected = {name: OneOf((value,)) for name, value in _identity(configuration).items()}
+    whole = {"training": expected, "generators": form_of(_generators()), **form}
+    whole["generators"]["numpy_position"] = [Whole(0, _MT_WORDS), Whole(0, 1), Real()]
+    try:
+        found = read_arrays(folder / CHECKPOINT, whole)
+    except FileNotFoundError:
         return None
-    try:
-        # PyTorch warns about foreign pickles, which are refused anyway.
-        with warnings.catch_warnings(action="ignore"):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        version = content["format"]
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{str(path)!r} is not a checkpoint that can be read ({reason}); "
-            "delete it to start over"
-        ) from None
-    if version > FORMAT:
-        raise ValueError(
-            f"{str(path)!r}: format {version} is newer than this version reads ({FORMAT})"
-        )
-    return content
+    except ValueError as error:
+        raise ValueError(f"{error}; delete the file to start over") from None
+    return _mapped(found, np.ndarray, torch.from_numpy)
 
 
-@contextlib.contextmanager
-def fitting(folder: Path, algo: str, content: dict[str, Any]) -> Iterator[None]:
-    """Turns whatever does not fit, while a checkpoint of `algo` is restored, into one line."""
-    try:
-        if content["algo"] != algo:
-            raise ValueError(f"it is of {content['algo']}, not of {algo}")
-        yield
-    except (ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
-        path = str(folder / CHECKPOINT)
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{path!r} does not fit this training ({reason}); delete it to start over"
-        ) from None
+def form_of(content: Any, **limits: Any) -> Any:
+    """The form of a tree of tensors, arrays and plain values; `limits` hold for its arrays."""
+    if isinstance(content, Mapping):
+        return {name: form_of(value, **limits) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [form_of(value, **limits) for value in content]
+    if isinstance(content, torch.Tensor | np.ndarray):
+        return Array.like(content, **limits)
+    if isinstance(content, bool):
+        return OneOf((False, True))
+    if isinstance(content, int):
+        return COUNT
+    return Real() if isinstance(content, float) else Text()
 
 
-def restore_generators(states: dict[str, Any]) -> None:
+def optimizer_form(optimizer: torch.optim.Optimizer) -> dict[int, Maybe]:
+    """The form of an optimizer's state; before its first step it has none."""
+    stepped = copy.deepcopy(optimizer)
+    for group in stepped.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    stepped.step()
+    state = stepped.state_dict()["state"]
+    return {index: Maybe(form_of(values)) for index, values in state.items()}
+
+
+def set_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[int, Any]) -> None:
+    """Set an optimizer's state; its settings are those that it has."""
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
+
+
+def environment_form(envs: AutoLossVectorEnv) -> dict[str, Any]:
+    """The form of an environment's `state_dict`; numbers of a run that diverged may be any."""
+    state = envs.state_dict()
+    return {
+        **form_of(state, finite=False),
+        "is_reset": OneOf((True,)),
+        "elapsed": Array.like(state["elapsed"], least=0, most=envs.task.max_steps),
+        "seeds": Array.like(state["seeds"], least=0, most=MAX_SEED),
+        "episodes": Array.like(state["episodes"], least=0, most=MOST_STEPS),
+    }
+
+
+def restore_generators(states: Mapping[str, Any]) -> None:
     """Set the global generators of PyTorch and NumPy, from which learners draw.
 
     Raises:
-        ValueError: the states are not those of such generators.
+        ValueError: PyTorch's state is not that of such a generator.
     """
-    torch.set_rng_state(states["torch"])
-    keys = states["numpy"].numpy().astype(np.uint32)
-    position, has_gauss, gauss = states["numpy_position"]
-    # NumPy does not check these, and reads beyond its memory at the next draw.
-    if keys.shape != (_MT_WORDS,) or not 0 <= position <= _MT_WORDS:
-        raise ValueError(f"{keys.shape} words at position {position} are no state of MT19937")
-    np.random.set_state(("MT19937", keys, int(position), int(has_gauss), float(gauss)))
+    try:
+        torch.set_rng_state(states["torch"])
+    except RuntimeError as error:
+        raise ValueError(f"{CHECKPOINT}: {error}; delete the file to start over") from None
+    np.random.set_state(("MT19937", states["numpy"].numpy(), *states["numpy_position"]))
 
 
 def _generators() -> dict[str, Any]:
     _, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
-        "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+        "numpy": np.asarray(keys, dtype=np.uint32),
         "numpy_position": [int(position), int(has_gauss), float(gauss)],
     }
+
+
+def _identity(configuration: TrainingConfiguration) -> dict[str, str]:
+    """What all parts of a training share, each as JSON."""
+    fields = asdict(configuration)
+    return {
+        name: json.dumps(value, sort_keys=True)
+        for name, value in fields.items()
+        if name not in _MAY_CHANGE
+    }
+
+
+def _mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+    """A tree of dictionaries and lists with a function applied to its leaves of a type."""
+    if isinstance(tree, Mapping):
+        return {name: _mapped(part, kind, function) for name, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_mapped(part, kind, function) for part in tree]
+    return function(tree) if isinstance(tree, kind) else tree
+
+
+def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
 
 
 def open_logger(folder: Path, steps: int) -> Logger:

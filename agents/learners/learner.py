@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
+from autoloss_gym.core.task import Task
+
 from ..configuration import TrainingConfiguration
 from .reinforce import ReinforceLearner
 from .stable_baselines3 import StableBaselines3Learner
@@ -11,7 +13,12 @@ from .stable_baselines3 import StableBaselines3Learner
 class Learner(Protocol):
     """Trains a policy; its constructor raises ValueError where algorithm and environment do not
     fit.
+
+    Args:
+        task: that of its environment.
     """
+
+    task: Task
 
     def train(self, folder: Path) -> None:
         """Train, or go on from the checkpoint in `folder`, where weights, TensorBoard events and

@@ -15,18 +15,23 @@ from torch import Tensor
 from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
+from autoloss_gym.tools.forms import Array
 
 from ..configuration import TrainingConfiguration
 from ..environments import SEED_SPACING
 from ..progress import Progress, show_progress
 from .checkpoints import (
+    COUNT,
     complete_weights,
-    fitting,
+    environment_form,
+    form_of,
     load_checkpoint,
     open_logger,
+    optimizer_form,
     restore_generators,
     save_checkpoint,
     save_weights,
+    set_optimizer,
 )
 from .policy_gradient import Baseline, ReinforceOptions, Sequences, policy_loss, step_rewards
 from .sample_log import SampleLog
@@ -57,6 +62,7 @@ class ReinforceLearner:
         envs = gymnasium.make_vec(configuration.env, num_envs=configuration.num_envs, **arguments)
         assert isinstance(envs, AutoLossVectorEnv)
         self._envs = envs
+        self.task = envs.task
         torch.manual_seed(configuration.seed)
         self.controller = build_controller(configuration, envs).to(envs.device)
         self._envs.reset(seed=configuration.seed * SEED_SPACING)
@@ -69,10 +75,9 @@ class ReinforceLearner:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are
         stored.
         """
-        checkpoint = load_checkpoint(folder)
+        checkpoint = load_checkpoint(folder, self._configuration, self._form())
         if checkpoint:
-            with fitting(folder, self._configuration.algo, checkpoint):
-                self._restore(checkpoint)
+            self._restore(checkpoint)
         if self._steps >= self._configuration.n_timesteps:
             complete_weights(self.controller, folder, self._steps)
             return
@@ -103,20 +108,29 @@ class ReinforceLearner:
 
     def _save(self, folder: Path) -> None:
         content = {
-            "algo": "reinforce",
             "controller": self.controller.state_dict(),
-            "adam": self._adam.state_dict(),
+            "adam": self._adam.state_dict()["state"],
             "steps": self._steps,
             "baseline": self._baseline.value,
             "envs": self._envs.state_dict(),
         }
-        save_checkpoint(folder, content)
+        save_checkpoint(folder, self._configuration, content)
         save_weights(self.controller, folder, self._steps)
         self._samples.save(folder)
 
+    def _form(self) -> dict[str, Any]:
+        """What a checkpoint of this training holds."""
+        return {
+            "controller": form_of(self.controller.state_dict()),
+            "adam": optimizer_form(self._adam),
+            "steps": COUNT,
+            "baseline": Array("float32", ()),
+            "envs": environment_form(self._envs),
+        }
+
     def _restore(self, content: dict[str, Any]) -> None:
         self.controller.load_state_dict(content["controller"])
-        self._adam.load_state_dict(content["adam"])
+        set_optimizer(self._adam, content["adam"])
         self._baseline.value = content["baseline"]
         self._steps = content["steps"]
         self._envs.load_state_dict(content["envs"])

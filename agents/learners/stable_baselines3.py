@@ -3,14 +3,10 @@
 import contextlib
 import copy
 import functools
-import json
 from pathlib import Path
-from typing import Any
 
 import gymnasium
-import numpy as np
 import stable_baselines3
-import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -22,9 +18,9 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from ..configuration import TrainingConfiguration, checked_hyperparameters
 from ..environments import SEED_SPACING
 from ..progress import show_progress
+from . import model_state
 from .checkpoints import (
     complete_weights,
-    fitting,
     load_checkpoint,
     open_logger,
     restore_generators,
@@ -33,26 +29,6 @@ from .checkpoints import (
 )
 from .sample_log import SampleLog
 from .training_log import Report
-
-# What a training goes on from, besides parameters and generators.
-_COUNTERS = (
-    "num_timesteps",
-    "_n_updates",
-    "_n_calls",
-    "_episode_num",
-    "_current_progress_remaining",
-    "exploration_rate",
-)
-_REPLAY = (
-    "observations",
-    "next_observations",
-    "actions",
-    "rewards",
-    "dones",
-    "timeouts",
-    "pos",
-    "full",
-)
 
 
 def algorithm_class(algo: str) -> type[BaseAlgorithm]:
@@ -73,6 +49,7 @@ class StableBaselines3Learner:
         )
         assert isinstance(envs, AutoLossVectorEnv)
         _check_action_space(configuration.algo, envs.single_action_space)
+        self.task = envs.task
         self._envs = StableBaselines3VecEnv(envs)
         try:
             self._model = algorithm("MlpPolicy", self._envs, seed=configuration.seed, **arguments)
@@ -89,10 +66,10 @@ class StableBaselines3Learner:
         """
         configuration = self._configuration
         model = self._model
-        checkpoint = load_checkpoint(folder)
+        checkpoint = load_checkpoint(folder, configuration, model_state.form(model, self._envs))
         if checkpoint:
-            with fitting(folder, configuration.algo, checkpoint):
-                self._restore(checkpoint)
+            model_state.restore(model, self._envs, checkpoint)
+            restore_generators(checkpoint["generators"])
         done = model.num_timesteps
         if done >= configuration.n_timesteps:
             complete_weights(model.policy, folder, done)
@@ -120,40 +97,10 @@ class StableBaselines3Learner:
 
     def _save(self, folder: Path) -> None:
         """Save between two rollouts, where nothing is half done."""
-        model = self._model
-        _, variables = model._get_torch_save_params()
-        content = {
-            "algo": self._configuration.algo,
-            "parameters": model.get_parameters(),
-            "variables": {name: getattr(model, name).detach().clone() for name in variables},
-            "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
-            "last_observations": torch.from_numpy(model._last_obs),
-            "last_episode_starts": torch.from_numpy(model._last_episode_starts),
-            "action_space": json.dumps(model.action_space.np_random.bit_generator.state),
-            "envs": self._envs.state_dict(),
-        }
-        if isinstance(model, OffPolicyAlgorithm):
-            buffer = model.replay_buffer
-            content["replay_buffer"] = {name: _stored(getattr(buffer, name)) for name in _REPLAY}
-        save_checkpoint(folder, content)
-        save_weights(model.policy, folder, model.num_timesteps)
+        content = model_state.take(self._model, self._envs)
+        save_checkpoint(folder, self._configuration, content)
+        save_weights(self._model.policy, folder, self._model.num_timesteps)
         self._samples.save(folder)
-
-    def _restore(self, content: dict[str, Any]) -> None:
-        model = self._model
-        model.set_parameters(content["parameters"], exact_match=True)
-        for name, value in content["variables"].items():
-            getattr(model, name).data.copy_(value)
-        for name, value in content["counters"].items():
-            setattr(model, name, value)
-        model._last_obs = content["last_observations"].numpy()
-        model._last_episode_starts = content["last_episode_starts"].numpy()
-        model.action_space.np_random.bit_generator.state = json.loads(content["action_space"])
-        if isinstance(model, OffPolicyAlgorithm):
-            for name, value in content["replay_buffer"].items():
-                setattr(model.replay_buffer, name, _restored(value))
-        self._envs.load_state_dict(content["envs"])
-        restore_generators(content["generators"])
 
 
 def build_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> BasePolicy:
@@ -182,12 +129,3 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
             f"--algo dqn needs discrete actions, this environment has {space}: "
             "leave out control=weights"
         )
-
-
-def _stored(value: Any) -> Any:
-    """Arrays as tensors, which are read back without running code."""
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
-def _restored(value: Any) -> Any:
-    return value.numpy() if isinstance(value, torch.Tensor) else value

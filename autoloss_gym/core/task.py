@@ -213,7 +213,7 @@ class Task(ABC):
 
     @property
     def data_digest(self) -> str:
-        """SHA-256 of the data set that the task was made with; "" where it makes its data."""
+        """SHA-256 of the data set that all runs share; "" where the task makes its data."""
         return ""
 
     def remarks(self, split: Split) -> tuple[str, ...]:

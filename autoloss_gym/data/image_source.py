@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from autoloss_gym.core.task import Split
+from autoloss_gym.data.digests import digest_of
 from autoloss_gym.data.image_files import Images
 from autoloss_gym.data.images import data_folder, load_images
 from autoloss_gym.data.partition import partition_on, resampled_rows
@@ -50,6 +51,14 @@ class ImageSource:
     def has_labels(self) -> bool:
         """Whether the class of each image is known."""
         return self.load().labels is not None
+
+    @property
+    @graph_constant()
+    def digest(self) -> str:
+        """Digest of the images and their classes."""
+        images = self.load()
+        labels = "" if images.labels is None else digest_of(images.labels)
+        return digest_of(images.images, labels)
 
     @property
     @graph_constant()

@@ -30,6 +30,8 @@ from agents.evaluation.store import Store
 from agents.policies.schedules import Ratio
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools.files import write_text
+from autoloss_gym.tools.forms import Text
+from autoloss_gym.tools.stored import read_values, write_values
 from studies.image_gan.arguments import parse_arguments
 from studies.image_gan.entrants import (
     ID,
@@ -86,7 +88,7 @@ def ratios(arguments: argparse.Namespace) -> None:
     policies = policies_of(made)
     check_every(arguments.every, task, policies, maker.arguments.get("repeat", 1))
     best = choose_ratio(made, arguments, task)
-    write_text(arguments.output / _CHOSEN, json.dumps({"best_ratio": best}))
+    write_values(arguments.output / _CHOSEN, {"best_ratio": best})
 
     seeds = seeds_from(TEST_SEEDS, arguments.seeds)
     steps = every(arguments.every, task.max_steps)
@@ -188,7 +190,7 @@ def chosen_ratio(folder: Path) -> str:
         raise ValueError(
             f"{str(folder)!r} holds no {_CHOSEN}: give --ratio, or run the command ratios first"
         )
-    return json.loads(path.read_text())["best_ratio"]
+    return read_values(path, {"best_ratio": Text()})["best_ratio"]
 
 
 COMMANDS = {"ratios": ratios, "transfer": transfer}

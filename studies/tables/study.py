@@ -17,11 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from agents.command_line import OneLineParser, positive
 from agents.evaluation.statistics import paired_difference
-from agents.learners.checkpoints import WEIGHTS
+from agents.learners.checkpoints import steps_of_weights
 from agents.run_folders import load_configuration
 from autoloss_gym.tools.names import unknown
 from studies import ROOT
@@ -101,9 +100,8 @@ def _env_kwargs(table: str) -> list[str]:
 def _is_finished(run: Path) -> bool:
     """Whether the weights in a run folder are those after all steps of its configuration."""
     try:
-        with safe_open(run / WEIGHTS, framework="numpy") as file:
-            return int(file.metadata()["steps"]) >= load_configuration(run).n_timesteps
-    except (OSError, SafetensorError, ValueError):
+        return steps_of_weights(run) >= load_configuration(run).n_timesteps
+    except ValueError:
         return False
 
 

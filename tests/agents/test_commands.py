@@ -196,7 +196,7 @@ def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
     (tmp_path / "policy.safetensors").write_bytes(
         (trained / "policy.safetensors").read_bytes()[:100]
     )
-    assert "does not fit" in one_line(
+    assert "policy.safetensors' cannot be read" in one_line(
         run("evaluate", "--env", ID, *SMALL, "--policies", f"ppo:{tmp_path}")
     )
 
@@ -204,6 +204,7 @@ def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
 def copy_of(trained, folder, **changes):
     folder.mkdir()
     configuration = json.loads((trained / "config.json").read_text())
+    del configuration["checksum"]
     (folder / "config.json").write_text(json.dumps(configuration | changes))
     (folder / "policy.safetensors").write_bytes((trained / "policy.safetensors").read_bytes())
 
@@ -311,7 +312,7 @@ import os, runpy, signal, sys
 replace, written = os.replace, []
 
 def dies_in_the_third_batch(source, target):
-    written.extend([target] if str(target).endswith(".npz") else [])
+    written.extend([target] if str(target).endswith(".safetensors") else [])
     if len(written) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     replace(source, target)
@@ -353,7 +354,7 @@ def test_a_training_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(t
     whole = run("train_agent", *arguments, "-f", tmp_path / "whole")
     command = [sys.executable, ROOT / "train_agent.py", *arguments, "-f", tmp_path / "killed"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list(tmp_path.glob("killed/ppo/*/checkpoint.pt")):
+    while process.poll() is None and not list(tmp_path.glob("killed/ppo/*/checkpoint.safetensors")):
         time.sleep(0.001)
     process.kill()
     assert process.wait() == -signal.SIGKILL
@@ -406,12 +407,14 @@ def test_an_evaluation_that_was_killed_goes_on_where_it_was_to_the_same_bytes(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (folder,) = tmp_path.iterdir()
     assert not contents(folder)
-    finished = {path: path.stat().st_mtime_ns for path in (folder / "episodes").glob("*.npz")}
+    finished = {
+        path: path.stat().st_mtime_ns for path in (folder / "episodes").glob("*.safetensors")
+    }
     assert (len(finished), len(list((folder / "episodes").glob("*.tmp")))) == (2, 1)
     resumed = run("evaluate", "--resume", folder, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert len(list((folder / "episodes").glob("*.npz"))) == 4
+    assert len(list((folder / "episodes").glob("*.safetensors"))) == 4
     assert contents(folder) == contents(uninterrupted)
     assert len(contents(folder)) == 2
     assert list(tmp_path.iterdir()) == [folder]
@@ -435,8 +438,13 @@ def test_what_cannot_be_resumed_is_one_line(uninterrupted, tmp_path):
     assert "holds no command.json" in one_line(run("evaluate", "--resume", tmp_path / "nowhere"))
     assert "holds no command.json" in one_line(run("evaluate", "--resume", tmp_path / "results"))
     command = json.loads((uninterrupted / "command.json").read_text())
-    (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"format": 2}))
-    assert "format 2 is newer than this version reads (1)" in one_line(
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"episodes": 9}))
+    assert "it was changed after it was written" in one_line(
+        run("evaluate", "--resume", tmp_path / "results")
+    )
+    del command["checksum"]
+    (tmp_path / "results" / "command.json").write_text(json.dumps(command | {"format": 3}))
+    assert "format 3 is newer than this version reads (2)" in one_line(
         run("evaluate", "--resume", tmp_path / "results")
     )
     (tmp_path / "results" / "command.json").write_text(json.dumps(command)[:-10])
@@ -607,6 +615,7 @@ def test_a_stored_argument_that_names_code_is_refused(trained, tmp_path):
     shutil.copytree(trained, folder)
     content = json.loads((folder / "config.json").read_text())
     content["env_kwargs"]["task"] = "own:Task"
+    del content["checksum"]
     (folder / "config.json").write_text(json.dumps(content))
     assert "the commands set task themselves" in one_line(run("train_agent", "--resume", folder))
 

@@ -3,6 +3,7 @@ keep them.
 """
 
 import logging
+import os
 import warnings
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,7 @@ import numpy as np
 import platformdirs
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.data.images import load_images
@@ -21,6 +22,7 @@ from autoloss_gym.data.partition import five_way_partition
 from autoloss_gym.scoring import classifiers
 from autoloss_gym.scoring.classifiers import CACHE_VARIABLE, load_classifier, storage, training
 from autoloss_gym.scoring.classifiers.networks import KINDS
+from autoloss_gym.tools.stored import write_arrays
 from tests.support.paths import DATA
 
 DIGITS = ImageSource("digits")
@@ -270,42 +272,80 @@ def test_a_classifier_is_trained_once_and_then_read_from_its_file(kind, cache, m
     )  # the same bits where it is trained anew
 
 
-def _broken(path: Path, kind: str, damage: str) -> None:
+def _ones(kind: str, accuracy: float = 0.9) -> dict:
+    """The content of a file of a classifier whose weights and biases are all 1."""
     shapes = training.weight_shapes(load_images("digits"), kind)
-    tensors = {f"weight_{i}": torch.ones(shape) for i, shape in enumerate(shapes)}
-    tensors |= {
-        f"bias_{i}": torch.ones(shape[0] if len(shape) == 4 else shape[1])
-        for i, shape in enumerate(shapes)
+    outputs = [storage.num_outputs(shape) for shape in shapes]
+    return {
+        "accuracy": accuracy,
+        "weights": [np.ones(shape, np.float32) for shape in shapes],
+        "biases": [np.ones(count, np.float32) for count in outputs],
     }
-    last, accuracy = f"bias_{len(shapes) - 1}", {"accuracy": "0.9"}
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:1000])
-    elif damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "no accuracy":
-        save_file(tensors, path)
-    elif damage == "another shape":
-        save_file(tensors | {last: torch.ones(9)}, path, metadata=accuracy)
-    elif damage == "a layer missing":
-        save_file(
-            {name: value for name, value in tensors.items() if name != "weight_1"},
-            path,
-            metadata=accuracy,
-        )
-    elif damage == "NaN":
-        save_file(tensors | {last: torch.full((10,), torch.nan)}, path, metadata=accuracy)
+
+
+def _cut(path, kind):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _empty(path, kind):
+    path.write_bytes(b"")
+
+
+def _pipe(path, kind):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _endless(path, kind):
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _one_bit(path, kind):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def _zeros_that_claim_an_accuracy(path, kind):
+    weights = load_file(path)
+    zeros = {name: torch.zeros_like(value) for name, value in weights.items()}
+    save_file(zeros, path, metadata={"accuracy": "0.99", "format": "2"})
+
+
+def _of_another_shape(path, kind):
+    content = _ones(kind)
+    content["biases"][-1] = np.ones(9, np.float32)
+    write_arrays(path, content)
+
+
+def _without_a_layer(path, kind):
+    content = _ones(kind)
+    del content["weights"][1]
+    write_arrays(path, content)
+
+
+def _not_finite(path, kind):
+    content = _ones(kind)
+    content["biases"][-1][:] = np.nan
+    write_arrays(path, content)
+
+
+def _too_good(path, kind):
+    write_arrays(path, _ones(kind, accuracy=1.5))
 
 
 @each_kind
 @pytest.mark.parametrize(
-    "damage", ["cut", "empty", "no accuracy", "another shape", "a layer missing", "NaN"]
-)
+    "damage",
+    [_cut, _empty, _pipe, _endless, _one_bit, _zeros_that_claim_an_accuracy, _of_another_shape,
+     _without_a_layer, _not_finite, _too_good],
+)  # fmt: skip
 def test_a_file_that_cannot_be_used_is_made_anew(kind, damage, cache):
     first = load_classifier(DIGITS, kind=kind)
     path = stored(cache)
     whole = path.read_bytes()
-    _broken(path, kind, damage)
-    assert path.read_bytes() != whole
+    damage(path, kind)
     classifiers._trained.cache_clear()
     assert same_layers(first, load_classifier(DIGITS, kind=kind))
     assert path.read_bytes() == whole
@@ -314,14 +354,7 @@ def test_a_file_that_cannot_be_used_is_made_anew(kind, damage, cache):
 @each_kind
 def test_a_whole_file_is_taken_as_it_is(kind, cache):
     load_classifier(DIGITS, kind=kind)
-    _broken(stored(cache), kind, "no accuracy")
-    shapes = training.weight_shapes(load_images("digits"), kind)
-    tensors = {f"weight_{i}": torch.ones(shape) for i, shape in enumerate(shapes)}
-    tensors |= {
-        f"bias_{i}": torch.ones(shape[0] if len(shape) == 4 else shape[1])
-        for i, shape in enumerate(shapes)
-    }
-    save_file(tensors, stored(cache), metadata={"accuracy": "0.25"})
+    write_arrays(stored(cache), _ones(kind, accuracy=0.25))
     classifiers._trained.cache_clear()
     found = load_classifier(DIGITS, kind=kind)
     assert found.accuracy == 0.25

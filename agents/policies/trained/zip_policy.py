@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
+
+from autoloss_gym.tools.forms import Array
 
 from ...learners.stable_baselines3 import algorithm_class
 from ..draws import Draws
@@ -39,6 +44,7 @@ class ZipPolicy:
             raise ValueError(
                 f"{str(path)!r} cannot be read as a model of {algo} ({reason})"
             ) from None
+        _check_weights(path, self._model)
         self._model.policy.set_training_mode(False)
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
@@ -56,3 +62,15 @@ class ZipPolicy:
                 f"environment has {observations.shape[1:]}: give the --env-kwargs of its training"
             )
         return choose_actions(self._model.policy, observations, self._draws, self._deterministic)
+
+
+def _check_weights(path: Path, model: BaseAlgorithm) -> None:
+    """ValueError for weights that the model has taken over, cast, or that are not finite."""
+    expected = {name: Array.like(value) for name, value in model.policy.state_dict().items()}
+    _, stored, _ = load_from_zip_file(path, load_data=False, device="cpu")
+    for name, tensor in stored["policy"].items():
+        found = Array.like(tensor)
+        if found != expected[name]:
+            raise ValueError(f"{str(path)!r}: {name} is {found}, expected {expected[name]}")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{str(path)!r}: {name} holds NaN or infinities")

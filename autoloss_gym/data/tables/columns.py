@@ -2,12 +2,13 @@
 
 import difflib
 import functools
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from autoloss_gym.data.digests import digest_of
 
 MIN_ROWS = 25
 _SHOWN = 6  # names or values in one line
@@ -82,13 +83,6 @@ class Table(Data):
     def __repr__(self) -> str:
         rows, features = self.inputs.shape
         return f"<table of {rows:,} rows, {features:,} features and a target>"
-
-
-def digest_of(array: np.ndarray, *texts: str) -> str:
-    """SHA-256 of an array with its shape and type, and of texts."""
-    found = hashlib.sha256(repr((array.shape, array.dtype.str, texts)).encode())
-    found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
 
 
 def with_target(columns: Columns, target: str | None) -> Table:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from autoloss_gym.tools.files import replacing
+from autoloss_gym.tools.forms import Array, Real
+from autoloss_gym.tools.stored import read_arrays, write_arrays
 
 CACHE_VARIABLE = "AUTOLOSS_GYM_CACHE"
 Layers = tuple[Tensor, ...]
@@ -29,27 +28,18 @@ def read(
     path: Path, weight_shapes: Sequence[tuple[int, ...]]
 ) -> tuple[Layers, Layers, float] | None:
     """Read weights, biases and accuracy; None where there is no file that can be used."""
-    layers = range(len(weight_shapes))
+    form = {
+        "accuracy": Real(0, 1),
+        "weights": [Array("float32", shape) for shape in weight_shapes],
+        "biases": [Array("float32", (num_outputs(shape),)) for shape in weight_shapes],
+    }
     try:
-        with safe_open(path, framework="pt") as file:
-            accuracy = float((file.metadata() or {})["accuracy"])
-            weights = tuple(file.get_tensor(f"weight_{index}") for index in layers)
-            biases = tuple(file.get_tensor(f"bias_{index}") for index in layers)
-    except (OSError, SafetensorError, KeyError, ValueError):
+        found = read_arrays(path, form)
+    except (OSError, ValueError):
         return None
-
-    bias_shapes = [(num_outputs(shape),) for shape in weight_shapes]
-    usable = (
-        [tuple(weight.shape) for weight in weights] == list(weight_shapes)
-        and [tuple(bias.shape) for bias in biases] == bias_shapes
-        and all(_is_finite_float32(tensor) for tensor in (*weights, *biases))
-        and 0 <= accuracy <= 1
-    )
-    return (weights, biases, accuracy) if usable else None
-
-
-def _is_finite_float32(tensor: Tensor) -> bool:
-    return tensor.dtype == torch.float32 and bool(torch.isfinite(tensor).all())
+    weights = tuple(torch.from_numpy(array) for array in found["weights"])
+    biases = tuple(torch.from_numpy(array) for array in found["biases"])
+    return weights, biases, found["accuracy"]
 
 
 def num_outputs(weight_shape: Sequence[int]) -> int:
@@ -63,13 +53,15 @@ def write(path: Path, weights: Layers, biases: Layers, accuracy: float) -> None:
 
     Where the folder cannot be written, a warning says so.
     """
-    tensors = {f"weight_{index}": weight for index, weight in enumerate(weights)}
-    tensors |= {f"bias_{index}": bias for index, bias in enumerate(biases)}
+    tree = {
+        "accuracy": accuracy,
+        "weights": [weight.numpy() for weight in weights],
+        "biases": [bias.numpy() for bias in biases],
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={"accuracy": repr(accuracy)})
-    except (OSError, SafetensorError) as error:
+        write_arrays(path, tree)
+    except OSError as error:
         warnings.warn(
             f"the classifier is not kept: {error}; "
             f"set {CACHE_VARIABLE} to a folder that can be written",

@@ -157,6 +157,10 @@ class ImageGAN(GradientTask, ImageTask):
         return ImageSource(self.dataset, self.data_dir, self.size)
 
     @property
+    def data_digest(self) -> str:
+        return self.source.digest
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
         return self.source.image_shape

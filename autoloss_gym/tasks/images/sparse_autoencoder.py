@@ -146,6 +146,10 @@ class SparseAutoencoder(GradientTask):
         return ImageSource(self.dataset, self.data_dir, self.size)
 
     @property
+    def data_digest(self) -> str:
+        return self.source.digest
+
+    @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Pixels, hidden units, units of the code: the encoder, and the decoder backwards."""
         num_pixels = math.prod(self.source.image_shape)

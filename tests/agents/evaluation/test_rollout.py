@@ -11,7 +11,7 @@ from agents.evaluation import schedule_search
 from agents.evaluation.comparison import _best_of_each, run_benchmark
 from agents.evaluation.entrants import Entrant, make_entrants
 from agents.evaluation.rollout import Episodes, rollout, worker_processes
-from agents.evaluation.store import Store
+from agents.evaluation.store import EpisodeStore
 from agents.policies.grammar import parse_specification
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio
@@ -225,6 +225,7 @@ def test_runs_of_one_problem_are_not_called_problems():
 # Episodes on disk
 
 SHORT = make_env(max_steps=10)
+TASK = SHORT(num_envs=1).task
 
 
 def must_not_play(num_envs, **more):
@@ -246,7 +247,10 @@ def test_episodes_on_disk_are_given_back_without_being_played(tmp_path, monkeypa
         *policies(),
         FixedWeights("elsewhere", (1.0, 0.0), env_arguments={"train_on_validation": True}),
     ]
-    store, expected = Store(tmp_path, "validation"), rollout(mixed, SHORT, np.arange(3))
+    store, expected = (
+        EpisodeStore(tmp_path, "validation", TASK),
+        rollout(mixed, SHORT, np.arange(3)),
+    )
     assert_same_episodes(rollout(mixed, SHORT, np.arange(3), store=store), expected)
     done = []
     again = rollout(mixed, must_not_play, np.arange(3), lambda *counts: done.append(counts), store)
@@ -268,15 +272,15 @@ def test_episodes_of_other_policies_problems_or_splits_are_played(tmp_path, othe
         [FixedWeights("fixed", (1.0, 2.0))],
         SHORT,
         np.arange(3),
-        store=Store(tmp_path, "validation"),
+        store=EpisodeStore(tmp_path, "validation", TASK),
     )
     with pytest.raises(AssertionError, match="on disk"):
-        rollout([other], must_not_play, seeds, store=Store(tmp_path, split))
+        rollout([other], must_not_play, seeds, store=EpisodeStore(tmp_path, split, TASK))
 
 
 def test_after_a_kill_only_the_batches_that_are_not_on_disk_are_played(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_RUNS", 6)
-    store, played = Store(tmp_path, "validation"), []
+    store, played = EpisodeStore(tmp_path, "validation", TASK), []
 
     def dies_in_the_third_batch(num_envs, **more):
         if len(played) == 2:

@@ -1,5 +1,7 @@
 """A training that was killed goes on from its last checkpoint, to what it would have become."""
 
+import io
+import json
 import os
 import pickle
 import shutil
@@ -10,13 +12,18 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from stable_baselines3 import PPO
 
 from agents.configuration import TrainingConfiguration
-from agents.learners.checkpoints import CHECKPOINT, WEIGHTS, load_checkpoint, save_checkpoint
+from agents.learners.checkpoints import CHECKPOINT, WEIGHTS, load_weights
 from agents.learners.learner import make_learner
+from agents.learners.reinforce import build_controller
+from agents.learners.stable_baselines3 import build_policy
+from agents.policies.trained.zip_policy import ZipPolicy
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
+from autoloss_gym.tools.stored import write_arrays
 from tests.support.paths import ROOT
 
 ID = "AutoLoss/QuadraticRegression-v1"
@@ -134,28 +141,20 @@ class Payload:
         return os.mkdir, (str(self.path),)
 
 
-def plain_pickle(path, payload):
-    path.write_bytes(pickle.dumps(payload))
-
-
-def pickle_in_torch(path, payload):
-    torch.save({"format": 1, "steps": payload}, path)
-
-
-def pickle_as_legacy_torch(path, payload):
-    torch.save({"format": 1, "steps": payload}, path, _use_new_zipfile_serialization=False)
-
-
-@pytest.mark.parametrize("write", [plain_pickle, pickle_in_torch, pickle_as_legacy_torch])
-def test_a_malicious_checkpoint_runs_nothing(write, tmp_path):
-    write(tmp_path / CHECKPOINT, Payload(tmp_path / "ran"))
-    with pytest.raises(ValueError, match="is not a checkpoint that can be read"):
-        load_checkpoint(tmp_path)
-    assert not (tmp_path / "ran").exists()
-    if write is plain_pickle:
-        pickle.loads((tmp_path / CHECKPOINT).read_bytes())
+@pytest.mark.parametrize("in_torch", [False, True])
+def test_a_malicious_checkpoint_runs_nothing(in_torch, tmp_path):
+    payload = Payload(tmp_path / "ran")
+    path = tmp_path / CHECKPOINT
+    if in_torch:
+        torch.save({"format": 2, "steps": payload}, path)
     else:
-        torch.load(tmp_path / CHECKPOINT, weights_only=False)
+        path.write_bytes(pickle.dumps(payload))
+    assert "cannot be read" in refused(tmp_path)
+    assert not (tmp_path / "ran").exists()
+    if in_torch:
+        torch.load(io.BytesIO(path.read_bytes()), weights_only=False)
+    else:
+        pickle.loads(path.read_bytes())
     assert (tmp_path / "ran").exists()  # the payload is live
 
 
@@ -209,31 +208,128 @@ def test_a_file_that_is_no_model_is_one_line(content, tmp_path):
     assert "cannot be read as a model of ppo" in result.stderr
 
 
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """Run folders of trainings that were stopped after their first checkpoint."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    for algo in ("reinforce", "ppo", "dqn"):
+        train(algo, folder / algo, saves=1)
+    return folder
+
+
+def refused(folder, algo="reinforce"):
+    """The line with which a training refuses to go on from a checkpoint."""
+    with pytest.raises(ValueError, match="delete the file to start over") as caught:
+        make_learner(configuration(algo)).train(folder)
+    message = str(caught.value)
+    assert message.startswith(repr(str(folder / CHECKPOINT)))
+    assert "\n" not in message
+    return message
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_a_truncated_checkpoint_is_one_line(share, tmp_path):
-    save_checkpoint(tmp_path, {"steps": 3, "tensor": torch.zeros(1000)})
-    path = tmp_path / CHECKPOINT
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(ValueError, match="delete it to start over") as caught:
-        load_checkpoint(tmp_path)
-    assert "\n" not in str(caught.value)
+def test_a_truncated_checkpoint_is_one_line(share, interrupted, tmp_path):
+    content = (interrupted / "reinforce" / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(content[: int(share * len(content))])
+    refused(tmp_path)
 
 
-def test_a_checkpoint_of_a_newer_version_is_one_line(tmp_path):
-    save_checkpoint(tmp_path, {"format": 2})
-    with pytest.raises(ValueError, match=r"format 2 is newer than this version reads \(1\)"):
-        load_checkpoint(tmp_path)
+def test_one_wrong_bit_of_a_checkpoint_is_noticed(interrupted, tmp_path):
+    content = bytearray((interrupted / "reinforce" / CHECKPOINT).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    assert "it is damaged: its checksum is not that of its content" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_checkpoint_that_is_no_file_is_not_waited_for(make, tmp_path):
+    make(tmp_path / CHECKPOINT)
+    with pytest.raises((ValueError, OSError), match=CHECKPOINT):
+        make_learner(configuration("reinforce")).train(tmp_path)
+
+
+def test_a_sparse_file_of_a_terabyte_is_not_read(tmp_path):
+    with (tmp_path / CHECKPOINT).open("wb") as file:
+        file.truncate(1 << 40)
+    assert "has 1,099,511,627,776 bytes, expected at most" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("3", "newer than this version reads (2)"), ("1", "older than this version reads (2)")],
+)
+def test_a_checkpoint_of_another_version_is_one_line(version, expected, interrupted, tmp_path):
+    arrays = load_file(interrupted / "reinforce" / CHECKPOINT)
+    save_file(arrays, tmp_path / CHECKPOINT, metadata={"format": version})
+    assert f"format {version} is {expected}" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("algo", "place", "value"),
+    [
+        ("reinforce", "steps", -1),
+        ("reinforce", "steps", 1e30),
+        ("reinforce", "steps", "many"),
+        ("reinforce", "steps", None),
+        ("reinforce", "baseline", np.float64(3).reshape(())),
+        ("reinforce", "adam/0/exp_avg", np.zeros((3, 3), np.float32)),
+        ("reinforce", "adam/9/exp_avg", np.zeros(3, np.float32)),
+        ("reinforce", "envs/elapsed", np.full(8, 10**9)),
+        ("reinforce", "envs/seeds", np.zeros(8, np.int32)),
+        ("reinforce", "envs/is_reset", False),
+        ("reinforce", "envs/episodes", None),
+        ("reinforce", "generators/numpy_position/0", 10**9),
+        ("reinforce", "generators/numpy_position/0", -1),
+        ("reinforce", "generators/numpy_position/0", 625),
+        ("reinforce", "generators/numpy", np.zeros(3, np.uint32)),
+        ("reinforce", "generators/torch", np.zeros(3, np.uint8)),
+        ("reinforce", "training/seed", "4"),
+        ("ppo", "counters/num_timesteps", 1e30),
+        ("ppo", "counters/__class__", 3),
+        ("ppo", "counters/learn", "x"),
+        ("ppo", "last_observations", np.zeros((8, 3), np.float32)),
+        ("ppo", "last_episode_starts", np.zeros(8, np.float32)),
+        ("ppo", "modules/policy", 3),
+        ("ppo", "actions/state/state", -1),
+        ("dqn", "replayed/actions", np.zeros(3)),
+        ("dqn", "position", 10**6),
+        ("dqn", "is_full", 1),
+    ],
+)
+def test_content_that_no_such_training_writes_is_one_line_that_names_it(
+    algo, place, value, interrupted, tmp_path
+):
+    content = dict(leaves(interrupted / algo / CHECKPOINT), **{place: value})
+    write_arrays(tmp_path / CHECKPOINT, content)
+    assert place in refused(tmp_path, algo)
+
+
+def test_a_missing_part_of_a_checkpoint_is_named(interrupted, tmp_path):
+    content = leaves(interrupted / "ppo" / CHECKPOINT)
+    del content["last_observations"]
+    write_arrays(tmp_path / CHECKPOINT, content)
+    assert "it has no 'last_observations'" in refused(tmp_path, "ppo")
+
+
+def leaves(path):
+    """The content of a stored file by place, unchecked."""
+    with safe_open(path, framework="numpy") as file:
+        texts = file.metadata()
+        arrays = {place: file.get_tensor(place) for place in file.keys()}  # noqa: SIM118
+    values = {place: json.loads(text) for place, text in texts.items() if place != "checksum"}
+    del values["format"]
+    return arrays | values
 
 
 def test_a_checkpoint_of_another_training_is_one_line(tmp_path):
     train("ppo", tmp_path / "first", saves=1)
     (tmp_path / "second").mkdir()
     shutil.copy(tmp_path / "first" / CHECKPOINT, tmp_path / "second")
-    with pytest.raises(ValueError, match="does not fit this training"):
+    with pytest.raises(ValueError, match="delete the file to start over"):
         train("ppo", tmp_path / "second", num_envs=4)
-    with pytest.raises(ValueError, match="does not fit this training"):
+    with pytest.raises(ValueError, match="delete the file to start over"):
         train("a2c", tmp_path / "second")
-    with pytest.raises(ValueError, match="does not fit this training"):
+    with pytest.raises(ValueError, match="delete the file to start over"):
         train("reinforce", tmp_path / "second")
 
 
@@ -249,10 +345,8 @@ def test_a_checkpoint_is_saved_every_so_many_steps_also_after_resuming(
     steps = []
     for _ in range(2):
         train(algo, tmp_path, saves=1, checkpoint_every=every)
-        content = load_checkpoint(tmp_path)
-        steps.append(
-            content["steps"] if algo == "reinforce" else content["counters"]["num_timesteps"]
-        )
+        place = "steps" if algo == "reinforce" else "counters/num_timesteps"
+        steps.append(leaves(tmp_path / CHECKPOINT)[place])
     assert steps == expected
 
 
@@ -269,15 +363,72 @@ def test_weights_that_a_kill_left_out_are_written_from_the_finished_checkpoint(a
         assert weights.read_bytes() == expected
 
 
-@pytest.mark.parametrize("position", [-1, 625, 10**9])
-def test_a_state_that_would_crash_numpy_is_one_line(position, tmp_path):
-    make_learner(configuration("reinforce")).train(tmp_path)
-    content = load_checkpoint(tmp_path)
-    content["generators"]["numpy_position"][0] = position
-    content["steps"] = 0
-    save_checkpoint(tmp_path, content)
-    stored = torch.load(tmp_path / CHECKPOINT, weights_only=True)
-    stored["generators"] = content["generators"]
-    torch.save(stored, tmp_path / CHECKPOINT)
-    with pytest.raises(ValueError, match=r"does not fit this training .*no state of MT19937"):
-        make_learner(configuration("reinforce")).train(tmp_path)
+# Weights
+
+
+@pytest.mark.parametrize("algo", ["reinforce", "ppo", "dqn"])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda value: value * np.nan, "expected finite float32"),
+        (lambda value: value + np.inf, "expected finite float32"),
+        (lambda value: value.astype(bool), "is bool"),
+        (lambda value: value.astype(np.float64), "is float64"),
+        (lambda value: value[:1], "does not fit this environment"),
+    ],
+)
+def test_weights_that_no_training_gives_are_one_line(algo, change, expected, interrupted, tmp_path):
+    content = leaves(interrupted / algo / WEIGHTS)
+    name = next(place for place, value in content.items() if np.ndim(value) == 1)
+    write_arrays(tmp_path / WEIGHTS, content | {name: change(content[name])})
+    with pytest.raises(ValueError, match=expected) as caught:
+        load_weights(policy_of(algo), tmp_path)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_types_that_numpy_does_not_know_are_one_line(dtype, interrupted, tmp_path):
+    tensors = load_file(interrupted / "ppo" / WEIGHTS)
+    name = next(iter(tensors))
+    save_file(tensors | {name: tensors[name].to(dtype)}, tmp_path / WEIGHTS)
+    with pytest.raises(ValueError, match=name):
+        load_weights(policy_of("ppo"), tmp_path)
+
+
+def test_weights_of_the_format_before_are_read(interrupted, tmp_path):
+    tensors = load_file(interrupted / "ppo" / WEIGHTS)
+    save_file(tensors, tmp_path / WEIGHTS, metadata={"steps": "160"})
+    assert load_weights(policy_of("ppo"), tmp_path) == 160
+
+
+def policy_of(algo):
+    envs = gymnasium.make_vec(ID, num_envs=1, **SMALL)
+    build = build_controller if algo == "reinforce" else build_policy
+    return build(configuration(algo), envs)
+
+
+@pytest.mark.parametrize("change", [torch.full_like, torch.Tensor.bool])
+def test_weights_of_a_zip_that_are_not_finite_or_not_float32_are_one_line(change, tmp_path):
+    envs = StableBaselines3VecEnv(gymnasium.make_vec(ID, num_envs=4, **SMALL))
+    model = PPO("MlpPolicy", envs, n_steps=8, batch_size=32)
+    state = model.policy.state_dict()
+    weights = state["action_net.weight"]
+    broken = weights.bool() if change is torch.Tensor.bool else change(weights, torch.nan)
+    parameters = model.get_parameters()
+    parameters["policy"] = state | {"action_net.weight": broken}
+    model.get_parameters = lambda: parameters
+    model.save(tmp_path / "model.zip", exclude=["get_parameters"])
+    with pytest.raises(ValueError, match=r"action_net\.weight") as caught:
+        ZipPolicy("ppo", tmp_path / "model.zip")
+    assert "\n" not in str(caught.value)
+
+
+def test_all_files_have_the_mode_that_the_umask_gives(tmp_path):
+    previous = os.umask(0o027)
+    try:
+        train("ppo", tmp_path / "run", saves=1)
+    finally:
+        os.umask(previous)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()}
+    assert modes == {0o640}

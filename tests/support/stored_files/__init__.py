@@ -1,0 +1,1 @@
+"""What the commands do with damaged and forged files, a thousand times."""
