@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.history import History
+from autoloss_gym.tools.bounds import FiniteFloat, PositiveFloat, PositiveInt
+from autoloss_gym.tools.fields import check_fields
 
 _TINY = 1e-8
 
@@ -17,6 +20,9 @@ _TINY = 1e-8
 @dataclass(frozen=True, kw_only=True)
 class Reward(ABC):
     """A function of the history: 0 at a step without a validation."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @abstractmethod
     def memory(self, description: RunDescription) -> int:
@@ -85,21 +91,9 @@ class Final(Reward):
             accuracies).
     """
 
-    formula: str | None = None
-    scale: float = 10.0
-    floor: float = 1e-2
-
-    def __post_init__(self) -> None:
-        if self.formula not in (None, "inverse", "negative_inverse", "square", "negative"):
-            raise ValueError(
-                f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative"
-            )
-        if not self.floor > 0:
-            raise ValueError(
-                f"floor={self.floor}: expected a positive number, which bounds the reward"
-            )
-        if not math.isfinite(self.scale):
-            raise ValueError(f"scale={self.scale}: expected a finite number")
+    formula: Literal["inverse", "negative_inverse", "square", "negative"] | None = None
+    scale: FiniteFloat = 10.0
+    floor: PositiveFloat = 1e-2
 
     def memory(self, description: RunDescription) -> int:
         metric = description.metric
@@ -142,16 +136,9 @@ class Improvement(Reward):
     the denominator positive.
     """
 
-    segment: int = 50
-    window: int = 5
-    floor: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if self.segment < 1 or self.window < 1 or not self.floor > 0:
-            raise ValueError(
-                f"segment={self.segment}, window={self.window}, floor={self.floor}: "
-                "expected at least 1, at least 1 and a positive number"
-            )
+    segment: PositiveInt = 50
+    window: PositiveInt = 5
+    floor: PositiveFloat = 1e-3
 
     def memory(self, description: RunDescription) -> int:
         if self.segment % description.validate_every:
