@@ -13,6 +13,7 @@ from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.history import History
 from autoloss_gym.tools import tree
+from autoloss_gym.tools.memory import within_memory
 
 # Features, and where these are raw how many of each run's were clipped.
 Observations = tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]
@@ -46,9 +47,10 @@ def describe(task: Task) -> RunDescription:
 
 def start(task: Task, keys: Keys, memory: int) -> Runs:
     """New runs, measured once; one that is not finite from the start has diverged."""
-    state = task.reset(keys)
-    evaluation = task.measure(state)
-    validation = task.validate(state)
+    with within_memory(f"{len(keys.run)} runs of {type(task).__name__}"):
+        state = task.reset(keys)
+        evaluation = task.measure(state)
+        validation = task.validate(state)
     for values in (evaluation.losses, evaluation.gradient_norms, validation):
         state.diverged |= ~torch.isfinite(values).all(dim=1)
         values.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)

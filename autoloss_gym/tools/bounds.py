@@ -44,4 +44,6 @@ PositiveFloat = Annotated[float, Bounds("a positive finite number", above=0)]
 NonNegativeFloat = Annotated[float, Bounds("a finite number of at least 0", least=0)]
 Share = Annotated[float, Bounds("a number from 0 to 1", least=0, most=1)]
 BelowOne = Annotated[float, Bounds("a number of at least 0 and below 1", least=0, below=1)]
+# Units of a layer: more are a slip of the hand, and would fill the memory.
+Units = Annotated[int, Bounds("an integer from 1 to 65536", least=1, most=2**16)]
 PositiveInts = tuple[PositiveInt, ...]
