@@ -4,6 +4,7 @@ error is one line.
 
 import argparse
 import importlib
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +16,11 @@ from gymnasium.envs.registration import EnvSpec
 
 from autoloss_gym.registration import OLDER
 from autoloss_gym.tools.arguments import unexpected
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.memory import is_out_of_memory
+from autoloss_gym.tools.names import shown, unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
 
-from .configuration import ALGORITHMS, number
+from .configuration import ALGORITHMS, MOST_RUNS, MOST_STEPS
 
 ENVIRONMENT = "autoloss_gym.environment.env:AutoLossEnv"
 # Arguments of the environment that the commands set.
@@ -31,11 +33,12 @@ _RESERVED = (
     "render_mode",
     "task",
     "wrappers",
+    "vector_kwargs",
+    "id",
+    "self",
 )
 # Arguments that are text as it stands: a column may be called yes or 2020_01.
 _TEXT = ("dataset", "data_dir", "target")
-_SEED_LIMIT = 2**31
-_COUNT_LIMIT = 2**53  # larger numbers are not read exactly
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -63,10 +66,7 @@ def command_parser(program: str | None, description: str) -> OneLineParser:
 
 def add_environment(parser: argparse.ArgumentParser) -> None:
     """`--env` and `--env-kwargs`."""
-    parser.add_argument(
-        "--env",
-        help="environment id, or module:id where the module registers it",
-    )
+    parser.add_argument("--env", help="environment id, or module:id where the module registers it")
     add_environment_arguments(parser)
 
 
@@ -86,7 +86,7 @@ def add_num_threads(parser: argparse.ArgumentParser) -> None:
     """`--num-threads`."""
     parser.add_argument(
         "--num-threads",
-        type=positive,
+        type=few,
         default=1,
         help="PyTorch threads (default: 1)",
     )
@@ -108,36 +108,39 @@ def key_value(text: str) -> tuple[str, Any]:
 
     Names of data sets, of folders and of columns are text.
     """
-    import yaml
+    from .yaml_values import read
 
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
+        raise argparse.ArgumentTypeError(f"{shown(text)}: expected name=value")
     if name in _TEXT:
         return name, value
     try:
-        return name, number(yaml.safe_load(value))
-    except yaml.YAMLError:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML") from None
+        return name, read(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: {error}") from None
 
 
-def positive(text: str) -> int:
-    """A positive integer; 1e5 and 100_000 are understood."""
-    try:
-        value = float(text.replace("_", ""))
-    except ValueError:
-        value = 0
-    if not 1 <= value < _COUNT_LIMIT or value != int(value):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a positive integer")
-    return int(value)
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of integers from `least` to `most`; 1e5 and 100_000 are understood."""
+
+    def read(text: str) -> int:
+        try:
+            value = float(text.replace("_", "")) if text.isascii() else math.nan
+        except ValueError:
+            value = math.nan
+        if least <= value <= most and value == int(value):
+            return int(value)
+        expected = f"an integer from {least} to {most:,}"
+        raise argparse.ArgumentTypeError(f"{shown(text)}: expected {expected}")
+
+    return read
 
 
-def nonnegative(text: str) -> int:
-    """An integer of at least 0, and small enough to number problems with."""
-    value = 0 if text == "0" else positive(text)
-    if value >= _SEED_LIMIT:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected less than 2**31")
-    return value
+positive = whole(1, MOST_STEPS)
+nonnegative = whole(0, 2**31 - 1)
+few = whole(1, 1024)  # processes and threads
+runs = whole(1, MOST_RUNS)
 
 
 def algorithm(text: str) -> str:
@@ -251,10 +254,19 @@ def main(run: Callable[[], None], program: str | None = None) -> int:
     try:
         run()
     except (ValueError, OSError, gymnasium.error.Error) as error:
-        message = " ".join(str(error).split())
-        print(f"{program or Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
-        return 2
+        return _refuse(str(error), program)
+    except (OverflowError, MemoryError, RuntimeError) as error:
+        if not (isinstance(error, OverflowError | RecursionError) or is_out_of_memory(error)):
+            raise
+        return _refuse(f"the arguments ask for too much: {type(error).__name__} {error}", program)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _refuse(reason: str, program: str | None) -> int:
+    """Say in one line why, and return the exit status."""
+    name = program or Path(sys.argv[0]).name
+    print(f"{name}: error: {' '.join(reason.split())}", file=sys.stderr)
+    return 2

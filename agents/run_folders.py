@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import itertools
+import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,6 +54,20 @@ def new_run_folder(root: str, algo: str, env: str) -> Path:
             folder.mkdir()
             break
     return folder
+
+
+@contextlib.contextmanager
+def removed_if_nothing_is_learned(folder: Path) -> Iterator[None]:
+    """Removes a new run folder where the block fails before the first checkpoint.
+
+    An interrupted training leaves its folder, from which it can go on.
+    """
+    try:
+        yield
+    except Exception:
+        if not any(folder.glob("checkpoint.*")):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def save_configuration(folder: Path, configuration: TrainingConfiguration) -> None:

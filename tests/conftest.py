@@ -6,6 +6,7 @@ What the package keeps between processes is kept in a folder of the tests.
 
 from collections.abc import Iterator
 
+import jaxtyping
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -18,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--device", default="cpu", help="where the tests of test_device.py run: cpu or cuda"
     )
+
+
+@pytest.fixture
+def as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the checks of annotations, which would refuse bad types before the package."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

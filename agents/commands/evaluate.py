@@ -13,10 +13,11 @@ from ..command_line import (
     check_resumed_environment,
     command_parser,
     environment_arguments,
+    few,
     find_modules_in_working_folder,
     nonnegative,
-    positive,
     refuse_beside_resume,
+    runs,
 )
 from ..policies import grammar
 from ..run_folders import load_command
@@ -86,7 +87,7 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--episodes",
-        type=positive,
+        type=runs,
         default=200,
         help="problems for each policy (default: 200)",
     )
@@ -118,7 +119,7 @@ def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--num-workers",
-        type=positive,
+        type=few,
         default=1,
         help="processes that play, best one a core (default: 1)",
     )

@@ -1,11 +1,15 @@
 """The command that trains an agent."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
+from autoloss_gym.tools.bounds import Bounds
+from autoloss_gym.tools.fields import converted
 from autoloss_gym.tools.files import locked
 
 from ..command_line import (
@@ -21,9 +25,21 @@ from ..command_line import (
     nonnegative,
     positive,
     refuse_beside_resume,
+    runs,
 )
-from ..configuration import ALGORITHMS, TrainingConfiguration, hyperparameters
-from ..run_folders import load_configuration, new_run_folder, save_configuration
+from ..configuration import (
+    ALGORITHMS,
+    MOST_RUNS,
+    MOST_STEPS,
+    TrainingConfiguration,
+    hyperparameters,
+)
+from ..run_folders import (
+    load_configuration,
+    new_run_folder,
+    removed_if_nothing_is_learned,
+    save_configuration,
+)
 
 DESCRIPTION = """\
 Train an agent to steer training: any of Stable-Baselines3, or REINFORCE as in the AutoLoss paper.
@@ -38,6 +54,9 @@ training ends with."""
 
 _DEFAULT_NUM_ENVS = 64  # where neither the flags nor the YAML file say it
 _DEFAULT_TIMESTEPS = 100_000
+_OF_COMMAND = ("num_envs", "n_timesteps")  # among the hyper-parameters of a file or of -P
+_RUNS = Bounds(f"an integer from 1 to {MOST_RUNS}", least=1, most=MOST_RUNS)
+_STEPS = Bounds(f"an integer from 1 to {MOST_STEPS}", least=1, most=MOST_STEPS)
 
 
 def train(given: Sequence[str] | None = None, program: str | None = None) -> None:
@@ -67,7 +86,10 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
     learner = make_learner(configuration)
     if folder is None:
         folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
-    with locked(folder):
+    removed = (
+        contextlib.nullcontext() if arguments.resume else removed_if_nothing_is_learned(folder)
+    )
+    with removed, locked(folder):
         if arguments.resume:
             check_data(folder, configuration.data, learner.task)
         else:
@@ -122,7 +144,7 @@ def _add_problem_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-envs",
-        type=positive,
+        type=runs,
         help="training runs in the batch",
     )
     parser.add_argument(
@@ -154,15 +176,16 @@ def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
     """The configuration: the YAML file's values, overridden by the flags."""
     chosen = hyperparameters(arguments.algo, arguments.env, arguments.conf_file)
     chosen |= dict(arguments.hyperparams)
-    num_envs = chosen.pop("num_envs", _DEFAULT_NUM_ENVS)
-    n_timesteps = chosen.pop("n_timesteps", _DEFAULT_TIMESTEPS)
+    num_envs = arguments.num_envs or chosen.get("num_envs", _DEFAULT_NUM_ENVS)
+    n_timesteps = arguments.n_timesteps or chosen.get("n_timesteps", _DEFAULT_TIMESTEPS)
+    of_algorithm = {name: value for name, value in chosen.items() if name not in _OF_COMMAND}
     return TrainingConfiguration(
         algo=arguments.algo,
         env=arguments.env,
         env_kwargs=environment_arguments(arguments.env_kwargs),
-        num_envs=int(arguments.num_envs or num_envs),
-        n_timesteps=int(arguments.n_timesteps or n_timesteps),
+        num_envs=converted("num_envs", num_envs, Annotated[int, _RUNS]),
+        n_timesteps=converted("n_timesteps", n_timesteps, Annotated[int, _STEPS]),
         seed=arguments.seed,
-        hyperparameters=chosen,
+        hyperparameters=of_algorithm,
         checkpoint_every=arguments.checkpoint_every,
     )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from autoloss_gym.tools.bounds import FiniteFloat, PositiveFloat, Share, Units
+from autoloss_gym.tools.fields import check_fields
+
 _FIRST_AVERAGE = 0.1  # of the improvements, in the released code
 _EPSILON = 1e-5  # against division by 0, in the released code
 
@@ -31,16 +34,19 @@ class ReinforceOptions:
             deciding validation metric.
     """
 
-    learning_rate: float = 1e-3
-    hidden_sizes: tuple[int, ...] = (16,)
-    temperature: float = 1.0
-    baseline_decay: float = 0.8
-    advantage_clip: float = 20.0
+    learning_rate: PositiveFloat = 1e-3
+    hidden_sizes: tuple[Units, ...] = (16,)
+    temperature: PositiveFloat = 1.0
+    baseline_decay: Share = 0.8
+    advantage_clip: PositiveFloat = 20.0
     update_baseline_first: bool = False
     mean_over_steps: bool = False
     step_reward: bool = False
-    step_reward_scale: float = 1.0
-    step_reward_clip: float = 20.0
+    step_reward_scale: FiniteFloat = 1.0
+    step_reward_clip: PositiveFloat = 20.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from stable_baselines3.common.policies import BasePolicy
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
-from ..configuration import TrainingConfiguration, checked_hyperparameters
+from ..configuration import TrainingConfiguration
 from ..environments import SEED_SPACING
 from ..progress import show_progress
 from . import model_state
@@ -27,6 +27,7 @@ from .checkpoints import (
     save_checkpoint,
     save_weights,
 )
+from .hyperparameters import checked_hyperparameters
 from .sample_log import SampleLog
 from .training_log import Report
 
@@ -53,9 +54,10 @@ class StableBaselines3Learner:
         self._envs = StableBaselines3VecEnv(envs)
         try:
             self._model = algorithm("MlpPolicy", self._envs, seed=configuration.seed, **arguments)
-        except (TypeError, ValueError, AssertionError) as error:
+        except Exception as error:  # of a value that is passed on to PyTorch, it may be any
+            reason = " ".join(str(error).split())
             raise ValueError(
-                f"{configuration.algo} does not accept these hyper-parameters: {error}"
+                f"{configuration.algo} does not accept these hyper-parameters: {reason}"
             ) from error
         self._samples = SampleLog(envs)
         self._envs.seed(configuration.seed * SEED_SPACING)

@@ -3,14 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym.optimizers import OptimizerState
-from autoloss_gym.tools.bounds import Bounds, PositiveInt, check_bounds
+from autoloss_gym.tools.bounds import BelowOne, NonNegativeInt, PositiveInt
+from autoloss_gym.tools.fields import check_fields
+from autoloss_gym.tools.names import shown
 
 Split = Literal["train", "validation", "test"]
 
@@ -32,6 +34,19 @@ class Pair:
     blocks: tuple[str, ...]
     cheap: bool = True
 
+    def __post_init__(self) -> None:
+        # Not by `check_fields`: a task may make its pairs anew at each, possibly compiled, step.
+        names = self.blocks if isinstance(self.blocks, tuple) else ()
+        if not (names and all(isinstance(name, str) for name in names)):
+            raise ValueError(
+                f"blocks={shown(self.blocks)}: expected a tuple of names, such as ('net',)"
+            )
+        if not isinstance(self.loss, str) or not isinstance(self.cheap, bool):
+            raise ValueError(
+                f"loss={shown(self.loss)}, cheap={shown(self.cheap)}: expected a name, and True or "
+                "False"
+            )
+
     @property
     def name(self) -> str:
         return self.loss
@@ -44,6 +59,14 @@ class Metric:
     name: str
     minimize: bool = True
     worst: float = float("inf")
+
+    def __post_init__(self) -> None:
+        is_number = isinstance(self.worst, int | float) and not isinstance(self.worst, bool)
+        if not (isinstance(self.name, str) and isinstance(self.minimize, bool) and is_number):
+            raise ValueError(
+                f"Metric({shown(self.name)}, minimize={shown(self.minimize)}, "
+                f"worst={shown(self.worst)}): expected a name, True or False, and a number"
+            )
 
 
 @dataclass
@@ -136,17 +159,15 @@ class Task(ABC):
     # Whether there is an argument `train_on_validation`, which fits both parts together.
     can_train_on_validation: ClassVar[bool] = False
 
-    max_steps: int = 1000
+    max_steps: PositiveInt = 1000
     validate_every: PositiveInt = 10
-    patience: Annotated[int, Bounds("0 (never stop early) or more validations", least=0)] = 0
-    collapse_repeats: Annotated[int, Bounds("0 (never) or more updates", least=0)] = 0
-    collapse_share: Annotated[float, Bounds("0 (never) or a number below 1", least=0, below=1)] = (
-        0.0
-    )
+    patience: NonNegativeInt = 0
+    collapse_repeats: NonNegativeInt = 0
+    collapse_share: BelowOne = 0.0
 
     def __post_init__(self) -> None:
-        check_bounds(self)
-        if self.max_steps < 1 or self.max_steps % self.validate_every:
+        check_fields(self)
+        if self.max_steps % self.validate_every:
             raise ValueError(
                 f"max_steps={self.max_steps}: expected a positive multiple of "
                 f"validate_every={self.validate_every}, because episodes end only where a "

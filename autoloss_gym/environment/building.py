@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,8 +11,10 @@ import torch
 
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Task
-from autoloss_gym.tools.arguments import build, converted_value, unexpected
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.arguments import build, unexpected
+from autoloss_gym.tools.names import shown, unknown
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
 def build_task(
@@ -31,7 +34,9 @@ def build_task(
         ValueError: one line that names what is unknown or bad.
     """
     if not isinstance(task, str | Task):
-        raise ValueError(f"task={task!r}: expected an autoloss_gym.Task object, or 'module:Class'")
+        raise ValueError(
+            f"task={shown(task)}: expected an autoloss_gym.Task object, or 'module:Class'"
+        )
     if isinstance(task, Task):
         _refuse_arguments(task, preset, arguments, others)
         return task
@@ -53,10 +58,12 @@ def build_task(
 
 def available_device(name: str) -> torch.device:
     """The device of that name; "auto" is cuda where there is one."""
+    if not isinstance(name, str) or not _DEVICE.fullmatch(name):
+        raise ValueError(
+            f"device={shown(name)}: expected 'cuda', 'cuda:1', …, 'auto', or device='cpu'"
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not isinstance(name, str) or name.partition(":")[0] not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"device={name!r}: expected 'cuda', 'cuda:1', …, 'auto', or device='cpu'")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -102,6 +109,5 @@ def _check_worst_scores(task: Task) -> None:
 def _with_learning_rate(task: Task, learning_rate: Any) -> Task:
     if not isinstance(task, GradientTask):
         raise ValueError(f"learning_rate={learning_rate}: {type(task).__name__} has no optimizer")
-    rate = converted_value("learning_rate", learning_rate, float)
-    optimizer = dataclasses.replace(task.optimizer, learning_rate=rate)
+    optimizer = dataclasses.replace(task.optimizer, learning_rate=learning_rate)
     return dataclasses.replace(task, optimizer=optimizer)

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,10 @@ from gymnasium import Space, spaces
 from torch import Tensor
 
 from autoloss_gym.core.task import Control, Task
+from autoloss_gym.tools.arrays import on_host
+from autoloss_gym.tools.bounds import Bounds
+from autoloss_gym.tools.fields import check_fields
+from autoloss_gym.tools.names import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,9 @@ class ChoosePair(ActionControl):
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
         step_size = torch.ones(num_envs, device=device)
         if isinstance(actions, Tensor) and actions.device.type != "cpu":
+            # The host would have to wait for the values.
             _check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
+            _check_integers(_is_integer(actions.dtype), actions.dtype, len(task.pairs))
             weights = actions[:, None] == torch.arange(len(task.pairs), device=device)
             return Control(weights=weights.to(torch.float32), step_size=step_size)
         choice = _host_choice(actions, num_envs, len(task.pairs))
@@ -63,13 +69,10 @@ class WeighLosses(ActionControl):
     """
 
     normalize: Literal["sum", "count"] | None = "sum"
-    wide: float = 100.0
+    wide: Annotated[float, Bounds("a number above 1 and at most 1e6", above=1, most=1e6)] = 100.0
 
     def __post_init__(self) -> None:
-        if self.normalize not in ("sum", "count", None):
-            raise ValueError(f"normalize={self.normalize!r}: expected 'sum', 'count' or None")
-        if not 1 < self.wide < math.inf:
-            raise ValueError(f"wide={self.wide}: expected a finite number above 1")
+        check_fields(self)
 
     def action_space(self, task: Task) -> spaces.Box:
         if not task.shares_blocks:
@@ -80,31 +83,44 @@ class WeighLosses(ActionControl):
         return spaces.Box(-1.0, 1.0, (len(task.pairs),), np.float32)
 
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
-        values = actions if isinstance(actions, Tensor) else np.asarray(actions)
-        _check_shape(tuple(values.shape), (num_envs, len(task.pairs)), "Box action")
-        values = _as_float(values).to(device)
-        if device.type == "cpu":
+        values = _numbers(actions, (num_envs, len(task.pairs)), "Box action")
+        if values.device.type == "cpu":
             bad = ~torch.isfinite(values).all(dim=1)
             expected = "finite numbers, which are clipped to [-1, 1]"
             _check_rows(bad.numpy(), values.numpy(), expected)
-        weights = torch.exp(values.clamp(-1, 1) * math.log(self.wide))
+        clipped = values.clamp(-1, 1).to(device, torch.float32)
+        weights = torch.exp(clipped * math.log(self.wide))
         if self.normalize:
             total = 1.0 if self.normalize == "sum" else float(len(task.pairs))
             weights = weights * (total / weights.sum(dim=1, keepdim=True))
         return Control(weights=weights, step_size=torch.ones(num_envs, device=device))
 
 
-def check_control(control: Control, num_envs: int, num_pairs: int) -> None:
-    """ValueError for a control of wrong shape or, on the CPU, one that is not finite.
+def checked_control(
+    control: Control, num_envs: int, num_pairs: int, device: torch.device
+) -> Control:
+    """The control in float32 on the device.
 
-    Elsewhere the host would have to wait for the device.
+    Raises:
+        TypeError: it is no `Control`.
+        ValueError: it has a wrong shape or type, or, where it is on the CPU, is not finite:
+            elsewhere the host would have to wait for the device.
     """
-    weights = control.weights
-    _check_shape(tuple(weights.shape), (num_envs, num_pairs), "row of weights")
-    _check_shape(tuple(control.step_size.shape), (num_envs,), "step size")
-    if weights.device.type == "cpu":
-        finite = torch.isfinite(weights).all(dim=1) & torch.isfinite(control.step_size)
-        _check_rows(~finite.numpy(), weights.detach().numpy(), "finite weights and step size")
+    if not isinstance(control, Control):
+        raise TypeError(f"control={shown(control)}: expected an autoloss_gym.Control")
+    weights = _numbers(control.weights, (num_envs, num_pairs), "row of weights")
+    step_size = _numbers(control.step_size, (num_envs,), "step size")
+    if weights.device.type == step_size.device.type == "cpu":
+        finite = torch.isfinite(weights).all(dim=1) & torch.isfinite(step_size)
+        _check_rows(~finite.numpy(), weights.numpy(), "finite weights and step size")
+    choice = control.choice
+    if choice is not None:
+        choice = _host_choice(choice, num_envs, num_pairs)
+    return Control(
+        weights=weights.to(device, torch.float32),
+        step_size=step_size.to(device, torch.float32),
+        choice=choice,
+    )
 
 
 def idle(control: Control, mask: Tensor) -> Control:
@@ -115,33 +131,50 @@ def idle(control: Control, mask: Tensor) -> Control:
 CONTROLS: dict[str, type[ActionControl]] = {"pair": ChoosePair, "weights": WeighLosses}
 
 
-def _as_float(values: Any) -> Tensor:
-    try:
-        return torch.as_tensor(values, dtype=torch.float32)
-    except TypeError:
-        raise ValueError(f"actions of dtype {values.dtype}: expected float32") from None
+def _numbers(values: Any, shape: tuple[int, ...], kind: str) -> Tensor:
+    """Real numbers of a shape, from a tensor, an array or a list; without a graph."""
+    if isinstance(values, Tensor):
+        _check_shape(tuple(values.shape), shape, kind)
+        if values.dtype == torch.bool or values.dtype.is_complex:
+            raise ValueError(f"actions of dtype {values.dtype}: expected float32")
+        is_narrow = values.dtype != torch.float64  # and may be of a type that NumPy lacks
+        return values.detach().to_dense().to(torch.float32 if is_narrow else torch.float64)
+    array = on_host(values)
+    if array is None:
+        raise ValueError(f"actions {shown(values)}: expected numbers of shape {shape}, float32")
+    _check_shape(array.shape, shape, kind)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"actions of dtype {array.dtype}: expected float32")
+    return torch.from_numpy(array.astype(np.float64))
 
 
 def _host_choice(actions: Any, num_envs: int, pairs: int) -> np.ndarray:
-    try:
-        choice = np.asarray(actions)
-    except ValueError:
+    choice = on_host(actions)
+    if choice is None:
         raise ValueError(
-            f"actions {actions}: expected integers of shape ({num_envs},), one for each environment"
-        ) from None
-    _check_shape(choice.shape, (num_envs,), "Discrete action")
-    if not np.issubdtype(choice.dtype, np.integer):
-        raise ValueError(
-            f"actions of dtype {choice.dtype}: expected integers from 0 to {pairs - 1}"
+            f"actions {shown(actions)}: expected integers of shape ({num_envs},), one for each "
+            "environment"
         )
-    choice = choice.astype(np.int64)
+    _check_shape(choice.shape, (num_envs,), "Discrete action")
+    _check_integers(np.issubdtype(choice.dtype, np.integer), choice.dtype, pairs)
     _check_rows((choice < 0) | (choice >= pairs), choice, f"integers from 0 to {pairs - 1}")
-    return choice
+    return choice.astype(np.int64)
+
+
+def _is_integer(dtype: torch.dtype) -> bool:
+    return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
+
+
+def _check_integers(are_integers: bool, dtype: Any, pairs: int) -> None:
+    if not are_integers:
+        raise ValueError(f"actions of dtype {dtype}: expected integers from 0 to {pairs - 1}")
 
 
 def _check_shape(shape: tuple[int, ...], expected: tuple[int, ...], kind: str) -> None:
     if shape != expected:
-        raise ValueError(
+        # A single number or object is no batch: a TypeError, as of Gymnasium's vector environments.
+        error = ValueError if shape else TypeError
+        raise error(
             f"actions of shape {shape}: expected {expected}, one {kind} for each environment"
         )
 

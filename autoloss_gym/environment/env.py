@@ -8,8 +8,10 @@ from gymnasium.vector import AutoresetMode
 
 from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment.infos import of_run
+from autoloss_gym.environment.instances import single_seed
 from autoloss_gym.environment.rendering import SAMPLES
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.tools.arrays import on_host
 
 
 class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
@@ -48,6 +50,7 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict]:
         """Start the next problem, or the first one of `seed`."""
+        seed = single_seed(seed)
         super().reset(seed=seed)
         if seed is None and not self.batch.is_reset:
             seed = int(self.np_random.integers(2**31))
@@ -60,7 +63,7 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         Raises:
             gymnasium.error.ResetNeeded: the episode has ended.
         """
-        return self._single(self.batch.step(np.asarray(action)[None]))
+        return self._single(self.batch.step(_batch_of_one(action)))
 
     def step_control(
         self, control: Control
@@ -95,3 +98,9 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
             bool(truncations[0]),
             of_run(infos, 0),
         )
+
+
+def _batch_of_one(action: Any) -> Any:
+    """The action with a leading dimension, or as it is where it is no array."""
+    array = on_host(action)
+    return [action] if array is None else array[None]

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.task import Keys, Split
-from autoloss_gym.tools.arguments import one_of, positive
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.arguments import one_of
+from autoloss_gym.tools.arrays import on_host
+from autoloss_gym.tools.bounds import PositiveInt
+from autoloss_gym.tools.fields import converted
+from autoloss_gym.tools.names import shown, unknown
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 MAX_SEED = 2**62
@@ -33,7 +35,9 @@ class Instances:
     ) -> None:
         self.split: Split = one_of("split", split, SPLITS)
         self.num_instances = (
-            None if num_instances is None else positive("num_instances", num_instances)
+            None
+            if num_instances is None
+            else converted("num_instances", num_instances, PositiveInt)
         )
         self.device = device
         self._seeds = np.zeros(num_envs, dtype=np.int64)
@@ -77,37 +81,58 @@ def seed_list(seed: Any, num_envs: int) -> list[int | None]:
     """
     if seed is None:
         return [None] * num_envs
-    if isinstance(seed, int | np.integer) and seed < MAX_SEED:
+    if is_seed(seed):
         return [int(seed) + row for row in range(num_envs)]
-    seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else []
-    if len(seeds) != num_envs or not all(_is_seed(each) for each in seeds):
+    is_list = isinstance(seed, list | tuple) or (isinstance(seed, np.ndarray) and seed.ndim == 1)
+    seeds = list(seed) if is_list else []
+    if len(seeds) != num_envs or not all(each is None or is_seed(each) for each in seeds):
         raise ValueError(
-            f"seed={seed}: expected an integer from 0 to 2**62, or a list of {num_envs} such or "
-            "None"
+            f"seed={shown(seed)}: expected an integer from 0 to 2**62, or a list of {num_envs} "
+            "such or None"
         )
     return seeds
+
+
+def single_seed(seed: Any) -> int | None:
+    """The seed of one run as an int; None where it goes on.
+
+    Raises:
+        ValueError: it is neither an integer from 0 to 2**62 nor None.
+    """
+    if seed is not None and not is_seed(seed):
+        raise ValueError(f"seed={shown(seed)}: expected an integer from 0 to 2**62, or None")
+    return None if seed is None else int(seed)
+
+
+def is_seed(value: Any) -> bool:
+    """Whether it is an integer that numbers problems; NumPy's are, truth values and arrays are not.
+
+    As in Gymnasium, an array without dimensions is not taken for the number in it.
+    """
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return is_integer and bool(0 <= value < MAX_SEED)
 
 
 def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
     """Which runs a reset with these options starts anew, (num_envs,), bool.
 
     Raises:
-        ValueError: there is another option, or the mask is of another shape or type, or empty.
+        TypeError: the mask is not boolean, or the options are no mapping.
+        ValueError: there is another option, or the mask is of another shape, or empty.
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options={shown(options)}: expected a mapping such as {{'reset_mask': …}}")
     chosen = dict(options or {})
-    mask = chosen.pop("reset_mask", np.ones(num_envs, dtype=bool))
+    given = chosen.pop("reset_mask", np.ones(num_envs, dtype=bool))
     for name in chosen:
         raise ValueError(unknown("reset option", name, ("reset_mask",)))
-    mask = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
-    if mask.dtype != bool or mask.shape != (num_envs,) or not mask.any():
-        raise ValueError(
-            f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: expected ({num_envs},), bool, "
-            "with at least one True"
-        )
+    mask = on_host(given)
+    expected = f"expected ({num_envs},), bool, with at least one True"
+    if mask is None:
+        raise ValueError(f"reset_mask={shown(given)}: {expected}")
+    described = f"reset_mask of shape {mask.shape}, dtype {mask.dtype}: {expected}"
+    if mask.dtype != bool:
+        raise TypeError(described)
+    if mask.shape != (num_envs,) or not mask.any():
+        raise ValueError(described)
     return mask
-
-
-def _is_seed(value: Any) -> bool:
-    if value is None:
-        return True
-    return isinstance(value, int | np.integer) and bool(0 <= value < MAX_SEED)

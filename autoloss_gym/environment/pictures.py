@@ -7,7 +7,8 @@ from torch import Tensor
 from autoloss_gym.core.task import ImageTask, State, Task
 from autoloss_gym.environment.rendering import SAMPLES, Trace
 from autoloss_gym.environment.runs import Runs
-from autoloss_gym.tools.arguments import positive
+from autoloss_gym.tools.bounds import PositiveInt
+from autoloss_gym.tools.fields import converted
 
 
 def samples(
@@ -22,7 +23,7 @@ def samples(
         raise ValueError(
             f"{type(task).__name__} makes no images: samples() is for tasks that are an ImageTask"
         )
-    return task.samples(state, positive("count", count))
+    return task.samples(state, converted("count", count, PositiveInt))
 
 
 class Pictures:

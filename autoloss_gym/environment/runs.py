@@ -14,6 +14,7 @@ from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.history import History
 from autoloss_gym.tools import tree
+from autoloss_gym.tools.memory import within_memory
 
 # Features, and where these are raw how many of each run's were clipped.
 Observations = tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]
@@ -50,9 +51,10 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
 
     One that is not finite from the start has diverged: its metrics are the worst declared.
     """
-    state = task.reset(keys)
-    evaluation = task.measure(state)
-    validation = task.validate(state)
+    with within_memory(f"{len(keys.run)} runs of {type(task).__name__}"):
+        state = task.reset(keys)
+        evaluation = task.measure(state)
+        validation = task.validate(state)
     for values in (evaluation.losses, evaluation.gradient_norms, validation):
         state.diverged |= ~torch.isfinite(values).all(dim=1)
     for values in (evaluation.losses, evaluation.gradient_norms):

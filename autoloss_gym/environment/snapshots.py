@@ -4,15 +4,56 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from autoloss_gym.environment.instances import Instances
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.runs import Runs
 from autoloss_gym.tools import tree
+from autoloss_gym.tools.names import shown
 
 
 def take(runs: Runs, phases: Phases, instances: Instances, is_reset: bool) -> dict[str, Any]:
     """Copies of all that the runs go on from."""
+    counters = _counters(phases, instances)
+    return {
+        "runs": [leaf.clone() for leaf in tree.leaves(runs)],
+        "is_reset": is_reset,
+        **{name: values.clone() for name, values in counters.items()},
+    }
+
+
+def restore(state: Mapping[str, Any], runs: Runs, phases: Phases, instances: Instances) -> bool:
+    """Set the runs to what `take` returned, and return its `is_reset`.
+
+    Raises:
+        TypeError: it is no mapping.
+        ValueError: the state is of an environment that was made with other arguments, or no state.
+    """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state={shown(state)}: expected what state_dict() returned")
+    leaves = tree.leaves(runs)
+    counters = _counters(phases, instances)
+    if not (
+        _are_alike(state.get("runs"), leaves)
+        and _are_alike([state.get(name) for name in counters], [*counters.values()])
+        and isinstance(state.get("is_reset"), bool)
+    ):
+        raise ValueError(
+            "the saved runs do not fit this environment: make it with the arguments of the one "
+            "that was saved"
+        )
+    for leaf, saved in zip(leaves, state["runs"], strict=True):
+        leaf.copy_(saved)
+    on_host = {name: state[name].numpy().copy() for name in counters}
+    phases.elapsed = on_host["elapsed"]
+    phases.finished = on_host["finished"]
+    instances.set_counters(on_host["seeds"], on_host["episodes"])
+    return state["is_reset"]
+
+
+def _counters(phases: Phases, instances: Instances) -> dict[str, Tensor]:
+    """What is counted on the host, (num_envs,) each, by name."""
     seeds, episodes = instances.counters()
     on_host = {
         "seeds": seeds,
@@ -20,27 +61,16 @@ def take(runs: Runs, phases: Phases, instances: Instances, is_reset: bool) -> di
         "elapsed": phases.elapsed,
         "finished": phases.finished,
     }
-    return {
-        "runs": [leaf.clone() for leaf in tree.leaves(runs)],
-        "is_reset": is_reset,
-        **{name: torch.from_numpy(values.copy()) for name, values in on_host.items()},
-    }
+    return {name: torch.from_numpy(values) for name, values in on_host.items()}
 
 
-def restore(state: Mapping[str, Any], runs: Runs, phases: Phases, instances: Instances) -> None:
-    """Set the runs to what `take` returned.
-
-    Raises:
-        ValueError: the state is of an environment that was made with other arguments.
-    """
-    leaves = tree.leaves(runs)
-    if [leaf.shape for leaf in leaves] != [saved.shape for saved in state["runs"]]:
-        raise ValueError(
-            "the saved runs do not fit this environment: make it with the arguments of the one "
-            "that was saved"
-        )
-    for leaf, saved in zip(leaves, state["runs"], strict=True):
-        leaf.copy_(saved)
-    phases.elapsed = state["elapsed"].numpy().copy()
-    phases.finished = state["finished"].numpy().copy()
-    instances.set_counters(state["seeds"].numpy().copy(), state["episodes"].numpy().copy())
+def _are_alike(saved: Any, expected: list[Tensor]) -> bool:
+    """Whether they are as many tensors of the same shapes and types."""
+    if not isinstance(saved, list | tuple) or len(saved) != len(expected):
+        return False
+    for each, wanted in zip(saved, expected, strict=True):
+        if not isinstance(each, Tensor):
+            return False
+        if (each.shape, each.dtype) != (wanted.shape, wanted.dtype):
+            return False
+    return True

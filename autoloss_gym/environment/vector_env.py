@@ -15,9 +15,9 @@ from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.attributes import RunAttributes
 from autoloss_gym.environment.building import available_device, build_task
-from autoloss_gym.environment.controls import CONTROLS, ActionControl, check_control, idle
+from autoloss_gym.environment.controls import CONTROLS, ActionControl, checked_control, idle
 from autoloss_gym.environment.infos import Reporter
-from autoloss_gym.environment.instances import MAX_SEED, Instances, reset_mask, seed_list
+from autoloss_gym.environment.instances import Instances, is_seed, reset_mask, seed_list
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.rendering import SAMPLES
@@ -25,7 +25,9 @@ from autoloss_gym.environment.runs import Runs, describe, replaced, start
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools import tree
-from autoloss_gym.tools.arguments import divisor, one_of, pick, positive, sequence
+from autoloss_gym.tools.arguments import divisor, one_of, pick
+from autoloss_gym.tools.bounds import PositiveInt
+from autoloss_gym.tools.fields import converted
 
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
@@ -87,7 +89,7 @@ class AutoLossVectorEnv(RunAttributes):
         names = inspect.signature(AutoLossVectorEnv).parameters
         own = [name for name in names if name != "task_arguments"]
         self.task = build_task(task, preset, task_arguments, others=[*own, "learning_rate"])
-        self.num_envs = positive("num_envs", num_envs)
+        self.num_envs = converted("num_envs", num_envs, PositiveInt)
         self.device = available_device(device)
         self.array = one_of("array", array, ("numpy", "torch"))
         mode = one_of("autoreset_mode", autoreset_mode, tuple(AutoresetMode))
@@ -99,8 +101,8 @@ class AutoLossVectorEnv(RunAttributes):
         suited = self.task.reward_arguments.get(str(reward))
         self.reward = pick(REWARDS, reward, "reward", suited, reward_arguments)
         self.description = describe(self.task)
-        dropped = (drop,) if isinstance(drop, str) else sequence("drop", drop)
-        self.features = Features(self.description, features, dropped)
+        groups = converted("drop", (drop,) if isinstance(drop, str) else drop, tuple[str, ...])
+        self.features = Features(self.description, features, groups)
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
 
         self.is_reset = False
@@ -150,8 +152,8 @@ class AutoLossVectorEnv(RunAttributes):
             Observations (num_envs, features), rewards, terminations, truncations (num_envs,) and
             infos.
         """
-        check_control(control, self.num_envs, len(self.task.pairs))
-        return self._step(control)
+        num_pairs = len(self.task.pairs)
+        return self._step(checked_control(control, self.num_envs, num_pairs, self.device))
 
     def _step(self, control: Control) -> Step:
         # Masks of runs are on the host: `np.count_nonzero` asks no device.
@@ -232,19 +234,18 @@ class AutoLossVectorEnv(RunAttributes):
         Raises:
             ValueError: it is of an environment that was made with other arguments.
         """
-        snapshots.restore(state, self._runs, self._phases, self._instances)
-        self.is_reset = state["is_reset"]
+        self.is_reset = snapshots.restore(state, self._runs, self._phases, self._instances)
 
     def __getstate__(self) -> dict[str, Any]:
         # To another process, PyTorch sends tensors as shared memory: send copies, or both
         # environments would write to the same runs.
         return {**self.__dict__, "_runs": tree.clone(self._runs)}
 
-    def _new_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+    def _new_seeds(self, seed: Any) -> list[int | None]:
         """The seed of each run; None for one that goes on to its next problem."""
         if seed is None and not self.is_reset:
             seed = int(self.np_random.integers(2**31))
-        if isinstance(seed, int | np.integer) and seed < MAX_SEED:
+        if is_seed(seed):
             super().reset(seed=int(seed))
         return seed_list(seed, self.num_envs)
 

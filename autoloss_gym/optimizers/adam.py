@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
+from autoloss_gym.tools.bounds import BelowOne, NonNegativeFloat
 from autoloss_gym.tools.compiling import graph_constant
 
 
@@ -14,8 +15,8 @@ from autoloss_gym.tools.compiling import graph_constant
 class Adam(Optimizer):
     """Adam (Kingma, Ba: "Adam: a method for stochastic optimization", ICLR 2015, Algorithm 1)."""
 
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
+    epsilon: NonNegativeFloat = 1e-8
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
         runs = len(parameters)

@@ -1,12 +1,14 @@
 """Steps whose size comes from the last two points."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
+from autoloss_gym.tools.bounds import PositiveFloat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +32,15 @@ class BarzilaiBorwein(Optimizer):
         lower, upper: least and greatest step size.
     """
 
-    form: str = "short"
-    lower: float = 1e-4
-    upper: float = 1e-1
+    form: Literal["long", "short"] = "short"
+    lower: PositiveFloat = 1e-4
+    upper: PositiveFloat = 1e-1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.form not in ("long", "short"):
-            raise ValueError(f"form={self.form!r}: expected 'long' or 'short'")
-        if not 0 < self.lower <= self.upper < float("inf"):
+        if self.lower > self.upper:
             raise ValueError(
-                f"lower={self.lower}, upper={self.upper}: "
-                "expected positive finite numbers in this order"
+                f"lower={self.lower}, upper={self.upper}: expected numbers in this order"
             )
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from autoloss_gym.tools.bounds import PositiveFloat
+from autoloss_gym.tools.fields import check_fields
+
 OptimizerState = dict[str, Shaped[Tensor, "num_envs ..."]]
 
 
@@ -13,13 +16,10 @@ OptimizerState = dict[str, Shaped[Tensor, "num_envs ..."]]
 class Optimizer(ABC):
     """Rule that turns gradients into updates; `learning_rate` is its step size ε."""
 
-    learning_rate: float
+    learning_rate: PositiveFloat
 
     def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(
-                f"learning_rate={self.learning_rate}: expected a positive finite number"
-            )
+        check_fields(self)
 
     @abstractmethod
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:

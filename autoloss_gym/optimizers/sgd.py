@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
+from autoloss_gym.tools.bounds import BelowOne
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class SGD(Optimizer):
     The momentum is v ← μ v + g.
     """
 
-    momentum: float = 0.0
+    momentum: BelowOne = 0.0
 
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
         state = {"steps": parameters.new_zeros(len(parameters), dtype=torch.int64)}

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from autoloss_gym.core.task import Metric
+from autoloss_gym.tools.bounds import NonNegativeInt, PositiveInt
+from autoloss_gym.tools.fields import check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +21,14 @@ class RunDescription:
 
     pairs: tuple[str, ...]
     validation_metrics: tuple[Metric, ...]
-    max_steps: int
-    validate_every: int
-    patience: int = 0
+    max_steps: PositiveInt
+    validate_every: PositiveInt
+    patience: NonNegativeInt = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not (self.pairs and self.validation_metrics):
+            raise ValueError(f"{self}: expected at least one pair and one metric")
 
     @property
     def metric(self) -> Metric:

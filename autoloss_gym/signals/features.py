@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from torch import Tensor
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.history import History
 from autoloss_gym.tools.compiling import graph_constant
+from autoloss_gym.tools.fields import check_fields, converted
 
 GROUPS = (
     "progress",
@@ -91,8 +92,8 @@ class Features:
     drop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.scaling not in ("scaled", "raw"):
-            raise ValueError(f"features={self.scaling!r}: expected 'scaled' or 'raw'")
+        converted("features", self.scaling, Literal["scaled", "raw"])
+        check_fields(self)
         unknown = [group for group in self.drop if group not in GROUPS]
         if unknown or not self.groups:
             raise ValueError(

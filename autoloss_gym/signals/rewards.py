@@ -7,6 +7,7 @@ paid as if its last validation had shown that value: to diverge is never better 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,6 +16,8 @@ from torch import Tensor
 from autoloss_gym.core.task import Metric
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.history import History
+from autoloss_gym.tools.bounds import FiniteFloat, PositiveFloat, PositiveInt
+from autoloss_gym.tools.fields import check_fields
 
 # Bounds of what is given to a logarithm; the upper one where a metric declares no worst value.
 _TINY = 1e-8
@@ -32,6 +35,9 @@ class Reward(ABC):
     """
 
     bounded: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @abstractmethod
     def memory(self, description: RunDescription) -> int:
@@ -106,21 +112,9 @@ class Final(Reward):
             accuracies).
     """
 
-    formula: str | None = None
-    scale: float = 10.0
-    floor: float = 1e-2
-
-    def __post_init__(self) -> None:
-        if self.formula not in (None, "inverse", "negative_inverse", "square", "negative"):
-            raise ValueError(
-                f"formula={self.formula!r}: expected inverse, negative_inverse, square or negative"
-            )
-        if not self.floor > 0:
-            raise ValueError(
-                f"floor={self.floor}: expected a positive number, which bounds the reward"
-            )
-        if not math.isfinite(self.scale):
-            raise ValueError(f"scale={self.scale}: expected a finite number")
+    formula: Literal["inverse", "negative_inverse", "square", "negative"] | None = None
+    scale: FiniteFloat = 10.0
+    floor: PositiveFloat = 1e-2
 
     def memory(self, description: RunDescription) -> int:
         if self.formula == "negative":
@@ -162,16 +156,9 @@ class Improvement(Reward):
     the denominator positive. A run that diverges ends its segment there.
     """
 
-    segment: int = 50
-    window: int = 5
-    floor: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if self.segment < 1 or self.window < 1 or not self.floor > 0:
-            raise ValueError(
-                f"segment={self.segment}, window={self.window}, floor={self.floor}: "
-                "expected at least 1, at least 1 and a positive number"
-            )
+    segment: PositiveInt = 50
+    window: PositiveInt = 5
+    floor: PositiveFloat = 1e-3
 
     def memory(self, description: RunDescription) -> int:
         if self.bounded:

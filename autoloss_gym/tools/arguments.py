@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast, get_origin
+from typing import Any, TypeVar, cast
 
-from autoloss_gym.tools.bounds import plain_type
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.bounds import PositiveInt
+from autoloss_gym.tools.fields import converted
+from autoloss_gym.tools.names import shown, unknown
 
 Built = TypeVar("Built")
 
@@ -45,18 +46,16 @@ def pick(
     Raises:
         ValueError: there is no such name, or the class has no such argument.
     """
+    given = mapping(f"{kind}_arguments", arguments)
     if isinstance(value, tuple(table.values())):
-        if arguments:
+        if given:
             raise ValueError(
-                f"{kind}_arguments={dict(arguments)}: expected none where {kind} is given as an "
-                "object"
+                f"{kind}_arguments={shown(given)}: expected none where {kind} is given as an object"
             )
         return cast(Built, value)
     if not isinstance(value, str) or value not in table:
         raise ValueError(unknown(kind, value, table))
-    if not isinstance(arguments or {}, Mapping):
-        raise ValueError(f"{kind}_arguments={arguments!r}: expected a mapping of names to values")
-    return build(table[value], {**(suited or {}), **(arguments or {})})
+    return build(table[value], {**(suited or {}), **given})
 
 
 def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
@@ -71,46 +70,14 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
         if name not in known:
             kind = f"argument of {cls.__name__}"
             raise unexpected(kind, name, known)
-    converted = {name: converted_value(name, arguments[name], known[name]) for name in arguments}
-    return cls(**converted)
-
-
-def converted_value(name: str, value: Any, annotation: Any) -> Any:
-    """`value` as the type of a field, where that is a plain one: 1e3 is an int, 1 is a float.
-
-    Raises:
-        ValueError: it is of another type.
-    """
-    expected = plain_type(annotation)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if expected is int and is_number and float(value).is_integer():
-        return int(value)
-    if expected is float and is_number:
-        return float(value)
-    if get_origin(expected) is tuple and isinstance(value, list):
-        return tuple(value)  # JSON and YAML know lists alone
-    if expected == (str | None) and is_number:
-        return str(value)  # a column may be called 2020
-    if expected is Any or not isinstance(expected, type):
-        return value
-    if expected not in (int, float) and isinstance(value, expected):
-        return value
-    meanings = {int: "an integer", float: "a number"}
-    meaning = meanings.get(expected, f"an object of type {expected.__name__}")
-    raise ValueError(f"{name}={value!r}: expected {meaning}, got type {type(value).__name__}")
-
-
-def positive(name: str, value: Any) -> int:
-    """`value` as an int of at least 1."""
-    is_number = isinstance(value, float) or hasattr(value, "__index__")
-    if isinstance(value, bool) or not is_number or not float(value).is_integer() or value < 1:
-        raise ValueError(f"{name}={value!r}: expected a positive integer")
-    return int(value)
+    # Also where a user's class checks nothing itself.
+    fitting = {name: converted(name, value, known[name]) for name, value in arguments.items()}
+    return cls(**fitting)
 
 
 def divisor(name: str, value: Any, whole_name: str, whole: int) -> int:
     """`value` as an int of at least 1 that divides `whole`."""
-    number = positive(name, value)
+    number: int = converted(name, value, PositiveInt)
     if whole % number:
         raise ValueError(f"{name}={value}: expected a divisor of {whole_name}={whole}")
     return number
@@ -119,13 +86,12 @@ def divisor(name: str, value: Any, whole_name: str, whole: int) -> int:
 def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     """`value` if it is allowed; members of an enumeration are compared by their values."""
     values = [getattr(each, "value", each) for each in allowed]
-    if getattr(value, "value", value) not in values:
-        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, values))}")
+    plain = getattr(value, "value", value)
+    if not any(type(plain) is type(each) and plain == each for each in values):
+        raise ValueError(f"{name}={shown(value)}: expected one of {', '.join(map(repr, values))}")
     return value
 
 
-def sequence(name: str, value: Any) -> tuple[Any, ...]:
-    """`value` as a tuple."""
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"{name}={value!r}: expected a list of names")
-    return tuple(value)
+def mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """`value` if it maps names to values, {} if it is None."""
+    return converted(name, {} if value is None else value, Mapping)

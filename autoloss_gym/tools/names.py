@@ -3,10 +3,22 @@
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 120  # characters of a value in an error
+
+
+def shown(value: object) -> str:
+    """`repr` of a value, in one line and not too long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of a user's object, or an integer of too many digits
+        return f"<a value of type {type(value).__name__}>"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
 
 def unknown(kind: str, got: object, known: Iterable[str]) -> str:
     """One line with the unknown name, the nearest known one if any, and all that are known."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(got), names, n=1)
+    text = got[:_LONGEST] if isinstance(got, str) else ""
+    near = difflib.get_close_matches(text, names, n=1)
     question = f" did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {got!r};{question} Known: {', '.join(names)}"
+    return f"unknown {kind} {shown(got)};{question} Known: {', '.join(names)}"

@@ -253,8 +253,11 @@ def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_
     ("arguments", "expected"),
     [
         (["--env", ID, "--env-kwargs", "split=test"], "the commands set split themselves"),
-        (["--env", ID, "-P", "n_steps=hello"], "does not accept these hyper-parameters"),
-        (["--env", ID, "--seed", "10000000000000"], "less than 2**31"),
+        (
+            ["--env", ID, "-P", "n_steps=hello"],
+            "n_steps='hello': expected an integer of at least 1",
+        ),
+        (["--env", ID, "--seed", "10000000000000"], "expected an integer from 0 to 2,147,483,647"),
         (["--env", ID, "-f", "/dev/null/x"], "Not a directory"),
         (
             ["--env", "AutoLoss/QuadraticRegresion-v0"],
@@ -262,7 +265,7 @@ def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_
         ),
         (["--env", "no_such_module:My/Task-v0"], "cannot import module 'no_such_module'"),
         (["--env", ID, "--algo", "pppo"], "did you mean 'ppo'"),
-        (["--env", ID, "--num-envs", "0"], "expected a positive integer"),
+        (["--env", ID, "--num-envs", "0"], "expected an integer from 1 to 524,288"),
         (["--env", ID, "--conf-file", "missing.yml"], "'missing.yml' does not exist"),
         (["--env", ID, "-P", "learning_rat=1"], "did you mean 'learning_rate'"),
         (["--env", ID, "-P", "learning_rate"], "expected name=value"),

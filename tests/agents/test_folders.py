@@ -15,7 +15,7 @@ from autoloss_gym.data.tables import load_table
 from autoloss_gym.tools.files import LOCK, locked
 from tests.support.paths import ROOT
 
-ID = "AutoLoss/Beale-v0"
+ID = "AutoLoss/Beale-v1"
 SMALL = ["--env", ID, "--env-kwargs", "max_steps=20"]
 LONG = {
     train: ["--n-timesteps", "1e9", "--num-envs", "2", "--algo", "reinforce", "-f"],
@@ -54,7 +54,7 @@ def table(tmp_path):
         numbers = np.random.default_rng(seed).normal(size=(40, 3))
         np.savetxt(tmp_path / "x.csv", numbers, delimiter=",", header="a,b,y", comments="")
         getattr(load_table, "cache_clear", lambda: None)()
-        return ["--env", "AutoLoss/QuadraticRegression-v0", "--env-kwargs",
+        return ["--env", "AutoLoss/QuadraticRegression-v1", "--env-kwargs",
                 f"dataset={tmp_path / 'x.csv'}", "max_steps=10"]  # fmt: skip
 
     return write
@@ -108,10 +108,10 @@ def test_every_data_set_has_a_digest_and_made_data_have_none():
         return gymnasium.make_vec(f"AutoLoss/{name}", **arguments).task.data_digest
 
     found = [
-        digest("QuadraticRegression-v0", dataset="diabetes"),
-        digest("MLPClassification-v0", dataset="breast_cancer"),
-        digest("MLPClassification-v0", dataset="digits"),
+        digest("QuadraticRegression-v1", dataset="diabetes"),
+        digest("MLPClassification-v1", dataset="breast_cancer"),
+        digest("MLPClassification-v1", dataset="digits"),
     ]
     assert len(set(found)) == 3
     assert all(found)
-    assert digest("QuadraticRegression-v0") == digest("MLPClassification-v0") == ""
+    assert digest("QuadraticRegression-v1") == digest("MLPClassification-v1") == ""

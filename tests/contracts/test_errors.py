@@ -5,24 +5,18 @@ expected.
 import re
 
 import gymnasium as gym
-import jaxtyping
 import numpy as np
 import pytest
 import torch
 
-from autoloss_gym import AutoLossVectorEnv, Pair, register_task
+from autoloss_gym import AutoLossVectorEnv, Control, Pair, register_task
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "validate_every": 5}
 
 
-@pytest.fixture(autouse=True)
-def as_users_have_it(monkeypatch):
-    """Without the checks of annotations that `conftest` installs, which would refuse bad types
-    before the package.
-    """
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 def make(**arguments):
@@ -119,10 +113,10 @@ BAD_VALUES = [
     ("drop", ("loss",), "losses"),
     ("preset", "relased", "did you mean 'released'"),
     ("max_steps", 21, "multiple of validate_every=5"),
-    ("max_steps", 0, "positive multiple"),
-    ("max_steps", "20", "type"),
+    ("max_steps", 0, "at least 1"),
+    ("max_steps", "20", "an integer"),
     ("validate_every", 0, "at least 1"),
-    ("patience", -1, "0 .* or more"),
+    ("patience", -1, "at least 0"),
     ("dimension", 0, "at least 1"),
     ("dimension", 2.5, "integer|type"),
     ("num_samples", 0, "at least 1"),
@@ -147,10 +141,10 @@ def test_a_bad_value_is_refused_with_its_name_and_what_is_expected(made, name, v
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("num_envs", 0, "positive integer"),
-        ("num_envs", -1, "positive integer"),
-        ("num_envs", 2.5, "positive integer"),
-        ("num_envs", "3", "positive integer"),
+        ("num_envs", 0, "an integer of at least 1"),
+        ("num_envs", -1, "an integer of at least 1"),
+        ("num_envs", 2.5, "an integer of at least 1"),
+        ("num_envs", "3", "an integer of at least 1"),
         ("array", "jax", "'numpy', 'torch'"),
         ("autoreset_mode", "SAME_STEP", "'NextStep', 'SameStep', 'Disabled'"),
         ("autoreset_mode", None, "'NextStep', 'SameStep', 'Disabled'"),
@@ -230,7 +224,6 @@ def test_arguments_of_the_task_beside_a_task_object_are_refused():
     [
         ([0, 0], [r"shape \(2,\)", r"expected \(3,\)"]),
         ([[0], [0], [0]], [r"shape \(3, 1\)", r"expected \(3,\)"]),
-        (None, [r"shape \(\)", r"expected \(3,\)"]),
         ([[0], [0, 1], 1], ["actions", r"\(3,\)"]),
         ([0.0, 1.0, 0.0], ["float64", "integers from 0 to 1"]),
         ([0.0, float("nan"), 0.0], ["float64", "integers from 0 to 1"]),
@@ -337,14 +330,53 @@ def test_a_step_after_the_end_of_a_single_environment_is_refused_until_it_is_res
     env.step(0)
 
 
+@pytest.mark.parametrize("actions", [0, None, 0.5, object(), torch.tensor(1)])
+@pytest.mark.parametrize("control", ["pair", "weights"])
+def test_a_step_with_what_is_no_batch_is_a_type_error_as_in_gymnasium(control, actions):
+    envs = make_vec(control=control)
+    envs.reset(seed=0)
+    assert_refused(lambda: envs.step(actions), r"actions of shape \(\)", r"\(3", error=TypeError)
+
+
+@pytest.mark.parametrize(
+    ("weights", "step_size", "choice", "pattern"),
+    [
+        (torch.ones(3, 2, dtype=torch.complex64), torch.ones(3), None, "complex64.*float32"),
+        (np.ones((3, 2)) * 1j, torch.ones(3), None, "complex128.*float32"),
+        (torch.ones(3, 2, dtype=torch.bool), torch.ones(3), None, "bool.*float32"),
+        (torch.ones(3, 2), torch.ones(2), None, r"shape \(2,\): expected \(3,\)"),
+        (torch.full((3, 2), torch.nan), torch.ones(3), None, "nan.*finite"),
+        (torch.ones(3, 2), torch.ones(3), np.array([0, 1, 2]), "first: 2.*integers from 0 to 1"),
+        (torch.ones(3, 2), torch.ones(3), [0.0, 1.0, 0.0], "float64.*integers"),
+    ],
+)
+def test_a_control_that_is_none_is_refused(weights, step_size, choice, pattern):
+    envs = make_vec()
+    envs.reset(seed=0)
+    control = Control(weights=weights, step_size=step_size, choice=choice)
+    assert_refused(lambda: envs.step_control(control), pattern)
+    assert_refused(lambda: envs.step_control([0, 1, 0]), "autoloss_gym.Control", error=TypeError)
+
+
+@pytest.mark.parametrize("mask", [[1, 0, 1], [0.0, 1.0, 1.0], "all", np.array([1, 1, 1])])
+def test_a_reset_mask_of_another_type_is_a_type_error_as_in_gymnasium(mask):
+    envs = make_vec()
+    envs.reset(seed=0)
+    reset = lambda: envs.reset(options={"reset_mask": mask})  # noqa: E731
+    assert_refused(reset, "reset_mask", r"\(3,\), bool", error=TypeError)
+
+
+@pytest.mark.parametrize("made", [make, make_vec])
+def test_options_that_are_no_mapping_are_refused(made):
+    envs = made().unwrapped
+    assert_refused(lambda: envs.reset(options=5), "options=5", "mapping", error=TypeError)
+
+
 @pytest.mark.parametrize(
     ("mask", "got"),
     [
         ([True, False], r"\(2,\)"),
         ([[True], [False], [True]], r"\(3, 1\)"),
-        ([1, 0, 1], "int64"),
-        ([0.0, 1.0, 1.0], "float64"),
-        ("all", r"<U3|str"),
         ([False, False, False], "at least one True"),
         (torch.zeros(3, dtype=torch.bool), "at least one True"),
     ],
@@ -364,10 +396,95 @@ def test_an_unknown_option_of_reset_is_refused(made):
     )
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "0", [1, 2], [1, 2, 3.7], [1, "a", 3], [-1, 2, 3]])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        -1,
+        1.5,
+        "0",
+        True,
+        np.True_,
+        np.array(5),
+        2**62,
+        10**400,
+        [1, 2],
+        [1, 2, 3.7],
+        [1, "a", 3],
+        [1, 2, True],
+        [-1, 2, 3],
+        np.zeros((3, 1), int),
+    ],
+    ids=repr,
+)
 def test_a_bad_seed_is_refused(seed):
+    expected = "seed=.*an integer from 0 to 2.*62, or a list of 3"
+    assert_refused(lambda: make_vec().reset(seed=seed), expected)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", True, np.array(5), [5], 2**62], ids=repr)
+def test_a_bad_seed_of_the_single_environment_is_refused(seed):
+    assert_refused(lambda: make().reset(seed=seed), "seed=.*an integer from 0 to 2")
+
+
+@pytest.mark.parametrize("seed", [np.int64(5), np.uint8(5)], ids=repr)
+def test_an_integer_of_numpy_is_the_same_seed(seed):
+    np.testing.assert_array_equal(make().reset(seed=seed)[0], make().reset(seed=5)[0])
+    np.testing.assert_array_equal(make_vec().reset(seed=seed)[0], make_vec().reset(seed=5)[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda state: None, TypeError),
+        (lambda state: {}, ValueError),
+        (lambda state: state | {"runs": None}, ValueError),
+        (lambda state: state | {"runs": state["runs"][:-1]}, ValueError),
+        (lambda state: state | {"seeds": state["seeds"][:2]}, ValueError),
+        (lambda state: state | {"elapsed": state["elapsed"].float()}, ValueError),
+        (lambda state: state | {"is_reset": 1}, ValueError),
+    ],
+)
+def test_a_state_that_is_none_is_refused_and_changes_nothing(change, error):
+    envs, undisturbed = make_vec(), make_vec()
+    for each in (envs, undisturbed):
+        each.reset(seed=0)
+    state = change(make_vec(num_envs=3).state_dict())
+    assert_refused(lambda: envs.load_state_dict(state), "expected what|do not fit", error=error)
+    np.testing.assert_array_equal(envs.step([0, 1, 0])[0], undisturbed.step([0, 1, 0])[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        ({"num_envs": int}, "num_envs=<class 'int'>"),
+        ({"num_envs": True}, "num_envs=True"),
+        ({"num_envs": np.array([3])}, "num_envs=array"),
+        ({"collapse_repeats": 10**30}, r"below 2\*\*31"),
+        ({"max_steps": 10**400}, r"below 2\*\*31"),
+        ({"dimension": 10**18}, r"below 2\*\*31"),
+        ({"noise": float("inf")}, "finite"),
+        ({"penalty": ["joint"]}, "penalty=.*expected text"),
+        ({"train_on_validation": "yes"}, "train_on_validation='yes': expected True or False"),
+        ({"drop": 5}, "drop=5: expected a list, each element text"),
+        ({"control_arguments": [1]}, r"control_arguments=\[1\]: expected a mapping"),
+        ({"reward_arguments": 5}, "reward_arguments=5: expected a mapping"),
+        ({"split": np.array(["train"])}, "split=array"),
+        ({"compile": 1}, "compile=1: expected one of False, True"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_values_of_senseless_types_and_sizes_are_refused(arguments, pattern):
+    assert_refused(lambda: make_vec(**arguments), pattern)
+
+
+def test_hidden_sizes_are_a_list():
+    name = "AutoLoss/MLPClassification-v1"
     assert_refused(
-        lambda: make_vec().reset(seed=seed), "[Ss]eed", error=(ValueError, gym.error.Error)
+        lambda: gym.make(name, hidden_sizes=32), "hidden_sizes=32: expected a list, each element"
+    )
+    assert gym.make(name, hidden_sizes=[8, 8.0]).unwrapped.task.hidden_sizes == (8, 8)
+    assert_refused(
+        lambda: gym.make("AutoLoss/ImageGAN-v1", data_dir=["x"]), "data_dir=.*: expected text or"
     )
 
 

@@ -547,10 +547,10 @@ def test_a_block_may_hold_one_number_a_run(in_dict):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"validate_every": 0}, "validate_every=0: expected at least 1"),
+        ({"validate_every": 0}, "validate_every=0: expected an integer of at least 1"),
         ({"max_steps": 13}, "max_steps=13: expected a positive multiple of validate_every=3"),
-        ({"max_steps": 0}, "max_steps=0: expected a positive multiple"),
-        ({"patience": -1}, "patience=-1: expected 0"),
+        ({"max_steps": 0}, "max_steps=0: expected an integer of at least 1"),
+        ({"patience": -1}, "patience=-1: expected an integer of at least 0"),
     ],
 )
 def test_steps_that_do_not_fit_together_are_refused(arguments, message):

@@ -18,7 +18,7 @@ from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from tests.support.tried_tables import FORMS, NAMES, PRICE, VALUES, outcome, text, write
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 
 
 def assert_refused(call, *patterns):

@@ -85,5 +85,5 @@ def test_an_unknown_split_or_no_instances_are_refused():
         ValueError, match="split='dev': expected one of 'train', 'validation', 'test'"
     ):
         Instances("dev", None, 1, CPU)
-    with pytest.raises(ValueError, match="num_instances=0: expected a positive integer"):
+    with pytest.raises(ValueError, match="num_instances=0: expected an integer of at least 1"):
         Instances("train", 0, 1, CPU)

@@ -186,8 +186,8 @@ def test_an_unknown_penalty_is_one_line_with_the_nearest(id):
     for penalty, expected in (
         ("splt", "'splt'; did you mean 'split'"),
         ("jont", "did you mean 'joint'"),
-        (None, "penalty=None: expected an object of type str"),
-        (("joint",), "penalty=.*: expected an object of type str"),
+        (None, "penalty=None: expected text"),
+        (("joint",), "penalty=.*: expected text"),
     ):
         with pytest.raises(ValueError, match=expected) as caught:
             gymnasium.make(id, penalty=penalty)

@@ -269,11 +269,12 @@ def test_gradients_flow_through_barzilai_borwein_steps_as_finite_differences_say
     ("arguments", "message"),
     [
         ({"form": "short_"}, "form='short_': expected 'long' or 'short'"),
-        ({"lower": 0.0}, r"lower=0.0, upper=0.1: expected positive finite numbers in this order"),
-        ({"lower": 1.0}, r"lower=1.0, upper=0.1: expected positive"),
-        ({"upper": math.inf}, r"upper=inf: expected positive finite"),
+        ({"lower": 0.0}, r"lower=0.0: expected a positive finite number"),
+        ({"lower": 1.0}, r"lower=1.0, upper=0.1: expected numbers in this order"),
+        ({"upper": math.inf}, r"upper=inf: expected a positive finite"),
     ],
 )
+@pytest.mark.usefixtures("as_users_have_it")
 def test_a_bad_form_or_bound_of_barzilai_borwein_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         BarzilaiBorwein(**{"learning_rate": 0.1} | arguments)

@@ -142,14 +142,16 @@ def test_improvement_refuses_segments_that_no_validation_ends():
 
 @pytest.mark.parametrize("arguments", [{"segment": 0}, {"window": 0}, {"floor": 0.0}])
 def test_improvement_refuses_senseless_numbers(arguments):
-    with pytest.raises(ValueError, match="expected at least 1, at least 1 and a positive number"):
+    with pytest.raises(
+        ValueError,
+        match=r"(segment|window)=0: expected an integer of at least 1|floor=0.0: expected a positive",
+    ):
         Improvement(**arguments)
 
 
+@pytest.mark.usefixtures("as_users_have_it")
 def test_final_refuses_an_unknown_formula():
-    with pytest.raises(
-        ValueError, match="formula='log': expected inverse, negative_inverse, square or negative"
-    ):
+    with pytest.raises(ValueError, match="formula='log': expected 'inverse' or 'negative_inverse'"):
         Final(formula="log")
 
 

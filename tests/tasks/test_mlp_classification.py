@@ -194,8 +194,8 @@ def test_real_classes_are_whole_numbers_from_zero_and_the_test_part_is_used_by_t
         ({"dataset": "diabetes"}, "unknown dataset 'diabetes'"),
         ({"target": "y"}, "no columns to choose from"),
         ({"assignment": "adjecent"}, "did you mean 'adjacent'"),
-        ({"hidden_sizes": [8, 0]}, "expected numbers of at least 1"),
-        ({"dimension": 4}, "expected at least 5"),
+        ({"hidden_sizes": [8, 0]}, "expected a list, each element an integer of at least 1"),
+        ({"dimension": 4}, "expected an integer of at least 5"),
         ({"side": -1.0}, "at least 0"),
     ],
 )

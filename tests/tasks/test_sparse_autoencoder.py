@@ -244,13 +244,13 @@ def test_reconstructions_lie_in_the_unit_interval_and_dead_codes_cost_nothing_bu
     ("arguments", "expected"),
     [
         ({"dataset": "digit"}, "did you mean 'digits'"),
-        ({"hidden_sizes": [8, 0]}, "expected numbers of at least 1"),
-        ({"code_size": 0}, "code_size=0: expected at least 1"),
+        ({"hidden_sizes": [8, 0]}, "expected a list, each element an integer of at least 1"),
+        ({"code_size": 0}, "code_size=0: expected an integer of at least 1"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"l1_coefficient": -1.0}, "l1_coefficient=-1.0.*at least 0"),
         ({"active_price": float("inf")}, "active_price=inf"),
         ({"num_samples": 450}, "num_samples=450: the training part has 449 images"),
-        ({"size": -1}, "size=-1: expected a number of pixels"),
+        ({"size": -1}, "size=-1: expected an integer of at least 0"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments, expected):

@@ -159,13 +159,19 @@ def test_barzilai_borwein_steps_of_changing_weights_follow_an_independent_loop()
         ({"step": "fixd"}, "did you mean 'fixed'"),
         (
             {"step": "barzilai_borwein_1", "step_bounds": [1.0, 0.1]},
-            "lower=1.0, upper=0.1: expected positive",
+            "lower=1.0, upper=0.1: expected numbers in this order",
         ),
-        ({"step_bounds": [0.1]}, r"step_bounds=\(0.1,\): expected two numbers"),
-        ({"start": [0.0, math.nan]}, r"start=\(0.0, nan\): expected two finite numbers, x and y"),
-        ({"start_width": -1}, "start_width=-1.0: expected a finite number of at least 0"),
+        (
+            {"step_bounds": [0.1]},
+            r"step_bounds=\[0.1\]: expected a list of 2, each element a positive",
+        ),
+        (
+            {"start": [0.0, math.nan]},
+            r"start=\[0.0, nan\]: expected a list of 2, each element a number from -1000",
+        ),
+        ({"start_width": -1}, "start_width=-1: expected a number from 0 to 1000"),
         ({"a": math.inf}, "a=inf: expected a finite number"),
-        ({"b": 0}, "b=0.0: expected a positive finite number"),
+        ({"b": 0}, "b=0: expected a positive finite number"),
     ],
 )
 def test_bad_arguments_are_one_clear_line(arguments, message):

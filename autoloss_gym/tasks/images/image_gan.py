@@ -124,7 +124,7 @@ class ImageGAN(GradientTask, ImageTask):
 
     dataset: str = "digits"
     data_dir: str | None = None
-    size: int = 0
+    size: NonNegativeInt = 0
     loss: str = "non_saturating"
     filters: PositiveInt = 16
     latent_size: PositiveInt = 16
@@ -137,7 +137,7 @@ class ImageGAN(GradientTask, ImageTask):
     batch_size: Annotated[int, at_least(2)] = 32
     num_held_out: Annotated[int, at_least(2)] = 256
     num_test: Annotated[int, at_least(2)] = 350
-    max_steps: int = 1000
+    max_steps: PositiveInt = 1000
     validate_every: PositiveInt = 50
     collapse_repeats: int = 200
     collapse_share: float = 0.3

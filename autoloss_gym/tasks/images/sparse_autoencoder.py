@@ -122,7 +122,7 @@ class SparseAutoencoder(GradientTask):
 
     dataset: str = "digits"
     data_dir: str | None = None
-    size: int = 0
+    size: NonNegativeInt = 0
     hidden_sizes: PositiveInts = (64,)
     code_size: PositiveInt = 32
     l1_coefficient: NonNegativeFloat = 3e-3
@@ -131,7 +131,7 @@ class SparseAutoencoder(GradientTask):
     batch_size: PositiveInt = 32
     num_held_out: PositiveInt = 256
     num_test: PositiveInt = 2000
-    max_steps: int = 1000
+    max_steps: PositiveInt = 1000
     validate_every: PositiveInt = 20
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=3e-3))
 

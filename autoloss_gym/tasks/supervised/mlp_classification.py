@@ -131,7 +131,7 @@ class MLPClassification(GradientTask):
     l1_coefficient: NonNegativeFloat = 0.02
     penalty: str = "joint"
     train_on_validation: bool = False
-    max_steps: int = 300
+    max_steps: PositiveInt = 300
     validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-2))
     table: tables.Table | None = field(init=False, repr=False, default=None)

@@ -123,7 +123,7 @@ class QuadraticRegression(GradientTask):
     constant: bool = False
     penalty: str = "joint"
     train_on_validation: bool = False
-    max_steps: int = 600
+    max_steps: PositiveInt = 600
     validate_every: PositiveInt = 5
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
     table: tables.Table | None = field(init=False, repr=False, default=None)

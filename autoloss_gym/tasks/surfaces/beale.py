@@ -11,7 +11,7 @@ from torch import Tensor
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Pair
 from autoloss_gym.optimizers import SGD, Optimizer
-from autoloss_gym.tasks.surfaces.surface import Residual, Surface, square
+from autoloss_gym.tasks.surfaces.surface import Coordinate, Residual, Surface, square
 from autoloss_gym.tools.bounds import PositiveInt
 
 _CONSTANTS = {"linear": 1.5, "quadratic": 2.25, "cubic": 2.625}
@@ -80,8 +80,8 @@ class Beale(Surface):
 
     pairs: ClassVar[tuple[Pair, ...]] = tuple(Pair(name, ("point",)) for name in _CONSTANTS)
 
-    start: tuple[float, ...] = (1.0, 1.0)
-    max_steps: int = 1000
+    start: tuple[Coordinate, Coordinate] = (1.0, 1.0)
+    max_steps: PositiveInt = 1000
     validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: SGD(learning_rate=1e-2))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Pair
 from autoloss_gym.optimizers import SGD, Optimizer
-from autoloss_gym.tasks.surfaces.surface import Surface, square
+from autoloss_gym.tasks.surfaces.surface import Coordinate, Surface, square
 from autoloss_gym.tools.bounds import FiniteFloat, PositiveFloat, PositiveInt
 
 
@@ -82,8 +82,8 @@ class Rosenbrock(Surface):
 
     a: FiniteFloat = 1.0
     b: PositiveFloat = 100.0
-    start: tuple[float, ...] = (-1.2, 1.0)
-    max_steps: int = 1000
+    start: tuple[Coordinate, Coordinate] = (-1.2, 1.0)
+    max_steps: PositiveInt = 1000
     validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: SGD(learning_rate=1e-3))
 

@@ -2,11 +2,10 @@
 their common minimum.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -17,11 +16,20 @@ from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm
 from autoloss_gym.core.task import Keys, Metric
 from autoloss_gym.optimizers import SGD, BarzilaiBorwein, Optimizer
-from autoloss_gym.tools.bounds import NonNegativeFloat
+from autoloss_gym.tools.bounds import Bounds, PositiveFloat
 from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
 
-_FORMS = {"barzilai_borwein_1": "long", "barzilai_borwein_2": "short"}
+# The losses are polynomials of a degree up to 8: farther out they overflow.
+_FARTHEST = 1000.0
+Coordinate = Annotated[
+    float, Bounds("a number from -1000 to 1000", least=-_FARTHEST, most=_FARTHEST)
+]
+Width = Annotated[float, Bounds("a number from 0 to 1000", least=0, most=_FARTHEST)]
+_FORMS: dict[str, Literal["long", "short"]] = {
+    "barzilai_borwein_1": "long",
+    "barzilai_borwein_2": "short",
+}
 Residual = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
@@ -46,20 +54,13 @@ class Surface(GradientTask):
         Metric("objective", worst=1e4),
     )
 
-    start: tuple[float, ...]
-    start_width: NonNegativeFloat = 0.5
+    start: tuple[Coordinate, Coordinate]
+    start_width: Width = 0.5
     step: str | None = None
-    step_bounds: tuple[float, ...] = (1e-4, 1e-1)
+    step_bounds: tuple[PositiveFloat, PositiveFloat] = (1e-4, 1e-1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _are_two_numbers(self.start):
-            raise ValueError(f"start={self.start}: expected two finite numbers, x and y")
-        if not _are_two_numbers(self.step_bounds):
-            raise ValueError(
-                f"step_bounds={self.step_bounds}: expected two numbers, the least and the greatest "
-                "step"
-            )
         if self.step is not None:
             # Whoever asks a task for its optimizer gets the one that makes the steps.
             object.__setattr__(self, "optimizer", self._optimizer_of(self.step))
@@ -124,9 +125,3 @@ def square(residual: Residual, scale: float = 1.0) -> ClosedForm:
         return value * value * scale, {"point": gradient}
 
     return ClosedForm(loss, value_and_gradient)
-
-
-def _are_two_numbers(values: Any) -> bool:
-    if not isinstance(values, tuple) or len(values) != 2:
-        return False
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)

@@ -31,7 +31,7 @@ for _name in ("torch._dynamo", "sklearn.datasets", "yaml", "agents.commands.benc
     importlib.import_module(_name)
 torch.set_num_threads(1)  # a process with threads cannot be forked
 
-ID = "AutoLoss/Beale-v0"
+ID = "AutoLoss/Beale-v1"
 SMALL = {"max_steps": 20}
 OFF_POLICY = {"learning_starts": 20, "buffer_size": 60, "batch_size": 8, "train_freq": 1}
 HYPERPARAMETERS = {
