@@ -86,14 +86,12 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
     learner = make_learner(configuration)
     if folder is None:
         folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
-    removed = (
-        contextlib.nullcontext() if arguments.resume else removed_if_nothing_is_learned(folder)
-    )
-    with removed, locked(folder):
+    with locked(folder), contextlib.ExitStack() as stack:
         if arguments.resume:
             check_data(folder, configuration.data, learner.task)
         else:
             save_configuration(folder, replace(configuration, data=learner.task.data_digest))
+            stack.enter_context(removed_if_nothing_is_learned(folder))
         print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
         learner.train(folder)
     print(folder)

@@ -68,7 +68,8 @@ def _check_weights(path: Path, model: BaseAlgorithm) -> None:
     """ValueError for weights that the model has taken over, cast, or that are not finite."""
     expected = {name: Array.like(value) for name, value in model.policy.state_dict().items()}
     _, stored, _ = load_from_zip_file(path, load_data=False, device="cpu")
-    for name, tensor in stored["policy"].items():
+    weights: dict[str, torch.Tensor] = dict(stored["policy"])
+    for name, tensor in weights.items():
         found = Array.like(tensor)
         if found != expected[name]:
             raise ValueError(f"{str(path)!r}: {name} is {found}, expected {expected[name]}")
