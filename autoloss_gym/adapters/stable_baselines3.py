@@ -113,7 +113,7 @@ class StableBaselines3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
         value = getattr(self._batch, attr_name, None)
-        shared = inspect.ismethod(value)  # `call` would call it
+        shared = inspect.isroutine(value)  # `call` would call it
         values = (value,) * self.num_envs if shared else self._batch.get_attr(attr_name)
         return [values[row] for row in self._get_indices(indices)]
 

@@ -4,8 +4,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from gymnasium.vector import VectorEnv
-
 from autoloss_gym.environment.infos import of_run
 
 # Methods of the batch that give one result a run; every other is a matter of the whole batch.
@@ -14,9 +12,14 @@ _OF_RUNS = ("diagnostics", "render", "samples", "scores")
 _SPACES = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
 
 
-class RunAttributes(VectorEnv[Any, Any, Any]):
-    """What libraries ask of a vector environment beside its steps: one result for each run."""
+class RunAttributes:
+    """What libraries ask of a vector environment beside its steps: one result for each run.
 
+    A part of `AutoLossVectorEnv`, among whose direct bases has to be Gymnasium's `VectorEnv`: skrl
+    looks there to see what it is given.
+    """
+
+    num_envs: int
     _own: Mapping[str, tuple[Any, ...]] = {}  # what `set_attr` has set
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -37,7 +40,7 @@ class RunAttributes(VectorEnv[Any, Any, Any]):
         if name in self._own:
             return self._own[name]
         value = getattr(self, _SPACES.get(name, name))
-        if not inspect.ismethod(value):
+        if not inspect.isroutine(value):
             return (value,) * self.num_envs
         if name not in _OF_RUNS:
             raise ValueError(

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from autoloss_gym.core.task import Control, Task
@@ -32,7 +32,7 @@ from autoloss_gym.tools.fields import converted
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
 
-class AutoLossVectorEnv(RunAttributes):
+class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
     """Trains `num_envs` models at once; each environment is one training run of a task.
 
     Args:

@@ -97,3 +97,7 @@ def test_what_the_environment_was_made_with_cannot_be_set():
 def test_a_wrong_number_of_values_is_refused():
     with pytest.raises(ValueError, match=r"^2 values of 'level': expected .+ num_envs=3$"):
         make().set_attr("level", [1, 2])
+
+
+def test_gymnasium_is_among_the_direct_bases_where_skrl_looks_for_it():
+    assert gymnasium.vector.VectorEnv in AutoLossVectorEnv.__bases__

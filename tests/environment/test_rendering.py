@@ -116,6 +116,18 @@ def test_a_picture_changes_nothing_in_its_run():
 
 
 @pytest.mark.parametrize("minimize", [True, False])
+@pytest.mark.parametrize("values", [(1e-5, 3e-5), (1, 1e6), (-3e-3, 2e-3), (-2e4, 1e4)], ids=str)
+def test_nothing_of_a_picture_is_cut_off_at_its_edges(values, minimize):
+    trace = Trace(Painter(minimize=minimize), 1)
+    trace._losses[::2], trace._losses[1::2] = values
+    trace._validation[::2], trace._validation[1::2] = values
+    (picture,) = trace.draw(np.array([10]))
+    for edge in (picture[:2], picture[-2:], picture[:, :2], picture[:, -2:]):
+        assert (edge == 255).all()
+    assert (picture != 255).any()
+
+
+@pytest.mark.parametrize("minimize", [True, False])
 def test_a_metric_that_is_maximised_has_an_axis_of_its_own(minimize):
     """Beside losses of 1, a metric of 1000 hides how they move unless it has."""
     from matplotlib.figure import Figure
