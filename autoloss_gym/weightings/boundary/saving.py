@@ -90,7 +90,7 @@ def _check_tensors(rule: Any, tensors: dict[str, Any], fresh: Fresh) -> None:
 def _beginning(tensors: dict[str, Any], fresh: Fresh) -> dict[str, Any]:
     """The state with which the runs would begin whose weights or keys are in `tensors`."""
     weights = tensors.get("weights")
-    if isinstance(weights, Tensor) and weights.dim() == 2 and _is_usable(weights):
+    if isinstance(weights, Tensor) and _are_weights(weights):
         whole = torch.zeros(len(weights), dtype=torch.int64)
         return {"keys": whole, "calls": whole} | fresh(weights)
     keys = tensors.get("keys")
@@ -99,8 +99,8 @@ def _beginning(tensors: dict[str, Any], fresh: Fresh) -> dict[str, Any]:
     return {}
 
 
-def _is_usable(weights: Tensor) -> bool:
-    return weights.numel() > 0 and weights.dtype in _DTYPES
+def _are_weights(values: Tensor) -> bool:
+    return values.dim() == 2 and values.numel() > 0 and values.dtype in _DTYPES
 
 
 def _calls(tensors: dict[str, Any]) -> int | None:
