@@ -359,6 +359,17 @@ def test_a_value_that_is_not_finite_gives_its_run_the_prior_and_leaves_its_neigh
 
 
 @every_rule
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_no_rule_asks_a_device_for_a_value(make, dtype):
+    """The meta device refuses to be read; on another one the host would wait for it."""
+    rule = make(prior=(1, 1, 2))
+    losses = torch.ones(5, 3, dtype=dtype, device="meta")
+    for _ in range(4):
+        weights = rule.update(losses, losses > 0, losses)
+    assert (weights.device.type, weights.dtype, weights.shape) == ("meta", dtype, (5, 3))
+
+
+@every_rule
 def test_what_comes_back_is_no_part_of_the_rule(make):
     losses, refreshed, norms = histories(runs=4)
     rule, other = make(), make()
