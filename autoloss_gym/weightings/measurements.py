@@ -1,12 +1,13 @@
 """Measured losses and gradient norms of a batch of runs."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autoloss_gym.weightings.boundary.losses import known_to_be_finite
+from autoloss_gym.weightings.boundary.losses import least_if_finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +26,20 @@ class Measurements:
     gradient_norms: Float[Tensor, "num_envs losses"]
 
 
-def finite_ones(measured: Measurements) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
+def finite_ones(
+    measured: Measurements,
+) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None, float]:
     """The measurements without refreshed values that are not finite, and the runs that had some.
 
     The runs are None where all values are known to be finite, which on the CPU is one cheap
-    question in place of several operations.
+    question in place of several operations; its by-product is the last of the results, the least
+    loss, or NaN where the host does not know it.
     """
     losses, norms = measured.losses, measured.gradient_norms
-    if known_to_be_finite(losses) and (norms is losses or known_to_be_finite(norms)):
-        return measured, None
+    least = least_if_finite(losses)
+    if not math.isnan(least) and (norms is losses or not math.isnan(least_if_finite(norms))):
+        return measured, None, least
     finite = torch.isfinite(losses) & torch.isfinite(norms)
     failed = (measured.refreshed & ~finite).any(dim=1)
     kept = Measurements(losses=losses, refreshed=measured.refreshed & finite, gradient_norms=norms)
-    return kept, failed
+    return kept, failed, math.nan

@@ -27,4 +27,4 @@ def remember(state: dict[str, Tensor], measured: Measurements) -> None:
     history, refreshed = state["history"], measured.refreshed
     pushed = torch.cat([measured.losses[..., None], history[..., :-1]], dim=-1)
     state["history"] = torch.where(refreshed[..., None], pushed, history)
-    state["seen"] = (state["seen"] + refreshed).clamp(max=history.shape[-1])
+    state["seen"] = (state["seen"] + refreshed).clamp(0, history.shape[-1])

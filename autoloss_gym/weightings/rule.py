@@ -1,5 +1,6 @@
 """Loss-weighting rules: measured losses in, weights out, for one model or a batch of runs."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -135,8 +136,10 @@ class WeightingRule(ABC):
             ValueError: a value is missing or no real number, or there are other names or another
                 number of losses or runs than before. The call has then changed nothing.
         """
-        # What is kept must serve inside and outside of inference mode.
-        with torch.inference_mode(False), torch.no_grad():
+        if torch.is_inference_mode_enabled():  # what is kept must serve outside of it as well
+            with torch.inference_mode(False):
+                return self.update(losses, refreshed, gradient_norms)
+        with torch.no_grad():
             names = None
             if isinstance(losses, Mapping):
                 names = names_of(losses, self._runs.names)
@@ -198,7 +201,13 @@ class WeightingRule(ABC):
         mask = as_mask("refreshed", refreshed, values, names)
         norms = self._norms(gradient_norms, values, names)
         measured, failed = self._measured(values, mask, norms)
-        weights = scaled(self._weigh(state, measured), failed, self._prior, self.scale)
+        weights = self._weigh(state, measured)
+        if weights.shape != values.shape:
+            raise ValueError(
+                f"{type(self).__name__}._weigh gave weights of shape {tuple(weights.shape)}: "
+                f"expected {tuple(values.shape)}"
+            )
+        weights = scaled(weights, failed, self.prior, self.scale)
 
         if self.every > 1:
             due = state["calls"] % self.every == 0
@@ -223,7 +232,8 @@ class WeightingRule(ABC):
         if self.gradient_norms_due:
             raise ValueError(
                 "gradient_norms=None: expected the norm of each loss's gradient, which "
-                f"{type(self).__name__} needs; give update(losses, gradient_norms=…)"
+                f"{type(self).__name__} needs where gradient_norms_due; give "
+                "update(losses, gradient_norms=…)"
             )
         return None
 
@@ -234,10 +244,10 @@ class WeightingRule(ABC):
         measured = Measurements(
             losses=values, refreshed=mask, gradient_norms=values if norms is None else norms
         )
-        failed = None
+        failed, least = None, math.nan
         if self.reads_losses:
-            measured, failed = finite_ones(measured)
-        note_losses(self._notices, self, measured, failed)
+            measured, failed, least = finite_ones(measured)
+        note_losses(self._notices, self, measured, failed, least)
         if self.needs_gradient_norms and norms is None:
             measured = replace(measured, refreshed=torch.zeros_like(mask))
         return measured, failed
@@ -246,10 +256,5 @@ class WeightingRule(ABC):
         count = losses.shape[1]
         if self.prior is not None and len(self.prior) != count:
             raise ValueError(f"prior={self.prior}: expected {count} numbers, one for each loss")
-        weights = default_weights(losses, self._prior, self.scale)
+        weights = default_weights(losses, self.prior, self.scale)
         return {"weights": weights.expand_as(losses).clone()} | self._start(losses)
-
-    @property
-    def _prior(self) -> tuple[float, ...] | None:
-        """The prior as constants are cached by; assigned after construction, it may be a list."""
-        return None if self.prior is None else tuple(self.prior)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.tools import tree
 from autoloss_gym.weightings.boundary.arguments import shown
-from autoloss_gym.weightings.boundary.losses import Names
+from autoloss_gym.weightings.boundary.losses import Names, shape_of
 
 Fresh = Callable[[Tensor], dict[str, Any]]
 
@@ -60,8 +60,8 @@ class Runs:
         weights = self.tensors["weights"]
         if weights.shape != values.shape:
             raise ValueError(
-                f"losses of shape {tuple(values.shape)}: "
-                f"expected {tuple(weights.shape)} as before; reset() begins anew"
+                f"losses of shape {shape_of(values)}: expected {shape_of(weights)} as before; "
+                "reset() begins anew"
             )
         if weights.device == values.device:
             return values.to(weights.dtype), dict(self.tensors)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -24,7 +25,7 @@ def row(
 def scaled(
     weights: Float[Tensor, "num_envs losses"],
     failed: Bool[Tensor, " num_envs"] | None,
-    prior: tuple[float, ...] | None,
+    prior: Sequence[float] | None,
     scale: Scale,
 ) -> Float[Tensor, "num_envs losses"]:
     """The weights times the prior, with the sum that `scale` asks for.
@@ -33,7 +34,7 @@ def scaled(
     are NaN.
     """
     if prior is not None:
-        weights = weights * row(prior, weights.device, weights.dtype)
+        weights = weights * row(tuple(prior), weights.device, weights.dtype)
     total = weights.sum(dim=1, keepdim=True)
     if scale == "sum":
         weights = weights / total
@@ -50,11 +51,11 @@ def scaled(
 
 
 def default_weights(
-    like: Float[Tensor, "num_envs losses"], prior: tuple[float, ...] | None, scale: Scale
+    like: Float[Tensor, "num_envs losses"], prior: Sequence[float] | None, scale: Scale
 ) -> Float[Tensor, "1 losses"]:
     """Weights of a run about which nothing is known: the prior, or equal weights."""
     count = like.shape[1]
-    numbers = (1 / count,) * count if prior is None else prior
+    numbers = (1 / count,) * count if prior is None else tuple(prior)
     given_total = math.fsum(numbers)
     totals = {"sum": 1.0, "count": float(count), None: given_total}
     factor = totals[scale] / given_total

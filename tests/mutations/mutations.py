@@ -128,7 +128,7 @@ MUTATIONS = (
     Mutation(
         "4 a prior is never forgotten",
         "autoloss_gym/weightings/scaling.py",
-        (("weights = weights * row(prior, weights.device, weights.dtype)", "pass"),),
+        (("weights = weights * row(tuple(prior), weights.device, weights.dtype)", "pass"),),
         "weightings/test_softadapt.py",
     ),
     Mutation(

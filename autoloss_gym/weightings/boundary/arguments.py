@@ -93,8 +93,8 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
         fits = kind is not Optimizer or isinstance(value, Optimizer)
 
     if not fits:
-        words = bounds.words if bounds else _WORDS.get(kind, _alternatives(choices))
-        raise ValueError(f"{name}={shown(value)}: expected {words}")
+        words = _alternatives(choices) if choices else _WORDS[kind]
+        raise ValueError(f"{name}={shown(value)}: expected {bounds.words if bounds else words}")
     return value
 
 

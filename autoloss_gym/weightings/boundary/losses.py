@@ -60,11 +60,12 @@ def as_tensor(
     """
     if names is not None:
         values = _by_name(label, values, names)
-    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf" and values.itemsize <= 8:
         values = torch.tensor(values)
     elif not isinstance(values, Tensor):
         values = _stacked(label, values, names)
-    _check_dtype(label, values)
+    else:
+        _check_numbers(label, values)
     if values.dim() not in (1, 2) or not values.numel():
         shape = tuple(values.shape)
         raise ValueError(f"{label} of shape {shape}: expected (n,), n scalars, or (num_envs, n)")
@@ -85,18 +86,25 @@ def as_batch(
 ) -> Shaped[Tensor, "num_envs losses"]:
     """`values` of the shape and on the device of `like` (num_envs, n)."""
     tensor = as_tensor(label, values, names)
-    shape = tuple(tensor.shape)
     if tensor.dim() == 1:
         tensor = tensor[None]
     if tensor.shape != like.shape:
-        expected = tuple(like.shape[-1:] if len(like) == 1 else like.shape)
+        shape, expected = shape_of(tensor), shape_of(like)
         raise ValueError(f"{label} of shape {shape}: expected {expected}, as the losses have it")
     return tensor.to(like.device)
 
 
-def known_to_be_finite(values: Tensor) -> bool:
-    """True if all values are finite and the host can tell in one operation, without waiting."""
-    return values.device.type == "cpu" and math.isfinite(values.sum().item())
+def shape_of(rows: Tensor) -> tuple[int, ...]:
+    """The shape in which a user sees these rows: (n,) for one model, or (num_envs, n)."""
+    return tuple(rows.shape[1:] if len(rows) == 1 else rows.shape)
+
+
+def least_if_finite(values: Tensor) -> float:
+    """The least value if all are finite and the host can tell without waiting; else NaN."""
+    if values.device.type != "cpu":
+        return math.nan
+    least, greatest = torch.aminmax(values)
+    return least.item() if greatest.item() < math.inf and least.item() > -math.inf else math.nan
 
 
 @functools.lru_cache(maxsize=64)
@@ -122,14 +130,19 @@ def _stacked(label: str, values: Any, names: Names | None) -> Tensor:
             "such as a list; a dict only where the losses are one"
         )
     entries = list(values)
-    if entries and all(isinstance(entry, list | tuple) for entry in entries):
+    in_rows = names is None and all(isinstance(entry, list | tuple) for entry in entries)
+    if entries and in_rows:
         rows = [_stacked(f"{label}[{index}]", row, None) for index, row in enumerate(entries)]
         if len({row.shape for row in rows}) > 1:
             lengths = [len(row) for row in rows]
             raise ValueError(f"{label} in rows of lengths {shown(lengths)}: expected equal lengths")
         return torch.stack(rows)
 
-    tensors = [entry for entry in entries if isinstance(entry, Tensor)]
+    tensors = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, Tensor):
+            _check_numbers(label, entry, names, index)
+            tensors.append(entry)
     if not tensors:
         numbers = [_number(label, names, index, entry) for index, entry in enumerate(entries)]
         return torch.tensor(numbers)
@@ -149,8 +162,6 @@ def _scalars(
         if not isinstance(entry, Tensor):
             number = _number(label, names, index, entry)
             entry = torch.tensor(number, dtype=torch.result_type(floating, 0.5), device=home)
-        elif entry.dtype not in _DTYPES:
-            _check_dtype(_entry(label, names, index), entry)
         if entry.numel() != 1:
             raise ValueError(
                 f"{_entry(label, names, index)} of shape {tuple(entry.shape)}: expected scalars; "
@@ -179,7 +190,7 @@ def _number(label: str, names: Names | None, index: int, entry: Any) -> float | 
     if number is None:
         raise ValueError(
             f"{_entry(label, names, index)}={shown(entry)}: expected a scalar tensor or a number; "
-            "a loss that was not computed has refreshed=False"
+            "where a loss was not computed give any number, and refreshed=False"
         )
     return number
 
@@ -188,6 +199,14 @@ def _entry(label: str, names: Names | None, index: int) -> str:
     return f"{label}[{index if names is None else names[index]!r}]"
 
 
-def _check_dtype(label: str, values: Tensor) -> None:
-    if values.dtype not in _DTYPES:
-        raise ValueError(f"{label} of dtype {values.dtype}: expected real numbers")
+def _check_numbers(
+    label: str, values: Tensor, names: Names | None = None, index: int | None = None
+) -> None:
+    """ValueError unless the values, or the entry `index` of them, are dense real numbers."""
+    if values.dtype not in _DTYPES or values.layout != torch.strided:
+        if index is not None:
+            label = _entry(label, names, index)
+        raise ValueError(
+            f"{label} of {values.dtype}, {values.layout}: expected a dense tensor of real numbers "
+            "of at least 16 bits"
+        )

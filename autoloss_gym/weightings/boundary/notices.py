@@ -32,6 +32,8 @@ class Notices:
         Args:
             wait: whether the host may wait for a device.
         """
+        if not self._noted:
+            return
         known = [line for line, met in self._noted.items() if wait or not _is_elsewhere(met)]
         for line in known:
             if bool(self._noted.pop(line)):
@@ -40,7 +42,9 @@ class Notices:
                 warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
-def note_losses(notices: Notices, rule: Any, measured: Measurements, failed: Tensor | None) -> None:
+def note_losses(
+    notices: Notices, rule: Any, measured: Measurements, failed: Tensor | None, least: float
+) -> None:
     """Note what is wrong with the losses of some run.
 
     Args:
@@ -48,6 +52,7 @@ def note_losses(notices: Notices, rule: Any, measured: Measurements, failed: Ten
         rule: for which they were measured.
         measured: what it will learn from.
         failed: runs with values that are not finite; None if there are none.
+        least: the least loss; NaN where the host does not know it.
     """
     losses, name = measured.losses, type(rule).__name__
     if failed is not None:
@@ -57,7 +62,7 @@ def note_losses(notices: Notices, rule: Any, measured: Measurements, failed: Ten
             f"{replacement}",
             failed.any(),
         )
-    if rule.negative_losses and not _known_to_be_positive(losses):
+    if rule.negative_losses and not least >= 0:
         negative = (losses < 0) & measured.refreshed
         notices.note(f"{name}: a loss is negative; {rule.negative_losses}", negative.any())
     runs, count = losses.shape
@@ -67,11 +72,6 @@ def note_losses(notices: Notices, rule: Any, measured: Measurements, failed: Ten
             f"losses of one model give shape ({runs},)",
             True,
         )
-
-
-def _known_to_be_positive(losses: Tensor) -> bool:
-    """True if no loss is negative or NaN and the host can tell without waiting."""
-    return losses.device.type == "cpu" and losses.min().item() >= 0
 
 
 def _is_elsewhere(met: Tensor | bool) -> bool:

@@ -41,7 +41,7 @@ def unpack(rule: Any, state: Any, fresh: Fresh) -> Runs:
         raise ValueError(f"state={shown(state)}: expected the result of state_dict()")
     if "version" not in state:
         state = pack(rule, Runs()) | {"tensors": state}
-    if state["version"] != VERSION:
+    if not _same(state["version"], VERSION):
         raise ValueError(
             f"state of version {shown(state['version'])}: expected {VERSION}, which this "
             "autoloss_gym writes"
@@ -50,8 +50,8 @@ def unpack(rule: Any, state: Any, fresh: Fresh) -> Runs:
         if part not in state:
             raise ValueError(f"state without {part!r}: expected the result of state_dict()")
     name = type(rule).__name__
-    if state["rule"] != name:
-        raise ValueError(f"state of rule {shown(state['rule'])}: expected one of a {name}")
+    if not _same(state["rule"], name):
+        raise ValueError(f"state of rule {shown(state['rule'])}: expected that of {name}")
     _check_arguments(rule, state["arguments"])
     tensors = state["tensors"]
     if not isinstance(tensors, Mapping):
@@ -70,7 +70,7 @@ def _check_tensors(rule: Any, tensors: dict[str, Any], fresh: Fresh) -> None:
     Raises:
         ValueError: a tensor is missing, is one too many, or has another shape or dtype.
     """
-    owner = f"the state of a {type(rule).__name__} with the same arguments"
+    owner = f"the state of {type(rule).__name__} with the same arguments"
     saved = dict(_flat(tensors))
     for name, wanted in _flat(_beginning(tensors, fresh)):
         found = saved.pop(name, None)
@@ -84,19 +84,23 @@ def _check_tensors(rule: Any, tensors: dict[str, Any], fresh: Fresh) -> None:
                 f"{tuple(wanted.shape)} of {wanted.dtype}, as in {owner}"
             )
     if saved:
-        raise ValueError(f"state with {', '.join(map(repr, saved))}: expected {owner}")
+        raise ValueError(f"state with {shown(next(iter(saved)))}: expected {owner}")
 
 
 def _beginning(tensors: dict[str, Any], fresh: Fresh) -> dict[str, Any]:
     """The state with which the runs would begin whose weights or keys are in `tensors`."""
     weights = tensors.get("weights")
-    if isinstance(weights, Tensor) and weights.dim() == 2 and weights.dtype in _DTYPES:
+    if isinstance(weights, Tensor) and _are_weights(weights):
         whole = torch.zeros(len(weights), dtype=torch.int64)
         return {"keys": whole, "calls": whole} | fresh(weights)
     keys = tensors.get("keys")
     if isinstance(keys, Tensor) and keys.dim() == 1:
         return {"keys": keys.to(torch.int64)}
     return {}
+
+
+def _are_weights(values: Tensor) -> bool:
+    return values.dim() == 2 and values.numel() > 0 and values.dtype in _DTYPES
 
 
 def _calls(tensors: dict[str, Any]) -> int | None:
@@ -122,13 +126,20 @@ def _check_arguments(rule: Any, arguments: Any) -> None:
     saved = dict(_flat(_defaults(rule) | dict(arguments)))
     own = dict(_flat(_arguments(rule)))
     for name in own | saved:
-        was = saved.get(name, "nothing")
-        now = own.get(name, "nothing")
-        if not (isinstance(was, _PLAIN) and was == now):
+        if name not in saved or name not in own or not _same(saved[name], own[name]):
+            was = f"{name}={shown(saved[name])}" if name in saved else f"no {name}"
+            now = f"{name}={shown(own[name])}" if name in own else f"no {name}"
             raise ValueError(
-                f"state of a {type(rule).__name__} with {name}={shown(was)}: expected "
-                f"{name}={shown(now)}, as this rule has it; set it after loading to change it"
+                f"state of {type(rule).__name__} with {was}: expected {now}, as this rule has it; "
+                "to change it, set it after loading"
             )
+
+
+def _same(saved: Any, own: Any) -> bool:
+    """Whether a saved value, which may be anything, equals a plain one."""
+    if isinstance(saved, list) and isinstance(own, list):
+        return len(saved) == len(own) and all(map(_same, saved, own))
+    return isinstance(saved, _PLAIN) and saved == own
 
 
 def _arguments(rule: Any) -> dict[str, Any]:
@@ -161,13 +172,13 @@ def _plain(value: Any) -> Any:
 
 
 def _flat(parts: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested dicts, lists and dataclasses, with names such as optimizer.betas[0]."""
+    """The leaves of nested dicts, lists and dataclasses, with names such as optimizer.steps."""
     if dataclasses.is_dataclass(parts) and not isinstance(parts, type):
         parts = {each.name: getattr(parts, each.name) for each in dataclasses.fields(parts)}
     if isinstance(parts, Mapping):
         for key, part in parts.items():
             yield from _flat(part, f"{name}.{key}" if name else str(key))
-    elif isinstance(parts, list | tuple):
+    elif isinstance(parts, list | tuple) and not all(isinstance(each, _PLAIN) for each in parts):
         for index, part in enumerate(parts):
             yield from _flat(part, f"{name}[{index}]")
     else:
