@@ -11,7 +11,7 @@ SOURCES = {
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 # A task whose docstring takes up two fifths of its file.
-LONGER = {"autoloss_gym/tasks/images/image_gan.py": 270}
+LONGER = {"autoloss_gym/tasks/images/image_gan.py": 275}
 each_file = pytest.mark.parametrize("name", SOURCES)
 
 
