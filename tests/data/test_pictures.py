@@ -12,6 +12,8 @@ from autoloss_gym.data import picture_folders
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.data.images import load_images
 from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder
+from tests.support import tried_pictures
+from tests.support.paths import ROOT
 from tests.support.tried_pictures import FORMS, LABELS, PICTURES, npz, packed, read, side_by_side
 
 
@@ -103,3 +105,10 @@ def test_moving_pictures_give_their_first_one(tmp_path):
     for index in range(25):
         first.save(tmp_path / f"{index}.gif", save_all=True, append_images=[second])
     assert (load_images(str(tmp_path)).images == PICTURES[0]).all()
+
+
+def test_the_documentation_says_what_comes_of_each_form():
+    page = (ROOT / "docs/results/data_files.md").read_text()
+    for line in tried_pictures.report().splitlines():
+        # What follows may be in the words of Pillow.
+        assert line.partition(";")[0] in page

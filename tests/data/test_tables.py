@@ -16,6 +16,8 @@ import pytest
 from autoloss_gym.data.tables import as_dataset, load_table
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
+from tests.support import tried_tables
+from tests.support.paths import ROOT
 from tests.support.tried_tables import FORMS, NAMES, PRICE, VALUES, outcome, text, write
 
 ID = "AutoLoss/QuadraticRegression-v0"
@@ -230,7 +232,7 @@ def test_columns_of_a_frame_may_be_numbers_in_any_dress():
 
 GAPS = np.where(np.arange(len(VALUES)) == 7, np.nan, VALUES[:, 0])
 FRAMES = {
-    "text": (frame(rooms=np.array(["many"] * 40, dtype=object)), "'rooms' .object.; encode"),
+    "text": (frame(rooms=np.array(["many"] * 40, dtype=object)), "'rooms' .'many'.; encode"),
     "dates": (frame(rooms=np.array(["2024-05-01"] * 40, "M8[s]")), "'rooms' .datetime64"),
     "NaN": (frame(rooms=GAPS), "missing values: 1 in 1 of 3 columns.*'rooms' .1, first in row 7."),
     "None": (frame(rooms=np.array([None, *range(39)], dtype=object)), "missing.*row 0"),
@@ -273,6 +275,24 @@ def test_parquet_is_read_by_polars_where_pyarrow_is_missing(tmp_path, monkeypatc
     np.testing.assert_array_equal(load_table(str(path), "price").inputs, VALUES[:, :2])
 
 
+class LibraryError(Exception):
+    """Of a kind that nobody else knows."""
+
+
+def test_a_broken_parquet_file_is_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"PAR1")
+    polars = types.ModuleType("polars")
+
+    def fail(found):
+        raise LibraryError("out of specification:\nno footer")
+
+    polars.read_parquet = fail
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.setitem(sys.modules, "polars", polars)
+    assert_refused(lambda: load_table(str(path)), "cannot be read; out of specification: no footer")
+
+
 # Pipes, bombs and width
 
 
@@ -296,3 +316,7 @@ def test_a_table_of_30_000_columns_is_read_in_3_seconds(tmp_path):
     assert_refused(
         lambda: read(content.replace("column 29999", "column 7", 1), tmp_path), "called 'column 7'"
     )
+
+
+def test_the_documentation_says_what_comes_of_each_form():
+    assert tried_tables.report() in (ROOT / "docs/results/data_files.md").read_text()

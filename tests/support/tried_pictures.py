@@ -8,7 +8,6 @@ import gzip
 import io
 import pickle
 import struct
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -211,6 +210,7 @@ FORMS = (
 
 def read(form: Form, folder: Path) -> tuple[Images | None, str]:
     """What comes of reading pictures: their arrays, and what is said of them."""
+    folder.mkdir(exist_ok=True)
     for name, content in form.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -226,15 +226,15 @@ def read(form: Form, folder: Path) -> tuple[Images | None, str]:
     return found, f"read: {count} of {height} × {width} × {channels}, {classes}.{said}"
 
 
-def main() -> int:
-    print("| pictures | outcome |\n| --- | --- |")
+def report() -> str:
+    """A table in Markdown of all forms and what comes of each."""
+    lines = ["| pictures | outcome |", "| --- | --- |"]
     for form in FORMS:
         with tempfile.TemporaryDirectory() as folder:
-            _, line = read(form, Path(folder))
-        line = line.replace(folder, "…").replace(Path(folder).name, "…")
-        print(f"| {form.what} | {line.replace('|', chr(92) + '|')} |")
-    return 0
+            _, line = read(form, Path(folder) / "pictures")
+        lines.append(f"| {form.what} | {line.replace(folder + '/', '')} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print(report())
