@@ -5,6 +5,7 @@ error is one line.
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ _RESERVED = (
 )
 # Arguments that are text as it stands: a column may be called yes or 2020_01.
 _TEXT = ("dataset", "data_dir", "target")
+# A number that a task takes for the column of that name, or an own task for a number.
+_PLAIN_NUMBER = re.compile(r"target=-?(0|[1-9]\d{0,8})(\.\d{0,8}[1-9])?", re.ASCII)
 _SEED_LIMIT = 2**31
 _COUNT_LIMIT = 2**53  # larger numbers are not read exactly
 
@@ -112,7 +115,7 @@ def key_value(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
-    if name in _TEXT:
+    if name in _TEXT and not _PLAIN_NUMBER.fullmatch(text):
         return name, value
     try:
         return name, number(yaml.safe_load(value))

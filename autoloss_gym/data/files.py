@@ -34,7 +34,7 @@ DAMAGE = (
 # Real tables and images unpack to 2 to 20 times their packed size, a file made to fill the memory
 # to 1,000 times.
 _MOST_RATIO = 25
-_ALWAYS_ALLOWED = 2**24  # bytes
+_ALWAYS_ALLOWED = 2**23  # bytes
 
 Stamp = tuple[tuple[str, int, int], ...]
 

@@ -1,5 +1,6 @@
 """Reader of folders of pictures."""
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -120,7 +121,11 @@ def _read_picture(path: Path, size: int) -> np.ndarray:
     except ImportError:
         raise ValueError("reading pictures needs Pillow: pip install pillow") from None
     try:
-        with Image.open(path, formats=_FORMATS) as file:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures; here they are refused.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path, formats=_FORMATS)
+        with opened as file:
             if file.width * file.height > _MOST_PIXELS:
                 raise ValueError(
                     f"it has {file.height:,} × {file.width:,} pixels, at most {_MOST_PIXELS:,} "
@@ -129,7 +134,7 @@ def _read_picture(path: Path, size: int) -> np.ndarray:
             if file.mode.startswith(("I", "F")):
                 raise ValueError(f"its mode is {file.mode}, expected 8 bits a channel")
             return _pixels(file, size)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, *DAMAGE) as error:
+    except (Image.DecompressionBombError, *DAMAGE) as error:
         raise unreadable(path, f"a picture ({', '.join(_FORMATS)})", error) from None
 
 

@@ -13,6 +13,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from agents.command_line import key_value
 from autoloss_gym.data.tables import as_dataset, load_table
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
@@ -86,16 +87,24 @@ def test_records_are_counted_as_they_stand_in_the_file(tmp_path):
 # Names
 
 
-@pytest.mark.parametrize("name", ["yes", "null", "2020_01", "1", "1.50", "0x10", "~", "a: b", "'q"])
+@pytest.mark.parametrize(
+    "name", ["yes", "null", "2020_01", "1", "0.5", "1.50", "1e3", "0x10", "~", "a: b", "'q", "[x]"]
+)
 def test_a_column_is_found_by_its_name_as_text(name, tmp_path):
-    from agents.command_line import key_value
-
-    content = text(header=f"rooms,{name},price")
-    argument, target = key_value(f"target={name}")
-    assert argument == "target"
-    table = read(content, tmp_path, target)
+    path = tmp_path / "table.csv"
+    path.write_text(text(header=f"rooms,{name},price"))
+    arguments = dict([key_value(f"target={name}"), key_value(f"dataset={path}")])
+    table = gym.make(ID, **arguments).unwrapped.task.table
     assert table.target == name
     np.testing.assert_array_equal(table.targets, VALUES[:, 1])
+
+
+def test_folders_and_files_are_text_and_a_target_may_be_the_number_of_an_own_task():
+    for value in ("2020", "2020_01", "yes", "[x]", "null"):
+        assert key_value(f"data_dir={value}") == ("data_dir", value)
+        assert key_value(f"dataset={value}") == ("dataset", value)
+    assert key_value("target=-0.5") == ("target", -0.5)
+    assert key_value("dimension=2_0") == ("dimension", 20)
 
 
 def test_a_wrong_or_a_second_target_is_one_line(tmp_path, monkeypatch):
