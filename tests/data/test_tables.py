@@ -313,6 +313,13 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     assert_refused(lambda: load_table(str(tmp_path / "link.csv")), "a pipe or a device")
 
 
+def test_a_field_of_a_hundred_thousand_digits_takes_no_time(tmp_path):
+    content = text() + "1,2," + "9" * 100_000 + "x\n"
+    start = time.process_time()
+    assert_refused(lambda: read(content, tmp_path), r"'price' \('9999.*' in record 42\)")
+    assert time.process_time() - start < 2
+
+
 def test_a_table_of_30_000_columns_is_read_in_3_seconds(tmp_path):
     names = [f"column {index}" for index in range(30_000)]
     values = np.round(np.random.default_rng(0).normal(size=(40, 30_000)), 4)

@@ -13,8 +13,8 @@ from autoloss_gym.data.tables.columns import listed, quoted
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "?", "-", "."}
 _TRUTH = {"true": 1.0, "false": 0.0}
 # Not all that `float` reads: 2020_01 and the digits of other scripts are no numbers here.
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.I)
-_COMMA_NUMBER = re.compile(r"[-+]?(\d+,\d*|,\d+)([eE][-+]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.I)
+_COMMA_NUMBER = re.compile(r"[-+]?(\d+,\d*|,\d+)(e[-+]?\d+)?", re.ASCII | re.I)
 # Digits in groups, such as 1.234,5 or 1 234.5 or 1'234.
 _GROUPED = re.compile(r"[-+]?\d{1,3}([.,'’ \u00a0\u202f]\d{3})*([.,]\d+)?", re.ASCII)
 
