@@ -6,6 +6,7 @@ import argparse
 import importlib
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ _RESERVED = (
 )
 # Arguments that are text as it stands: a column may be called yes or 2020_01.
 _TEXT = ("dataset", "data_dir", "target")
+# A number that a task takes for the column of that name, or an own task for a number.
+_PLAIN_NUMBER = re.compile(r"target=-?(0|[1-9]\d{0,8})(\.\d{0,8}[1-9])?", re.ASCII)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -113,7 +116,7 @@ def key_value(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{shown(text)}: expected name=value")
-    if name in _TEXT:
+    if name in _TEXT and not _PLAIN_NUMBER.fullmatch(text):
         return name, value
     try:
         return name, read(value)

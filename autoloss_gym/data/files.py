@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 # Errors that the readers of NumPy, gzip and Pillow raise for files that are damaged or of another
 # kind.
@@ -34,8 +33,8 @@ DAMAGE = (
 )
 # Real tables and images unpack to 2 to 20 times their packed size, a file made to fill the memory
 # to 1,000 times.
-_MOST_RATIO = 100
-_ALWAYS_ALLOWED = 2**24  # bytes
+_MOST_RATIO = 25
+_ALWAYS_ALLOWED = 2**23  # bytes
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -92,34 +91,23 @@ def too_large(path: Path) -> ValueError:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[io.BufferedReader]:
-    """A file's bytes, unpacked where they are packed with gzip, whatever its name says.
-
-    Raises:
-        ValueError: while reading: the file unpacks to more than `most_bytes`.
-    """
+def opened(path: Path) -> Iterator[io.BufferedReader | gzip.GzipFile]:
+    """A file's bytes, unpacked where they are packed with gzip, whatever its name says."""
     with path.open("rb") as file:
         if file.peek(2)[:2] != b"\x1f\x8b":
             yield file
             return
         with gzip.GzipFile(fileobj=file) as unpacked:
-            yield io.BufferedReader(_Bounded(unpacked, path))
+            yield unpacked
 
 
-class _Bounded(io.RawIOBase):
-    """What a packed file holds, as far as it is not too large."""
-
-    def __init__(self, unpacked: gzip.GzipFile, path: Path) -> None:
-        self._unpacked = unpacked
-        self._path = path
-        self._left = most_bytes(path)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count = self._unpacked.readinto(buffer)
-        self._left -= count
-        if self._left < 0:
-            raise too_large(self._path)
-        return count
+def check_unpacked_size(path: Path) -> None:
+    """Raise ValueError if a file unpacks to more than `most_bytes`; nothing of it is kept."""
+    left = most_bytes(path)
+    with opened(path) as file:
+        if not isinstance(file, gzip.GzipFile):
+            return
+        while block := file.read(2**20):
+            left -= len(block)
+            if left < 0:
+                raise too_large(path)

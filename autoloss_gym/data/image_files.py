@@ -1,37 +1,18 @@
-"""Readers of image files: MNIST's idx files and NPZ files.
+"""Images as arrays, and NPZ files of them. Files are checked, and nothing in them is executed."""
 
-Files are checked, and nothing in them is executed.
-"""
-
-import gzip
-import lzma
+import functools
 import math
-import struct
-import zipfile
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from autoloss_gym.data.archives import read_arrays
+from autoloss_gym.data.digests import digest_of
+from autoloss_gym.data.files import DAMAGE
+
 MIN_IMAGES = 25
 MAX_CLASSES = 1000
-# Errors that the readers of NumPy, gzip and Pillow raise for files that are damaged or of another
-# kind.
-DAMAGE = (
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,71 +24,24 @@ class Images:
         labels: class 0, 1, … of each image, (images,), int64; None where there are none.
         num_test: number of images at the end that are the authors' own test images; 0 where they
             keep none apart.
+        remarks: lines that say what was left out.
     """
 
     images: np.ndarray
     labels: np.ndarray | None
     num_test: int = 0
+    remarks: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of shapes, pixels and labels, in hexadecimal."""
+        labels = "" if self.labels is None else digest_of(self.labels)
+        return digest_of(self.images, labels)
 
     @property
     def num_pixels(self) -> int:
         """Numbers in an image: height · width · channels."""
         return math.prod(self.images.shape[1:])
-
-
-def read_mnist(paths: Sequence[Path]) -> Images:
-    """Read the images and labels of training, then those of testing, from four idx files."""
-    train_images_path, train_labels_path, test_images_path, test_labels_path = paths
-    train_images = _read_idx(train_images_path, dimensions=3)
-    train_labels = _read_idx(train_labels_path, dimensions=1)
-    test_images = _read_idx(test_images_path, dimensions=3)
-    test_labels = _read_idx(test_labels_path, dimensions=1)
-
-    _check_same_length(train_labels_path, train_images, train_labels)
-    _check_same_length(test_labels_path, test_images, test_labels)
-    if train_images.shape[1:] != test_images.shape[1:]:
-        raise ValueError(
-            f"{str(test_images_path)!r}: images of {test_images.shape[1:]} pixels, those of "
-            f"training have {train_images.shape[1:]}"
-        )
-
-    images = np.concatenate([train_images, test_images])
-    labels = np.concatenate([train_labels, test_labels])
-    return checked(str(train_images_path), images, labels, num_test=len(test_images))
-
-
-def _check_same_length(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    if len(images) != len(labels):
-        raise ValueError(
-            f"{str(path)!r}: {len(labels)} labels, but there are {len(images)} images; "
-            "get both files anew"
-        )
-
-
-def _read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Read an idx file of bytes, which may be packed with gzip.
-
-    It holds two zeros, the type 8, the number of dimensions, their sizes as big-endian int32, and
-    the values.
-    """
-    expected_magic = 0x800 + dimensions
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            head = file.read(4 + 4 * dimensions)
-            magic, *shape = struct.unpack(f">{1 + dimensions}I", head)
-            if magic != expected_magic:
-                raise ValueError(f"it starts with {head[:4].hex()}, expected {expected_magic:08x}")
-            values = file.read()
-    except DAMAGE as error:
-        raise unreadable(path, f"an idx file of {dimensions}-dimensional bytes", error) from None
-
-    count = math.prod(shape)
-    if len(values) != count:
-        raise ValueError(
-            f"{str(path)!r}: expected {count:,} bytes after the header, got {len(values):,}; "
-            "get the file anew"
-        )
-    return np.frombuffer(values, np.uint8).reshape(shape)
 
 
 def read_npz(path: Path) -> Images:
@@ -134,20 +68,22 @@ def read_npz(path: Path) -> Images:
 
 def _npz_arrays(path: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The parts of the images and those of the labels, each one part or two: training and test."""
+    names = ("images", "x_train", "x_test", "labels", "y_train", "y_test")
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            names = file.files
-            images = [file[name] for name in ("images", "x_train", "x_test") if name in names]
-            labels = [file[name] for name in ("labels", "y_train", "y_test") if name in names]
-            if not images or ("images" in names and len(images) > 1):
-                raise ValueError(f"it holds {', '.join(names)}")
+        arrays, found = read_arrays(path, names)
+        images = [arrays[name] for name in names[:3] if name in arrays]
+        labels = [arrays[name] for name in names[3:] if name in arrays]
+        if not images or ("images" in arrays and len(images) > 1):
+            raise ValueError(f"it holds {', '.join(found)}")
     except DAMAGE as error:
         expected = (
             "an NPZ file with 'images' (and 'labels'), or 'x_train' and 'x_test' "
             "(and 'y_train' and 'y_test')"
         )
         raise unreadable(path, expected, error) from None
-    return images, labels
+    # Keras gives CIFAR-10 a column of labels.
+    columns = [each[:, 0] if each.shape == (len(each), 1) else each for each in labels]
+    return images, columns
 
 
 def unreadable(path: Path, expected: str, error: Exception) -> ValueError:

@@ -1,15 +1,15 @@
 """Sets of images as training runs use them: stored once on a device, and resampled for each run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from autoloss_gym.core.task import Split
-from autoloss_gym.data.digests import digest_of
+from autoloss_gym.data.files import Stamp
 from autoloss_gym.data.image_files import Images
-from autoloss_gym.data.images import data_folder, load_images
+from autoloss_gym.data.images import check_size, data_folder, image_stamp, load_written
 from autoloss_gym.data.partition import partition_on, resampled_rows
 from autoloss_gym.tools.compiling import graph_constant
 
@@ -20,24 +20,28 @@ class ImageSource:
 
     Args:
         dataset, data_dir, size: see `autoloss_gym.data.images.load_images`. Without `data_dir`, the
-            environment variable AUTOLOSS_GYM_DATA is read when the source is made, so that equal
-            sources stand for equal images.
+            environment variable AUTOLOSS_GYM_DATA is read when the source is made, and so are the
+            times and sizes of the files: equal sources stand for equal images.
     """
 
     dataset: str
     data_dir: str | None = None
     size: int = 0
+    written: Stamp = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "data_dir", data_folder(self.dataset, self.data_dir))
+        check_size(self.size)
+        folder = data_folder(self.dataset, self.data_dir)
+        object.__setattr__(self, "data_dir", folder)
+        object.__setattr__(self, "written", image_stamp(self.dataset, folder))
 
     def load(self) -> Images:
         """The images and their classes as arrays.
 
         Raises:
-            ValueError: a file is missing or cannot be used.
+            ValueError: a file cannot be used, or was rewritten after the source was made.
         """
-        return load_images(self.dataset, self.data_dir, self.size)
+        return load_written(self.dataset, self.data_dir, self.size, self.written)
 
     @property
     @graph_constant()
@@ -51,14 +55,6 @@ class ImageSource:
     def has_labels(self) -> bool:
         """Whether the class of each image is known."""
         return self.load().labels is not None
-
-    @property
-    @graph_constant()
-    def digest(self) -> str:
-        """Digest of the images and their classes."""
-        images = self.load()
-        labels = "" if images.labels is None else digest_of(images.labels)
-        return digest_of(images.images, labels)
 
     @property
     @graph_constant()

@@ -7,27 +7,18 @@ import functools
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from autoloss_gym.data.image_files import Images, checked, read_mnist, read_npz
-from autoloss_gym.data.picture_folders import read_folder
+from autoloss_gym.data.files import Stamp, check_regular, data_path, stamp
+from autoloss_gym.data.image_files import Images, checked, read_npz
+from autoloss_gym.data.named_images import DATA_VARIABLE, NAMED, find_named, recognised
+from autoloss_gym.data.picture_folders import picture_paths, read_folder
 from autoloss_gym.data.resizing import resized
 from autoloss_gym.tools.names import unknown
 
-DATA_VARIABLE = "AUTOLOSS_GYM_DATA"
 BUNDLED = ("digits",)
-# Files of the data sets that have a name, with their sizes in bytes, plain and packed with gzip.
-_FILES: dict[str, dict[str, tuple[int, ...]]] = {
-    "mnist": {
-        "train-images-idx3-ubyte": (47_040_016, 9_912_422),
-        "train-labels-idx1-ubyte": (60_008, 28_881),
-        "t10k-images-idx3-ubyte": (7_840_016, 1_648_877),
-        "t10k-labels-idx1-ubyte": (10_008, 4_542),
-    },
-    "cifar10": {"cifar10_subset.npz": (27_940_857,)},
-    "lfwcrop": {"lfwcrop64_rgb_subset.npz": (23_759_721,)},
-}
 
 
 def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Images:
@@ -38,24 +29,30 @@ def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Ima
             lie in the data folder or in a folder of that name in it; or a path. An NPZ file has
             "images" (images, height, width[, channels]), uint8 or numbers in [0, 1], and perhaps
             "labels" (images,), or "x_train", "x_test" and perhaps "y_train", "y_test"; channels may
-            also come second. In a folder, PNG and JPEG files lie side by side or each class in a
-            folder of its own.
+            also come second. In a folder, pictures lie side by side or each class in a folder of
+            its own, or it holds the files of MNIST or CIFAR-10 as they are published.
         data_dir: the data folder; by default the one that the environment variable
             AUTOLOSS_GYM_DATA names.
         size: height and width that the images are resized to, each new pixel the mean over the area
             that it covers; uint8 stays uint8, rounded. 0 leaves the images as they are.
 
-    Files are read once in a process.
+    Files are read again only if they were rewritten.
 
     Raises:
         ValueError: one line that names the file that is missing or cannot be used, and what is
             expected.
     """
-    if size < 0:
+    check_size(size)
+    folder = data_folder(dataset, data_dir)
+    return load_written(dataset, folder, size, image_stamp(dataset, folder))
+
+
+def check_size(size: Any) -> None:
+    """ValueError unless this is a number of pixels, or 0 for images as they are."""
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(
-            f"size={size}: expected a number of pixels, or 0 to leave the images as they are"
+            f"size={size!r}: expected a number of pixels, or 0 to leave the images as they are"
         )
-    return _load(dataset, data_folder(dataset, data_dir), size)
 
 
 def data_folder(dataset: str, data_dir: str | None) -> str | None:
@@ -63,27 +60,60 @@ def data_folder(dataset: str, data_dir: str | None) -> str | None:
 
     It is None where no folder is known, and for data sets that are bundled or given by a path.
     """
-    if dataset not in _FILES:
+    if dataset not in NAMED:
         return None
     return data_dir or os.environ.get(DATA_VARIABLE) or None
 
 
+def image_stamp(dataset: str, folder: str | None) -> Stamp:
+    """The stamp of all files that the images come from.
+
+    Raises:
+        ValueError: one of them is missing.
+    """
+    if dataset in BUNDLED:
+        return ()
+    if dataset in NAMED:
+        return stamp(find_named(dataset, folder)[1])
+    path = data_path(dataset)
+    if not path.is_dir():
+        _check_npz(dataset, path)
+        return stamp([path])
+    known = recognised(path)
+    return stamp(known[1] if known else picture_paths(path))
+
+
 @functools.lru_cache(maxsize=8)
-def _load(dataset: str, folder: str | None, size: int) -> Images:
-    path = Path(dataset).expanduser()
-    is_named = dataset in BUNDLED or dataset in _FILES
-    if not is_named and path.is_dir():
-        # Its pictures may differ in size, so that each is resized as it is read.
-        return read_folder(path, size)
-    if size:
-        stored = _load(dataset, folder, 0)
+def load_written(dataset: str, folder: str | None, size: int, written: Stamp) -> Images:
+    """`load_images` of files with this stamp, read once in a process.
+
+    Raises:
+        ValueError: they have another one by now, or cannot be used.
+    """
+    if size and not _is_folder_of_pictures(dataset):
+        stored = load_written(dataset, folder, 0, written)
         return replace(stored, images=resized(stored.images, size))
+    if image_stamp(dataset, folder) != written:
+        raise ValueError(
+            f"dataset={dataset!r}: its files were rewritten after the task was made; make it anew"
+        )
     if dataset in BUNDLED:
         return _load_digits(dataset)
-    if dataset in _FILES:
-        paths = _find(dataset, folder)
-        return read_mnist(paths) if dataset == "mnist" else read_npz(paths[0])
-    return _load_npz(dataset, path)
+    if dataset in NAMED:
+        files, paths = find_named(dataset, folder)
+        return files.read(paths)
+    path = data_path(dataset)
+    if not path.is_dir():
+        return read_npz(path)
+    known = recognised(path)
+    # Pictures may differ in size, so that each is resized as it is read.
+    return known[0].read(known[1]) if known else read_folder(path, size)
+
+
+def _is_folder_of_pictures(dataset: str) -> bool:
+    path = data_path(dataset)
+    is_named = dataset in BUNDLED or dataset in NAMED
+    return not is_named and path.is_dir() and recognised(path) is None
 
 
 def _load_digits(dataset: str) -> Images:
@@ -94,55 +124,10 @@ def _load_digits(dataset: str) -> Images:
     return checked(dataset, images, digits.target)
 
 
-def _load_npz(dataset: str, path: Path) -> Images:
-    if path.suffix != ".npz":
-        message = unknown("dataset", dataset, (*BUNDLED, *_FILES))
+def _check_npz(dataset: str, path: Path) -> None:
+    if os.sep in dataset and not path.exists():
+        raise ValueError(f"dataset={dataset!r}: there is no such file or folder")
+    if path.suffix.lower() != ".npz":
+        message = unknown("dataset", dataset, (*BUNDLED, *NAMED))
         raise ValueError(f"{message}, or the path of an .npz file or of a folder")
-    if not path.is_file():
-        raise ValueError(
-            f"dataset={dataset!r}: there is no such file; give the path of an .npz file"
-        )
-    return read_npz(path)
-
-
-def _find(dataset: str, folder: str | None) -> list[Path]:
-    """The files of a data set, all in the folder of its name or all in the data folder."""
-    if folder is None:
-        raise ValueError(
-            f"dataset={dataset!r}: no data folder is given; set data_dir, or the environment "
-            f"variable {DATA_VARIABLE}, to a folder with {_described_files(dataset)}"
-        )
-    data_dir = Path(folder).expanduser()
-    own_dir = data_dir / dataset
-    for place in (own_dir, data_dir):
-        paths = _files_in(place, dataset)
-        if paths is not None:
-            return paths
-    raise ValueError(
-        f"dataset={dataset!r}: files are missing in {str(own_dir)!r} and in {str(data_dir)!r}; "
-        f"expected in one of them: {_described_files(dataset)}"
-    )
-
-
-def _files_in(folder: Path, dataset: str) -> list[Path] | None:
-    """The files of a data set in a folder, plain or packed; None if one is missing."""
-    paths = []
-    for name in _FILES[dataset]:
-        plain = folder / name
-        packed = folder / f"{name}.gz"
-        if plain.is_file():
-            paths.append(plain)
-        elif packed.is_file():
-            paths.append(packed)
-        else:
-            return None
-    return paths
-
-
-def _described_files(dataset: str) -> str:
-    """The names of a data set's files and their sizes, for errors."""
-    descriptions = []
-    for name, sizes in _FILES[dataset].items():
-        in_bytes = " bytes, or with .gz ".join(f"{size:,}" for size in sizes)
-        descriptions.append(f"{name} ({in_bytes} bytes)")
-    return "; ".join(descriptions)
+    check_regular(path, "an .npz file")

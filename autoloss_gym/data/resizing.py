@@ -32,6 +32,32 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
+class AreaMeans:
+    """One large image of bytes, resized as `resized` does, from bands of its rows.
+
+    Args:
+        height, width, channels: of the image.
+        size: the new height and width.
+    """
+
+    def __init__(self, height: int, width: int, channels: int, size: int) -> None:
+        self._rows = _overlaps(height, size)
+        self._columns = _overlaps(width, size).T
+        self._pixels = height * width
+        self._sums = np.zeros((channels, size, size))
+
+    def add(self, top: int, band: np.ndarray) -> None:
+        """Take in the rows from `top` on, (rows, width, channels), uint8."""
+        values = np.moveaxis(band, 2, 0).astype(np.float64)
+        # Sums of whole numbers are exact, in any order.
+        self._sums += self._rows[:, top : top + len(band)] @ values @ self._columns
+
+    def rounded(self) -> np.ndarray:
+        """The new image, (size, size, channels), uint8."""
+        means = np.rint(self._sums / self._pixels)
+        return np.ascontiguousarray(np.moveaxis(means, 0, 2), np.uint8)
+
+
 def _overlaps(length: int, size: int) -> np.ndarray:
     """Length of each old pixel that every new one covers, (size, length).
 

@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 
 import gymnasium as gym
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -517,13 +518,13 @@ def test_nothing_in_an_npz_is_unpickled(whole_file, tmp_path):
 
 
 FOLDERS = {
-    "no pictures": ({"readme.txt": b""}, "no .png, .jpg, .jpeg file"),
+    "no pictures": ({"readme.txt": b""}, "no .png, .jpg, .*but 1 .txt; save them"),
     "a picture of another size": ({"zz.png": picture(GREY[0][:2])}, "zz.png.*2 × 2.*3 × 2.*size"),
     "a picture beside the classes": ({"a/0.png": picture(GREY[0])}, "lies beside"),
-    "text called a picture": ({"zz.jpg": b"hello"}, "zz.jpg.*PNG or JPEG"),
+    "text called a picture": ({"zz.jpg": b"hello"}, "zz.jpg.*PNG, JPEG"),
     "a picture cut off": (
         {"zz.png": picture(np.zeros((50, 50), np.uint8))[:60]},
-        "zz.png.*PNG or JPEG",
+        "zz.png.*PNG, JPEG",
     ),
     "sixteen bits": ({"zz.png": picture(np.zeros((3, 2), np.uint16))}, "zz.png.*8 bits"),
 }
@@ -536,13 +537,19 @@ def test_a_folder_that_cannot_be_used_is_one_line_that_names_the_culprit(files, 
     assert_refused(lambda: load_images(folder), culprit)
 
 
-def test_names_paths_and_sizes_that_mean_nothing_are_refused(tmp_path):
+def test_names_paths_and_sizes_that_mean_nothing_are_refused(tmp_path, monkeypatch):
     assert_refused(
         lambda: load_images("mnits"),
         "did you mean 'mnist'",
         "cifar10, digits, lfwcrop, mnist, or the path",
     )
-    assert_refused(lambda: load_images(str(tmp_path / "x.npz")), "there is no such file")
+    assert_refused(lambda: load_images(str(tmp_path / "x.npz")), "there is no such file or folder")
+    monkeypatch.chdir(tmp_path)
+    assert_refused(lambda: load_images("x.npz"), "there is no such file; give the path of an .npz")
     assert_refused(lambda: load_images("mnits", size=16), "did you mean 'mnist'")
-    assert_refused(lambda: load_images("digits", size=-1), "size=-1")
+    # As users have it, without the checks of annotations.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    for size in (-1, 3.5, True, "8"):
+        assert_refused(lambda size=size: load_images("digits", size=size), f"size={size!r}")
+        assert_refused(lambda size=size: ImageSource("digits", size=size), f"size={size!r}")
     assert_refused(lambda: load_images(str(tmp_path), size=-1), "size=-1")

@@ -13,9 +13,12 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from agents.command_line import key_value
 from autoloss_gym.data.tables import as_dataset, load_table
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
+from tests.support import tried_tables
+from tests.support.paths import ROOT
 from tests.support.tried_tables import FORMS, NAMES, PRICE, VALUES, outcome, text, write
 
 ID = "AutoLoss/QuadraticRegression-v1"
@@ -84,16 +87,24 @@ def test_records_are_counted_as_they_stand_in_the_file(tmp_path):
 # Names
 
 
-@pytest.mark.parametrize("name", ["yes", "null", "2020_01", "1", "1.50", "0x10", "~", "a: b", "'q"])
+@pytest.mark.parametrize(
+    "name", ["yes", "null", "2020_01", "1", "0.5", "1.50", "1e3", "0x10", "~", "a: b", "'q", "[x]"]
+)
 def test_a_column_is_found_by_its_name_as_text(name, tmp_path):
-    from agents.command_line import key_value
-
-    content = text(header=f"rooms,{name},price")
-    argument, target = key_value(f"target={name}")
-    assert argument == "target"
-    table = read(content, tmp_path, target)
+    path = tmp_path / "table.csv"
+    path.write_text(text(header=f"rooms,{name},price"))
+    arguments = dict([key_value(f"target={name}"), key_value(f"dataset={path}")])
+    table = gym.make(ID, **arguments).unwrapped.task.table
     assert table.target == name
     np.testing.assert_array_equal(table.targets, VALUES[:, 1])
+
+
+def test_folders_and_files_are_text_and_a_target_may_be_the_number_of_an_own_task():
+    for value in ("2020", "2020_01", "yes", "[x]", "null"):
+        assert key_value(f"data_dir={value}") == ("data_dir", value)
+        assert key_value(f"dataset={value}") == ("dataset", value)
+    assert key_value("target=-0.5") == ("target", -0.5)
+    assert key_value("dimension=2_0") == ("dimension", 20)
 
 
 def test_a_wrong_or_a_second_target_is_one_line(tmp_path, monkeypatch):
@@ -230,7 +241,7 @@ def test_columns_of_a_frame_may_be_numbers_in_any_dress():
 
 GAPS = np.where(np.arange(len(VALUES)) == 7, np.nan, VALUES[:, 0])
 FRAMES = {
-    "text": (frame(rooms=np.array(["many"] * 40, dtype=object)), "'rooms' .object.; encode"),
+    "text": (frame(rooms=np.array(["many"] * 40, dtype=object)), "'rooms' .'many'.; encode"),
     "dates": (frame(rooms=np.array(["2024-05-01"] * 40, "M8[s]")), "'rooms' .datetime64"),
     "NaN": (frame(rooms=GAPS), "missing values: 1 in 1 of 3 columns.*'rooms' .1, first in row 7."),
     "None": (frame(rooms=np.array([None, *range(39)], dtype=object)), "missing.*row 0"),
@@ -273,6 +284,24 @@ def test_parquet_is_read_by_polars_where_pyarrow_is_missing(tmp_path, monkeypatc
     np.testing.assert_array_equal(load_table(str(path), "price").inputs, VALUES[:, :2])
 
 
+class LibraryError(Exception):
+    """Of a kind that nobody else knows."""
+
+
+def test_a_broken_parquet_file_is_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"PAR1")
+    polars = types.ModuleType("polars")
+
+    def fail(found):
+        raise LibraryError("out of specification:\nno footer")
+
+    polars.read_parquet = fail
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.setitem(sys.modules, "polars", polars)
+    assert_refused(lambda: load_table(str(path)), "cannot be read; out of specification: no footer")
+
+
 # Pipes, bombs and width
 
 
@@ -282,6 +311,13 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         assert_refused(lambda name=name: load_table(str(tmp_path / name)), "a pipe or a device")
     (tmp_path / "link.csv").symlink_to("/dev/zero")
     assert_refused(lambda: load_table(str(tmp_path / "link.csv")), "a pipe or a device")
+
+
+def test_a_field_of_a_hundred_thousand_digits_takes_no_time(tmp_path):
+    content = text() + "1,2," + "9" * 100_000 + "x\n"
+    start = time.process_time()
+    assert_refused(lambda: read(content, tmp_path), r"'price' \('9999.*' in record 42\)")
+    assert time.process_time() - start < 2
 
 
 def test_a_table_of_30_000_columns_is_read_in_3_seconds(tmp_path):
@@ -296,3 +332,7 @@ def test_a_table_of_30_000_columns_is_read_in_3_seconds(tmp_path):
     assert_refused(
         lambda: read(content.replace("column 29999", "column 7", 1), tmp_path), "called 'column 7'"
     )
+
+
+def test_the_documentation_says_what_comes_of_each_form():
+    assert tried_tables.report() in (ROOT / "docs/results/data_files.md").read_text()

@@ -1,5 +1,6 @@
 """From the fields of a text table to numbers, and what is said of those that are none."""
 
+import bisect
 import re
 from array import array
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from autoloss_gym.data.tables.columns import listed, quoted
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "?", "-", "."}
 _TRUTH = {"true": 1.0, "false": 0.0}
 # Not all that `float` reads: 2020_01 and the digits of other scripts are no numbers here.
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.I)
-_COMMA_NUMBER = re.compile(r"[-+]?(\d+,\d*|,\d+)([eE][-+]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.I)
+_COMMA_NUMBER = re.compile(r"[-+]?(\d+,\d*|,\d+)(e[-+]?\d+)?", re.ASCII | re.I)
 # Digits in groups, such as 1.234,5 or 1 234.5 or 1'234.
 _GROUPED = re.compile(r"[-+]?\d{1,3}([.,'’ \u00a0\u202f]\d{3})*([.,]\d+)?", re.ASCII)
 
@@ -49,7 +50,9 @@ class Cells:
     def __init__(self, separator: str) -> None:
         self._separator = separator
         self._values = array("d")  # NaN where there is no number
-        self._records = array("q")  # the number of each record
+        self._num_rows = 0
+        # Where records are left out, the next row and its record.
+        self._places: list[tuple[int, int]] = []
         self._words: dict[int, _Words] = {}  # by column
         self._truths: dict[int, int] = {}  # by column, how many fields are true or false
         # The first number with '.' in it, and the first with ',': record and field.
@@ -67,7 +70,15 @@ class Cells:
         else:
             row = self._mixed(record, cells)
         self._values.extend(row)
-        self._records.append(record)
+        if self._record(self._num_rows) != record:
+            self._places.append((self._num_rows, record))
+        self._num_rows += 1
+
+    def _record(self, row: int) -> int:
+        """The number of a row's record."""
+        index = bisect.bisect(self._places, row, key=lambda place: place[0])
+        first_row, record = self._places[index - 1] if index else (0, 0)
+        return record + row - first_row
 
     def _mixed(self, record: int, cells: Sequence[str]) -> list[float]:
         return [self._number(record, column, cell) for column, cell in enumerate(cells)]
@@ -98,7 +109,7 @@ class Cells:
                 decimal marks are mixed.
         """
         values = np.frombuffer(self._values, np.float64) if self._values else np.empty(0)
-        values = values.reshape(len(self._records), len(names))
+        values = values.reshape(self._num_rows, len(names))
         self._refuse_words(names)
         if self._point and self._comma:
             raise ValueError(
@@ -106,7 +117,7 @@ class Cells:
                 f"in record {self._comma[0]} ({self._comma[1]!r}); write all numbers as 1234.5"
             )
         self._refuse_mixed_truths(names, len(values))
-        check_complete(names, values, lambda row: f"record {self._records[row]}")
+        check_complete(names, values, lambda row: f"record {self._record(row)}")
         return values
 
     def remarks(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -164,7 +175,7 @@ def check_complete(
         found = []
         for column in columns.tolist():
             rows = np.flatnonzero(bad[:, column])
-            found.append(f"{quoted(names[column])} ({len(rows):,}, first in {place(rows[0])})")
+            found.append(f"{quoted(names[column])} ({len(rows):,}, first in {place(int(rows[0]))})")
         if found:
             raise ValueError(
                 f"{kind} values: {bad.sum():,} in {len(found):,} of {len(names):,} columns and "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autoloss_gym.data.files import DAMAGE, check_regular
+from autoloss_gym.data.files import check_regular
 from autoloss_gym.data.tables.cells import check_complete
 from autoloss_gym.data.tables.columns import Columns, listed, quoted, repeated
 
@@ -64,15 +64,17 @@ def read_parquet(path: Path) -> Columns:
     name = repr(str(path))
     try:
         found = _parquet_columns(path)
-        columns = _columns(name, {label.strip(): array for label, array in found.items()})
     except ImportError:
         raise ValueError(
             f"dataset={name}: reading Parquet needs pyarrow or polars: pip install pyarrow"
         ) from None
-    except DAMAGE as error:
+    except Exception as error:  # of the libraries' own kinds
         reason = " ".join(str(error).split()[:40])
-        raise ValueError(f"dataset={name}: {reason}") from None
-    return columns
+        raise ValueError(f"dataset={name}: this Parquet file cannot be read; {reason}") from None
+    try:
+        return _columns(name, {label.strip(): array for label, array in found.items()})
+    except ValueError as error:
+        raise ValueError(f"dataset={name}: {error}") from None
 
 
 def _parquet_columns(path: Path) -> dict[str, np.ndarray]:
@@ -91,7 +93,7 @@ def _columns(name: str, found: Mapping[str, np.ndarray]) -> Columns:
     for label, array in found.items():
         column = _numbers(array)
         if column is None:
-            words.append(f"{quoted(label)} ({array.dtype})")
+            words.append(f"{quoted(label)} ({_example(array)})")
         else:
             numbers[label] = column
     if words:
@@ -106,6 +108,11 @@ def _columns(name: str, found: Mapping[str, np.ndarray]) -> Columns:
     truths = [quoted(label) for label, array in found.items() if array.dtype.kind == "b"]
     remark = f"Read true as 1 and false as 0 in: {listed(truths)}."
     return Columns(names, values, name, (remark,) if truths else ())
+
+
+def _example(array: np.ndarray) -> str:
+    """What a column that is not numeric holds, in short."""
+    return repr(array[0])[:30] if array.dtype.kind == "O" else str(array.dtype)
 
 
 def _numbers(array: np.ndarray) -> np.ndarray | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoloss_gym.data.files import DAMAGE, check_regular, opened
+from autoloss_gym.data.files import DAMAGE, check_regular, check_unpacked_size, opened
 from autoloss_gym.data.tables.cells import Cells, is_number
 from autoloss_gym.data.tables.columns import Columns, quoted, repeated
 from autoloss_gym.data.tables.dialects import (
@@ -39,6 +39,7 @@ def read_text(path: Path) -> Columns:
     check_regular(path, "a table, such as a .csv file")
     name = repr(str(path))
     try:
+        check_unpacked_size(path)
         encoding = _encoding(path)
         try:
             return _read(path, encoding, name)

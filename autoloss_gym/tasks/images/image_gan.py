@@ -157,10 +157,6 @@ class ImageGAN(GradientTask, ImageTask):
         return ImageSource(self.dataset, self.data_dir, self.size)
 
     @property
-    def data_digest(self) -> str:
-        return self.source.digest
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
         return self.source.image_shape
@@ -202,7 +198,11 @@ class ImageGAN(GradientTask, ImageTask):
     def remarks(self, split: Split) -> tuple[str, ...]:
         count, scores = self.real_data_scores(split)
         figures = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
-        return (f"Real data ({count:,}): {figures}",)
+        return f"Real data ({count:,}): {figures}", *self.source.load().remarks
+
+    @property
+    def data_digest(self) -> str:
+        return self.source.load().digest
 
     def make_data(self, keys: Keys) -> dict[str, Any]:
         sizes = self.num_samples, self.num_held_out, self.num_test

@@ -12,7 +12,7 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
-from autoloss_gym.core.task import Keys, Metric, Pair
+from autoloss_gym.core.task import Keys, Metric, Pair, Split
 from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
@@ -147,7 +147,10 @@ class SparseAutoencoder(GradientTask):
 
     @property
     def data_digest(self) -> str:
-        return self.source.digest
+        return self.source.load().digest
+
+    def remarks(self, split: Split) -> tuple[str, ...]:
+        return self.source.load().remarks
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
