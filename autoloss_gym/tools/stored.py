@@ -15,7 +15,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from autoloss_gym.tools import forms
-from autoloss_gym.tools.files import read_bytes, write_bytes, write_text
+from autoloss_gym.tools.files import read_bytes, replacing, write_text
 from autoloss_gym.tools.forms import Leaf
 
 FORMAT = 2
@@ -87,7 +87,8 @@ def write_arrays(path: Path, tree: Mapping[str, Any]) -> None:
     # Not left to safetensors, which puts these texts in another order in each process.
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    write_bytes(path, b"".join([len(text).to_bytes(8, "little"), text, data]))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.writelines([len(text).to_bytes(8, "little"), text, data])
 
 
 def read_arrays(path: Path, form: Mapping[str, Any], oldest: int = FORMAT) -> dict[str, Any]:
