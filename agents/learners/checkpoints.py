@@ -31,6 +31,7 @@ CHECKPOINT = "checkpoint.safetensors"
 COUNT = Whole(0, MOST_STEPS)
 _MT_WORDS = 624  # of the Mersenne Twister's state
 _MOST_WEIGHTS = 1 << 32  # bytes
+_NEVER_NEGATIVE = {"step", "exp_avg_sq", "square_avg"}  # of an optimizer's state
 # What may change between two parts of a training, or is checked elsewhere.
 _MAY_CHANGE = ("n_timesteps", "checkpoint_every", "data")
 
@@ -166,8 +167,14 @@ def optimizer_form(optimizer: torch.optim.Optimizer) -> dict[int, Maybe]:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
     stepped.step()
-    state = stepped.state_dict()["state"]
-    return {index: Maybe(form_of(values)) for index, values in state.items()}
+    forms_of_state = {}
+    for index, values in stepped.state_dict()["state"].items():
+        form = form_of(values)
+        for name in _NEVER_NEGATIVE & form.keys():
+            if isinstance(form[name], Array):
+                form[name] = Array.like(values[name], least=0)
+        forms_of_state[index] = Maybe(form)
+    return forms_of_state
 
 
 def set_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[int, Any]) -> None:

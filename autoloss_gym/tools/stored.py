@@ -15,7 +15,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from autoloss_gym.tools import forms
-from autoloss_gym.tools.files import read_bytes, write_bytes, write_text
+from autoloss_gym.tools.files import read_bytes, replacing, write_text
 from autoloss_gym.tools.forms import Leaf
 
 FORMAT = 2
@@ -57,7 +57,7 @@ def read_values(path: Path, form: Mapping[str, Any]) -> dict[str, Any]:
     """
     content = read_bytes(path, _MOST_JSON)
     try:
-        values = json.loads(content, parse_constant=_refuse_constant)
+        values = json.loads(content)
         if not isinstance(values, dict):
             raise ValueError("it is not a mapping of names")
         checksum = values.pop(_CHECKSUM, None)
@@ -87,7 +87,8 @@ def write_arrays(path: Path, tree: Mapping[str, Any]) -> None:
     # Not left to safetensors, which puts these texts in another order in each process.
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    write_bytes(path, b"".join([len(text).to_bytes(8, "little"), text, data]))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.writelines([len(text).to_bytes(8, "little"), text, data])
 
 
 def read_arrays(path: Path, form: Mapping[str, Any], oldest: int = FORMAT) -> dict[str, Any]:
@@ -150,9 +151,9 @@ def _parts(content: bytes) -> tuple[dict[str, Any], memoryview]:
 
 
 def _digest(header: dict[str, Any], data: bytes | memoryview = b"") -> str:
-    found = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
+    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     found.update(data)
-    return found.hexdigest()
+    return found.hexdigest()[:32]
 
 
 def _check_format(version: Any, oldest: int) -> None:
@@ -162,10 +163,6 @@ def _check_format(version: Any, oldest: int) -> None:
         raise ValueError(f"format {version} is newer than this version reads ({FORMAT})")
     if version < oldest:
         raise ValueError(f"format {version} is older than this version reads ({oldest})")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number that can be stored")
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:

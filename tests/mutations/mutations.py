@@ -234,7 +234,7 @@ MUTATIONS = (
     ),
     Mutation(
         "10 episodes on disk belong to their problems",
-        "agents/evaluation/rollout.py",
+        "agents/evaluation/store.py",
         (('"seeds": seeds.tolist()}', '"seeds": len(seeds)}'),),
         "agents/evaluation/test_store.py",
     ),

@@ -115,7 +115,13 @@ def test_a_file_that_claims_more_than_it_holds_takes_no_memory(path):
 
 # Plain values
 
-VALUES = {"count": 3, "names": ["a"], "pairs": [["a", None]], "any": {"b": [1.5]}, "choice": "x"}
+VALUES = {
+    "count": 3,
+    "names": ["a"],
+    "pairs": [["a", None]],
+    "any": {"b": [1.5, float("inf")]},
+    "choice": "x",
+}
 VALUE_FORMS = {
     "count": OrNone(Whole(1, 9)),
     "names": Many(Text()),

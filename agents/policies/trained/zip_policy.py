@@ -67,9 +67,8 @@ class ZipPolicy:
 def _check_weights(path: Path, model: BaseAlgorithm) -> None:
     """ValueError for weights that the model has taken over, cast, or that are not finite."""
     expected = {name: Array.like(value) for name, value in model.policy.state_dict().items()}
-    _, stored, _ = load_from_zip_file(path, load_data=False, device="cpu")
-    weights: dict[str, torch.Tensor] = dict(stored["policy"])
-    for name, tensor in weights.items():
+    stored: Any = load_from_zip_file(path, load_data=False, device="cpu")[1]
+    for name, tensor in stored["policy"].items():
         found = Array.like(tensor)
         if found != expected[name]:
             raise ValueError(f"{str(path)!r}: {name} is {found}, expected {expected[name]}")

@@ -273,6 +273,7 @@ def test_a_checkpoint_of_another_version_is_one_line(version, expected, interrup
         ("reinforce", "steps", None),
         ("reinforce", "baseline", np.float64(3).reshape(())),
         ("reinforce", "adam/0/exp_avg", np.zeros((3, 3), np.float32)),
+        ("reinforce", "adam/0/exp_avg_sq", -np.ones((16, 11), np.float32)),
         ("reinforce", "adam/9/exp_avg", np.zeros(3, np.float32)),
         ("reinforce", "envs/elapsed", np.full(8, 10**9)),
         ("reinforce", "envs/seeds", np.zeros(8, np.int32)),
