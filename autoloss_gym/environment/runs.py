@@ -51,11 +51,11 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
         state = task.reset(keys)
         evaluation = task.measure(state)
         validation = task.validate(state)
-    for values in (evaluation.losses, evaluation.gradient_norms, validation):
-        state.diverged |= ~torch.isfinite(values).all(dim=1)
-        values.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-    history = History.start(evaluation, validation, memory)
-    return Runs(state=state, history=history, best=tree.clone(state.parameters))
+        for values in (evaluation.losses, evaluation.gradient_norms, validation):
+            state.diverged |= ~torch.isfinite(values).all(dim=1)
+            values.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        history = History.start(evaluation, validation, memory)
+        return Runs(state=state, history=history, best=tree.clone(state.parameters))
 
 
 def replaced(runs: Runs, rows: np.ndarray, fresh: Runs) -> Runs:

@@ -235,7 +235,9 @@ def play(line: list[str], folder: Path) -> tuple[str, str]:
         except SystemExit as stop:
             status = stop.code
     message = said.getvalue()
-    if (folder / CANARY).exists():
+    # Whoever names a module where an environment or a policy is named asks for its code.
+    is_named = any(each.startswith("canary:") for each in line)
+    if (folder / CANARY).exists() and not is_named:
         return "code run", message
     if status == 0:
         senseless = nonsense(folder)
