@@ -18,7 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 from autoloss_gym.registration import OLDER
 from autoloss_gym.tools.arguments import unexpected
 from autoloss_gym.tools.memory import is_out_of_memory
-from autoloss_gym.tools.names import shown, unknown
+from autoloss_gym.tools.names import one_line, shown, unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
 
 from .configuration import ALGORITHMS, MOST_RUNS, MOST_STEPS
@@ -42,13 +42,14 @@ _RESERVED = (
 _TEXT = ("dataset", "data_dir", "target")
 # A number that a task takes for the column of that name, or an own task for a number.
 _PLAIN_NUMBER = re.compile(r"target=-?(0|[1-9]\d{0,8})(\.\d{0,8}[1-9])?", re.ASCII)
+_LONGEST = 2000  # characters of an error
 
 
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage text."""
 
     def error(self, message: str) -> None:
-        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+        self.exit(2, f"{self.prog}: error: {one_line(message, _LONGEST)} (see --help)\n")
 
 
 def command_parser(program: str | None, description: str) -> OneLineParser:
@@ -271,5 +272,5 @@ def main(run: Callable[[], None], program: str | None = None) -> int:
 def _refuse(reason: str, program: str | None) -> int:
     """Say in one line why, and return the exit status."""
     name = program or Path(sys.argv[0]).name
-    print(f"{name}: error: {' '.join(reason.split())}", file=sys.stderr)
+    print(f"{name}: error: {one_line(reason, _LONGEST)}", file=sys.stderr)
     return 2

@@ -4,6 +4,8 @@ from typing import Any
 
 import gymnasium
 
+from autoloss_gym.tools.names import shown
+
 # Where the class of each id stands in `autoloss_gym.tasks`.
 _PLACES = {
     "AutoLoss/Beale-v1": "surfaces.beale:Beale",
@@ -32,9 +34,11 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
     Raises:
         ValueError: the id is taken by something else, or `task` is not of the form "module:Class".
     """
-    module, _, name = task.partition(":")
+    module, _, name = task.partition(":") if isinstance(task, str) else ("", "", "")
     if not module or not name:
-        raise ValueError(f"task={task!r}: expected 'module:Class'")
+        raise ValueError(f"task={shown(task)}: expected 'module:Class'")
+    if not isinstance(id, str):
+        raise ValueError(f"id={shown(id)}: expected text, such as 'My/Task-v0'")
     kwargs = {"task": task, **arguments}
     if id in gymnasium.registry:
         if gymnasium.registry[id].kwargs == kwargs:

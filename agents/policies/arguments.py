@@ -5,14 +5,20 @@ reason, which the command puts behind the form that it expected.
 """
 
 import glob
+import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoloss_gym.tools.names import shown
+
 Reader = Callable[[str], Any]
 
+_PLAIN = re.compile(r"[-+.0-9a-z]{1,40}", re.ASCII | re.IGNORECASE)
+_MOST_FOLDERS = 1000  # that a policy is pooled from
 _MOST_UPDATES = 1_000_000  # of one pair in a row: a fixed order is laid out in memory
 
 
@@ -42,9 +48,9 @@ class Whole:
 
     def __call__(self, text: str) -> int:
         try:
-            value = int(text)
+            value = int(_plain(text))
         except ValueError:
-            raise ValueError(f"{text!r} is not a whole number") from None
+            raise ValueError(f"{shown(text)} is not a whole number") from None
         if not self.least <= value <= self.most:
             raise ValueError(f"{text} is not in the range {self}")
         return value
@@ -61,7 +67,7 @@ class OneOf:
 
     def __call__(self, text: str) -> str:
         if text not in self.words:
-            raise ValueError(f"{text!r} is not {self}")
+            raise ValueError(f"{shown(text)} is not {self}")
         return text
 
     def __str__(self) -> str:
@@ -92,7 +98,7 @@ class Options:
         for part in filter(None, text.split(",")):
             name, equals, value = part.partition("=")
             if name not in self.known:
-                raise ValueError(f"there is no option {name!r}")
+                raise ValueError(f"there is no option {shown(name)}")
             if name in options:
                 raise ValueError(f"{name} is given twice")
 
@@ -205,14 +211,18 @@ def trained(text: str) -> Trained:
     """Patterns of run folders divided by commas, or the .zip file of a model."""
     if text.endswith(".zip"):
         if not Path(text).is_file():
-            raise ValueError(f"there is no file {text!r}")
+            raise ValueError(f"there is no file {shown(text)}")
         return Trained(zip_file=Path(text))
 
-    found = []
+    found: list[Path] = []
     for pattern in text.split(","):
-        found += [Path(path) for path in sorted(glob.glob(pattern)) if Path(path).is_dir()]
+        folders = filter(Path.is_dir, map(Path, glob.iglob(pattern)))
+        # A pattern may fit half of the disk: no more is looked at than can be meant.
+        found += sorted(itertools.islice(folders, _MOST_FOLDERS + 1))
+        if len(found) > _MOST_FOLDERS:
+            raise ValueError(f"{shown(pattern)} stands for more than {_MOST_FOLDERS} folders")
     if not found:
-        raise ValueError(f"there is no folder {text!r}")
+        raise ValueError(f"there is no folder {shown(text)}")
     return Trained(folders=tuple(found))
 
 
@@ -234,9 +244,16 @@ def own_class(text: str) -> OwnClass:
 
 def _number(text: str) -> float:
     try:
-        value = float(text)
+        value = float(_plain(text))
     except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+        value = math.nan
     if math.isnan(value):
-        raise ValueError(f"{text!r} is not a number")
+        raise ValueError(f"{shown(text)} is not a number")
     return value
+
+
+def _plain(text: str) -> str:
+    """The text, without what Python reads in numbers too: other scripts, blanks, underscores."""
+    if not _PLAIN.fullmatch(text):
+        raise ValueError
+    return text

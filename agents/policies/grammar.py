@@ -6,7 +6,7 @@ checks and errors come from the table. Nothing slow is imported.
 
 import importlib.util
 
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.names import shown, unknown
 
 from ..configuration import ALGORITHMS
 from . import arguments
@@ -34,7 +34,7 @@ def parse_specification(text: str) -> Specification:
     try:
         value = kind.read(argument)
     except ValueError as error:
-        raise ValueError(f"policy {text!r}: expected {kind.form} ({error})") from None
+        raise ValueError(f"policy {shown(text)}: expected {kind.form} ({error})") from None
     return Specification(text, kind, value)
 
 

@@ -18,6 +18,9 @@ from .requirements import check_choice, check_length, check_weights
 # Least and greatest R of a grid, and their number, for so many penalties.
 GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}
 
+_MOST_CANDIDATES = 10_000
+_MOST_PAIRS_OF_A_GRID = 8  # whose probabilities are 6,435 combinations
+
 
 @dataclass
 class Ratio:
@@ -141,6 +144,11 @@ def build_random(specification: Specification, setting: Setting) -> RandomPair |
     num_pairs = len(setting.task.pairs)
     probabilities = specification.value
     if probabilities is None:
+        if num_pairs > _MOST_PAIRS_OF_A_GRID:
+            raise ValueError(
+                f"policy {specification.text!r}: this task has {num_pairs} pairs; the grid is for "
+                f"at most {_MOST_PAIRS_OF_A_GRID}. Use random:P1,P2,…"
+            )
         return Candidates([_random_pair(each) for each in _simplex_grid(num_pairs)], "tuned")
 
     if len(probabilities) == 1:
@@ -207,7 +215,13 @@ def _weight_grid(specification: Specification, task: Task) -> list[FixedWeights]
     check_weights(specification.text, task)
 
     least, most, default_size = GRIDS[others]
-    levels = np.geomspace(least, most, specification.value or default_size)
+    size = specification.value or default_size
+    if size**others > _MOST_CANDIDATES:
+        raise ValueError(
+            f"policy {specification.text!r}: {size**others:,} combinations; expected at most "
+            f"{_MOST_CANDIDATES:,}: give a smaller N"
+        )
+    levels = np.geomspace(least, most, size)
     policies = []
     for penalties in itertools.product(levels.tolist(), repeat=others):
         weights = (1.0, *penalties)

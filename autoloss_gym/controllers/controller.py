@@ -4,6 +4,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from autoloss_gym.tools.bounds import PositiveFloat, Units
+from autoloss_gym.tools.fields import converted
+
 _NEGATIVE_SLOPE = 0.2  # of the leaky ReLUs, as in the released code of AutoLoss
 
 
@@ -15,6 +18,9 @@ class Controller(nn.Module):
         num_actions: actions that there are.
         hidden_sizes: units of each hidden layer; () makes the controller linear.
         temperature: the logits are divided by it.
+
+    Raises:
+        ValueError: a size is no integer from 1 to 65536, or the temperature not positive.
     """
 
     def __init__(
@@ -25,12 +31,17 @@ class Controller(nn.Module):
         temperature: float,
     ) -> None:
         super().__init__()
+        sizes = (
+            converted("num_features", num_features, Units),
+            *converted("hidden_sizes", hidden_sizes, tuple[Units, ...]),
+            converted("num_actions", num_actions, Units),
+        )
         layers: list[nn.Module] = []
-        for size, next_size in pairwise((num_features, *hidden_sizes, num_actions)):
+        for size, next_size in pairwise(sizes):
             layers.append(_linear(size, next_size))
             layers.append(nn.LeakyReLU(_NEGATIVE_SLOPE))
         self.layers = nn.Sequential(*layers[:-1])  # logits are not rectified
-        self.temperature = temperature
+        self.temperature = converted("temperature", temperature, PositiveFloat)
 
     def forward(self, observations: Tensor) -> Tensor:
         """The logits, float32, on the device of the weights."""

@@ -9,6 +9,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from autoloss_gym.tools.names import shown
 from autoloss_gym.tools.tree import Parameters
 
 Loss = Callable[[Parameters, Any], Float[Tensor, " num_envs"]]
@@ -29,6 +30,11 @@ class ClosedForm:
 
     loss: Loss
     value_and_gradient: Callable[[Parameters, Any], tuple[Float[Tensor, " num_envs"], Parameters]]
+
+    def __post_init__(self) -> None:
+        if not (callable(self.loss) and callable(self.value_and_gradient)):
+            given = f"{shown(self.loss)}, {shown(self.value_and_gradient)}"
+            raise ValueError(f"ClosedForm({given}): expected two functions")
 
     def __call__(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
         return self.loss(parameters, batch)

@@ -83,6 +83,8 @@ def _refuse_arguments(
 
 def _task_class(task: str) -> type[Task]:
     module, _, name = task.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise ValueError(f"task={shown(task)}: expected 'module:Class'")
     try:
         cls = getattr(importlib.import_module(module), name, None)
     except ImportError as error:

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from torch import Tensor
 
 from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment.infos import of_run
@@ -102,5 +103,7 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
 
 def _batch_of_one(action: Any) -> Any:
     """The action with a leading dimension, or as it is where it is no array."""
+    if isinstance(action, Tensor):
+        return action[None]
     array = on_host(action)
     return [action] if array is None else array[None]

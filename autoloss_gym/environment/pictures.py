@@ -9,6 +9,7 @@ from autoloss_gym.environment.rendering import SAMPLES, Trace
 from autoloss_gym.environment.runs import Runs
 from autoloss_gym.tools.bounds import PositiveInt
 from autoloss_gym.tools.fields import converted
+from autoloss_gym.tools.memory import within_memory
 
 
 def samples(
@@ -36,7 +37,8 @@ class Pictures:
 
     def __init__(self, task: Task, num_envs: int) -> None:
         self._task = task
-        self._trace = Trace(task, num_envs)
+        with within_memory(f"pictures of {num_envs} runs of {task.max_steps} updates"):
+            self._trace = Trace(task, num_envs)
 
     def record(
         self, steps: np.ndarray, runs: Runs, weights: Tensor | None, mask: np.ndarray

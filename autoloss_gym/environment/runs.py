@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autoloss_gym.core.task import Control, Keys, State, Task
+from autoloss_gym.core.task import Control, Evaluation, Keys, State, Task
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.history import History
@@ -55,6 +55,15 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
         state = task.reset(keys)
         evaluation = task.measure(state)
         validation = task.validate(state)
+        _mark_broken(task, state, evaluation, validation)
+        history = History.start(evaluation, validation, memory)
+        return Runs(state=state, history=history, best=tree.clone(state.parameters))
+
+
+def _mark_broken(
+    task: Task, state: State, evaluation: Evaluation, validation: Float[Tensor, "num_envs metrics"]
+) -> None:
+    """Note which runs are not finite, and put finite figures in place of theirs."""
     for values in (evaluation.losses, evaluation.gradient_norms, validation):
         state.diverged |= ~torch.isfinite(values).all(dim=1)
     for values in (evaluation.losses, evaluation.gradient_norms):
@@ -62,8 +71,6 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
     for column, metric in zip(validation.unbind(dim=1), task.validation_metrics, strict=True):
         worst = metric.worst if math.isfinite(metric.worst) else 0.0
         column.nan_to_num_(nan=worst, posinf=worst, neginf=worst)
-    history = History.start(evaluation, validation, memory)
-    return Runs(state=state, history=history, best=tree.clone(state.parameters))
 
 
 def replaced(runs: Runs, rows: np.ndarray, fresh: Runs) -> Runs:

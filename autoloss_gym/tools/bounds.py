@@ -39,9 +39,17 @@ def at_least(least: int) -> Bounds:
 
 PositiveInt = Annotated[int, at_least(1)]
 NonNegativeInt = Annotated[int, at_least(0)]
-FiniteFloat = Annotated[float, Bounds("a finite number")]
-PositiveFloat = Annotated[float, Bounds("a positive finite number", above=0)]
-NonNegativeFloat = Annotated[float, Bounds("a finite number of at least 0", least=0)]
+# Models compute in float32, in which numbers that are much larger are infinite.
+_LARGEST = 1e30
+FiniteFloat = Annotated[
+    float, Bounds("a finite number, at most 1e30", least=-_LARGEST, most=_LARGEST)
+]
+PositiveFloat = Annotated[
+    float, Bounds("a positive finite number, at most 1e30", above=0, most=_LARGEST)
+]
+NonNegativeFloat = Annotated[
+    float, Bounds("a finite number of at least 0, at most 1e30", least=0, most=_LARGEST)
+]
 Share = Annotated[float, Bounds("a number from 0 to 1", least=0, most=1)]
 BelowOne = Annotated[float, Bounds("a number of at least 0 and below 1", least=0, below=1)]
 # Units of a layer: more are a slip of the hand, and would fill the memory.

@@ -9,10 +9,15 @@ _LONGEST = 120  # characters of a value in an error
 def shown(value: object) -> str:
     """`repr` of a value, in one line and not too long."""
     try:
-        text = " ".join(repr(value).split())
+        return one_line(repr(value), _LONGEST)
     except Exception:  # of a user's object, or an integer of too many digits
         return f"<a value of type {type(value).__name__}>"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def one_line(text: str, longest: int) -> str:
+    """The text in one line, cut off after so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[:longest]}…"
 
 
 def unknown(kind: str, got: object, known: Iterable[str]) -> str:

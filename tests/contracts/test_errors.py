@@ -82,6 +82,8 @@ def test_a_task_to_register_is_named_by_module_and_class(task):
         "autoloss_gym.core.task:Nothing",
         "no_such_module:Task",
         "Task",
+        "x" * 100_000,
+        "..relative:Task",
         3,
         Pair,
     ],
