@@ -5,6 +5,7 @@ error is one line.
 import argparse
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
 
 from .configuration import ALGORITHMS, number
+from .interruption import Interrupted, interruptible
 
 ENVIRONMENT = "autoloss_gym.environment.env:AutoLossEnv"
 # Arguments of the environment that the commands set.
@@ -98,6 +100,20 @@ def refuse_beside_resume(
             continue
         flag = "--" + name.replace("_", "-")
         parser.error(f"--resume reads all arguments from the folder: leave out {flag}")
+
+
+def resume_command(program: str | None, env: str, options: Sequence[str]) -> str:
+    """How a command is called to go on with a folder, whose name follows.
+
+    Args:
+        program: as the command got it.
+        env: a module that it names is named again.
+        options: more that the folder does not keep.
+    """
+    words = [program or f"python {sys.argv[0]}", *options]
+    if ":" in env:
+        words.append(f"--env {shlex.quote(env)}")
+    return " ".join([*words, "--resume"])
 
 
 def key_value(text: str) -> tuple[str, Any]:
@@ -228,19 +244,21 @@ def check_arguments(spec: EnvSpec, given: Mapping[str, Any]) -> None:
 
 
 def main(run: Callable[[], None], program: str | None = None) -> int:
-    """Run a command; bad input becomes one line on stderr and exit status 2, an interrupt 130.
+    """Run a command; bad input becomes one line on stderr and exit status 2.
+
+    A signal that ends it is one line, too, and a status of 128 and its number.
 
     Args:
         run: the command.
         program: its name in errors, by default that of the script.
     """
     try:
-        run()
+        with interruptible(program):
+            run()
     except (ValueError, OSError, gymnasium.error.Error) as error:
         message = " ".join(str(error).split())
         print(f"{program or Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except Interrupted as interrupted:
+        return interrupted.status
     return 0

@@ -1,6 +1,7 @@
 """The work of `evaluate`, once its arguments are known to be good; imports PyTorch."""
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..evaluation.comparison import run_benchmark
 from ..evaluation.entrants import Entrant, make_entrants, warnings
 from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
+from ..interruption import goes_on
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
 from ..run_folders import new_run_folder, save_command
@@ -23,6 +25,7 @@ def compare(
     arguments: argparse.Namespace,
     specifications: Sequence[Specification],
     env_kwargs: dict[str, Any],
+    resumption: str,
 ) -> None:
     """Play the benchmark, print its table, and write its files.
 
@@ -30,6 +33,7 @@ def compare(
         arguments: of the command.
         specifications: policies to compare.
         env_kwargs: arguments of the environment.
+        resumption: the command that goes on with a folder, which follows it.
     """
     torch.set_num_threads(arguments.num_threads)
 
@@ -39,6 +43,7 @@ def compare(
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(specifications, task, arguments.env, arguments.deterministic)
     folder = _result_folder(arguments)
+    goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
     with show_progress("training runs", lines=1) as progress:
         benchmark = run_benchmark(
             entrants,
@@ -71,6 +76,11 @@ def _result_folder(arguments: argparse.Namespace) -> Path:
         folder = new_run_folder(arguments.output, "", arguments.env)
     save_command(folder, arguments)
     return folder
+
+
+def _kept(folder: Path) -> str:
+    number = len(list(folder.glob("episodes/*.npz")))
+    return f"{folder} holds {number} finished {'batch' if number == 1 else 'batches'}"
 
 
 def _title(arguments: argparse.Namespace, env_kwargs: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The command that trains an agent."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +19,10 @@ from ..command_line import (
     nonnegative,
     positive,
     refuse_beside_resume,
+    resume_command,
 )
 from ..configuration import ALGORITHMS, TrainingConfiguration, hyperparameters
+from ..interruption import ending_at_once, goes_on
 from ..run_folders import load_configuration, new_run_folder, save_configuration
 
 DESCRIPTION = """\
@@ -55,18 +58,29 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
     spec = check_environment(configuration.env)
     check_arguments(spec, configuration.env_kwargs)
 
-    import torch
+    with ending_at_once():
+        import torch
 
-    from ..learners.learner import make_learner
+        from ..learners.learner import make_learner
 
     torch.set_num_threads(arguments.num_threads)
     learner = make_learner(configuration)
     if folder is None:
         folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
         save_configuration(folder, configuration)
+    threads = arguments.num_threads
+    options = [f"--num-threads {threads}"] if threads > 1 else []
+    resumption = resume_command(program, configuration.env, options)
+    goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
     print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
     learner.train(folder)
     print(folder)
+
+
+def _kept(folder: Path) -> str:
+    if any(folder.glob("checkpoint.*")):
+        return f"{folder} holds a checkpoint"
+    return f"{folder} holds no checkpoint yet, only its arguments"
 
 
 def parse_arguments(given: Sequence[str] | None, program: str | None) -> argparse.Namespace:

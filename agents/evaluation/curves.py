@@ -14,8 +14,8 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from ..environments import EnvironmentMaker
 from ..policies.policy import Policy
 from .loop import Step, play_episodes
-from .rollout import worker_processes
 from .store import Store
+from .workers import worker_processes
 
 
 @dataclass(frozen=True)
