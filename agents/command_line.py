@@ -5,7 +5,6 @@ error is one line.
 import argparse
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -100,20 +99,6 @@ def refuse_beside_resume(
             continue
         flag = "--" + name.replace("_", "-")
         parser.error(f"--resume reads all arguments from the folder: leave out {flag}")
-
-
-def resume_command(program: str | None, env: str, options: Sequence[str]) -> str:
-    """How a command is called to go on with a folder, whose name follows.
-
-    Args:
-        program: as the command got it.
-        env: a module that it names is named again.
-        options: more that the folder does not keep.
-    """
-    words = [program or f"python {sys.argv[0]}", *options]
-    if ":" in env:
-        words.append(f"--env {shlex.quote(env)}")
-    return " ".join([*words, "--resume"])
 
 
 def key_value(text: str) -> tuple[str, Any]:

@@ -8,11 +8,12 @@ module changes nothing, and it imports nothing slow.
 import contextlib
 import importlib
 import os
+import shlex
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -170,6 +171,20 @@ def goes_on(how: Callable[[], str]) -> None:
 def how_to_go_on() -> str:
     """The words of `goes_on`; empty where nothing is kept."""
     return _watch.how_to_go_on() if _watch else ""
+
+
+def resume_command(program: str | None, env: str, options: Sequence[str]) -> str:
+    """How a command is called to go on with a folder, whose name follows.
+
+    Args:
+        program: as the command got it.
+        env: a module that it names is named again.
+        options: more that the folder does not keep.
+    """
+    words = [program or f"python {sys.argv[0]}", *options]
+    if ":" in env:
+        words.append(f"--env {shlex.quote(env)}")
+    return " ".join([*words, "--resume"])
 
 
 def start(run: Callable[[], int]) -> int:

@@ -17,9 +17,8 @@ from ..command_line import (
     nonnegative,
     positive,
     refuse_beside_resume,
-    resume_command,
 )
-from ..interruption import ending_at_once
+from ..interruption import ending_at_once, resume_command
 from ..policies import grammar
 from ..run_folders import load_command
 

@@ -19,10 +19,9 @@ from ..command_line import (
     nonnegative,
     positive,
     refuse_beside_resume,
-    resume_command,
 )
 from ..configuration import ALGORITHMS, TrainingConfiguration, hyperparameters
-from ..interruption import ending_at_once, goes_on
+from ..interruption import ending_at_once, goes_on, resume_command
 from ..run_folders import load_configuration, new_run_folder, save_configuration
 
 DESCRIPTION = """\
