@@ -81,6 +81,13 @@ class _Watch:
         how = self.how_to_go_on()
         print(f"{line}; {how}" if how else line, file=sys.stderr, flush=True)
 
+    def leave(self) -> None:
+        """At the end of the command: the interpreter's own putting away may take seconds."""
+        self.ends_at_once = True
+        if self._came:
+            sys.stdout.flush()
+            self._exit(self._came)
+
     def _restore(self) -> None:
         """Also in a fork, whose signals are not those of the command."""
         if self._before:
@@ -194,7 +201,7 @@ def start(run: Callable[[], int]) -> int:
         return run()
     finally:
         if _watch:
-            _watch.ends_at_once = True
+            _watch.leave()
 
 
 def start_command(name: str) -> int:
