@@ -2,8 +2,7 @@
 
 import sys
 
-from agents.command_line import main
-from agents.commands.evaluate import evaluate
+from agents.interruption import start_command
 
 if __name__ == "__main__":
-    sys.exit(main(evaluate))
+    sys.exit(start_command("agents.commands.evaluate:evaluate"))

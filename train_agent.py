@@ -2,8 +2,7 @@
 
 import sys
 
-from agents.command_line import main
-from agents.commands.train import train
+from agents.interruption import start_command
 
 if __name__ == "__main__":
-    sys.exit(main(train))
+    sys.exit(start_command("agents.commands.train:train"))

@@ -22,6 +22,7 @@ from autoloss_gym.tools.names import one_line, shown, unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
 
 from .configuration import ALGORITHMS, MOST_RUNS, MOST_STEPS
+from .interruption import Interrupted, interruptible
 
 ENVIRONMENT = "autoloss_gym.environment.env:AutoLossEnv"
 # Arguments of the environment that the commands set.
@@ -249,23 +250,25 @@ def check_arguments(spec: EnvSpec, given: Mapping[str, Any]) -> None:
 
 
 def main(run: Callable[[], None], program: str | None = None) -> int:
-    """Run a command; bad input becomes one line on stderr and exit status 2, an interrupt 130.
+    """Run a command; bad input becomes one line on stderr and exit status 2.
+
+    A signal that ends it is one line, too, and a status of 128 and its number.
 
     Args:
         run: the command.
         program: its name in errors, by default that of the script.
     """
     try:
-        run()
+        with interruptible(program):
+            run()
     except (ValueError, OSError, gymnasium.error.Error) as error:
         return _refuse(str(error), program)
     except (OverflowError, MemoryError, RuntimeError) as error:
         if not (isinstance(error, OverflowError | RecursionError) or is_out_of_memory(error)):
             raise
         return _refuse(f"the arguments ask for too much: {type(error).__name__} {error}", program)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except Interrupted as interrupted:
+        return interrupted.status
     return 0
 
 

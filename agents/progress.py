@@ -113,7 +113,8 @@ class Bar:
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._bar.live.transient = kind is not None  # the line that says why takes its place
         self._bar.stop()
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:

@@ -1,6 +1,7 @@
 """The work of `evaluate`, once its arguments are known to be good; imports PyTorch."""
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..evaluation.entrants import Entrant, make_entrants, warnings
 from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
 from ..evaluation.results import Benchmark
+from ..interruption import goes_on
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
 from ..run_folders import new_run_folder, save_command
@@ -25,6 +27,7 @@ def compare(
     arguments: argparse.Namespace,
     specifications: Sequence[Specification],
     env_kwargs: dict[str, Any],
+    resumption: str,
 ) -> None:
     """Play the benchmark, print its table, and write its files.
 
@@ -32,6 +35,7 @@ def compare(
         arguments: of the command.
         specifications: policies to compare.
         env_kwargs: arguments of the environment.
+        resumption: the command that goes on with a folder, which follows it.
     """
     torch.set_num_threads(arguments.num_threads)
 
@@ -45,6 +49,7 @@ def compare(
             check_data(folder, arguments.data, task)
         arguments.data = task.data_digest
         save_command(folder, arguments)
+        goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
         benchmark = _play(arguments, entrants, make_env, folder)
 
         title = _title(arguments, env_kwargs)
@@ -85,6 +90,11 @@ def _result_folder(arguments: argparse.Namespace) -> Path:
     if arguments.resume:
         return Path(arguments.resume)
     return new_run_folder(arguments.output, "", arguments.env)
+
+
+def _kept(folder: Path) -> str:
+    number = len(list(folder.glob("episodes/*.safetensors")))
+    return f"{folder} holds {number} finished {'batch' if number == 1 else 'batches'}"
 
 
 def _title(arguments: argparse.Namespace, env_kwargs: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import autoloss_gym
 from autoloss_gym.tools.names import unknown
 
 from ..command_line import OneLineParser, main
+from ..interruption import start
 
 PROGRAM = "autoloss"
 # What a command does, and the module and function that do it; they are imported when called.
@@ -23,6 +24,10 @@ COMMANDS = {
 
 def console() -> int:
     """Run the command that the process was called with; its exit status."""
+    return start(_run)
+
+
+def _run() -> int:
     first, rest = sys.argv[1:2], sys.argv[2:]
     command: str = _parser().parse_args(first).command
     program = f"{PROGRAM} {command}"

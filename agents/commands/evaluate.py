@@ -19,6 +19,7 @@ from ..command_line import (
     refuse_beside_resume,
     runs,
 )
+from ..interruption import ending_at_once, resume_command
 from ..policies import grammar
 from ..run_folders import load_command
 
@@ -55,9 +56,13 @@ def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> 
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError("the figure needs matplotlib: pip install 'autoloss_gym[agents]'")
 
-    from .benchmark import compare
+    with ending_at_once():
+        from .benchmark import compare
 
-    compare(arguments, specifications, env_kwargs)
+    trusts = arguments.trust_checkpoint or any(each.own_module for each in specifications)
+    options = ["--trust-checkpoint"] if trusts else []
+    resumption = resume_command(program, arguments.env, options)
+    compare(arguments, specifications, env_kwargs, resumption)
 
 
 def parse_arguments(given: Sequence[str] | None, program: str | None) -> argparse.Namespace:

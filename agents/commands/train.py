@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ from ..configuration import (
     TrainingConfiguration,
     hyperparameters,
 )
+from ..interruption import ending_at_once, goes_on, resume_command
 from ..run_folders import (
     load_configuration,
     new_run_folder,
@@ -77,24 +79,35 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
     spec = check_environment(configuration.env)
     check_arguments(spec, configuration.env_kwargs)
 
-    import torch
+    with ending_at_once():
+        import torch
 
-    from ..environments import check_data
-    from ..learners.learner import make_learner
+        from ..environments import check_data
+        from ..learners.learner import make_learner
 
     torch.set_num_threads(arguments.num_threads)
     learner = make_learner(configuration)
     if folder is None:
         folder = new_run_folder(arguments.log_folder, configuration.algo, configuration.env)
+    threads = arguments.num_threads
+    options = [f"--num-threads {threads}"] if threads > 1 else []
+    resumption = resume_command(program, configuration.env, options)
     with locked(folder), contextlib.ExitStack() as stack:
         if arguments.resume:
             check_data(folder, configuration.data, learner.task)
         else:
             save_configuration(folder, replace(configuration, data=learner.task.data_digest))
             stack.enter_context(removed_if_nothing_is_learned(folder))
+        goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
         print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
         learner.train(folder)
     print(folder)
+
+
+def _kept(folder: Path) -> str:
+    if any(folder.glob("checkpoint.*")):
+        return f"{folder} holds a checkpoint"
+    return f"{folder} holds no checkpoint yet, only its arguments"
 
 
 def parse_arguments(given: Sequence[str] | None, program: str | None) -> argparse.Namespace:

@@ -13,10 +13,11 @@ from ..policies.policy import Policy
 from ..policies.trained.trained_policy import TrainedPolicy
 from .entrants import Entrant
 from .results import Benchmark, make_row
-from .rollout import Episodes, Play, rollout, worker_processes
+from .rollout import Episodes, Play, rollout
 from .schedule_search import GENERATIONS, PROBLEMS, search
 from .selection import choose
 from .store import EpisodeStore
+from .workers import worker_processes
 
 Announce = Callable[[str, int, int], None]
 

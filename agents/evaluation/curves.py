@@ -15,8 +15,8 @@ from autoloss_gym.tools.forms import Array
 from ..environments import EnvironmentMaker
 from ..policies.policy import Policy
 from .loop import Step, play_episodes
-from .rollout import worker_processes
 from .store import Store
+from .workers import worker_processes
 
 
 @dataclass(frozen=True)

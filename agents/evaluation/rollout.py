@@ -1,16 +1,13 @@
 """Paired rollouts: many policies on the same problems, as large batches."""
 
-import contextlib
 import functools
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..environments import MakeEnv
 from ..policies.policy import Policy
@@ -51,19 +48,6 @@ Progress = Callable[[int, int], None]
 Play = Callable[
     [Sequence[Policy], np.ndarray], list[Episodes]
 ]  # (policies, seeds) → their episodes
-
-
-@contextlib.contextmanager
-def worker_processes(num_workers: int) -> Iterator[Executor | None]:
-    """A pool of processes with one PyTorch thread each; None for a single worker: this process."""
-    if num_workers == 1:
-        yield None
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        num_workers, context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        yield pool
 
 
 def rollout(

@@ -27,6 +27,7 @@ from agents.environments import EnvironmentMaker
 from agents.evaluation.curves import Job, check_every, every, play_all
 from agents.evaluation.entrants import Entrant
 from agents.evaluation.store import Store
+from agents.interruption import goes_on
 from agents.policies.schedules import Ratio
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools.files import write_text
@@ -200,4 +201,6 @@ def run() -> None:
     arguments = parse_arguments(__doc__ or "")
     torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
+    kept = f"{arguments.output} holds what is finished"
+    goes_on(lambda: f"{kept}: the same command goes on with it")
     COMMANDS[arguments.command](arguments)

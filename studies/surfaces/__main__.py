@@ -2,9 +2,8 @@
 
 import sys
 
-from agents.command_line import main
-from studies.surfaces.study import run
+from agents.interruption import start_command
 
 if __name__ == "__main__":
     sys.argv[0] = "python -m studies.surfaces"  # the name in help and errors, for __main__.py
-    sys.exit(main(run))
+    sys.exit(start_command("studies.surfaces.study:run"))

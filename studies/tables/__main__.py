@@ -2,9 +2,8 @@
 
 import sys
 
-from agents.command_line import main
-from studies.tables.study import make_tables
+from agents.interruption import start_command
 
 if __name__ == "__main__":
     sys.argv[0] = "python -m studies.tables"  # the name in help and errors, for __main__.py
-    sys.exit(main(make_tables))
+    sys.exit(start_command("studies.tables.study:make_tables"))

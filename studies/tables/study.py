@@ -20,10 +20,10 @@ import numpy as np
 
 from agents.command_line import OneLineParser, positive
 from agents.evaluation.statistics import paired_difference
+from agents.interruption import goes_on
 from agents.learners.checkpoints import steps_of_weights
 from agents.run_folders import load_configuration
 from autoloss_gym.tools.names import unknown
-from studies import ROOT
 from studies.markdown import interval
 from studies.tables.settings import FULL, QUICK, SAME_PROBLEMS, TABLES, Size
 
@@ -113,15 +113,15 @@ def _run(command: list[str], log: Path) -> None:
     """
     print(f"python {' '.join(command)}", flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        ended = subprocess.run(
-            [sys.executable, ROOT / command[0], *command[1:]], check=False, stdout=file, stderr=file
-        )
-    if ended.returncode:
+    child = [sys.executable, "-m", "studies.tables.child", *command]
+    with (
+        log.open("w") as file,
+        subprocess.Popen(child, stdin=subprocess.PIPE, stdout=file, stderr=file) as process,
+    ):
+        status = process.wait()
+    if status:
         lines = log.read_text().strip().splitlines() or [""]
-        raise ValueError(
-            f"{command[0]} ended with status {ended.returncode}: {lines[-1]} (see {log})"
-        )
+        raise ValueError(f"{command[0]} ended with status {status}: {lines[-1]} (see {log})")
 
 
 def across(first: Path, second: Path) -> list[str]:
@@ -160,6 +160,7 @@ def make_tables() -> None:
     started = time.monotonic()
     size = QUICK if arguments.quick else FULL
     output = Path(arguments.output) / ("quick" if arguments.quick else "full")
+    goes_on(lambda: f"{output} holds what is finished: the same command goes on with it")
     folders = {table: output / table for table in dict.fromkeys(arguments.tables or TABLES)}
 
     with ThreadPoolExecutor(arguments.processes) as pool:

@@ -1,5 +1,6 @@
 """Progress: one bar on a terminal, a few lines elsewhere."""
 
+import contextlib
 import io
 import sys
 
@@ -74,3 +75,12 @@ def test_the_bar_shows_one_stage_at_a_time_with_what_is_done_and_the_latest_figu
     assert "50/50" in last
     assert "best score 0.5" in last
     assert "choosing" not in last
+
+
+def test_the_bar_is_removed_where_the_work_is_broken_off():
+    output = io.StringIO()
+    bar = Bar("steps", Console(file=output, force_terminal=True, width=120))
+    with contextlib.suppress(KeyboardInterrupt), bar:
+        bar.update("playing", 10, 50)
+        raise KeyboardInterrupt
+    assert "\x1b[2K" in output.getvalue().rpartition("playing")[2]

@@ -10,8 +10,9 @@ from agents.evaluation import rollout as module
 from agents.evaluation import schedule_search
 from agents.evaluation.comparison import _best_of_each, run_benchmark
 from agents.evaluation.entrants import Entrant, make_entrants
-from agents.evaluation.rollout import Episodes, rollout, worker_processes
+from agents.evaluation.rollout import Episodes, rollout
 from agents.evaluation.store import EpisodeStore
+from agents.evaluation.workers import worker_processes
 from agents.policies.grammar import parse_specification
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio

@@ -1,25 +1,20 @@
-"""Kill trainings and evaluations at random moments, again and again, and see what is lost.
+"""Commands that are killed after random times, resumed, and killed again, until they are through.
 
-    python -m benchmarks.kills                 # 20 kills of a training and 20 of an evaluation
-
-A training is killed after a random time, resumed with `--resume`, killed again, until it is
-through; so is an evaluation. What they end with is compared, byte for byte, with the weights and
-the table of one that was left alone.
+What they end with is compared, byte for byte, with the weights and the table of one that was left
+alone.
 """
 
-import argparse
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from agents.command_line import OneLineParser, main, positive
 from agents.configuration import MOST_STEPS
 from autoloss_gym.tools.forms import Whole
 from autoloss_gym.tools.stored import read_value
@@ -80,7 +75,7 @@ def only_folder(output: Path) -> Path:
 def uninterrupted(program: Program, output: Path) -> tuple[Path, float]:
     """The folder that it leaves when it is left alone, and the seconds that it takes."""
     started = time.monotonic()
-    _run_to_the_end(program.start(output), output)
+    run_to_the_end(program.start(output), output)
     return only_folder(output), time.monotonic() - started
 
 
@@ -96,20 +91,20 @@ def killed_and_resumed(
     generator = np.random.default_rng(0)
     hits = worst = 0
     for _ in range(kills):
-        hits += _killed(_next_command(program, output), output, generator.uniform(0, seconds))
+        hits += _killed(next_command(program, output), output, generator.uniform(0, seconds))
         if program is TRAINING and any(output.rglob("progress*.csv")):
             worst = max(worst, lost_steps(only_folder(output)))
-    _run_to_the_end(_next_command(program, output), output)
+    run_to_the_end(next_command(program, output), output)
     return only_folder(output), hits, worst
 
 
-def _next_command(program: Program, output: Path) -> list[str]:
+def next_command(program: Program, output: Path) -> list[str]:
     """Its start, until that has written what a resumption reads."""
     begun = any(output.rglob("c*.json"))
     return program.resume(output) if begun else program.start(output)
 
 
-def _run_to_the_end(command: list[str], output: Path) -> None:
+def run_to_the_end(command: list[str], output: Path) -> None:
     subprocess.run(command, cwd=output.parent, check=True, capture_output=True)
 
 
@@ -150,7 +145,14 @@ def lost_steps(folder: Path) -> int:
     return lost
 
 
-def report(program: Program, kills: int, folder: Path) -> str:
+def reports(kills: int, folder: Path) -> Iterator[str]:
+    for program in (TRAINING, EVALUATION):
+        own = folder / program.file
+        own.mkdir()
+        yield _report(program, kills, own)
+
+
+def _report(program: Program, kills: int, folder: Path) -> str:
     """Kill a program, and compare what it leaves with the files of one that was left alone."""
     whole, seconds = uninterrupted(program, folder / "whole")
     reach = max(5.0, 2 * seconds / kills + START_SECONDS)
@@ -164,18 +166,3 @@ def report(program: Program, kills: int, folder: Path) -> str:
         f"{program.file}: {hits} of {kills} kills hit it{lost}; {', '.join(program.kept)} "
         f"{'the same bytes' if same else 'DIFFER'}; temporary files left: {left or 'none'}"
     )
-
-
-def run() -> None:
-    parser = OneLineParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--kills", type=positive, default=20, help="of each (default: 20)")
-    arguments = parser.parse_args()
-    for program in (TRAINING, EVALUATION):
-        with TemporaryDirectory() as folder:
-            print(report(program, arguments.kills, Path(folder)), flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(run))

@@ -1,0 +1,1 @@
+"""Commands that are killed: what is left, and what is lost."""
