@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 _NEGATIVE_SLOPE = 0.2  # of the leaky ReLUs, as in the released code of AutoLoss
@@ -38,7 +39,7 @@ class Controller(nn.Module):
 
 
 def _linear(num_inputs: int, num_outputs: int) -> nn.Linear:
-    layer = nn.Linear(num_inputs, num_outputs)
+    layer = nn.Linear(num_inputs, num_outputs, dtype=torch.float32)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

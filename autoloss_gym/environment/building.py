@@ -58,7 +58,7 @@ def available_device(name: str) -> torch.device:
     if not isinstance(name, str) or name.partition(":")[0] not in ("cpu", "cuda", "mps"):
         raise ValueError(f"device={name!r}: expected 'cuda', 'cuda:1', …, 'auto', or device='cpu'")
     try:
-        torch.empty(0, device=name)
+        torch.empty(0, dtype=torch.float32, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={name!r} cannot be used ({reason}); try device='cpu'") from None

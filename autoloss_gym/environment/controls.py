@@ -38,10 +38,11 @@ class ChoosePair(ActionControl):
         return spaces.Discrete(len(task.pairs))
 
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
-        step_size = torch.ones(num_envs, device=device)
+        step_size = torch.ones(num_envs, dtype=torch.float32, device=device)
         if isinstance(actions, Tensor) and actions.device.type != "cpu":
             _check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
-            weights = actions[:, None] == torch.arange(len(task.pairs), device=device)
+            pairs = torch.arange(len(task.pairs), dtype=torch.int64, device=device)
+            weights = actions[:, None] == pairs
             return Control(weights=weights.to(torch.float32), step_size=step_size)
         choice = _host_choice(actions, num_envs, len(task.pairs))
         one_hot = (choice[:, None] == np.arange(len(task.pairs))).astype(np.float32)
@@ -82,7 +83,7 @@ class WeighLosses(ActionControl):
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
         values = actions if isinstance(actions, Tensor) else np.asarray(actions)
         _check_shape(tuple(values.shape), (num_envs, len(task.pairs)), "Box action")
-        values = _as_float(values).to(device)
+        values = _as_float(values, device)
         if device.type == "cpu":
             bad = ~torch.isfinite(values).all(dim=1)
             expected = "finite numbers, which are clipped to [-1, 1]"
@@ -91,7 +92,8 @@ class WeighLosses(ActionControl):
         if self.normalize:
             total = 1.0 if self.normalize == "sum" else float(len(task.pairs))
             weights = weights * (total / weights.sum(dim=1, keepdim=True))
-        return Control(weights=weights, step_size=torch.ones(num_envs, device=device))
+        step_size = torch.ones(num_envs, dtype=torch.float32, device=device)
+        return Control(weights=weights, step_size=step_size)
 
 
 def check_control(control: Control, num_envs: int, num_pairs: int) -> None:
@@ -115,9 +117,9 @@ def idle(control: Control, mask: Tensor) -> Control:
 CONTROLS: dict[str, type[ActionControl]] = {"pair": ChoosePair, "weights": WeighLosses}
 
 
-def _as_float(values: Any) -> Tensor:
+def _as_float(values: Any, device: torch.device) -> Tensor:
     try:
-        return torch.as_tensor(values, dtype=torch.float32)
+        return torch.as_tensor(values, dtype=torch.float32, device=device)
     except TypeError:
         raise ValueError(f"actions of dtype {values.dtype}: expected float32") from None
 

@@ -157,7 +157,7 @@ class WeightingRule(ABC):
             ValueError: the state is that of a rule of another kind or with other arguments.
         """
         if "weights" in state and isinstance(state["weights"], Tensor):
-            keys = torch.zeros(len(state["weights"]), dtype=torch.int64)
+            keys = torch.zeros(len(state["weights"]), dtype=torch.int64, device="cpu")
             expected = self._fresh(state["weights"], keys)
         else:
             expected = {"keys": state["keys"]} if "keys" in state else {}
@@ -206,7 +206,7 @@ class WeightingRule(ABC):
         """`values` in the dtype of the state, which is made if need be and follows the device."""
         if "weights" not in self._state:
             values = values.to(torch.promote_types(values.dtype, torch.float32))
-            numbers = torch.arange(len(values), device=values.device)
+            numbers = torch.arange(len(values), dtype=torch.int64, device=values.device)
             keys = self._state.get("keys", numbers).to(values.device)
             self._state = self._fresh(values, keys)
         state = self._state["weights"]
