@@ -43,7 +43,7 @@ def check_task(task: Task, device: str = "cpu") -> None:
 
 
 def _keys(device: str) -> Keys:
-    numbers = random.fold_in(torch.arange(_RUNS, device=device), "check_task")
+    numbers = random.fold_in(torch.arange(_RUNS, dtype=torch.int64, device=device), "check_task")
     return Keys(problem=numbers, run=random.fold_in(numbers, "run"))
 
 
@@ -191,9 +191,9 @@ def _check_tensor(name: str, values: Tensor, shape: tuple[int, ...], meaning: st
 
 def _control(task: Task, chosen: Tensor) -> Control:
     """The control under which each run optimises the pair of its number in `chosen`."""
-    pairs = torch.arange(len(task.pairs), device=chosen.device)
+    pairs = torch.arange(len(task.pairs), dtype=torch.int64, device=chosen.device)
     weights = (chosen[:, None] == pairs).to(torch.float32)
-    return Control(weights=weights, step_size=torch.ones(len(chosen), device=chosen.device))
+    return Control(weights=weights, step_size=torch.ones_like(weights[:, 0]))
 
 
 def _play(task: Task, keys: Keys) -> tuple[State, Evaluation]:
@@ -206,7 +206,7 @@ def _play(task: Task, keys: Keys) -> tuple[State, Evaluation]:
 
 
 def _check_partial_reset(task: Task, keys: Keys) -> None:
-    rows = torch.tensor([0], device=keys.run.device)
+    rows = torch.tensor([0], dtype=torch.int64, device=keys.run.device)
     try:
         tree.merge(task.reset(keys), rows, task.reset(tree.select(keys, rows)))
     except (RuntimeError, IndexError, TypeError) as error:
@@ -231,7 +231,7 @@ def _check_only_chosen_blocks_move(task: Task, keys: Keys) -> None:
         who = f"pair {pair.name!r}"
         state = task.reset(keys)
         before = tree.clone(state.parameters)
-        chosen = torch.full((_RUNS,), index, device=state.steps.device)
+        chosen = torch.full_like(state.steps, index)
         state, _ = task.update(state, _control(task, chosen))
         for block, values in state.parameters.items():
             still = torch.equal(values, before[block])
@@ -246,7 +246,7 @@ def _check_only_chosen_blocks_move(task: Task, keys: Keys) -> None:
 def _check_runs_are_independent(task: Task, keys: Keys) -> None:
     together, evaluation = _play(task, keys)
     for row in range(_RUNS):
-        index = torch.tensor([row], device=keys.run.device)
+        index = torch.tensor([row], dtype=torch.int64, device=keys.run.device)
         alone, alone_evaluation = _play(task, tree.select(keys, index))
         # Close, not equal: a user's own operations need not have bits that the batch leaves alone.
         for block, values in alone.parameters.items():

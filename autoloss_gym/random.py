@@ -44,7 +44,7 @@ def _mixed(data: int | str) -> int:
     """`_mix` of one number, or of the number of a stream, as a plain number."""
     # PyTorch's compiler would multiply constant tensors without wrapping around at 64 bits.
     number = _stream_number(data) if isinstance(data, str) else data
-    return int(_mix(torch.tensor(number, dtype=torch.int64)))
+    return int(_mix(torch.tensor(number, dtype=torch.int64, device="cpu")))
 
 
 def fold_in(

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from autoloss_gym.tools.bounds import PositiveFloat, Units
@@ -49,7 +50,7 @@ class Controller(nn.Module):
 
 
 def _linear(num_inputs: int, num_outputs: int) -> nn.Linear:
-    layer = nn.Linear(num_inputs, num_outputs)
+    layer = nn.Linear(num_inputs, num_outputs, dtype=torch.float32)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

@@ -90,7 +90,8 @@ class Differentiator:
         block = packed[pair.blocks[0]]
         if pair.cheap or len(block) <= size or not is_eager_on_cpu(block):
             return [None]
-        return torch.arange(len(block)).split(size)
+        rows = torch.arange(len(block), dtype=torch.int64, device=block.device)
+        return rows.split(size)
 
     def _gradients(
         self, pair: Pair, packed: dict[str, Tensor], batch: Any, differentiable: bool

@@ -141,7 +141,7 @@ class GradientTask(Task):
         return self._by_chunks("score_values()", self.score_values, state, width)
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 0"]:
-        return torch.zeros(len(state.steps), 0, device=state.steps.device)
+        return torch.zeros(len(state.steps), 0, dtype=torch.float32, device=state.steps.device)
 
     def unpack(self, packed: Mapping[str, Float[Tensor, "num_envs _"]]) -> Parameters:
         """Views of packed blocks in the shapes that `initial_parameters` gave them."""
@@ -157,7 +157,7 @@ class GradientTask(Task):
     @functools.cached_property
     def _shapes(self) -> Mapping[str, Any]:
         """Shape of every block of one run; a dict of shapes where the block is a dict."""
-        zero = torch.zeros(1, dtype=torch.int64)
+        zero = torch.zeros(1, dtype=torch.int64, device="cpu")
         blocks = self.initial_parameters(Keys(problem=zero, run=zero))
         return tree.map_tensors(lambda leaf: leaf.shape[1:], blocks)
 

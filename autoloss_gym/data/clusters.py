@@ -53,7 +53,7 @@ class ClusterProblems:
         if self.stretched:
             shape = random.uniform(streams["shape"], (CLUSTERS, size, size), -1.0, 1.0)
         else:
-            identity = torch.eye(size, device=keys.device)
+            identity = torch.eye(size, dtype=torch.float32, device=keys.device)
             shape = identity.expand(len(keys), CLUSTERS, size, size)
         mix = random.uniform(streams["mix"], (size, size), -1.0, 1.0)
         return {"centres": centres, "shape": shape, "mix": mix}
@@ -74,7 +74,7 @@ class ClusterProblems:
         """
         streams = {n: random.fold_in(keys, n) for n in ("cluster", "inputs", "flip", "label")}
         cluster = random.integers(streams["cluster"], (size,), CLUSTERS)
-        runs = torch.arange(len(keys), device=keys.device)[:, None]
+        runs = torch.arange(len(keys), dtype=torch.int64, device=keys.device)[:, None]
         inputs = random.normal(streams["inputs"], (size, self.dimension))
         k = self.num_informative
 
@@ -97,9 +97,10 @@ class ClusterProblems:
         in the second only both together do.
         """
         device = keys.device
-        corners = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]], device=device)
-        adjacent = torch.tensor([0, 2, 1, 3], device=device)
-        opposite = torch.tensor([0, 1, 3, 2], device=device)
+        signs = [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
+        corners = torch.tensor(signs, dtype=torch.float32, device=device)
+        adjacent = torch.tensor([0, 2, 1, 3], dtype=torch.int64, device=device)
+        opposite = torch.tensor([0, 1, 3, 2], dtype=torch.int64, device=device)
         if self.assignment == "random":
             exclusive = random.integers(keys, (), 2)
         else:

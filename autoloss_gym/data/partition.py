@@ -41,7 +41,8 @@ def five_way_partition(num_rows: int, num_test: int = 0) -> dict[str, np.ndarray
     if num_test:
         total -= shares.pop("test")
     num_others = num_rows - num_test
-    order = random.permutation(torch.tensor([num_others]), num_others)[0].numpy()
+    key = torch.tensor([num_others], dtype=torch.int64, device="cpu")
+    order = random.permutation(key, num_others)[0].numpy()
     ends = np.round(np.cumsum(list(shares.values())) * num_others / total).astype(int)
     parts = dict(zip(shares, np.split(order, ends[:-1]), strict=True))
     if num_test:

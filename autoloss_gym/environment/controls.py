@@ -42,12 +42,13 @@ class ChoosePair(ActionControl):
         return spaces.Discrete(len(task.pairs))
 
     def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
-        step_size = torch.ones(num_envs, device=device)
+        step_size = torch.ones(num_envs, dtype=torch.float32, device=device)
         if isinstance(actions, Tensor) and actions.device.type != "cpu":
             # The host would have to wait for the values.
             _check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
             _check_integers(_is_integer(actions.dtype), actions.dtype, len(task.pairs))
-            weights = actions[:, None] == torch.arange(len(task.pairs), device=device)
+            pairs = torch.arange(len(task.pairs), dtype=torch.int64, device=device)
+            weights = actions[:, None] == pairs
             return Control(weights=weights.to(torch.float32), step_size=step_size)
         choice = _host_choice(actions, num_envs, len(task.pairs))
         one_hot = (choice[:, None] == np.arange(len(task.pairs))).astype(np.float32)
@@ -93,7 +94,8 @@ class WeighLosses(ActionControl):
         if self.normalize:
             total = 1.0 if self.normalize == "sum" else float(len(task.pairs))
             weights = weights * (total / weights.sum(dim=1, keepdim=True))
-        return Control(weights=weights, step_size=torch.ones(num_envs, device=device))
+        step_size = torch.ones(num_envs, dtype=torch.float32, device=device)
+        return Control(weights=weights, step_size=step_size)
 
 
 def checked_control(

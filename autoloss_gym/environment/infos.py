@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autoloss_gym.core.task import Metric, State, Task
 from autoloss_gym.environment.programs import Programs
-from autoloss_gym.environment.runs import Observations, Runs, on_rows
+from autoloss_gym.environment.runs import Observations, Runs, mask_on, on_rows
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.history import History
 
@@ -78,9 +78,11 @@ class Reporter:
         return self._masked({"final_obs": observations, "final_info": final_info}, ended)
 
     def output(self, values: Tensor | np.ndarray) -> Any:
-        """A copy for the caller, who may keep it."""
+        """A copy for the caller, who may keep it, of a tensor or of a mask of runs."""
         if self.array == "torch":
-            return torch.as_tensor(values).to(self.device, copy=True)
+            if isinstance(values, Tensor):
+                return values.clone()
+            return mask_on(values, self.device)
         if isinstance(values, np.ndarray):
             return values.copy()
         return values.cpu().numpy().copy()

@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Control, State, Task
 from autoloss_gym.environment import runs as steps
-from autoloss_gym.environment.runs import Observations, Runs, on_rows
+from autoloss_gym.environment.runs import Observations, Runs, mask_on, on_rows
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import Reward
@@ -79,7 +78,7 @@ class Programs:
         """
         device = runs.state.steps.device
         values = on_rows(functools.partial(self._validate, task), runs.state, due)
-        masks = (torch.from_numpy(mask).to(device) for mask in (due, spent))
+        masks = (mask_on(mask, device) for mask in (due, spent))
         rewards, ended = self._judge(task, self._description, reward, runs, values, *masks)
         # The one wait for the device at a validation: the host must know what to reset.
         return rewards, ended.cpu().numpy()

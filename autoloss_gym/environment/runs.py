@@ -144,6 +144,17 @@ def on_rows(
     return values.new_zeros(len(mask), values.shape[1]).index_copy(0, rows, values)
 
 
+def mask_on(mask: np.ndarray, device: torch.device) -> Bool[Tensor, " num_envs"]:
+    """A copy of a mask of runs on the device.
+
+    One that is the same for all runs is made there: to send it would make the host wait.
+    """
+    count = np.count_nonzero(mask)
+    if count in (0, len(mask)):
+        return torch.full(mask.shape, bool(count), dtype=torch.bool, device=device)
+    return torch.from_numpy(mask.copy()).to(device)
+
+
 def _fallen(task: Task, history: History) -> Bool[Tensor, " num_envs"]:
     """Runs whose deciding metric has fallen too far behind its best."""
     latest, best = history.validation[:, 0], history.best

@@ -21,7 +21,7 @@ from autoloss_gym.environment.instances import Instances, is_seed, reset_mask, s
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.rendering import SAMPLES
-from autoloss_gym.environment.runs import Runs, describe, replaced, start
+from autoloss_gym.environment.runs import Runs, describe, mask_on, replaced, start
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools import tree
@@ -161,7 +161,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
             raise gymnasium.error.ResetNeeded("step() before reset(): call reset() first")
         resetting = self._phases.begin_step()
         if np.count_nonzero(resetting):
-            control = idle(control, torch.from_numpy(resetting).to(self.device))
+            control = idle(control, mask_on(resetting, self.device))
         due = self._phases.advance(self.repeat, resetting)
 
         # Update, and where nothing else will change the runs, observe in the same program.
@@ -171,7 +171,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         )
 
         # Validate the runs that are due; some of them end.
-        rewards = torch.zeros(self.num_envs, device=self.device)
+        rewards = torch.zeros(self.num_envs, dtype=torch.float32, device=self.device)
         ended = np.zeros(self.num_envs, dtype=bool)
         if np.count_nonzero(due):
             spent = self._phases.spent()

@@ -114,7 +114,9 @@ class Architecture:
         for name, shape, num_inputs, num_outputs in layers:
             deviation = self.weight_deviation or math.sqrt(2 / num_inputs)
             drawn[name] = random.normal(random.fold_in(keys, name), shape, deviation)
-            drawn[f"{name}_bias"] = torch.zeros(len(keys), num_outputs, device=keys.device)
+            drawn[f"{name}_bias"] = torch.zeros(
+                len(keys), num_outputs, dtype=torch.float32, device=keys.device
+            )
         return drawn
 
     def _norms(self, keys: Tensor, widths: dict[int, int]) -> dict[str, Tensor]:
@@ -123,8 +125,12 @@ class Architecture:
         if not self.batch_norm:
             return norms
         for index, width in widths.items():
-            norms[f"norm_{index}_scale"] = torch.ones(len(keys), width, device=keys.device)
-            norms[f"norm_{index}_shift"] = torch.zeros(len(keys), width, device=keys.device)
+            norms[f"norm_{index}_scale"] = torch.ones(
+                len(keys), width, dtype=torch.float32, device=keys.device
+            )
+            norms[f"norm_{index}_shift"] = torch.zeros(
+                len(keys), width, dtype=torch.float32, device=keys.device
+            )
         return norms
 
     def generate(

@@ -37,7 +37,7 @@ class SGD(Optimizer):
         active = active[:, None]
         direction = gradients
         if self.momentum:
-            decay = torch.where(active, self.momentum, 1.0)
+            decay = torch.where(active, self.momentum, torch.ones_like(gradients[:, :1]))
             direction = state["velocity"].mul_(decay).add_(gradients * active)
         rate = torch.where(active, self.learning_rate * step_size[:, None], 0.0)
         parameters.sub_(direction * rate)

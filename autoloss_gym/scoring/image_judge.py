@@ -155,7 +155,7 @@ class ImageJudge:
 
 def _any_key() -> Tensor:
     """The key of one run."""
-    return torch.zeros(1, dtype=torch.int64)
+    return torch.zeros(1, dtype=torch.int64, device="cpu")
 
 
 def shared_by_runs(references: Mapping[str, Tensor]) -> Moments:

@@ -134,10 +134,10 @@ class Features:
         """The columns of a group, (num_envs, size), before they are scaled."""
         dtype = history.losses.dtype
         if group == "progress":
-            return (history.steps / self.description.max_steps).to(dtype)[:, None]
+            return (history.steps.to(dtype) / self.description.max_steps)[:, None]
         if group == "patience":
-            left = 1 - history.since_best / self.description.patience
-            return left.to(dtype)[:, None]
+            left = 1 - history.since_best.to(dtype) / self.description.patience
+            return left[:, None]
         if group == "extra":
             return extra
         if group == "norm_ratio":
@@ -163,7 +163,7 @@ def _columns(
         scales += [_SCALES[group]] * size
     logarithmic, factor, bounded = zip(*scales, strict=True)
     return (
-        torch.tensor(logarithmic, device=device),
-        torch.tensor(factor, device=device),
-        torch.tensor(bounded, device=device),
+        torch.tensor(logarithmic, dtype=torch.bool, device=device),
+        torch.tensor(factor, dtype=torch.float32, device=device),
+        torch.tensor(bounded, dtype=torch.bool, device=device),
     )

@@ -12,7 +12,7 @@ from agents import interruption
 from agents.command_line import main
 from tests.support.paths import ROOT
 
-ID = "AutoLoss/QuadraticRegression-v0"
+ID = "AutoLoss/QuadraticRegression-v1"
 HEAD = """
 import signal, sys, time
 from agents.command_line import main

@@ -19,7 +19,7 @@ GIGABYTE = 2**30
 PROGRAM = """
 import json, resource, sys
 import gymnasium, autoloss_gym
-ids = {"table": "AutoLoss/QuadraticRegression-v0", "images": "AutoLoss/SparseAutoencoder-v0"}
+ids = {"table": "AutoLoss/QuadraticRegression-v1", "images": "AutoLoss/SparseAutoencoder-v1"}
 for id in ids.values():
     gymnasium.make(id).reset(seed=0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

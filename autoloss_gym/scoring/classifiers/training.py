@@ -112,6 +112,10 @@ def accuracy(classifier: Classifier, source: ImageSource) -> float:
     return float(torch.cat(recognised, dim=1).mean())
 
 
+def _key() -> Int64[Tensor, "1"]:
+    return torch.tensor([_KEY], dtype=torch.int64, device="cpu")
+
+
 def _part(source: ImageSource, name: str) -> Int64[Tensor, " rows"]:
     """The rows of a part of the five-way partition."""
     images = source.load()
@@ -123,12 +127,12 @@ def _initial(shapes: Sequence[tuple[int, ...]]) -> tuple[list[Tensor], list[Tens
     weights = []
     biases = []
     for index, shape in enumerate(shapes):
-        key = random.fold_in(torch.tensor([_KEY]), f"layer {index}")
+        key = random.fold_in(_key(), f"layer {index}")
         outputs = num_outputs(shape)
         inputs = prod(shape) // outputs
         weight = random.normal(key, shape, (2 / inputs) ** 0.5)[0]
         weights.append(weight.requires_grad_())
-        biases.append(torch.zeros(outputs).requires_grad_())
+        biases.append(torch.zeros(outputs, dtype=torch.float32, device="cpu").requires_grad_())
     return weights, biases
 
 
@@ -139,7 +143,7 @@ def _fit(
     recipe: Recipe,
 ) -> None:
     """Minimise a function of row numbers (batch,) and of the key (1,) of a step, in place."""
-    key = torch.tensor([_KEY])
+    key = _key()
     optimizer = torch.optim.Adam(tensors)
     training = _part(source, "controller_train")
     for step in range(recipe.steps):
@@ -225,11 +229,13 @@ def moved(
     if channels == 3:
         coins = random.integers(random.fold_in(key, "mirror"), (count, 1), 2)[0]
         columns = torch.where(coins == 1, columns.flip(1), columns)
-    return images[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    numbers = torch.arange(count, dtype=torch.int64, device="cpu")
+    return images[numbers[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def _shifted(key: Int64[Tensor, "1"], count: int, length: int) -> Int64[Tensor, "count length"]:
     """Indices 0 … length - 1, shifted by a number drawn for each image."""
     reach = max(1, length // 10)
     shifts = random.integers(key, (count, 1), 2 * reach + 1)[0] - reach
-    return (torch.arange(length) + shifts).clamp(0, length - 1)
+    places = torch.arange(length, dtype=torch.int64, device="cpu")
+    return (places + shifts).clamp(0, length - 1)

@@ -20,7 +20,9 @@ def initial_layers(
     for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         key = random.fold_in(keys, index)
         weights[f"weight_{index}"] = initial_weight(key, inputs, outputs)
-        biases[f"bias_{index}"] = torch.zeros(len(keys), outputs, device=keys.device)
+        biases[f"bias_{index}"] = torch.zeros(
+            len(keys), outputs, dtype=torch.float32, device=keys.device
+        )
     # The order in which they are packed: all weights, then all biases.
     return weights | biases
 

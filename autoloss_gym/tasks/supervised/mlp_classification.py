@@ -211,7 +211,9 @@ class MLPClassification(GradientTask):
         blocks: dict[str, dict[str, Tensor]] = {}
         for index, (inputs, outputs) in enumerate(pairwise(self.layer_sizes)):
             stream = random.fold_in(keys.run, f"layer {index}")
-            bias = torch.full((len(stream), outputs), _START, device=stream.device)
+            bias = torch.full(
+                (len(stream), outputs), _START, dtype=torch.float32, device=stream.device
+            )
             blocks[f"layer_{index}"] = {
                 f"weight_{index}": initial_weight(stream, inputs, outputs, _START),
                 f"bias_{index}": bias,

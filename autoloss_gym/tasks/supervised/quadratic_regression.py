@@ -195,7 +195,8 @@ class QuadraticRegression(GradientTask):
         quadratic = random.normal(random.fold_in(keys.run, "quadratic"), (size, size), 0.01)
         blocks = {"linear": {"linear": linear}, "quadratic": {"quadratic": quadratic}}
         if self.constant:
-            blocks["constant"] = {"constant": torch.zeros(len(keys.run), 1, device=keys.run.device)}
+            constant = torch.zeros_like(linear[:, :1])
+            blocks["constant"] = {"constant": constant}
         return packed_for(self.penalty, blocks)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:

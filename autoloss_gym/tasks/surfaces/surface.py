@@ -85,7 +85,8 @@ class Surface(GradientTask):
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         half = self.start_width / 2
         shift = random.uniform(random.fold_in(keys.problem, "start"), (2,), -half, half)
-        return {"point": shift + torch.tensor(self.start, device=shift.device)}
+        centre = torch.tensor(self.start, dtype=shift.dtype, device=shift.device)
+        return {"point": shift + centre}
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
         return data

@@ -1,0 +1,136 @@
+"""Every place on the way of a step where the host waits for the device, or seems to, and why."""
+
+from dataclasses import dataclass
+
+from tests.support.paths import ROOT
+
+PACKAGE = ROOT / "autoloss_gym"
+_FOLDERS = (
+    "core", "tasks", "losses", "networks", "optimizers", "signals", "environment", "controllers",
+    "weightings", "scoring", "data",
+)  # fmt: skip
+# Files and pictures of the host, which are read and drawn without a device.
+_ON_THE_HOST = (
+    "data/image_files.py",
+    "data/images.py",
+    "data/picture_folders.py",
+    "data/resizing.py",
+    "data/tables.py",
+    "scoring/classifiers/storage.py",
+)
+
+
+def modules_of_a_step() -> list[str]:
+    """Files of the package that a step, or the reset within it, may run."""
+    paths = [path for folder in _FOLDERS for path in sorted((PACKAGE / folder).rglob("*.py"))]
+    paths += [PACKAGE / "random.py", PACKAGE / "tools/tree.py", PACKAGE / "tools/compiling.py"]
+    names = [path.relative_to(PACKAGE).as_posix() for path in paths]
+    return [name for name in names if name not in _ON_THE_HOST]
+
+
+@dataclass(frozen=True)
+class KnownWait:
+    """A place, what the look finds there, and why it may stand.
+
+    Args:
+        file: of the package.
+        function: with its class.
+        kinds: of all waits in it, in order, see `tests.support.host_waits`.
+        reason: of the wait, or why it is none.
+        waits: whether the host waits for the device here.
+    """
+
+    file: str
+    function: str
+    kinds: str
+    reason: str
+    waits: bool = True
+
+
+def _none(file: str, function: str, kinds: str, reason: str) -> KnownWait:
+    return KnownWait(file, function, kinds, reason, waits=False)
+
+
+_ONCE = "constants, sent once for a device and then kept"
+_RESET = "at a reset: the host says which runs begin, and with which seeds"
+_NUMPY = "a NumPy array of the host"
+_CPU = "asked only where the values are on the CPU"
+KNOWN_WAITS = (
+    # In steps and validations.
+    KnownWait(
+        "environment/programs.py", "Programs.judge", "cpu numpy",
+        "the one wait of a validation: the host must know which runs end",
+    ),
+    KnownWait(
+        "environment/runs.py", "mask_on", "upload",
+        "only where a mask differs between the runs: some are validated, end or are reset",
+    ),
+    KnownWait(
+        "environment/runs.py", "on_rows", "condition upload",
+        "only where some runs alone are validated or scored; the mask is of the host",
+    ),
+    KnownWait(
+        "environment/infos.py", "Reporter.output", "cpu numpy", "array='numpy': what it is for",
+    ),
+    KnownWait(
+        "environment/controls.py", "ChoosePair.__call__", "upload", "actions of the host",
+    ),
+    KnownWait("environment/controls.py", "_as_float", "upload", "actions of the host"),
+    KnownWait(
+        "scoring/sample_scores.py", "frechet_distance", "linalg",
+        "eigenvalues: PyTorch asks whether they were found. At the end of a run, and at "
+        "validations of images without labels",
+    ),
+    # At resets, or once in a process.
+    KnownWait("environment/instances.py", "Instances.next_episode", "upload upload", _RESET),
+    KnownWait("environment/instances.py", "reset_mask", "cpu condition", "a caller's own mask"),
+    KnownWait("environment/runs.py", "replaced", "upload", _RESET),
+    KnownWait("tasks/surfaces/surface.py", "Surface.initial_parameters", "upload", _RESET),
+    KnownWait("data/clusters.py", "ClusterProblems._corners", "upload upload upload", _RESET),
+    KnownWait("data/resampled_tables.py", "resampled_classification", "upload", _RESET),
+    KnownWait("data/resampled_tables.py", "_table_on", "upload upload", _ONCE),
+    KnownWait("data/partition.py", "partition_on", "upload", _ONCE),
+    KnownWait("data/image_source.py", "ImageSource.pixels_on", "upload", _ONCE),
+    KnownWait("data/image_source.py", "ImageSource.labels_on", "upload", _ONCE),
+    KnownWait("optimizers/adam.py", "_constants", "upload " * 5, _ONCE),
+    KnownWait("signals/features.py", "_columns", "upload upload upload", _ONCE),
+    KnownWait("weightings/scaling.py", "row", "upload", _ONCE),
+    KnownWait("weightings/softadapt.py", "_coefficients", "upload upload", _ONCE),
+    # Where a caller asks for something on the host.
+    KnownWait("environment/pictures.py", "Pictures.draw", "cpu numpy", "a picture of samples"),
+    KnownWait("environment/rendering.py", "Trace.record", "cpu numpy " * 3, "render_mode is given"),
+    KnownWait("weightings/measurements.py", "_stack", "upload upload", "losses given as numbers"),
+    KnownWait(
+        "weightings/rule.py", "WeightingRule._warn", "number",
+        "when a rule on a device is reset or saved",
+    ),
+    # No waits.
+    _none("random.py", "_mixed", "number upload", "on the CPU, once for a stream"),
+    _none("core/differentiation.py", "_rows", "condition number nonzero", _CPU),
+    _none("core/gradient_task.py", "_chosen", "tolist", _NUMPY),
+    _none("data/image_source.py", "ImageSource.pixel_variance", "number", "on the CPU, once"),
+    _none("data/partition.py", "five_way_partition", "upload numpy", "on the CPU, once"),
+    _none("data/resampled_tables.py", "load_classes", "condition", _NUMPY),
+    _none("data/clusters.py", "ClusterProblems._corners", "number", "an argument of the task"),
+    _none("environment/controls.py", "WeighLosses.__call__", "number", "a number of pairs"),
+    _none("environment/controls.py", "WeighLosses.__call__", "numpy numpy", _CPU),
+    _none("environment/controls.py", "check_control", "numpy numpy", _CPU),
+    _none("environment/controls.py", "_check_rows", "condition", _NUMPY),
+    _none("environment/env.py", "AutoLossEnv.reset", "number", "of NumPy's generator"),
+    _none("environment/env.py", "_first", "item", _NUMPY),
+    _none("environment/phases.py", "Phases.begin_step", "condition tolist", _NUMPY),
+    _none("environment/rendering.py", "Trace._draw_curves", "condition", _NUMPY),
+    _none("environment/snapshots.py", "take", "upload", "stays on the CPU"),
+    _none("environment/snapshots.py", "restore", "numpy " * 4, "counters, which are on the CPU"),
+    _none("environment/vector_env.py", "AutoLossVectorEnv.reset", "number", _NUMPY),
+    _none("environment/vector_env.py", "AutoLossVectorEnv._new_seeds", "number", _NUMPY),
+    _none("scoring/classifiers/training.py", "weight_shapes", "number", _NUMPY),
+    _none("scoring/classifiers/training.py", "accuracy", "number", "on the CPU, once"),
+    _none("scoring/classifiers/training.py", "_key", "upload", "on the CPU, once"),
+    _none("scoring/image_judge.py", "ImageJudge.real_scores", "tolist", "on the CPU"),
+    _none("scoring/sample_scores.py", "moments", "condition linalg", "on the CPU, once"),
+    _none("tasks/supervised/mlp_classification.py", "MLPClassification.layer_sizes", "number",
+          _NUMPY),
+    _none("weightings/measurements.py", "known_to_be_finite", "item", _CPU),
+    _none("weightings/scaling.py", "_known_to_be_positive", "item item", _CPU),
+)  # fmt: skip
