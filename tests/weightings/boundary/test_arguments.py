@@ -92,7 +92,7 @@ FITTING = {
     "seed": [-(2**63), 2**63 - 1], "window": [2, 7], "order": [1, 4], "every": [1, 2, 2**31 - 1],
     "scale": ["sum", "count", None], "prior": [None, (1, 2, 3), [1e30, 1e-30, 0]],
     "weights": [(1, 2, 3), [1e30, 1e30, 1e30], (1e-30, 0, 0)],
-    "optimizer": [Adam(learning_rate=1e300), SGD(learning_rate=1e308), SGD(learning_rate=1e-300)],
+    "optimizer": [Adam(learning_rate=1e30), SGD(learning_rate=1e30), SGD(learning_rate=1e-300)],
     "slope": ["forward", "least_squares"], "loss_value": ["latest", "mean"],
     "normalized": [True, False], "loss_weighted": [True, False],
 }  # fmt: skip
