@@ -88,9 +88,8 @@ class Trace:
         right = 5.8 if self._task.validation_metrics[0].minimize else 5.05
         margins = {"left": 0.95 / width, "right": right / width, "bottom": 0.12, "top": 0.92}
         grid = figure.add_gridspec(2, 1, height_ratios=(3, 1), hspace=0.1, **margins)
-        curves = figure.add_subplot(grid[0])
-        schedule = figure.add_subplot(grid[1], sharex=curves)
-        curves.tick_params(labelbottom=False)
+        panels: Any = grid.subplots(sharex=True)
+        curves, schedule = panels
         if images is not None:
             beside = figure.add_axes((6.1 / width, 0.03, 2.8 / width, 0.94))
             beside.imshow(image_grid(images), interpolation="nearest")
