@@ -44,4 +44,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    sys.exit(main(run, "python -m benchmarks.kills"))
