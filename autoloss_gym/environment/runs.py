@@ -134,7 +134,7 @@ def mask_on(mask: np.ndarray, device: torch.device) -> Bool[Tensor, " num_envs"]
     """
     count = np.count_nonzero(mask)
     if count in (0, len(mask)):
-        return torch.full(mask.shape, count > 0, dtype=torch.bool, device=device)
+        return torch.full(mask.shape, bool(count), dtype=torch.bool, device=device)
     return torch.from_numpy(mask.copy()).to(device)
 
 

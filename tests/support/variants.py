@@ -1,5 +1,6 @@
 """Every registered environment in every variant, with few steps and little data."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,9 @@ _WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
 # Validations of the runs here are 2 updates apart.
 _REWARD_ARGUMENTS = {"improvement": {"segment": 2, "window": 1}}
 _REWARDS = [
-    {"reward": reward, "reward_arguments": _REWARD_ARGUMENTS.get(reward)} for reward in REWARDS
+    {"reward": reward, "reward_arguments": _REWARD_ARGUMENTS.get(reward)}
+    for reward in REWARDS
+    if reward != "shaped"  # the default
 ]
 EVERYWHERE: list[dict[str, Any]] = [{}, *_WEIGHTS, *_REWARDS, {"features": "raw"}]
 # What no task has a part in: one of them stands for all.
@@ -95,8 +98,10 @@ def task_class(id: str) -> Any:
 
 def _variants(id: str) -> list[dict[str, Any]]:
     chosen: list[dict[str, Any]] = [{"preset": preset} for preset in task_class(id).presets]
+    defaults = {each.name: each.default for each in dataclasses.fields(task_class(id))}
     for name, values in VALUES[id].items():
-        chosen += [{name: value} for value in values]
+        # The variant without an argument has all defaults.
+        chosen += [{name: value} for value in values if value != defaults[name]]
     if id == BEALE:
         chosen += ONCE
     # Weights do nothing where every block has one loss.
