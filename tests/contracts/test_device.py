@@ -1,5 +1,6 @@
-"""What must hold on every device: `pytest tests/test_device.py --device cuda` runs all of this on a
-GPU.
+"""What must hold on every device.
+
+`pytest tests/contracts/test_device.py --device cuda` runs all of this on a GPU.
 """
 
 import gymnasium
@@ -17,6 +18,7 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
 from tests.support.recording import play
 from tests.support.toy_tasks import SMALL, Fragile, TwoBlocks
+from tests.support.variants import arguments_of
 
 VARIANTS = {
     "closed_forms": {"task": SMALL},
@@ -48,10 +50,20 @@ def test_draws_are_those_of_the_cpu(device):
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 def test_runs_agree_with_those_on_the_cpu_over_an_episode_and_its_reset(variant, device):
+    assert_agree_with_the_cpu(variant, device, num_steps=22)
+
+
+@pytest.mark.parametrize("id", TASKS)
+def test_every_task_agrees_with_itself_on_the_cpu(id, device, image_folder, quick_classifiers):
+    """A few steps: the paths of a GAN on two devices part quickly."""
+    assert_agree_with_the_cpu(arguments_of(id, {}, image_folder), device, num_steps=5)
+
+
+def assert_agree_with_the_cpu(arguments, device, num_steps):
     here, there = (
-        AutoLossVectorEnv(num_envs=5, device=each, **variant) for each in ("cpu", device)
+        AutoLossVectorEnv(num_envs=5, device=each, **arguments) for each in ("cpu", device)
     )
-    actions = actions_for(here, 22)
+    actions = actions_for(here, num_steps)
     for step, (one, other) in enumerate(
         zip(play(here, actions), play(there, actions), strict=True)
     ):

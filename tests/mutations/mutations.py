@@ -238,6 +238,32 @@ MUTATIONS = (
         (('"seeds": seeds.tolist()}', '"seeds": len(seeds)}'),),
         "agents/evaluation/test_store.py",
     ),
+    Mutation(
+        "11 a problem is drawn on the device of its keys",
+        "autoloss_gym/data/clusters.py",
+        (
+            ("[0, 2, 1, 3], dtype=torch.int64, device=device", "[0, 2, 1, 3]"),
+            ("[0, 1, 3, 2], dtype=torch.int64, device=device", "[0, 1, 3, 2]"),
+        ),
+        "contracts/test_meta_device.py",
+    ),
+    Mutation(
+        "11 mini-batches are drawn on the device of the runs",
+        "autoloss_gym/tasks/images/sparse_autoencoder.py",
+        (
+            (
+                "rows.gather(1, drawn))",
+                "rows.gather(1, drawn.new_zeros(drawn.shape, device='cpu')))",
+            ),
+        ),
+        "contracts/test_meta_device.py",
+    ),
+    Mutation(
+        "11 a step asks nothing of the device",
+        _DIFFERENTIATION,
+        (("not is_eager_on_cpu(used) or ", ""),),
+        "contracts/test_meta_device.py",
+    ),
 )
 
 

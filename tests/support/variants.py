@@ -1,0 +1,130 @@
+"""Every registered environment in every variant, with few steps and little data."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoloss_gym.data import images, tables
+from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES
+from autoloss_gym.losses.penalties import PENALTIES
+from autoloss_gym.networks.convolutions import PADDINGS
+from autoloss_gym.networks.dcgan import ACTIVATIONS
+from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
+from autoloss_gym.registration import TASKS
+from autoloss_gym.signals.rewards import REWARDS
+
+REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v0", "AutoLoss/MLPClassification-v0"
+AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v0", "AutoLoss/ImageGAN-v0"
+ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v0", "AutoLoss/Beale-v0"
+
+_SHORT = {"max_steps": 4, "validate_every": 2}
+_FEW_IMAGES = {"num_samples": 40, "batch_size": 4, "num_held_out": 12, "num_test": 20}
+SMALL: dict[str, dict[str, Any]] = {
+    REGRESSION: {"dimension": 3, "num_samples": 8},
+    CLASSIFICATION: {"dimension": 6, "num_samples": 8, "num_held_out": 6, "hidden_sizes": (4,)},
+    AUTOENCODER: {**_FEW_IMAGES, "hidden_sizes": (6,), "code_size": 4},
+    GAN: {**_FEW_IMAGES, "filters": 2, "latent_size": 4},
+    ROSENBROCK: {},
+    BEALE: {},
+}
+_IMAGES = (*images.BUNDLED, *images._FILES)
+_STEPS = ("fixed", "barzilai_borwein_1", "barzilai_borwein_2")
+_OPTIMIZERS = (
+    Adam(learning_rate=1e-2),
+    SGD(learning_rate=1e-2),
+    SGD(learning_rate=1e-2, momentum=0.5),
+    BarzilaiBorwein(learning_rate=1e-2, form="long"),
+    BarzilaiBorwein(learning_rate=1e-2, form="short"),
+)
+# Arguments of each task that choose between programs, with all their values.
+VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
+    REGRESSION: {
+        "dataset": ("synthetic", *tables.BUNDLED_REGRESSION),
+        "penalty": PENALTIES,
+        "constant": (False, True),
+        "train_on_validation": (False, True),
+    },
+    CLASSIFICATION: {
+        "dataset": ("make_classification", "paper", *tables.BUNDLED_CLASSIFICATION),
+        "assignment": ("adjacent", "opposite", "random"),
+        "penalty": PENALTIES,
+        "train_on_validation": (False, True),
+        "hidden_sizes": ((4,), (5, 4)),
+    },
+    AUTOENCODER: {"dataset": _IMAGES, "size": (0, 6)},
+    GAN: {
+        "dataset": _IMAGES,
+        "size": (0, 12, 32),
+        "loss": ADVERSARIAL_LOSSES,
+        "kernel_size": tuple(PADDINGS),
+        "batch_norm": (False, True),
+        "generator_activation": ACTIVATIONS,
+        "discriminator_activation": ACTIVATIONS,
+        "weight_deviation": (0.0, 0.02),
+    },
+    ROSENBROCK: {"step": _STEPS},
+    BEALE: {"step": _STEPS},
+}
+# Arguments of the environment, for every task.
+_WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
+# Validations of the runs here are 2 updates apart.
+_REWARD_ARGUMENTS = {"improvement": {"segment": 2, "window": 1}}
+_REWARDS = [
+    {"reward": reward, "reward_arguments": _REWARD_ARGUMENTS.get(reward)}
+    for reward in REWARDS
+    if reward != "shaped"  # the default
+]
+EVERYWHERE: list[dict[str, Any]] = [{}, *_WEIGHTS, *_REWARDS, {"features": "raw"}]
+# What no task has a part in: one of them stands for all.
+ONCE: list[dict[str, Any]] = [
+    {"drop": ("losses", "difference")},
+    {"repeat": 2},
+    {"num_instances": 2},
+    {"autoreset_mode": "NextStep"},
+    {"autoreset_mode": "Disabled"},
+    {"patience": 1},
+    {"collapse_repeats": 2, "collapse_share": 0.5},
+    *({"optimizer": optimizer} for optimizer in _OPTIMIZERS),
+]
+
+
+def task_class(id: str) -> Any:
+    module, _, name = TASKS[id].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _variants(id: str) -> list[dict[str, Any]]:
+    chosen: list[dict[str, Any]] = [{"preset": preset} for preset in task_class(id).presets]
+    defaults = {each.name: each.default for each in dataclasses.fields(task_class(id))}
+    for name, values in VALUES[id].items():
+        # The variant without an argument has all defaults.
+        chosen += [{name: value} for value in values if value != defaults[name]]
+    if id == BEALE:
+        chosen += ONCE
+    # Weights do nothing where every block has one loss.
+    return [*chosen, *(each for each in EVERYWHERE if id != GAN or "control" not in each)]
+
+
+def _name(id: str, arguments: dict[str, Any]) -> str:
+    parts = [id.removeprefix("AutoLoss/")]
+    parts += [f"{name}={value}" for name, value in arguments.items()]
+    return " ".join(parts)
+
+
+def arguments_of(id: str, chosen: dict[str, Any], data_dir: Path) -> dict[str, Any]:
+    """Arguments of `AutoLossVectorEnv`; images that have a name are those of the folder."""
+    arguments = {**_SHORT, **SMALL[id], **chosen}
+    presets = task_class(id).presets
+    dataset = {**presets.get(chosen.get("preset"), {}), **arguments}.get("dataset")
+    if dataset in images._FILES:
+        arguments["data_dir"] = str(data_dir)
+    if id == GAN and dataset == "lfwcrop":
+        arguments["size"] = 16  # the players make images of at most 32 pixels
+    return {"task": TASKS[id], **arguments}
+
+
+VARIANTS = {_name(id, chosen): (id, chosen) for id in TASKS for chosen in _variants(id)}
+each_variant = pytest.mark.parametrize(("id", "chosen"), VARIANTS.values(), ids=VARIANTS)
