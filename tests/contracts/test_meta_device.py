@@ -124,7 +124,7 @@ def test_a_step_waits_for_nothing_and_a_validation_once(id, image_folder):
 
 
 def test_a_validation_of_images_without_labels_waits_for_eigenvalues_as_well(image_folder):
-    arguments = arguments_of("AutoLoss/ImageGAN-v0", {"dataset": "lfwcrop"}, image_folder)
+    arguments = arguments_of("AutoLoss/ImageGAN-v1", {"dataset": "lfwcrop"}, image_folder)
     with AsOnAGpu(WAITS) as mode:
         envs = make(arguments)
         envs.reset(seed=0)

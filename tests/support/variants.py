@@ -16,9 +16,9 @@ from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
 from autoloss_gym.registration import TASKS
 from autoloss_gym.signals.rewards import REWARDS
 
-REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v0", "AutoLoss/MLPClassification-v0"
-AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v0", "AutoLoss/ImageGAN-v0"
-ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v0", "AutoLoss/Beale-v0"
+REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
+AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
+ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 
 _SHORT = {"max_steps": 4, "validate_every": 2}
 _FEW_IMAGES = {"num_samples": 40, "batch_size": 4, "num_held_out": 12, "num_test": 20}
