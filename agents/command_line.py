@@ -4,9 +4,7 @@ error is one line.
 
 import argparse
 import importlib
-import math
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,11 +16,11 @@ from gymnasium.envs.registration import EnvSpec
 from autoloss_gym.registration import OLDER
 from autoloss_gym.tools.arguments import unexpected
 from autoloss_gym.tools.memory import is_out_of_memory
-from autoloss_gym.tools.names import one_line, shown, unknown
+from autoloss_gym.tools.names import one_line, unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
 
-from .configuration import ALGORITHMS, MOST_RUNS, MOST_STEPS
 from .interruption import Interrupted, interruptible
+from .options import few, key_value
 
 ENVIRONMENT = "autoloss_gym.environment.env:AutoLossEnv"
 # Arguments of the environment that the commands set.
@@ -39,10 +37,6 @@ _RESERVED = (
     "id",
     "self",
 )
-# Arguments that are text as it stands: a column may be called yes or 2020_01.
-_TEXT = ("dataset", "data_dir", "target")
-# A number that a task takes for the column of that name, or an own task for a number.
-_PLAIN_NUMBER = re.compile(r"target=-?(0|[1-9]\d{0,8})(\.\d{0,8}[1-9])?", re.ASCII)
 _LONGEST = 2000  # characters of an error
 
 
@@ -106,53 +100,6 @@ def refuse_beside_resume(
             continue
         flag = "--" + name.replace("_", "-")
         parser.error(f"--resume reads all arguments from the folder: leave out {flag}")
-
-
-def key_value(text: str) -> tuple[str, Any]:
-    """`name=value` with a YAML value: numbers, true, null, lists and mappings are understood.
-
-    Names of data sets, of folders and of columns are text.
-    """
-    from .yaml_values import read
-
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{shown(text)}: expected name=value")
-    if name in _TEXT and not _PLAIN_NUMBER.fullmatch(text):
-        return name, value
-    try:
-        return name, read(value)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shown(text)}: {error}") from None
-
-
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """A reader of integers from `least` to `most`; 1e5 and 100_000 are understood."""
-
-    def read(text: str) -> int:
-        try:
-            value = float(text.replace("_", "")) if text.isascii() else math.nan
-        except ValueError:
-            value = math.nan
-        if least <= value <= most and value == int(value):
-            return int(value)
-        expected = f"an integer from {least} to {most:,}"
-        raise argparse.ArgumentTypeError(f"{shown(text)}: expected {expected}")
-
-    return read
-
-
-positive = whole(1, MOST_STEPS)
-nonnegative = whole(0, 2**31 - 1)
-few = whole(1, 1024)  # processes and threads
-runs = whole(1, MOST_RUNS)
-
-
-def algorithm(text: str) -> str:
-    """The name of an algorithm."""
-    if text not in ALGORITHMS:
-        raise argparse.ArgumentTypeError(unknown("algorithm", text, ALGORITHMS))
-    return text
 
 
 def environment_arguments(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

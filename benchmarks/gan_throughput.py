@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.command_line import OneLineParser, key_value, main, positive
+from agents.command_line import OneLineParser, main
+from agents.options import key_value, positive
 from autoloss_gym import AutoLossVectorEnv
 from autoloss_gym.environment.building import build_task
 from autoloss_gym.tasks.images.image_gan import ImageGAN

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.command_line import OneLineParser, main, positive
+from agents.command_line import OneLineParser, main
+from agents.options import positive
 from benchmarks import ROOT
 from benchmarks.ppo_profile import Training
 

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 
-from agents.command_line import OneLineParser, main, positive
+from agents.command_line import OneLineParser, main
 from agents.configuration import hyperparameters
+from agents.options import positive
 from autoloss_gym import AutoLossVectorEnv
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from benchmarks.throughput import TASKS

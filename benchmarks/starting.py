@@ -10,7 +10,8 @@ import sys
 
 import numpy as np
 
-from agents.command_line import OneLineParser, main, positive
+from agents.command_line import OneLineParser, main
+from agents.options import positive
 from benchmarks import ROOT
 
 REGRESSION = "AutoLoss/QuadraticRegression-v1"

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from agents.command_line import OneLineParser, main, positive
+from agents.command_line import OneLineParser, main
+from agents.options import positive
 from autoloss_gym import AutoLossEnv
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression

@@ -26,10 +26,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from agents.command_line import OneLineParser, main, positive
+from agents.command_line import OneLineParser, main
 from agents.environments import SEED_SPACING, EnvironmentMaker
 from agents.evaluation.curves import Job, play
 from agents.evaluation.statistics import bootstrap
+from agents.options import positive
 from agents.policies.grammar import parse_specification
 from agents.policies.policy import Policy
 from agents.policies.schedules import FixedWeights

@@ -13,13 +13,11 @@ from ..command_line import (
     check_resumed_environment,
     command_parser,
     environment_arguments,
-    few,
     find_modules_in_working_folder,
-    nonnegative,
     refuse_beside_resume,
-    runs,
 )
 from ..interruption import ending_at_once, resume_command
+from ..options import few, nonnegative, runs
 from ..policies import grammar
 from ..run_folders import load_command
 

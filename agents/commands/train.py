@@ -16,17 +16,12 @@ from autoloss_gym.tools.files import locked
 from ..command_line import (
     add_environment,
     add_num_threads,
-    algorithm,
     check_arguments,
     check_environment,
     check_resumed_environment,
     command_parser,
     environment_arguments,
-    key_value,
-    nonnegative,
-    positive,
     refuse_beside_resume,
-    runs,
 )
 from ..configuration import (
     ALGORITHMS,
@@ -36,6 +31,7 @@ from ..configuration import (
     hyperparameters,
 )
 from ..interruption import ending_at_once, goes_on, resume_command
+from ..options import algorithm, key_value, nonnegative, positive, runs
 from ..run_folders import (
     load_configuration,
     new_run_folder,

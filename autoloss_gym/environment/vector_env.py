@@ -86,8 +86,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         preset: str | None = None,
         **task_arguments: Any,
     ) -> None:
-        names = inspect.signature(AutoLossVectorEnv).parameters
-        own = [name for name in names if name != "task_arguments"]
+        *own, _ = inspect.signature(AutoLossVectorEnv).parameters  # without task_arguments
         self.task = build_task(task, preset, task_arguments, others=[*own, "learning_rate"])
         self.num_envs = converted("num_envs", num_envs, PositiveInt)
         self.device = available_device(device)

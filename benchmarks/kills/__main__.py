@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from agents.command_line import OneLineParser, main, positive
+from agents.command_line import OneLineParser, main
+from agents.options import positive
 from benchmarks.kills import random_moments, weights, workers
 
 KINDS = {

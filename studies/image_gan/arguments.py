@@ -3,12 +3,8 @@
 import argparse
 from pathlib import Path
 
-from agents.command_line import (
-    OneLineParser,
-    add_environment_arguments,
-    nonnegative,
-    positive,
-)
+from agents.command_line import OneLineParser, add_environment_arguments
+from agents.options import nonnegative, positive
 
 POLICIES = (
     "1:1",

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.command_line import OneLineParser, positive
+from agents.command_line import OneLineParser
+from agents.options import positive
 from autoloss_gym.tasks.surfaces.beale import Beale
 from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
 from autoloss_gym.tasks.surfaces.surface import Surface

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.command_line import OneLineParser, positive
+from agents.command_line import OneLineParser
 from agents.evaluation.statistics import paired_difference
 from agents.interruption import goes_on
 from agents.learners.checkpoints import steps_of_weights
+from agents.options import positive
 from agents.run_folders import load_configuration
 from autoloss_gym.tools.names import unknown
 from studies.markdown import interval

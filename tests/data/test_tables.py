@@ -13,7 +13,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from agents.command_line import key_value
+from agents.options import key_value
 from autoloss_gym.data.tables import as_dataset, load_table
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
