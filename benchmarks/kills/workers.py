@@ -57,6 +57,8 @@ class Outcome:
 
 def reports(kills: int, folder: Path) -> Iterator[str]:
     """A line for each signal."""
+    # A shell starts background jobs with Ctrl-C ignored, which the evaluations would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     whole, seconds = uninterrupted(EVALUATION, folder / "whole")
     generator = np.random.default_rng(0)
     for number, name in NAMES.items():

@@ -10,7 +10,7 @@ import pytest
 from tests.support.paths import ROOT
 
 PROGRAM = """
-import multiprocessing, os, sys, time
+import multiprocessing, os, signal, sys, time
 from agents.command_line import main
 from agents.evaluation.workers import worker_processes
 from agents.interruption import goes_on, start
@@ -26,6 +26,7 @@ def run():
             job.result()
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a background job
     sys.exit(start(lambda: main(run)))
 """
 
