@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoloss_gym.data import images, tables
+from autoloss_gym.data import images, named_images, tables
 from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES
 from autoloss_gym.losses.penalties import PENALTIES
 from autoloss_gym.networks.convolutions import PADDINGS
@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     ROSENBROCK: {},
     BEALE: {},
 }
-_IMAGES = (*images.BUNDLED, *images._FILES)
+_IMAGES = (*images.BUNDLED, *named_images.NAMED)
 _STEPS = ("fixed", "barzilai_borwein_1", "barzilai_borwein_2")
 _OPTIMIZERS = (
     Adam(learning_rate=1e-2),
@@ -119,7 +119,7 @@ def arguments_of(id: str, chosen: dict[str, Any], data_dir: Path) -> dict[str, A
     arguments = {**_SHORT, **SMALL[id], **chosen}
     presets = task_class(id).presets
     dataset = {**presets.get(chosen.get("preset"), {}), **arguments}.get("dataset")
-    if dataset in images._FILES:
+    if dataset in named_images.NAMED:
         arguments["data_dir"] = str(data_dir)
     if id == GAN and dataset == "lfwcrop":
         arguments["size"] = 16  # the players make images of at most 32 pixels
