@@ -139,10 +139,19 @@ def load_checkpoint(
     try:
         found = read_arrays(folder / CHECKPOINT, whole)
     except FileNotFoundError:
+        _refuse_format_1(folder / "checkpoint.pt")
         return None
     except ValueError as error:
         raise ValueError(f"{error}; delete the file to start over") from None
     return _mapped(found, np.ndarray, torch.from_numpy)
+
+
+def _refuse_format_1(path: Path) -> None:
+    if path.exists():
+        raise ValueError(
+            f"{str(path)!r} is of format 1, from which this version cannot go on; delete the file "
+            "to start over"
+        )
 
 
 def form_of(content: Any, **limits: Any) -> Any:

@@ -305,6 +305,12 @@ def test_content_that_no_such_training_writes_is_one_line_that_names_it(
     assert place in refused(tmp_path, algo)
 
 
+def test_a_checkpoint_of_format_1_is_not_passed_over_in_silence(tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"checkpoint.pt' is of format 1, .* delete the file"):
+        train("reinforce", tmp_path)
+
+
 def test_a_missing_part_of_a_checkpoint_is_named(interrupted, tmp_path):
     content = leaves(interrupted / "ppo" / CHECKPOINT)
     del content["last_observations"]
