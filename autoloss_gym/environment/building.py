@@ -46,7 +46,7 @@ def build_task(
     chosen = {} if preset is None else dict(cls.presets[preset])
     chosen |= arguments
     learning_rate = chosen.pop("learning_rate", None)
-    known = [field.name for field in dataclasses.fields(cls)]
+    known = [field.name for field in dataclasses.fields(cls) if field.init]
     for name in chosen:
         if name not in known:
             kind = f"argument of the environment or of {cls.__name__}"

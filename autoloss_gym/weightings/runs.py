@@ -54,7 +54,7 @@ class Runs:
         """
         if not self.begun:
             values = values.to(torch.promote_types(values.dtype, torch.float32))
-            numbers = torch.arange(len(values), device=values.device)
+            numbers = torch.arange(len(values), dtype=torch.int64, device=values.device)
             keys = self.tensors.get("keys", numbers).to(values.device)
             return values, _begin(keys, fresh(values))
         weights = self.tensors["weights"]

@@ -33,7 +33,10 @@ CONSTRUCTORS = {
     "linspace", "logspace", "eye", "rand", "randn", "randint", "randperm",
 }  # fmt: skip
 # What a user gives as plain numbers becomes what PyTorch makes of plain numbers.
-EXEMPT = {("weightings/measurements.py", "torch.tensor(list(values))")}
+EXEMPT = {
+    ("weightings/boundary/losses.py", "torch.tensor(values)"),
+    ("weightings/boundary/losses.py", "torch.tensor(numbers)"),
+}
 
 
 @contextlib.contextmanager

@@ -11,11 +11,15 @@ _FOLDERS = (
 )  # fmt: skip
 # Files and pictures of the host, which are read and drawn without a device.
 _ON_THE_HOST = (
+    "data/archives.py",
+    "data/binary_images.py",
+    "data/files.py",
     "data/image_files.py",
     "data/images.py",
+    "data/named_images.py",
     "data/picture_folders.py",
     "data/resizing.py",
-    "data/tables.py",
+    "data/tables/",
     "scoring/classifiers/storage.py",
 )
 
@@ -25,7 +29,7 @@ def modules_of_a_step() -> list[str]:
     paths = [path for folder in _FOLDERS for path in sorted((PACKAGE / folder).rglob("*.py"))]
     paths += [PACKAGE / "random.py", PACKAGE / "tools/tree.py", PACKAGE / "tools/compiling.py"]
     names = [path.relative_to(PACKAGE).as_posix() for path in paths]
-    return [name for name in names if name not in _ON_THE_HOST]
+    return [name for name in names if not name.startswith(_ON_THE_HOST)]
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ def _none(file: str, function: str, kinds: str, reason: str) -> KnownWait:
 _ONCE = "constants, sent once for a device and then kept"
 _RESET = "at a reset: the host says which runs begin, and with which seeds"
 _NUMPY = "a NumPy array of the host"
+_NUMBERS = "losses given as numbers or as an array"
 _CPU = "asked only where the values are on the CPU"
 KNOWN_WAITS = (
     # In steps and validations.
@@ -75,7 +80,7 @@ KNOWN_WAITS = (
     KnownWait(
         "environment/controls.py", "ChoosePair.__call__", "upload", "actions of the host",
     ),
-    KnownWait("environment/controls.py", "_as_float", "upload", "actions of the host"),
+    KnownWait("environment/controls.py", "_numbers", "upload", "actions of the host"),
     KnownWait(
         "scoring/sample_scores.py", "frechet_distance", "linalg",
         "eigenvalues: PyTorch asks whether they were found. At the end of a run, and at "
@@ -83,7 +88,7 @@ KNOWN_WAITS = (
     ),
     # At resets, or once in a process.
     KnownWait("environment/instances.py", "Instances.next_episode", "upload upload", _RESET),
-    KnownWait("environment/instances.py", "reset_mask", "cpu condition", "a caller's own mask"),
+    KnownWait("environment/instances.py", "reset_mask", "condition", "a caller's own mask, brought to the host"),
     KnownWait("environment/runs.py", "replaced", "upload", _RESET),
     KnownWait("tasks/surfaces/surface.py", "Surface.initial_parameters", "upload", _RESET),
     KnownWait("data/clusters.py", "ClusterProblems._corners", "upload upload upload", _RESET),
@@ -99,10 +104,19 @@ KNOWN_WAITS = (
     # Where a caller asks for something on the host.
     KnownWait("environment/pictures.py", "Pictures.draw", "cpu numpy", "a picture of samples"),
     KnownWait("environment/rendering.py", "Trace.record", "cpu numpy " * 3, "render_mode is given"),
-    KnownWait("weightings/measurements.py", "_stack", "upload upload", "losses given as numbers"),
+    KnownWait("weightings/boundary/losses.py", "as_tensor", "upload", _NUMBERS),
+    KnownWait("weightings/boundary/losses.py", "_stacked", "upload", _NUMBERS),
+    KnownWait("weightings/boundary/losses.py", "_scalars", "upload", _NUMBERS),
     KnownWait(
-        "weightings/rule.py", "WeightingRule._warn", "number",
+        "weightings/boundary/notices.py", "Notices.tell", "number",
         "when a rule on a device is reset or saved",
+    ),
+    KnownWait(
+        "weightings/boundary/saving.py", "_calls", "tolist", "when the state of a rule is loaded",
+    ),
+    KnownWait(
+        "weightings/runs.py", "Runs.due", "number",
+        "a caller asks whether norms are due, and runs have had different numbers of calls",
     ),
     # No waits.
     _none("random.py", "_mixed", "number upload", "on the CPU, once for a stream"),
@@ -114,14 +128,14 @@ KNOWN_WAITS = (
     _none("data/clusters.py", "ClusterProblems._corners", "number", "an argument of the task"),
     _none("environment/controls.py", "WeighLosses.__call__", "number", "a number of pairs"),
     _none("environment/controls.py", "WeighLosses.__call__", "numpy numpy", _CPU),
-    _none("environment/controls.py", "check_control", "numpy numpy", _CPU),
+    _none("environment/controls.py", "checked_control", "numpy numpy", _CPU),
     _none("environment/controls.py", "_check_rows", "condition", _NUMPY),
     _none("environment/env.py", "AutoLossEnv.reset", "number", "of NumPy's generator"),
-    _none("environment/env.py", "_first", "item", _NUMPY),
+    _none("environment/infos.py", "of_run", "item", _NUMPY),
     _none("environment/phases.py", "Phases.begin_step", "condition tolist", _NUMPY),
     _none("environment/rendering.py", "Trace._draw_curves", "condition", _NUMPY),
-    _none("environment/snapshots.py", "take", "upload", "stays on the CPU"),
-    _none("environment/snapshots.py", "restore", "numpy " * 4, "counters, which are on the CPU"),
+    _none("environment/snapshots.py", "restore", "numpy", "counters, which are on the CPU"),
+    _none("environment/snapshots.py", "_counters", "upload", "stays on the CPU"),
     _none("environment/vector_env.py", "AutoLossVectorEnv.reset", "number", _NUMPY),
     _none("environment/vector_env.py", "AutoLossVectorEnv._new_seeds", "number", _NUMPY),
     _none("scoring/classifiers/training.py", "weight_shapes", "number", _NUMPY),
@@ -131,6 +145,8 @@ KNOWN_WAITS = (
     _none("scoring/sample_scores.py", "moments", "condition linalg", "on the CPU, once"),
     _none("tasks/supervised/mlp_classification.py", "MLPClassification.layer_sizes", "number",
           _NUMPY),
-    _none("weightings/measurements.py", "known_to_be_finite", "item", _CPU),
+    _none("weightings/boundary/arguments.py", "factors", "tolist", "an argument of the rule"),
+    _none("weightings/boundary/losses.py", "least_if_finite", "item item item", _CPU),
+    _none("weightings/boundary/losses.py", "_number", "item", _NUMPY),
     _none("weightings/scaling.py", "_known_to_be_positive", "item item", _CPU),
 )  # fmt: skip

@@ -104,7 +104,7 @@ TASK_ARGUMENTS: dict[type[Task], dict[str, tuple]] = {
 }  # fmt: skip
 ENVIRONMENT: dict[str, tuple] = {
     "num_envs": (1, 3, np.int64(2)), "control": ("pair", "weights", ChoosePair()), "control_arguments": (None, {}),
-    "reward": ("shaped", "final", "improvement", Final(scale=2)), "reward_arguments": (None, {}), "features": ("scaled", "raw"),
+    "reward": ("shaped", "final", "improvement", Final(scale=2.0)), "reward_arguments": (None, {}), "features": ("scaled", "raw"),
     "drop": ((), ("losses",), "progress", ["average"]), "split": ("train", "test"), "repeat": (1, 2), "num_instances": (None, 3),
     "autoreset_mode": ("SameStep", "NextStep", "Disabled"), "device": ("cpu", "auto"), "array": ("numpy", "torch"), "compile": (False,),
     "render_mode": (None, "rgb_array"), "preset": (None,),

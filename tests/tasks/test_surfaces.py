@@ -208,8 +208,8 @@ def test_a_run_whose_steps_are_too_long_ends_diverged_with_the_worst_score_and_i
         _, rewards, ended, _, infos = envs.step_control(control)
         assert np.isfinite(rewards).all()
     assert ended.tolist() == [True, False]
-    assert infos["final_info"]["diverged"][0]
-    assert infos["final_info"]["score"][0] == 100.0
+    assert infos["diverged"][0]
+    assert infos["score"][0] == 100.0
     assert np.isfinite(infos["losses"]).all()
 
 

@@ -91,7 +91,7 @@ def _beginning(tensors: dict[str, Any], fresh: Fresh) -> dict[str, Any]:
     """The state with which the runs would begin whose weights or keys are in `tensors`."""
     weights = tensors.get("weights")
     if isinstance(weights, Tensor) and _are_weights(weights):
-        whole = torch.zeros(len(weights), dtype=torch.int64)
+        whole = torch.zeros(len(weights), dtype=torch.int64, device="cpu")
         return {"keys": whole, "calls": whole} | fresh(weights)
     keys = tensors.get("keys")
     if isinstance(keys, Tensor) and keys.dim() == 1:

@@ -60,9 +60,7 @@ def test_a_run_that_has_ended_keeps_its_last_score_while_the_others_go_on():
     assert not ended.all()
     curve, (row, *_) = play(job), np.flatnonzero(ended)
     assert curve.shape[0] == 20
-    np.testing.assert_array_equal(
-        curve[steps // 5 - 1 :, row, 0], infos["final_info"]["score"][row]
-    )
+    np.testing.assert_array_equal(curve[steps // 5 - 1 :, row, 0], infos["score"][row])
     assert len(np.unique(curve[:, 1 - row, 0])) > len(np.unique(curve[:, row, 0]))
 
 

@@ -48,15 +48,14 @@ def test_a_policy_plays_a_task_with_other_arguments_by_the_same_weights_and_the_
             ID, num_envs=num_envs, split=split, **(ELSEWHERE | more)
         )
 
-    entrants = make_entrants(
-        [parse_specification(f"{algo}:{trained}")], make_env("test")(num_envs=1).task, ID
-    )
+    task = make_env("test")(num_envs=1).task
+    entrants = make_entrants([parse_specification(f"{algo}:{trained}")], task, ID)
     (row,) = run_benchmark(entrants, make_env, "test", 3, seed=0).rows
     assert row.shares.shape == (12, 2)
-    assert warnings(entrants, ELSEWHERE) == [
+    assert warnings(entrants, ELSEWHERE, task) == [
         f"{algo} was trained with other --env-kwargs: {{'height': 2}}"
     ]
-    assert warnings(entrants, {"height": 2}) == []
+    assert warnings(entrants, {"height": 2}, task) == []
     policies = [TrainedPolicy(trained, ID) for _ in range(2)]
     digests = []
     for policy, arguments in zip(policies, ({"height": 2}, ELSEWHERE), strict=True):
