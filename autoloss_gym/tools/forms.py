@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-_MOST_SHOWN = 60  # characters of a value in a message
+from autoloss_gym.tools.names import shown
+
 _OPEN_LENGTH = 1 << 12  # stands for a length that may be any, where sizes are bounded
 
 
@@ -252,5 +253,4 @@ def _shown(value: Any) -> str:
         shape = ", ".join(map(str, value.shape))
         numbers = f" with {value.min():g} to {value.max():g}" if value.size else ""
         return f"{value.dtype} ({shape}){numbers}"
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
+    return shown(value)

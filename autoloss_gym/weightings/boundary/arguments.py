@@ -9,11 +9,11 @@ import numpy as np
 
 from autoloss_gym.optimizers import Optimizer
 from autoloss_gym.tools.bounds import Bounds
+from autoloss_gym.tools.names import shown
 
 Count = Annotated[int, Bounds("a whole number of at least 1, below 2**31", least=1, below=2**31)]
 Seed = Annotated[int, Bounds("a whole number of 64 bits", least=-(2**63), below=2**63)]
 
-_LONGEST = 80  # characters of a value in an error
 _WORDS: dict[Any, str] = {
     bool: "True or False",
     int: "a whole number",
@@ -63,15 +63,6 @@ def real_number(value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return None
-
-
-def shown(value: object) -> str:
-    """A value in one line, and not too long."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # of a user's object, or an integer of too many digits
-        text = f"<a value of type {type(value).__name__}>"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _checked(name: str, value: Any, annotation: Any) -> Any:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from autoloss_gym.weightings.boundary.arguments import real_number, shown
+from autoloss_gym.tools.names import shown
+from autoloss_gym.weightings.boundary.arguments import real_number
 
 Values = Tensor | np.ndarray | Iterable[Any] | Mapping[Any, Any]
 Names = tuple[str | int, ...]

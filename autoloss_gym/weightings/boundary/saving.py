@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from autoloss_gym.tools import tree
-from autoloss_gym.weightings.boundary.arguments import shown
+from autoloss_gym.tools.names import shown
 from autoloss_gym.weightings.boundary.losses import Names
 from autoloss_gym.weightings.runs import Fresh, Runs
 
