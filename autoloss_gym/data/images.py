@@ -16,6 +16,7 @@ from autoloss_gym.data.image_files import Images, checked, read_npz
 from autoloss_gym.data.named_images import DATA_VARIABLE, NAMED, find_named, recognised
 from autoloss_gym.data.picture_folders import picture_paths, read_folder
 from autoloss_gym.data.resizing import resized
+from autoloss_gym.tools.fields import converted
 from autoloss_gym.tools.names import unknown
 
 BUNDLED = ("digits",)
@@ -42,8 +43,9 @@ def load_images(dataset: str, data_dir: str | None = None, size: int = 0) -> Ima
         ValueError: one line that names the file that is missing or cannot be used, and what is
             expected.
     """
+    dataset = converted("dataset", dataset, str)
     check_size(size)
-    folder = data_folder(dataset, data_dir)
+    folder = data_folder(dataset, converted("data_dir", data_dir, str | None))
     return load_written(dataset, folder, size, image_stamp(dataset, folder))
 
 

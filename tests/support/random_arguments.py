@@ -28,6 +28,8 @@ from autoloss_gym import ClosedForm, Metric, Pair
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.core.task import Task
+from autoloss_gym.data.images import load_images
+from autoloss_gym.data.tables import load_table
 from autoloss_gym.environment.building import build_task
 from autoloss_gym.environment.controls import ChoosePair, WeighLosses
 from autoloss_gym.environment.env import AutoLossEnv
@@ -43,6 +45,14 @@ from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.tasks.surfaces.beale import Beale
 from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
+from autoloss_gym.weightings import (
+    DynamicWeightAverage,
+    Fixed,
+    GradNorm,
+    RandomLossWeighting,
+    SoftAdapt,
+    UncertaintyWeighting,
+)
 from tests.support import forked
 
 
@@ -132,6 +142,14 @@ OTHERS: dict[Callable, dict[str, tuple]] = {
     Features: {"description": (DESCRIPTION,), "scaling": ("scaled", "raw"), "drop": ((), ("losses",))},
     RunDescription: {"pairs": (("a", "b"),), "validation_metrics": ((Metric("a"),),), "max_steps": (8,), "validate_every": (2,), "patience": (0, 3)},
     Controller: {"num_features": (3,), "num_actions": (2,), "hidden_sizes": ((4,), ()), "temperature": (1.0,)},
+    SoftAdapt: {"beta": (0.1,), "window": (2, 7), "every": (1, 3), "scale": ("sum", "count"), "normalized": (True, False)},
+    DynamicWeightAverage: {"temperature": (2.0,), "scale": ("count",)},
+    UncertaintyWeighting: {"optimizer": (Adam(learning_rate=0.1),)},
+    GradNorm: {"alpha": (1.5,), "every": (1, 2)},
+    RandomLossWeighting: {"seed": (0, 7)},
+    Fixed: {"weights": ((1, 2), [0.5, 1])},
+    load_table: {"dataset": ("diabetes",), "target": (None,)},
+    load_images: {"dataset": ("digits",), "data_dir": (None,), "size": (0, 4)},
     StableBaselines3VecEnv: {"envs": ()},
     autoloss_gym.register_task: {"id": ("Mine/Task-v0",), "task": ("mine:Task",)},
 }  # fmt: skip

@@ -17,7 +17,7 @@ from autoloss_gym.data.files import DAMAGE, Stamp, check_regular, data_path, sta
 from autoloss_gym.data.tables.columns import Columns, Table, checked, with_target
 from autoloss_gym.data.tables.frames import from_arrays, from_frame, is_frame, read_parquet
 from autoloss_gym.data.tables.text import SUFFIXES, read_text
-from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.names import shown, unknown
 
 BUNDLED_REGRESSION = ("diabetes",)
 BUNDLED_CLASSIFICATION = ("breast_cancer", "digits")
@@ -66,10 +66,7 @@ def find_table(
     Raises:
         ValueError: one line: no such name, no such column, or a file that cannot be used.
     """
-    if target is not None and not isinstance(target, str):
-        raise ValueError(
-            f"target={target!r}: expected the name of one column; a task has one target"
-        )
+    _check_target(target)
     if isinstance(dataset, str):
         known = (*generated, *bundled)
         may_be_path = "." in dataset or os.sep in dataset
@@ -84,7 +81,7 @@ def find_table(
     return load_table(dataset, target)
 
 
-def load_table(dataset: str | Columns, target: str | None = None) -> Table:
+def load_table(dataset: Any, target: str | None = None) -> Table:
     """Read a bundled data set by name, or a table from a file.
 
     A file is read again only if it was rewritten.
@@ -93,13 +90,15 @@ def load_table(dataset: str | Columns, target: str | None = None) -> Table:
         dataset: "diabetes", "breast_cancer", "digits", or a path. A text table has a header line
             and numeric columns; ',', ';', tabs or '|' stand between them, and it may be packed with
             gzip. An NPZ file has the arrays "inputs" (rows, features) and "targets" (rows,). A
-            Parquet file needs pyarrow or Polars.
+            Parquet file needs pyarrow or Polars. Or what else `as_dataset` takes.
         target: the column to predict; by default the last.
 
     Raises:
         ValueError: one line that names the file and the column, record or array that cannot be
             used.
     """
+    dataset = as_dataset(dataset)
+    _check_target(target)
     if isinstance(dataset, Columns):
         return with_target(dataset, target)
     path = data_path(dataset)
@@ -140,14 +139,20 @@ def _load(dataset: str, target: str | None, written: Stamp) -> Table:
     return with_target(columns, target)
 
 
+def _check_target(target: Any) -> None:
+    if target is not None and not isinstance(target, str):
+        raise ValueError(
+            f"target={shown(target)}: expected the name of one column; a task has one target"
+        )
+
+
 def _check_suffix(dataset: str, path: Path) -> None:
     lowered = path.name.lower()
     if lowered.endswith((*SUFFIXES, ".npz", ".parquet")):
         return
     advice = "; save the sheet as CSV" if lowered.endswith(_WORKBOOKS) else ""
-    raise ValueError(
-        f"dataset={dataset!r}: expected {', '.join(_BUNDLED)} or a path ending in {_FORMS}{advice}"
-    )
+    expected = f"{', '.join(_BUNDLED)} or a path ending in {_FORMS}{advice}"
+    raise ValueError(f"dataset={shown(dataset)}: expected {expected}")
 
 
 def _read_npz(path: Path) -> Table:
