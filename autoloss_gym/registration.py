@@ -3,6 +3,7 @@
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import ENV_ID_RE
 
 from autoloss_gym.tools.names import shown
 
@@ -32,13 +33,14 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
         arguments: default arguments of the environment and the task, plain JSON values.
 
     Raises:
-        ValueError: the id is taken by something else, or `task` is not of the form "module:Class".
+        ValueError: the id is taken by something else or has not Gymnasium's form, or `task` is not
+            of the form "module:Class".
     """
     module, _, name = task.partition(":") if isinstance(task, str) else ("", "", "")
     if not module or not name:
         raise ValueError(f"task={shown(task)}: expected 'module:Class'")
-    if not isinstance(id, str):
-        raise ValueError(f"id={shown(id)}: expected text, such as 'My/Task-v0'")
+    if not (isinstance(id, str) and ENV_ID_RE.fullmatch(id)):
+        raise ValueError(f"id={shown(id)}: expected a name such as 'My/Task-v0'")
     kwargs = {"task": task, **arguments}
     if id in gymnasium.registry:
         if gymnasium.registry[id].kwargs == kwargs:

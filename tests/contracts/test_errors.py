@@ -75,6 +75,11 @@ def test_a_task_to_register_is_named_by_module_and_class(task):
     assert_refused(lambda: register_task("Mine/Task-v0", task), task, "module:Class")
 
 
+@pytest.mark.parametrize("id", ["a b/c-v0", "", "😀" * 1000, None, 3])
+def test_an_id_that_gymnasium_cannot_use_is_one_line(id):
+    assert_refused(lambda: register_task(id, "mine:Task"), "expected a name such as")
+
+
 @pytest.mark.parametrize(
     "task",
     [
