@@ -57,15 +57,19 @@ def new_run_folder(root: str, algo: str, env: str) -> Path:
 
 
 @contextlib.contextmanager
-def removed_if_nothing_is_learned(folder: Path) -> Iterator[None]:
-    """Removes a new run folder where the block fails before the first checkpoint.
+def removed_if_nothing_is_kept(folder: Path, kept: str) -> Iterator[None]:
+    """Removes a new folder where the block fails before there is anything to go on from.
 
-    An interrupted training leaves its folder, from which it can go on.
+    An interrupted command leaves its folder, from which it can go on.
+
+    Args:
+        folder: of the command.
+        kept: pattern of the files that it goes on from.
     """
     try:
         yield
     except Exception:
-        if not any(folder.glob("checkpoint.*")):
+        if not any(folder.glob(kept)):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 

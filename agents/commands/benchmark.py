@@ -1,6 +1,7 @@
 """The work of `evaluate`, once its arguments are known to be good; imports PyTorch."""
 
 import argparse
+import contextlib
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..evaluation.results import Benchmark
 from ..interruption import goes_on
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
-from ..run_folders import new_run_folder, save_command
+from ..run_folders import new_run_folder, removed_if_nothing_is_kept, save_command
 
 
 def compare(
@@ -44,9 +45,11 @@ def compare(
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(specifications, task, arguments.env, arguments.deterministic)
-    with locked(_result_folder(arguments)) as folder:
+    with locked(_result_folder(arguments)) as folder, contextlib.ExitStack() as stack:
         if arguments.resume:
             check_data(folder, arguments.data, task)
+        else:
+            stack.enter_context(removed_if_nothing_is_kept(folder, "episodes/*"))
         arguments.data = task.data_digest
         save_command(folder, arguments)
         goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")

@@ -35,7 +35,7 @@ from ..options import algorithm, key_value, nonnegative, positive, runs
 from ..run_folders import (
     load_configuration,
     new_run_folder,
-    removed_if_nothing_is_learned,
+    removed_if_nothing_is_kept,
     save_configuration,
 )
 
@@ -93,7 +93,7 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
             check_data(folder, configuration.data, learner.task)
         else:
             save_configuration(folder, replace(configuration, data=learner.task.data_digest))
-            stack.enter_context(removed_if_nothing_is_learned(folder))
+            stack.enter_context(removed_if_nothing_is_kept(folder, "checkpoint.*"))
         goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
         print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
         learner.train(folder)

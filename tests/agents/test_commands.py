@@ -192,13 +192,15 @@ def test_a_training_that_did_not_end_is_said(trained, tmp_path):
 
 
 def test_damaged_weights_are_refused_in_one_line(trained, tmp_path):
-    (tmp_path / "config.json").write_text((trained / "config.json").read_text())
-    (tmp_path / "policy.safetensors").write_bytes(
-        (trained / "policy.safetensors").read_bytes()[:100]
-    )
-    assert "policy.safetensors' cannot be read" in one_line(
-        run("evaluate", "--env", ID, *SMALL, "--policies", f"ppo:{tmp_path}")
-    )
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "config.json").write_text((trained / "config.json").read_text())
+    weights = (trained / "policy.safetensors").read_bytes()
+    (damaged / "policy.safetensors").write_bytes(weights[:100])
+    command = ["--env", ID, *SMALL, "--policies", f"ppo:{damaged}", "--output", tmp_path / "out"]
+    assert "policy.safetensors' cannot be read" in one_line(run("evaluate", *command))
+    # An evaluation that fails before its first batch leaves nothing.
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def copy_of(trained, folder, **changes):
