@@ -77,7 +77,14 @@ _REWARDS = [
     for reward in REWARDS
     if reward != "shaped"  # the default
 ]
-EVERYWHERE: list[dict[str, Any]] = [{}, *_WEIGHTS, *_REWARDS, {"features": "raw"}]
+EVERYWHERE: list[dict[str, Any]] = [
+    {},
+    *_WEIGHTS,
+    *_REWARDS,
+    {"features": "raw"},
+    {"split": "validation"},
+    {"split": "test"},
+]
 # What no task has a part in: one of them stands for all.
 ONCE: list[dict[str, Any]] = [
     {"drop": ("losses", "difference")},
