@@ -58,8 +58,7 @@ class Reporter:
         values = running_infos(runs.state, runs.history, refreshed)
         if clipped is not None:
             values["clipped"] = clipped
-        infos = {name: self.output(value) for name, value in values.items()}
-        return self.output(observations), infos
+        return self.output(observations), self.all_of(values)
 
     def final(self, runs: Runs, refreshed: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
         """The figures of merit of the runs that have ended; nothing where none has.
@@ -76,6 +75,10 @@ class Reporter:
         observations, info = self.report(runs, refreshed)
         final_info = self._masked(info | figures, ended)
         return self._masked({"final_obs": observations, "final_info": final_info}, ended)
+
+    def all_of(self, values: Mapping[str, Tensor | np.ndarray]) -> dict[str, Any]:
+        """The output of each."""
+        return {name: self.output(value) for name, value in values.items()}
 
     def output(self, values: Tensor | np.ndarray) -> Any:
         """A copy for the caller, who may keep it, of a tensor or of a mask of runs."""
