@@ -6,7 +6,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -112,23 +111,20 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
 
         self.is_reset = False
         memory = self.reward.memory(self.description)
-        self._programs = Programs(self.description, one_of("compile", compile, (False, True)))
+        programs = Programs(self.description, one_of("compile", compile, (False, True)))
         instances = Instances(split, num_instances, self.num_envs, self.device)
         phases = Phases(
             self.num_envs, self.autoreset_mode, self.task.validate_every, self.task.max_steps
         )
         self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
-        watch = self._pictures.watch if self._pictures else None
-        player = Player(self.task, self.reward, self.features, self._programs, self.repeat, watch)
+        player = Player(self.task, self.reward, self.features, programs, self.repeat)
         self.single_action_space = self.control.action_space(self.task)
         self._batch = Batch(player, self.control, instances, phases, memory, self._pictures)
         self._reporter = Reporter(
-            self.task, self.features, self._programs, array, self.device, self.autoreset_mode
+            self.task, self.features, programs, array, self.device, self.autoreset_mode
         )
 
-        size = self._reporter.num_features(self._batch.runs)
-        bound = self.features.bound()
-        self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
+        self.single_observation_space = self._reporter.space(self._batch.runs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
