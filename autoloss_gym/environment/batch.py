@@ -91,4 +91,6 @@ class Batch:
 
     def _begun(self, rows: np.ndarray, problems: np.ndarray | None = None) -> Runs:
         keys = self.instances.next_episode(rows, problems)
-        return start(self.player.task, keys, self._memory, self._shift_size)
+        player = self.player
+        gradients = player.features.gradients
+        return start(player.task, keys, self._memory, self._shift_size, gradients)

@@ -13,7 +13,7 @@ from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.attributes import RunAttributes
 from autoloss_gym.environment.batch import Batch
-from autoloss_gym.environment.building import available_device, build_task
+from autoloss_gym.environment.building import available_device, build_features, build_task
 from autoloss_gym.environment.controls import (
     CONTROLS,
     ActionControl,
@@ -27,7 +27,6 @@ from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.rendering import SAMPLES
 from autoloss_gym.environment.runs import describe
 from autoloss_gym.environment.segments import Played, Player
-from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools.arguments import divisor, one_of, pick
 from autoloss_gym.tools.bounds import PositiveInt
@@ -47,8 +46,8 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         control_arguments: arguments of that control, such as {"normalize": "count"}.
         reward: "shaped", "final" or "improvement", see `autoloss_gym.signals.rewards`.
         reward_arguments: arguments of that reward; the task may replace its defaults.
-        features: "scaled" (within [-1, 1]) or "raw".
-        drop: groups of features to leave out.
+        features: "scaled" (within [-1, 1]), "raw" or "log".
+        drop, add: groups of features to leave out, and to add.
         split: "train", "validation" or "test"; their problems are disjoint.
         repeat: updates that a step makes with the same control; a divisor of the task's
             `validate_every`.
@@ -80,6 +79,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         reward_arguments: Mapping[str, Any] | None = None,
         features: str = "scaled",
         drop: Sequence[str] = (),
+        add: Sequence[str] = (),
         split: str = "train",
         repeat: int = 1,
         num_instances: int | None = None,
@@ -105,8 +105,8 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         suited = self.task.reward_arguments.get(str(reward))
         self.reward = pick(REWARDS, reward, "reward", suited, reward_arguments)
         self.description = describe(self.task)
-        groups = converted("drop", (drop,) if isinstance(drop, str) else drop, tuple[str, ...])
-        self.features = Features(self.description, features, groups)
+        groups = (features, drop, add)
+        self.features = build_features(self.description, self.task, self.control, *groups)
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
 
         self.is_reset = False

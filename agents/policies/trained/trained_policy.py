@@ -21,6 +21,7 @@ _SEEN_BY_POLICY = {
     "control_arguments": None,
     "features": "scaled",
     "drop": (),
+    "add": (),
     "repeat": 1,
 }
 
