@@ -35,12 +35,15 @@ class LossSchedule:
 
     def reset(self, seeds: np.ndarray) -> None:
         self._draws = Draws(seeds, "loss schedule")
+        # All moments at once: what a run is given does not depend on the runs beside it.
+        steps = torch.arange(self.max_steps, dtype=torch.float32)
+        log_weights, log_step_size = self.schedule.logs(steps / self.max_steps)
+        self._weights = _normalised(log_weights)
+        self._step_size = torch.exp(log_step_size.contiguous())
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        steps = torch.from_numpy(np.asarray(infos["steps"], dtype=np.float32))
-        log_weights, log_step_size = self.schedule.logs(steps / self.max_steps)
-        weights = _normalised(log_weights)
-        step_size = torch.exp(log_step_size.contiguous())
+        steps = torch.from_numpy(np.asarray(infos["steps"], dtype=np.int64))
+        weights, step_size = self._weights[steps], self._step_size[steps]
         if not self.draw:
             return Control(weights=weights, step_size=step_size)
 
@@ -49,7 +52,7 @@ class LossSchedule:
         return control
 
 
-def _normalised(logs: Float[Tensor, "num_envs pairs"]) -> Float[Tensor, "num_envs pairs"]:
+def _normalised(logs: Float[Tensor, "steps pairs"]) -> Float[Tensor, "steps pairs"]:
     """Weights that sum to the number of pairs."""
     weights = torch.exp((logs - logs.amax(dim=1, keepdim=True)).contiguous())
     return weights * (logs.shape[1] / weights.sum(dim=1, keepdim=True))

@@ -13,8 +13,10 @@ from agents.evaluation.store import EpisodeStore
 from agents.evaluation.workers import worker_processes
 from agents.policies import search_plan
 from agents.policies.grammar import parse_specification
+from agents.policies.loss_schedule import LossSchedule
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.schedule import Schedule
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
@@ -52,6 +54,23 @@ def test_results_do_not_depend_on_the_company_or_the_size_of_the_batch(monkeypat
         np.testing.assert_array_equal(one.best_scores, other.best_scores)
         np.testing.assert_array_equal(one.best_scores, piece.best_scores)
         np.testing.assert_allclose(one.shares, piece.shares)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_policies_that_are_known_in_advance_give_the_same_bits_as_step_by_step(
+    monkeypatch, patience
+):
+    schedule = Schedule(weights=((1.0, 2.0), (3.0, 1.0)), step_size=(3.0, 0.3))
+    known = [
+        *policies(),
+        OpenLoop("open", ((0.2, 0.8), (0.9, 0.1)), 40),
+        LossSchedule("weights", schedule, 40),
+        LossSchedule("draws", schedule, 40, draw=True),
+    ]
+    env = make_env(patience=patience)
+    at_once = rollout(known, env, np.arange(3))
+    monkeypatch.setattr(module, "is_known", lambda policy, envs: False)
+    assert_same_episodes(at_once, rollout(known, env, np.arange(3)))
 
 
 def test_two_processes_play_what_one_plays():

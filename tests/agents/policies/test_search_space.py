@@ -89,12 +89,13 @@ def test_weights_and_step_size_are_log_linear_between_knots_and_sum_to_the_numbe
 
 def test_probabilities_draw_one_pair_with_the_step_size_of_the_moment():
     schedule = Schedule(weights=((3.0, 1.0), (1.0, 3.0)), step_size=(2.0, 0.5))
-    steps = np.repeat([0, 100], 4000)
+    steps = np.repeat([0, 99], 4000)
     control = play(LossSchedule("p", schedule, max_steps=100, draw=True), steps)
     assert torch.equal(control.weights, torch.eye(2)[control.choice])
     assert control.weights[:4000, 0].mean().item() == pytest.approx(0.75, abs=0.03)
     assert control.weights[4000:, 0].mean().item() == pytest.approx(0.25, abs=0.03)
-    torch.testing.assert_close(control.step_size[[0, 7999]], torch.tensor([2.0, 0.5]))
+    expected = torch.tensor([2.0, 2.0 * 0.25**0.99])
+    torch.testing.assert_close(control.step_size[[0, 7999]], expected)
 
 
 # Entrants
