@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.blocks import pack, view
-from autoloss_gym.core.differentiation import Differentiator, check_shape, combine
+from autoloss_gym.core.differentiation import Differentiator, Gradients, check_shape, combine
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Control, Evaluation, Keys, State, Task
 from autoloss_gym.optimizers import Adam, Optimizer
@@ -94,16 +94,26 @@ class GradientTask(Task):
         )
 
     def measure(self, state: State) -> Evaluation:
+        return self._measured(state)[0]
+
+    def gradients(self, state: State) -> tuple[dict[str, Float[Tensor, "num_envs _"]], ...]:
+        _, found = self._measured(state)
+        by_pair = []
+        for index, pair in enumerate(self.pairs):
+            by_pair.append({block: found[index, block] for block in pair.blocks})
+        return tuple(by_pair)
+
+    def _measured(self, state: State) -> tuple[Evaluation, Gradients]:
+        """Every loss, norm and gradient of all runs."""
         shape = (len(state.steps), len(self.pairs))
         everything = torch.ones(shape, dtype=torch.bool, device=state.steps.device)
-        evaluation, _ = self._differentiator.measure(
+        return self._differentiator.measure(
             state.parameters,
             self._batch(state),
             everything,
             range(len(self.pairs)),
             differentiable=False,
         )
-        return evaluation
 
     def update(
         self, state: State, control: Control, *, differentiable: bool = False

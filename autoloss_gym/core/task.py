@@ -232,6 +232,13 @@ class Task(ABC):
     def extra(self, state: State) -> Float[Tensor, "num_envs extras"]:
         """Task features, each within [-1, 1], that end the observation; (num_envs, 0) for none."""
 
+    def gradients(self, state: State) -> tuple[dict[str, Float[Tensor, "num_envs _"]], ...]:
+        """Each pair's gradient by its blocks, by name, for the next update; nothing moves.
+
+        A task need not have them: only added groups of features ask for them.
+        """
+        raise ValueError(f"{type(self).__name__} gives no gradients: write gradients(state)")
+
     @property
     def data_digest(self) -> str:
         """SHA-256 of the data set that all runs share; "" where the task makes its data."""

@@ -1,5 +1,6 @@
 """The runs of an environment and where they are in their episodes: begun, played, and put back."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ class Batch:
         memory: int,
         pictures: Pictures | None,
     ) -> None:
-        self.player = player
+        self.player = dataclasses.replace(player, watch=pictures.watch if pictures else None)
         self.instances = instances
         self.phases = phases
         self._memory = memory
@@ -47,7 +48,7 @@ class Batch:
         self._decisions: Decisions | None = None
         self._shift_size = 0
         if isinstance(control, HoldSchedule):
-            self._decisions = Decisions(control, player)
+            self._decisions = Decisions(control, self.player)
             self._shift_size = control.size(player.task)
         self.runs = self._begun(np.arange(len(phases.elapsed)))
 
@@ -70,10 +71,10 @@ class Batch:
     def decide(self, actions: Any, resting: np.ndarray) -> Played:
         """Play all runs that are not `resting` to their next decisions."""
         assert self._decisions is not None
-        elapsed = self.phases.elapsed.copy()
-        weight_sums = self.runs.history.weight_sums.clone()
+        history = self.runs.history
+        steps, weight_sums = history.steps.clone(), history.weight_sums.clone()
         played = self._decisions.play(self.runs, self.phases, actions, resting)
-        played.inner = inner_infos(self.runs, weight_sums, elapsed, self.phases, played)
+        played.inner = inner_infos(self.runs, steps, weight_sums, played)
         return played
 
     def opening(self) -> dict[str, Tensor | np.ndarray]:
@@ -90,4 +91,6 @@ class Batch:
 
     def _begun(self, rows: np.ndarray, problems: np.ndarray | None = None) -> Runs:
         keys = self.instances.next_episode(rows, problems)
-        return start(self.player.task, keys, self._memory, self._shift_size)
+        player = self.player
+        gradients = player.features.gradients
+        return start(player.task, keys, self._memory, self._shift_size, gradients)

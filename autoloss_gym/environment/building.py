@@ -4,14 +4,18 @@ import dataclasses
 import importlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Task
+from autoloss_gym.environment.controls import ActionControl, HoldSchedule
+from autoloss_gym.signals.description import RunDescription
+from autoloss_gym.signals.features import Features
 from autoloss_gym.tools.arguments import build, unexpected
+from autoloss_gym.tools.fields import converted
 from autoloss_gym.tools.names import shown, unknown
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
@@ -54,6 +58,33 @@ def build_task(
     built = build(cls, chosen)
     _check_worst_scores(built)
     return built if learning_rate is None else _with_learning_rate(built, learning_rate)
+
+
+def build_features(
+    description: RunDescription,
+    task: Task,
+    control: ActionControl | HoldSchedule,
+    scaling: str,
+    drop: str | Sequence[str],
+    add: str | Sequence[str],
+) -> Features:
+    """What is observed of the runs of a task; ValueError, one line, where they lack a group."""
+    lists = []
+    for name, groups in (("drop", drop), ("add", add)):
+        alone = (groups,) if isinstance(groups, str) else groups
+        lists.append(converted(name, alone, tuple[str, ...]))
+    features = Features(description, scaling, *lists)
+    if "shift" in features.groups and not isinstance(control, HoldSchedule):
+        raise ValueError(
+            f"add=['shift']: {type(control).__name__} holds no shift; expected control='schedule': "
+            "choose it, or leave 'shift' out"
+        )
+    if features.gradients and type(task).gradients is Task.gradients:
+        raise ValueError(
+            f"add={list(features.add)}: {type(task).__name__} gives no gradients; leave "
+            "'gradient_noise' and 'gradient_cosines' out, or write its method gradients(state)"
+        )
+    return features
 
 
 def available_device(name: str) -> torch.device:

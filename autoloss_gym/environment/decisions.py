@@ -41,13 +41,14 @@ class Decisions:
         device = runs.shift.device
         shifts = self._control.shifts(self._player.task, actions, len(resting), device)
         runs.shift = torch.where(mask_on(resting, device)[:, None], runs.shift, shifts)
-        moments = np.unique(phases.elapsed[~resting])
+        before = phases.elapsed.copy()
+        moments = np.unique(before[~resting])
         if len(moments) == 1 and not np.count_nonzero(resting):
             return self._segment(runs, phases, int(moments[0]))
 
         whole = Played(torch.zeros_like(runs.shift[:, 0]), resting & False, resting & False)
         for moment in moments:
-            rows = np.flatnonzero(~resting & (phases.elapsed == moment))
+            rows = np.flatnonzero(~resting & (before == moment))
             on_device = torch.from_numpy(rows).to(device)
             part, part_phases = tree.select(runs, on_device), phases.of(rows)
             played = self._segment(part, part_phases, int(moment))
@@ -87,15 +88,14 @@ def _add(whole: Played, part: Played, rows: np.ndarray, on_device: Tensor, num_e
 
 
 def inner_infos(
-    runs: Runs, weight_sums: Tensor, elapsed: np.ndarray, phases: Phases, played: Played
+    runs: Runs, steps: Tensor, weight_sums: Tensor, played: Played
 ) -> dict[str, Tensor]:
     """What happened in the updates of a step.
 
     Args:
         runs: after them.
-        weight_sums: of the pairs, before them.
-        elapsed: updates that each run had made before them.
-        phases: after them.
+        steps: updates that each run had made before them, (num_envs,).
+        weight_sums: of the pairs, before them, (num_envs, pairs).
         played: what was played.
 
     Returns:
@@ -103,14 +103,13 @@ def inner_infos(
         `inner_validation` (num_envs, validations, metrics), NaN where a run was not validated;
         `inner_shares` (num_envs, pairs), the mean share of each pair.
     """
-    device = weight_sums.device
-    steps = torch.from_numpy(phases.elapsed - elapsed).to(device)
-    shares = (runs.history.weight_sums - weight_sums) / steps.clamp(min=1)[:, None]
-    infos = {"inner_steps": steps, "inner_shares": shares}
+    made = runs.history.steps - steps
+    shares = (runs.history.weight_sums - weight_sums) / made.clamp(min=1)[:, None]
+    infos = {"inner_steps": made, "inner_shares": shares}
     if played.validations:
         rewards, metrics = [], []
         for validation in played.validations:
-            due = mask_on(validation.due, device)
+            due = mask_on(validation.due, steps.device)
             rewards.append(torch.where(due, validation.rewards, torch.nan))
             metrics.append(torch.where(due[:, None], validation.metrics, torch.nan))
         infos["inner_rewards"] = torch.stack(rewards, dim=1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from jaxtyping import Float
 from torch import Tensor
@@ -37,10 +38,11 @@ class Reporter:
     device: torch.device
     mode: AutoresetMode
 
-    def num_features(self, runs: Runs) -> int:
-        """Numbers in an observation."""
+    def space(self, runs: Runs) -> spaces.Box:
+        """The space of one run's observation."""
         observations, _ = self.programs.observe(self.task, self.features, runs)
-        return observations.shape[1]
+        bound = self.features.bound()
+        return spaces.Box(-bound, bound, (observations.shape[1],), np.float32)
 
     def report(
         self, runs: Runs, refreshed: np.ndarray, observed: Observations | None = None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,11 +12,14 @@ from torch import Tensor
 from autoloss_gym.core.task import Control, Evaluation, Keys, State, Task
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
+from autoloss_gym.signals.groups import Signals
 from autoloss_gym.signals.history import History
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.memory import within_memory
 
-# Features, and where these are raw how many of each run's were clipped.
+# Each pair's gradient, its blocks by name.
+Gradients = tuple[dict[str, Float[Tensor, "num_envs _"]], ...]
+# Features, and where these are clipped how many of each run's were clipped.
 Observations = tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]
 
 
@@ -30,12 +33,14 @@ class Runs:
         best: the parameters at the best validation so far, by block.
         shift: of a schedule that is held, as the last decision has set it, within [-1, 1]; without
             columns where no schedule is.
+        gradients: of each pair, for the "next" and the "last" update, as far as they are observed.
     """
 
     state: State
     history: History
     best: dict[str, Tensor]
     shift: Float[Tensor, "num_envs entries"]
+    gradients: dict[str, Gradients] = field(default_factory=dict)
 
 
 def describe(task: Task) -> RunDescription:
@@ -46,10 +51,13 @@ def describe(task: Task) -> RunDescription:
         max_steps=task.max_steps,
         validate_every=task.validate_every,
         patience=task.patience,
+        blocks=tuple(pair.blocks for pair in task.pairs),
     )
 
 
-def start(task: Task, keys: Keys, memory: int, shift_size: int = 0) -> Runs:
+def start(
+    task: Task, keys: Keys, memory: int, shift_size: int = 0, gradients: Sequence[str] = ()
+) -> Runs:
     """New runs, measured once.
 
     One that is not finite from the start has diverged: its metrics are the worst declared.
@@ -63,7 +71,8 @@ def start(task: Task, keys: Keys, memory: int, shift_size: int = 0) -> Runs:
         shape = (len(keys.run), shift_size)
         shift = torch.zeros(shape, dtype=torch.float32, device=state.steps.device)
         best = tree.clone(state.parameters)
-        return Runs(state=state, history=history, best=best, shift=shift)
+        observed = {name: _gradients(task, state) for name in gradients}
+        return Runs(state=state, history=history, best=best, shift=shift, gradients=observed)
 
 
 def _mark_broken(
@@ -88,12 +97,25 @@ def replaced(runs: Runs, rows: np.ndarray, fresh: Runs) -> Runs:
 
 def update(task: Task, runs: Runs, controls: Sequence[Control], repeat: int) -> None:
     """Make `repeat` updates of all runs with each of the controls."""
-    for control in controls:
-        for _ in range(repeat):
-            runs.state, evaluation = task.update(runs.state, control)
-            runs.history.record_update(evaluation, control.weights)
-            if task.collapse_repeats:
-                runs.history.record_repeats(control.weights, task.collapse_repeats)
+    updates = [control for control in controls for _ in range(repeat)]
+    gradients = runs.gradients
+    for left, control in zip(reversed(range(len(updates))), updates, strict=True):
+        if "last" in gradients and not left:
+            # Those of the next update are known from the step before, but for several updates.
+            last = gradients["next"] if len(updates) == 1 else _gradients(task, runs.state)
+            gradients["last"] = last
+        runs.state, evaluation = task.update(runs.state, control)
+        runs.history.record_update(evaluation, control.weights)
+        if task.collapse_repeats:
+            runs.history.record_repeats(control.weights, task.collapse_repeats)
+    if gradients:
+        gradients["next"] = _gradients(task, runs.state)
+
+
+def _gradients(task: Task, state: State) -> Gradients:
+    """Each pair's gradient; copies, because one may be a view of another or of a single number."""
+    with torch.no_grad():
+        return tree.clone(task.gradients(state))
 
 
 def record_validation(
@@ -137,7 +159,14 @@ def ended(
 
 def observe(task: Task, features: Features, runs: Runs) -> Observations:
     """What a controller sees of all runs."""
-    return features(runs.history, task.extra(runs.state))
+    signals = Signals(
+        history=runs.history,
+        extra=task.extra(runs.state),
+        parameters=runs.state.parameters,
+        gradients=runs.gradients,
+        shift=runs.shift,
+    )
+    return features(signals)
 
 
 def on_rows(

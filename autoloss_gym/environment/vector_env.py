@@ -6,7 +6,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -14,7 +13,7 @@ from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.attributes import RunAttributes
 from autoloss_gym.environment.batch import Batch
-from autoloss_gym.environment.building import available_device, build_task
+from autoloss_gym.environment.building import available_device, build_features, build_task
 from autoloss_gym.environment.controls import (
     CONTROLS,
     ActionControl,
@@ -28,7 +27,6 @@ from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.rendering import SAMPLES
 from autoloss_gym.environment.runs import describe
 from autoloss_gym.environment.segments import Played, Player
-from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools.arguments import divisor, one_of, pick
 from autoloss_gym.tools.bounds import PositiveInt
@@ -48,8 +46,8 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         control_arguments: arguments of that control, such as {"normalize": "count"}.
         reward: "shaped", "final" or "improvement", see `autoloss_gym.signals.rewards`.
         reward_arguments: arguments of that reward; the task may replace its defaults.
-        features: "scaled" (within [-1, 1]) or "raw".
-        drop: groups of features to leave out.
+        features: "scaled" (within [-1, 1]), "raw" or "log".
+        drop, add: groups of features to leave out, and to add.
         split: "train", "validation" or "test"; their problems are disjoint.
         repeat: updates that a step makes with the same control; a divisor of the task's
             `validate_every`.
@@ -81,6 +79,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         reward_arguments: Mapping[str, Any] | None = None,
         features: str = "scaled",
         drop: Sequence[str] = (),
+        add: Sequence[str] = (),
         split: str = "train",
         repeat: int = 1,
         num_instances: int | None = None,
@@ -106,29 +105,26 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         suited = self.task.reward_arguments.get(str(reward))
         self.reward = pick(REWARDS, reward, "reward", suited, reward_arguments)
         self.description = describe(self.task)
-        groups = converted("drop", (drop,) if isinstance(drop, str) else drop, tuple[str, ...])
-        self.features = Features(self.description, features, groups)
+        groups = (features, drop, add)
+        self.features = build_features(self.description, self.task, self.control, *groups)
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
 
         self.is_reset = False
         memory = self.reward.memory(self.description)
-        self._programs = Programs(self.description, one_of("compile", compile, (False, True)))
+        programs = Programs(self.description, one_of("compile", compile, (False, True)))
         instances = Instances(split, num_instances, self.num_envs, self.device)
         phases = Phases(
             self.num_envs, self.autoreset_mode, self.task.validate_every, self.task.max_steps
         )
         self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
-        watch = self._pictures.watch if self._pictures else None
-        player = Player(self.task, self.reward, self.features, self._programs, self.repeat, watch)
+        player = Player(self.task, self.reward, self.features, programs, self.repeat)
         self.single_action_space = self.control.action_space(self.task)
         self._batch = Batch(player, self.control, instances, phases, memory, self._pictures)
         self._reporter = Reporter(
-            self.task, self.features, self._programs, array, self.device, self.autoreset_mode
+            self.task, self.features, programs, array, self.device, self.autoreset_mode
         )
 
-        size = self._reporter.num_features(self._batch.runs)
-        bound = self.features.bound()
-        self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
+        self.single_observation_space = self._reporter.space(self._batch.runs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 

@@ -17,6 +17,7 @@ class RunDescription:
         max_steps: updates in a run.
         validate_every: updates between two validations.
         patience: validations without a new best after which a run ends; 0 means never.
+        blocks: names of the parameter blocks of each pair; () where they are not known.
     """
 
     pairs: tuple[str, ...]
@@ -24,11 +25,16 @@ class RunDescription:
     max_steps: PositiveInt
     validate_every: PositiveInt
     patience: NonNegativeInt = 0
+    blocks: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
         if not (self.pairs and self.validation_metrics):
             raise ValueError(f"{self}: expected at least one pair and one metric")
+        if self.blocks and len(self.blocks) != len(self.pairs):
+            raise ValueError(
+                f"{self}: expected blocks for each of {len(self.pairs)} pairs, or none"
+            )
 
     @property
     def metric(self) -> Metric:

@@ -9,23 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.signals.description import RunDescription
-from autoloss_gym.signals.history import History
+from autoloss_gym.signals.groups import (
+    ADDED,
+    GROUPS,
+    TINY,
+    Signals,
+    check_added,
+    columns,
+    needed_gradients,
+)
 from autoloss_gym.tools.compiling import graph_constant
 from autoloss_gym.tools.fields import check_fields, converted
-
-GROUPS = (
-    "progress",
-    "gradient_norms",
-    "losses",
-    "validation",
-    "average",
-    "difference",
-    "second_difference",
-    "norm_ratio",
-    "loss_ratio",
-    "patience",
-    "extra",
-)
 
 
 class Scale(NamedTuple):
@@ -47,6 +41,8 @@ _MAGNITUDE = Scale(logarithmic=True, factor=0.25, bounded=True)
 # In units of the metric's average: a change by 5 % is tanh(1).
 _DIFFERENCE = Scale(logarithmic=False, factor=20.0, bounded=True)
 _LOGARITHM = Scale(logarithmic=False, factor=0.25, bounded=True)
+# Of figures that are close to each other: e times as much is tanh(1).
+_CLOSE = Scale(logarithmic=False, factor=1.0, bounded=True)
 _SHARE = Scale(logarithmic=False, factor=1.0, bounded=False)
 _SCALES = {
     "progress": _SHARE,
@@ -60,15 +56,24 @@ _SCALES = {
     "loss_ratio": _MAGNITUDE,
     "patience": _SHARE,
     "extra": _SHARE,
+    "sizes": _MAGNITUDE,
+    "sparsity": _SHARE,
+    "gap": _CLOSE,
+    "best": _CLOSE,
+    "gradient_noise": _SHARE,
+    "gradient_cosines": _SHARE,
+    "shift": _SHARE,
 }
 RAW_BOUND = 1e6
-_TINY = 1e-8
+LOG_BOUND = 20.0
+_BOUNDS = {"scaled": 1.0, "raw": RAW_BOUND, "log": LOG_BOUND}
+_SMALLEST = 1e-37  # whose logarithm is taken, far outside of the box
 
 
 @dataclass(frozen=True)
 class Features:
-    """Which groups of features an observation has, in the order of `GROUPS`, and how they are
-    scaled.
+    """Which groups of features an observation has, in the order of `GROUPS` and `ADDED`, and how
+    they are scaled.
 
     progress: t / T. gradient_norms: ‖∇ℓ‖₂ / √dim of each pair. losses: of each pair. validation,
         average, difference,
@@ -78,83 +83,113 @@ class Features:
         (first to second).
     patience, where a task stops early: share that is left. extra: what the task adds.
 
+    Groups that are there only if they are added:
+
+    sizes: mean absolute value of each parameter block's entries (its L1 norm by its size).
+    sparsity: share of each block's entries whose absolute value is below 0.01.
+    gap: ln (validation metric / loss) for each validation metric that has a loss of the same name.
+    best: how far the deciding metric is behind its best: ln (latest / best), or (best / latest)
+        where it is maximised; 0 where the latest is the best.
+    gradient_noise: of each pair, the cosine between its gradients for the last and the next update;
+        1 at the start.
+    gradient_cosines: of every two pairs that share blocks, the cosine between their gradients by
+        these blocks, for the next update.
+    shift: the last action of `control="schedule"`; zeros before the first.
+
+    The gradient groups cost one gradient of every pair a step, two where a step makes several
+    updates and gradient_noise is added. With 64 regressions and one update a step, a step took 1.0
+    times as long with one of the other groups, and GRADIENT_COST times with one of these.
+
     Args:
         description: of the runs that are observed.
         scaling: "raw" gives these numbers, clipped to ±10⁶. "scaled" maps them into [-1, 1]:
-            magnitudes x (norms, losses, metrics, loss ratio) become tanh(ln(x) / 4) with the sign
-            of x dropped and tiny values bounded, so that equal steps are equal factors; differences
-            become tanh(20 · x / average); the log ratio becomes tanh(x / 4).
+            magnitudes x (norms, losses, metrics, loss ratio, sizes) become tanh(ln(x) / 4) with the
+            sign of x dropped and tiny values bounded, so that equal steps are equal factors;
+            differences become tanh(20 · x / average); the log ratio becomes tanh(x / 4), gap and
+            best tanh(x). "log" gives ln |x| of magnitudes, differences as x / average, and the
+            others as they are, clipped to ±20.
         drop: groups that are left out, for ablations.
+        add: groups beside the usual ones.
     """
 
     description: RunDescription
     scaling: str = "scaled"
     drop: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        converted("features", self.scaling, Literal["scaled", "raw"])
+        converted("features", self.scaling, Literal["scaled", "raw", "log"])
         check_fields(self)
+        unknown = [group for group in self.add if group not in ADDED]
+        if unknown:
+            raise ValueError(f"add={list(self.add)}: expected some of {', '.join(ADDED)}")
         unknown = [group for group in self.drop if group not in GROUPS]
         if unknown or not self.groups:
             raise ValueError(
                 f"drop={list(self.drop)}: expected some, but not all, of {', '.join(GROUPS)}"
             )
+        check_added(self.description, self.add)
 
     @functools.cached_property
     def groups(self) -> tuple[str, ...]:
-        """The groups that such runs have and that are not dropped."""
+        """The groups that such runs have and that are not dropped, and those that are added."""
         absent = set(self.drop)
         if len(self.description.pairs) != 2:
             absent |= {"norm_ratio", "loss_ratio"}
         if not self.description.patience:
             absent |= {"patience"}
-        return tuple(group for group in GROUPS if group not in absent)
+        usual = tuple(group for group in GROUPS if group not in absent)
+        return usual + tuple(group for group in ADDED if group in self.add)
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """Which of `Signals.gradients` are looked at."""
+        return needed_gradients(self.groups)
 
     def bound(self) -> float:
         """The greatest absolute value of a feature."""
-        return 1.0 if self.scaling == "scaled" else RAW_BOUND
+        return _BOUNDS[self.scaling]
 
     def __call__(
-        self, history: History, extra: Float[Tensor, "num_envs extras"]
+        self, signals: Signals
     ) -> tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"] | None]:
-        """Observations, float32, and where they are raw how many of each run's were clipped."""
-        groups = [self._raw(group, history, extra) for group in self.groups]
+        """Observations, float32, and where no tanh bounds them how many of each run's were clipped.
+
+        Raises:
+            ValueError: "shift" is to be seen, and no schedule is held.
+        """
+        groups = [self._numbers(group, signals) for group in self.groups]
         values = torch.cat(groups, dim=1)
         if self.scaling == "raw":
-            clipped = torch.nan_to_num(values, nan=0.0).clamp(-RAW_BOUND, RAW_BOUND)
-            return clipped, (clipped != values).sum(dim=1).to(values.dtype)
+            return _clipped(values, RAW_BOUND)
 
         sizes = tuple(group.shape[1] for group in groups)
-        logarithmic, factor, bounded = _columns(self.groups, sizes, values.device)
-        logs = torch.log(values.abs().clamp(min=_TINY, max=1 / _TINY))
+        logarithmic, factor, bounded = _scale_columns(self.groups, sizes, values.device)
+        if self.scaling == "log":
+            logs = torch.log(values.abs().clamp(min=_SMALLEST))
+            return _clipped(torch.where(logarithmic, logs, values), LOG_BOUND)
+        logs = torch.log(values.abs().clamp(min=TINY, max=1 / TINY))
         scaled = torch.where(logarithmic, logs, values) * factor
         return torch.where(bounded, torch.tanh(scaled), values), None
 
-    def _raw(self, group: str, history: History, extra: Tensor) -> Tensor:
+    def _numbers(self, group: str, signals: Signals) -> Tensor:
         """The columns of a group, (num_envs, size), before they are scaled."""
-        dtype = history.losses.dtype
-        if group == "progress":
-            return (history.steps.to(dtype) / self.description.max_steps)[:, None]
-        if group == "patience":
-            left = 1 - history.since_best.to(dtype) / self.description.patience
-            return left[:, None]
-        if group == "extra":
-            return extra
-        if group == "norm_ratio":
-            logs = torch.log(history.gradient_norms.clamp(min=_TINY))
-            first, second = logs.chunk(2, dim=1)
-            return first - second
-        if group == "loss_ratio":
-            first, second = history.losses.chunk(2, dim=1)
-            return first / torch.where(second == 0, _TINY, second)
-        values: Tensor = getattr(history, group)
-        if self.scaling == "scaled" and group in ("difference", "second_difference"):
-            return values / history.average.abs().clamp(min=_TINY)
+        values = columns(self.description, group, signals)
+        if self.scaling != "raw" and group in ("difference", "second_difference"):
+            return values / signals.history.average.abs().clamp(min=TINY)
         return values
 
 
+def _clipped(
+    values: Float[Tensor, "num_envs features"], bound: float
+) -> tuple[Float[Tensor, "num_envs features"], Float[Tensor, " num_envs"]]:
+    """The values within ±bound, and how many of each run's were outside."""
+    clipped = torch.nan_to_num(values, nan=0.0).clamp(-bound, bound)
+    return clipped, (clipped != values).sum(dim=1).to(values.dtype)
+
+
 @graph_constant()
-def _columns(
+def _scale_columns(
     groups: tuple[str, ...], sizes: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The scale of every column: whether it is logarithmic, its factor, whether it is bounded."""

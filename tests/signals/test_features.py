@@ -6,7 +6,8 @@ import torch
 
 from autoloss_gym.core.task import Evaluation
 from autoloss_gym.environment.runs import describe
-from autoloss_gym.signals.features import GROUPS, RAW_BOUND, Features
+from autoloss_gym.signals.features import RAW_BOUND, Features
+from autoloss_gym.signals.groups import GROUPS, Signals
 from autoloss_gym.signals.history import History
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
@@ -39,7 +40,7 @@ def no_extras() -> torch.Tensor:
 
 
 def numbers(features: Features, made: History, extra: torch.Tensor | None = None) -> torch.Tensor:
-    return features(made, no_extras() if extra is None else extra)[0][0]
+    return features(Signals(made, no_extras() if extra is None else extra))[0][0]
 
 
 def test_raw_features_are_the_numbers_of_the_paper_in_the_documented_order():
@@ -93,7 +94,7 @@ def test_a_dropped_group_is_missing_and_the_others_stay(group, scaling):
 
 def test_raw_features_are_clipped_to_their_box_and_counted():
     made = history(losses=torch.tensor([[1e9, 3.0]]), validation=torch.tensor([[-1e7]]))
-    values, clipped = Features(describe(SMALL), "raw")(made, no_extras())
+    values, clipped = Features(describe(SMALL), "raw")(Signals(made, no_extras()))
     bound = Features(describe(SMALL), "raw").bound()
     assert bound == RAW_BOUND
     assert values.abs().max() == bound
@@ -103,11 +104,9 @@ def test_raw_features_are_clipped_to_their_box_and_counted():
 
 
 def test_nothing_is_counted_as_clipped_within_the_box_or_where_features_are_scaled():
-    assert Features(describe(SMALL), "raw")(history(), no_extras())[1].tolist() == [0]
-    assert (
-        Features(describe(SMALL))(history(losses=torch.tensor([[1e9, 3.0]])), no_extras())[1]
-        is None
-    )
+    assert Features(describe(SMALL), "raw")(Signals(history(), no_extras()))[1].tolist() == [0]
+    signals = Signals(history(losses=torch.tensor([[1e9, 3.0]])), no_extras())
+    assert Features(describe(SMALL))(signals)[1] is None
 
 
 @pytest.mark.parametrize("scaling", ["raw", "scaled"])
@@ -136,5 +135,5 @@ def test_an_unknown_scaling_or_group_is_refused():
         ValueError, match=r"drop=\['loss'\]: expected some, but not all, of progress"
     ):
         Features(describe(SMALL), drop=("loss",))
-    with pytest.raises(ValueError, match="features='log': expected 'scaled' or 'raw'"):
-        Features(describe(SMALL), "log")
+    with pytest.raises(ValueError, match="features='ln': expected 'scaled', 'raw'"):
+        Features(describe(SMALL), "ln")

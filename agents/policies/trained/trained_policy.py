@@ -25,6 +25,7 @@ _SEEN_BY_POLICY = {
     "control_arguments": None,
     "features": "scaled",
     "drop": (),
+    "add": (),
     "repeat": 1,
 }
 
