@@ -25,6 +25,7 @@ from ..command_line import (
 )
 from ..configuration import (
     ALGORITHMS,
+    ENVIRONMENT_DEFAULTS,
     MOST_RUNS,
     MOST_STEPS,
     TrainingConfiguration,
@@ -185,11 +186,12 @@ def resolve(arguments: argparse.Namespace) -> TrainingConfiguration:
     chosen |= dict(arguments.hyperparams)
     num_envs = arguments.num_envs or chosen.get("num_envs", _DEFAULT_NUM_ENVS)
     n_timesteps = arguments.n_timesteps or chosen.get("n_timesteps", _DEFAULT_TIMESTEPS)
+    suited = ENVIRONMENT_DEFAULTS.get(arguments.algo, {})
     of_algorithm = {name: value for name, value in chosen.items() if name not in _OF_COMMAND}
     return TrainingConfiguration(
         algo=arguments.algo,
         env=arguments.env,
-        env_kwargs=environment_arguments(arguments.env_kwargs),
+        env_kwargs=suited | environment_arguments(arguments.env_kwargs),
         num_envs=converted("num_envs", num_envs, Annotated[int, _RUNS]),
         n_timesteps=converted("n_timesteps", n_timesteps, Annotated[int, _STEPS]),
         seed=arguments.seed,

@@ -63,6 +63,11 @@ def check_every(interval: int, task: Task, policies: Sequence[Policy], repeat: i
     if task.max_steps % interval:
         raise ValueError(f"--every {interval}: expected a divisor of max_steps={task.max_steps}")
     for policy in policies:
+        if policy.env_arguments.get("control") == "schedule":
+            raise ValueError(
+                f"--every {interval}: {policy.label} holds a schedule from one decision to the "
+                "next, and its runs cannot be scored in between; leave it out"
+            )
         updates = policy.env_arguments.get("repeat", repeat)
         if interval % updates:
             raise ValueError(

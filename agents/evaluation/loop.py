@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from autoloss_gym.core.task import Control
-from autoloss_gym.environment.controls import ActionControl
+from autoloss_gym.environment.controls import ActionControl, HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
 
@@ -25,16 +25,22 @@ _KNOWN = (FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio)
 class Step:
     """One step of all runs, as the hook of `play_episodes` sees it.
 
+    Where a step is a decision, it is all updates up to the next one; those before the first
+    decision are a step of their own, in which no run ends.
+
     Args:
         number: updates that a run of this length has made, this step included.
-        control: what the policies chose.
+        updates: how many of them it has made in this step.
+        shares: of each pair among the weights that were played, (runs, pairs), their mean over the
+            updates.
         running: runs that were in their first episode when the step began, (runs,).
         ended: those of them whose episode ended with it, (runs,).
         infos: what the environment reported.
     """
 
     number: int
-    control: Control
+    updates: int
+    shares: np.ndarray
     running: np.ndarray
     ended: np.ndarray
     infos: dict[str, Any]
@@ -60,14 +66,27 @@ def play_episodes(
         policy.reset(seeds)
 
     running = np.ones(envs.num_envs, dtype=bool)
-    number = 0
+    # Moments at which a step ends, where these are further apart than updates.
+    moments = decision_moments(envs)
+    number = moments[0] if moments else 0
+    if number:
+        opening = infos["inner_shares"]
+        hook(Step(number, number, opening, running, np.zeros_like(running), infos))
     while running.any():
         if policies[0].diagnostics:
             infos = infos | envs.diagnostics()
-        control = _decide(policies, rows, envs, observations, infos)
-        observations, _, ended, _, infos = envs.step_control(control)
-        number += envs.repeat
-        hook(Step(number, control, running, ended & running, infos))
+        if moments:
+            before, number = number, next(each for each in moments if each > number)
+            actions = _decisions(policies, rows, observations, infos)
+            observations, _, ended, _, infos = envs.step(actions)
+            shares = infos["inner_shares"]
+        else:
+            before, number = number, number + envs.repeat
+            control = _decide(policies, rows, envs, observations, infos)
+            observations, _, ended, _, infos = envs.step_control(control)
+            weights = control.weights.cpu().numpy()
+            shares = weights / weights.sum(axis=1, keepdims=True)
+        hook(Step(number, number - before, shares, running, ended & running, infos))
         running = running & ~ended
 
 
@@ -115,10 +134,42 @@ def is_known(policy: Policy, envs: AutoLossVectorEnv) -> bool:
     return in_phase and type(policy) in _KNOWN
 
 
+def decision_moments(envs: AutoLossVectorEnv) -> tuple[int, ...]:
+    """Numbers of updates before each decision and at the end, where a step is a decision."""
+    if not isinstance(envs.control, HoldSchedule):
+        return ()
+    return (*envs.control.moments(envs.task), envs.task.max_steps)
+
+
 def rows_of(policies: Sequence[Policy], seeds: np.ndarray) -> list[slice]:
     """The runs of each policy in a batch."""
     count = len(seeds)
     return [slice(k * count, (k + 1) * count) for k in range(len(policies))]
+
+
+def _decisions(
+    policies: Sequence[Policy],
+    slices: list[slice],
+    observations: np.ndarray,
+    infos: dict[str, Any],
+) -> np.ndarray:
+    """The next actions of all policies, each for the runs of its slice.
+
+    Raises:
+        ValueError: a policy says what to do in a single update.
+    """
+    dense = {name: values for name, values in infos.items() if isinstance(values, np.ndarray)}
+    actions = []
+    for policy, rows in zip(policies, slices, strict=True):
+        known = {name: values[rows] for name, values in dense.items()}
+        action = policy.act(observations[rows], known)
+        if isinstance(action, Control):
+            raise ValueError(
+                f"policy {policy.label!r} chooses for a single update, and with control='schedule' "
+                "a step is many: leave out control, which trained policies bring along"
+            )
+        actions.append(action)
+    return np.concatenate(actions)
 
 
 def _decide(

@@ -138,7 +138,8 @@ def _play_batch(
     shares = []
 
     def record(step: Step) -> None:
-        shares.append(_mean_shares(step.control.weights.cpu().numpy(), step.running, rows))
+        means = _mean_shares(step.shares, step.running, rows)
+        shares.append(means[:, None].repeat(step.updates, axis=1))
         if step.ended.any():
             _collect(figures, step.infos["final_info"], step.ended)
 
@@ -146,23 +147,20 @@ def _play_batch(
     play = play_known if known else play_episodes
     play(policies, envs, seeds, record)
     envs.close()
-    by_step = np.stack(shares, axis=1)
-    return {**figures, SHARES: by_step.repeat(envs.repeat, axis=1)}
+    return {**figures, SHARES: np.concatenate(shares, axis=1)}
 
 
-def _mean_shares(weights: np.ndarray, running: np.ndarray, slices: list[slice]) -> np.ndarray:
+def _mean_shares(shares: np.ndarray, running: np.ndarray, slices: list[slice]) -> np.ndarray:
     """Mean share of each pair among the running runs of each policy, (policies, pairs).
 
     NaN for a policy whose runs have all ended.
     """
-    shares = weights / weights.sum(axis=1, keepdims=True)
-    shares[~running] = 0.0
-
-    means = np.full((len(slices), weights.shape[1]), np.nan)
+    counted = np.where(running[:, None], shares, 0.0)
+    means = np.full((len(slices), shares.shape[1]), np.nan)
     for index, rows in enumerate(slices):
         count = running[rows].sum()
         if count:
-            means[index] = shares[rows].sum(axis=0) / count
+            means[index] = counted[rows].sum(axis=0) / count
     return means
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from autoloss_gym.core.task import Task
 
 from ..configuration import TrainingConfiguration
+from .group_policy_gradient import GroupLearner
 from .reinforce import ReinforceLearner
 from .stable_baselines3 import StableBaselines3Learner
 
@@ -28,6 +29,8 @@ class Learner(Protocol):
 
 def make_learner(configuration: TrainingConfiguration) -> Learner:
     """The learner of the configuration's algorithm."""
+    if configuration.algo == "group":
+        return GroupLearner(configuration)
     if configuration.algo == "reinforce":
         return ReinforceLearner(configuration)
     return StableBaselines3Learner(configuration)

@@ -21,8 +21,9 @@ def rule_kind(name: str, rule: str, help: str, **options: Reader) -> RuleKind:
 
 def trained_kind(algorithm: str) -> Kind:
     """The row of an algorithm, whose argument says where a training is kept."""
-    # Stable-Baselines3 has no REINFORCE, so there is no .zip file of it.
-    read = arguments.run_folders if algorithm == "reinforce" else arguments.trained
+    # Stable-Baselines3 has neither of these, so there is no .zip file of them.
+    is_own = algorithm in ("group", "reinforce")
+    read = arguments.run_folders if is_own else arguments.trained
     return Kind(
         algorithm,
         "ALGO:RUN[,RUN…] with run folders of train_agent.py or patterns of them, or ALGO:FILE.zip",

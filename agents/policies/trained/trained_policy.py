@@ -8,10 +8,14 @@ import torch
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
+from autoloss_gym.controllers.shift_controller import ShiftController
+from autoloss_gym.environment.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ...learners import reinforce, stable_baselines3
 from ...learners.checkpoints import load_weights, weights_digest
+from ...learners.groups.base_files import load_base
+from ...learners.groups.building import build_shift_controller
 from ...run_folders import load_configuration
 from ..draws import Draws
 
@@ -29,7 +33,8 @@ _SEEN_BY_POLICY = {
 class TrainedPolicy:
     """A policy in a run folder. Actions are drawn from it, as in training.
 
-    SAC, TD3, DDPG and DQN have no distribution to draw from, and take the mode.
+    SAC, TD3, DDPG and DQN have no distribution to draw from, and take the mode; a group policy acts
+    by its mean.
 
     Args:
         folder: the run folder.
@@ -57,17 +62,25 @@ class TrainedPolicy:
         self.env_arguments = {
             name: chosen.get(name, default) for name, default in _SEEN_BY_POLICY.items()
         }
+        if self.configuration.algo == "group":
+            arguments = dict(self.env_arguments["control_arguments"] or {})
+            self.env_arguments["control_arguments"] = {**arguments, "base": load_base(folder)}
         # Known once the weights are loaded: the steps of training behind them, and their digest.
         self.steps = 0
         self._digest = ""
-        self._policy: BasePolicy | reinforce.Controller | None = None
+        self._policy: BasePolicy | reinforce.Controller | ShiftController | None = None
+        self._moments = np.zeros(0, dtype=np.int64)  # updates before each decision
 
     def __repr__(self) -> str:
         return f"TrainedPolicy({str(self.folder)!r}, {self._deterministic}, {self._digest})"
 
     def load(self, envs: AutoLossVectorEnv) -> None:
         """Read the weights; ValueError if there are none, or they do not fit the spaces."""
-        if self.configuration.algo == "reinforce":
+        if isinstance(envs.control, HoldSchedule):
+            self._moments = np.array(envs.control.moments(envs.task))
+        if self.configuration.algo == "group":
+            self._policy = build_shift_controller(self.configuration, envs)
+        elif self.configuration.algo == "reinforce":
             self._policy = reinforce.build_controller(self.configuration, envs)
         else:
             self._policy = stable_baselines3.build_policy(self.configuration, envs)
@@ -79,6 +92,10 @@ class TrainedPolicy:
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
         assert self._policy is not None
+        if isinstance(self._policy, ShiftController):
+            decisions = np.searchsorted(self._moments, infos["steps"], side="right") - 1
+            chosen = self._policy.act(torch.from_numpy(observations), torch.from_numpy(decisions))
+            return chosen.numpy().clip(-1, 1)
         return choose_actions(self._policy, observations, self._draws, self._deterministic)
 
 

@@ -12,7 +12,9 @@ from agents.learners.hyperparameters import _INTERNAL, _TYPES, checked_hyperpara
 from autoloss_gym.registration import TASKS
 
 ALGORITHM_CLASSES = [
-    getattr(stable_baselines3, name.upper()) for name in ALGORITHMS if name != "reinforce"
+    getattr(stable_baselines3, name.upper())
+    for name in ALGORITHMS
+    if name not in ("group", "reinforce")
 ]
 each_algorithm = pytest.mark.parametrize("algorithm", ALGORITHM_CLASSES)
 

@@ -1,0 +1,65 @@
+"""The base schedule of a training on disk: schedule.json, which runs no code when it is read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.tools.forms import Many, Named, Real
+from autoloss_gym.tools.stored import read_values, write_values
+
+SCHEDULE = "schedule.json"
+_LARGEST = 1e30
+_FORM = {
+    "weights": Many(Many(Real(0, _LARGEST))),
+    "step_size": Many(Real(0, _LARGEST)),
+    "training_runs": Named(),
+}
+
+
+def save_base(folder: Path, base: Schedule, training_runs: dict[str, int]) -> None:
+    """Store the base schedule, and how many training runs each phase has used."""
+    content = {**plain(base), "training_runs": training_runs}
+    write_values(folder / SCHEDULE, content)
+
+
+def load_base(folder: Path) -> dict[str, Any]:
+    """The base schedule as the arguments of a `Schedule`.
+
+    Raises:
+        ValueError: there is none, or it is no schedule.
+    """
+    path = folder / SCHEDULE
+    try:
+        stored = read_values(path, _FORM)
+    except FileNotFoundError:
+        raise ValueError(
+            f"{str(folder)!r} holds no {SCHEDULE}: its training was stopped before the first save"
+        ) from None
+    try:
+        return plain(Schedule(weights=stored["weights"], step_size=stored["step_size"]))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from None
+
+
+def plain(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as JSON has it."""
+    return {
+        "weights": [list(row) for row in schedule.weights],
+        "step_size": list(schedule.step_size),
+    }
+
+
+def as_array(schedule: Schedule | None, num_pairs: int) -> np.ndarray:
+    """Weights and, in the last column, step sizes, (knots, pairs + 1); no rows for None."""
+    if schedule is None:
+        return np.zeros((0, num_pairs + 1), dtype=np.float64)
+    return np.column_stack([schedule.weights, schedule.step_size]).astype(np.float64)
+
+
+def from_array(values: np.ndarray) -> Schedule | None:
+    """What `as_array` was given."""
+    if not len(values):
+        return None
+    return Schedule(weights=values[:, :-1].tolist(), step_size=values[:, -1].tolist())
