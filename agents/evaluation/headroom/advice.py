@@ -79,10 +79,6 @@ def advise(headroom: Headroom) -> Advice:
     return Advice(choice, f"{choice}: {reason}", gains)
 
 
-def base_name(headroom: Headroom) -> str:
-    return "open loop" if headroom.choices.base_is_schedule else "constant"
-
-
 def rule_of(headroom: Headroom) -> Reaction:
     """The moment at which the fitted rule gains most."""
     gain = [headroom.sign * (each.blind - each.fitted).mean() for each in headroom.reactions]
@@ -100,15 +96,16 @@ def _blind_ways(headroom: Headroom) -> list[_Way]:
     """What needs one run for each problem and looks at nothing."""
     found, default = headroom.constant, headroom.default
     constant = headroom.choices.constant_runs
-    schedule = constant + headroom.choices.schedule_runs
-    base, blind = f"the {base_name(headroom)}", headroom.best_blind
+    blind = headroom.best_blind
     clones = round(sum(each.runs for each in headroom.reactions) * len(blind))
     shifted = _chosen(headroom) + clones
-    one_shift = "one shift for all problems"
+    one_shift, open_loop = "one shift for all problems", headroom.schedule
     return [
         _Way("constant", "the best constant", "the default training", found, default, constant),
-        _Way("timing", "the open loop", "the constant", headroom.schedule, found, schedule),
-        _Way("timing", one_shift, base, blind, headroom.base, shifted),
+        _Way(
+            "timing", "the open loop", "the constant", headroom.schedule, found, _chosen(headroom)
+        ),
+        _Way("timing", one_shift, "the open loop", blind, open_loop, shifted),
     ]
 
 
@@ -133,7 +130,9 @@ def _reacting_ways(headroom: Headroom) -> list[_Way]:
     bounds, rules = [], []
     for each in headroom.reactions:
         label = f"a clairvoyant shift at {each.moment:.0%}"
-        bounds.append(_Way("bound", label, BLIND, each.clairvoyant, blind, chosen, None))
+        bounds.append(
+            _Way("bound", label, "the open loop", each.clairvoyant, headroom.schedule, chosen, None)
+        )
         label = f"a fitted rule at {each.moment:.0%}"
         once = chosen + round(each.runs * len(blind))
         rules.append(_Way("rule", label, BLIND, each.fitted, blind, once))
@@ -141,9 +140,8 @@ def _reacting_ways(headroom: Headroom) -> list[_Way]:
 
 
 def _chosen(headroom: Headroom) -> int:
-    """Training runs that the base cost."""
-    choices = headroom.choices
-    return choices.constant_runs + (choices.schedule_runs if choices.base_is_schedule else 0)
+    """Training runs that the open loop cost."""
+    return headroom.choices.constant_runs + headroom.choices.schedule_runs
 
 
 def _gain(headroom: Headroom, way: _Way, num_rows: int) -> Gain:
@@ -180,7 +178,7 @@ def _choose(headroom: Headroom, gains: list[Gain]) -> tuple[str, str]:
     if sure["search"]:
         cheapest = min(sure["search"], key=lambda gain: gain.runs_each or 0)
         return "search", f"{_said(cheapest)}; {against}"
-    if sure["timing"] and (headroom.choices.base_is_schedule or len(sure["timing"]) > 1):
+    if sure["timing"]:
         return "open loop", f"{_said(sure['timing'][0])}{_more(sure['timing'])}; {against}"
     if sure["constant"]:
         return "constant", f"{_said(sure['constant'][0])}; {against}, nor does timing or search"

@@ -14,6 +14,8 @@ STEP_REACH = 2.0
 KNOTS = 3
 _GENERATIONS = 10
 _WIDTH = 0.5  # initial deviation of the search, in logarithms
+_GRID_SHARE = 0.4  # of the budget: for the spread constants
+_CONSTANT_SHARE = 0.2  # for the search around the best of them; the schedule has what is left
 _FEWEST = 4  # problems on which anything is chosen
 
 
@@ -22,23 +24,18 @@ class Choices:
     """What was chosen, and its cost.
 
     Args:
-        constants: (constants, 1, columns), the first with the best mean; each next one adds most to
-            the best of those before it, chosen for every problem by its own validation.
-        schedule: knots (KNOTS, columns) that the search found.
-        base: the constant or the schedule, whichever was better on further problems.
+        constants: (constants, 1, columns), the best one first; each next one adds most to the best
+            of those before it, chosen for every problem by its own validation.
+        schedule: knots (KNOTS, columns) that a search found around the best constant; this constant
+            where it found no better one.
         constant_runs: training runs that the constants cost.
         schedule_runs: training runs that the schedule cost beyond these.
     """
 
     constants: np.ndarray
     schedule: np.ndarray
-    base: np.ndarray
     constant_runs: int
     schedule_runs: int
-
-    @property
-    def base_is_schedule(self) -> bool:
-        return self.base is self.schedule
 
 
 def make_choices(
@@ -50,31 +47,31 @@ def make_choices(
         player: plays on training problems.
         columns: of a schedule.
         count: constants beside the default training.
-        budget: training runs that the choices may use, about; half of them for the constants.
+        budget: training runs that the choices may use, about.
         first_seed: number of the first problem; later choices meet other ones.
         sign: 1 where a low score is good, −1 where a high one is.
     """
     grid = constants(count, columns)
-    num_problems = max(_FEWEST, budget // 2 // len(grid))
+    num_problems = max(_FEWEST, round(_GRID_SHARE * budget) // len(grid))
     seeds = first_seed + np.arange(num_problems)
     played = player.schedules(grid, seeds)
-    order = portfolio(sign * played["best_score"], preference(played, sign))
-    constant = grid[order[0]]
-    seed = first_seed + num_problems
-    found, last_seed = _search(player, constant, budget - budget // 2, seed, sign)
+    best = grid[np.argmin(sign * played["best_score"].mean(axis=1))]
 
-    candidates = np.stack([np.repeat(constant, KNOTS, axis=0), *found])
-    seeds = last_seed + np.arange(num_problems)
-    means = sign * player.schedules(candidates, seeds)["best_score"].mean(axis=1)
-    schedule = candidates[1 + np.argmin(means[1:])] if found else candidates[0]
-    base = schedule if found and means[1:].min() < means[0] else candidates[0]
-    searched = last_seed - seed  # population × problems of every generation
+    # The constant is searched too: else a schedule could win by being finer, not by its timing.
+    search = _Search(player, sign, num_problems, next_seed=first_seed + num_problems)
+    constant = search.improved(best, round(_CONSTANT_SHARE * budget))
+    constant_runs = search.runs
+    flat = np.repeat(constant, KNOTS, axis=0)
+    schedule = search.improved(flat, round((1 - _GRID_SHARE - _CONSTANT_SHARE) * budget))
+
+    found = player.schedules(constant[None], seeds)
+    together = {name: np.concatenate([found[name], played[name]]) for name in played}
+    order = portfolio(sign * together["best_score"], preference(together, sign))
     return Choices(
-        constants=grid[order],
+        constants=np.concatenate([constant[None], grid])[order],
         schedule=schedule,
-        base=base,
-        constant_runs=len(grid) * num_problems,
-        schedule_runs=searched * _population(constant) + len(candidates) * num_problems,
+        constant_runs=(len(grid) + 1) * num_problems + constant_runs,
+        schedule_runs=search.runs - constant_runs,
     )
 
 
@@ -94,21 +91,18 @@ def preference(figures: dict[str, np.ndarray], sign: int) -> np.ndarray:
 def portfolio(scores: np.ndarray, validation: np.ndarray) -> np.ndarray:
     """The order in which constants are tried on a problem, (constants,), int64.
 
-    The first has the best mean score; each next one lowers most the mean score of the run with the
-    best validation.
+    The first stays; each next one lowers most the mean score of the run with the best validation.
 
     Args:
         scores: (constants, problems), lower being better.
         validation: of the same shape; the run with the lowest is kept.
     """
-    left = list(range(len(scores)))
-    order: list[int] = []
-    kept = np.full(scores.shape[1], np.inf)  # validation of the best run so far
-    reached = np.full(scores.shape[1], np.inf)
+    order = [0]
+    kept, reached = validation[0], scores[0]
+    left = list(range(1, len(scores)))
     while left:
-        better = (validation[left] < kept) | np.isinf(reached)
-        means = np.where(better, scores[left], reached).mean(axis=1)
-        chosen = int(np.argmin(means))
+        better = validation[left] < kept
+        chosen = int(np.argmin(np.where(better, scores[left], reached).mean(axis=1)))
         kept = np.where(better[chosen], validation[left[chosen]], kept)
         reached = np.where(better[chosen], scores[left[chosen]], reached)
         order.append(left.pop(chosen))
@@ -121,35 +115,53 @@ def best_of(figures: dict[str, np.ndarray], count: int, sign: int) -> np.ndarray
     return figures["best_score"][winners, np.arange(len(winners))]
 
 
-def _population(constant: np.ndarray) -> int:
-    return 4 + int(3 * np.log(KNOTS * constant.shape[-1]))
+@dataclass
+class _Search:
+    """Searches by CMA-ES (Hansen 2016), in which every generation meets new problems.
 
-
-def _search(
-    player: Player, constant: np.ndarray, budget: int, first_seed: int, sign: int
-) -> tuple[list[np.ndarray], int]:
-    """Schedules around a constant by CMA-ES (Hansen 2016); every generation meets new problems.
-
-    Returns:
-        The mean at half and at the end of the search, and the number of the next unused problem.
-        No schedule where the budget is too small for a single generation.
+    Args:
+        player: plays the schedules.
+        sign: 1 where a low score is good, −1 where a high one is.
+        num_problems: problems on which what was found is compared with what it started from.
+        next_seed: number of the first problem that has not been met.
+        runs: training runs so far.
     """
-    population = _population(constant)
-    problems = max(_FEWEST, budget // (population * _GENERATIONS))
-    generations = budget // (population * problems)
-    reach = np.full((KNOTS, constant.shape[-1]), WEIGHT_REACH)
-    reach[:, -1] = STEP_REACH
-    bounds = np.stack([-reach.ravel(), reach.ravel()], axis=1)
-    start = np.repeat(constant, KNOTS, axis=0).ravel()
-    search = CMA(start, _WIDTH, bounds=bounds, seed=0, population_size=population)
 
-    found = []
-    for generation in range(generations):
-        asked = np.stack([search.ask() for _ in range(population)])
-        seeds = first_seed + generation * problems + np.arange(problems)
-        knots = asked.reshape(population, KNOTS, -1)
-        costs = sign * player.schedules(knots, seeds)["best_score"].mean(axis=1)
-        search.tell(list(zip(asked, costs.tolist(), strict=True)))
-        if generation in (generations // 2, generations - 1):
-            found.append(search.mean.reshape(KNOTS, -1).copy())
-    return found, first_seed + generations * problems
+    player: Player
+    sign: int
+    num_problems: int
+    next_seed: int
+    runs: int = 0
+
+    def improved(self, start: np.ndarray, budget: int) -> np.ndarray:
+        """The better one on new problems of `start` (knots, columns) and what is found around it.
+
+        A budget that is too small for a generation finds nothing.
+        """
+        population = 4 + int(3 * np.log(start.size))
+        problems = max(_FEWEST, budget // (population * _GENERATIONS))
+        generations = budget // (population * problems)
+        reach = np.full(start.shape, WEIGHT_REACH)
+        reach[:, -1] = STEP_REACH
+        bounds = np.stack([-reach.ravel(), reach.ravel()], axis=1)
+        mean = start.ravel().clip(*bounds.T * 0.99)  # not on the bounds themselves
+        search = CMA(mean, _WIDTH, bounds=bounds, seed=0, population_size=population)
+
+        candidates = [start]
+        for generation in range(generations):
+            asked = [search.ask() for _ in range(population)]
+            costs = self._costs(np.stack(asked).reshape(population, *start.shape), problems)
+            search.tell(list(zip(asked, costs.tolist(), strict=True)))
+            if generation in (generations // 2, generations - 1):
+                candidates.append(search.mean.reshape(start.shape).copy())
+        if len(candidates) == 1:
+            return start
+        costs = self._costs(np.stack(candidates), self.num_problems)
+        return candidates[int(np.argmin(costs))]
+
+    def _costs(self, knots: np.ndarray, num_problems: int) -> np.ndarray:
+        """Mean costs of schedules on new problems."""
+        seeds = self.next_seed + np.arange(num_problems)
+        self.next_seed += num_problems
+        self.runs += len(knots) * num_problems
+        return self.sign * self.player.schedules(knots, seeds)["best_score"].mean(axis=1)

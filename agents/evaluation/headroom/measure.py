@@ -46,7 +46,7 @@ class Reaction:
         tried: the shift that is best by its own validation at the end: a run of what is left each.
         fitted: the shift that a rule chooses which was fitted to other problems.
         blind: the single shift that is best for other problems.
-        runs: training runs that a problem's clones cost, the base included.
+        runs: training runs that a problem's clones cost, the cloned one included.
     """
 
     moment: float
@@ -69,8 +69,7 @@ class Headroom:
         instances: the numbers that name the problems.
         default: all weights and the step size 1.
         constant: the best constant.
-        schedule: the searched schedule.
-        base: the better of the two on training problems.
+        schedule: the searched schedule, whose running trainings are cloned.
         best_of: by the number of constants that each problem tried.
         reactions: by moment.
         noun: "problems" or "resamples".
@@ -84,7 +83,6 @@ class Headroom:
     default: np.ndarray
     constant: np.ndarray
     schedule: np.ndarray
-    base: np.ndarray
     best_of: dict[int, np.ndarray]
     reactions: list[Reaction]
     noun: str = "problems"
@@ -96,12 +94,12 @@ class Headroom:
 
     @property
     def best_blind(self) -> np.ndarray:
-        """The base, or that with the blind shift of a moment: whichever has the best mean.
+        """The schedule, or that with the blind shift of a moment: whichever has the best mean.
 
-        A base that was searched with few runs is not the best schedule; what one shift for all
+        What was searched with few runs is not the best schedule; what one shift for all
         problems mends is no gain of reacting.
         """
-        ways = [self.base, *(each.blind for each in self.reactions)]
+        ways = [self.schedule, *(each.blind for each in self.reactions)]
         return ways[int(np.argmin([self.sign * scores.mean() for scores in ways]))]
 
 
@@ -137,9 +135,8 @@ def measure(task: Task, make_player: Callable[[str, str], Player], sizes: Sizes)
         default=grid["best_score"][default],
         constant=constant,
         schedule=schedule,
-        base=schedule if choices.base_is_schedule else constant,
         best_of={count: best_of(grid, count, sign) for count in counts},
-        reactions=_react(task, player, choices.base, seeds, sizes.moments, sign),
+        reactions=_react(task, player, choices.schedule, seeds, sizes.moments, sign),
         noun=task.instances,
     )
 

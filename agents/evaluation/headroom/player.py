@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.forms import Array
 
 from ...environments import MakeEnv
 from ..store import Store
 from .runs import FIGURES, play_branches, play_schedules
 
+_MOST_ENVIRONMENTS = 3  # that are kept: one a size
 MAX_RUNS = 256  # runs in a batch; more gain nothing, and lose more where a command is killed
 Announce = Callable[[int, int], None]  # (runs done, their total)
 _DTYPES = dict.fromkeys(FIGURES, "float64") | {"instance": "int64"}
@@ -89,7 +91,7 @@ def _schedules(
     form = {name: Array(_DTYPES[name], (len(knots), len(seeds))) for name in FIGURES}
     found = store.load(key, form) if store else None
     if found is None:
-        found = play_schedules(make_env, knots, seeds, draw)
+        found = play_schedules(functools.partial(_environment, make_env), knots, seeds, draw)
         if store:
             store.save(key, found)
     return found
@@ -112,7 +114,24 @@ def _branches(
     form["observations"] = Array("float32", (len(moments), len(seeds), None))
     found = store.load(key, form) if store else None
     if found is None:
-        found = play_branches(make_env, base, shifts, moments, seeds, draw)
+        make = functools.partial(_environment, make_env)
+        found = play_branches(make, base, shifts, moments, seeds, draw)
         if store:
             store.save(key, found)
     return found
+
+
+_kept: list[tuple[MakeEnv, int, AutoLossVectorEnv]] = []
+
+
+def _environment(make_env: MakeEnv, num_envs: int) -> AutoLossVectorEnv:
+    """An environment that is to be reset: the one of this size that was made before, or a new one.
+
+    To make one starts runs, whose data may take as long to make as their training.
+    """
+    for maker, size, envs in _kept:
+        if size == num_envs and maker == make_env:
+            return envs
+    del _kept[: len(_kept) + 1 - _MOST_ENVIRONMENTS]
+    _kept.append((make_env, num_envs, make_env(num_envs=num_envs)))
+    return _kept[-1][2]

@@ -96,7 +96,7 @@ def play_schedules(
     """Play every schedule on every problem in one batch.
 
     Args:
-        make_env: (num_envs) → environment.
+        make_env: (num_envs) → environment; any of this size will do, it is reset.
         knots: (schedules, knots, columns).
         seeds: (problems,), int64.
         draw: see `Batch`.
@@ -110,7 +110,6 @@ def play_schedules(
     envs.reset(seed=every_seed.tolist())
     batch = Batch(envs, knots.repeat(len(seeds), axis=0), every_seed, draw)
     batch.play(0, envs.task.max_steps)
-    envs.close()
     return {name: values.reshape(count, -1) for name, values in batch.figures.items()}
 
 
@@ -125,7 +124,7 @@ def play_branches(
     """Play the base on every problem; at each moment clone its runs, shift them, play to the end.
 
     Args:
-        make_env: (num_envs) → environment.
+        make_env: (num_envs) → environment; any of this size will do, it is reset.
         base: schedule (knots, columns).
         shifts: what is added to the schedule from the moment of the clone on, (shifts, columns).
         moments: updates before the clones are made, ascending.
@@ -151,8 +150,6 @@ def play_branches(
         seen.append(nothing if observations is None else observations)
         parts.append(_play_clones(trunk, clones_envs, shifts, moment))
         start = moment
-    envs.close()
-    clones_envs.close()
 
     figures = {}
     for name in FIGURES:

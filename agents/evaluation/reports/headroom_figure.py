@@ -7,7 +7,7 @@ import numpy as np
 
 from autoloss_gym.tools.files import replacing
 
-from ..headroom.advice import Advice, base_name, rule_of
+from ..headroom.advice import Advice, rule_of
 from ..headroom.measure import Headroom
 
 _COLORS = {
@@ -56,11 +56,11 @@ def _threshold(advice: Advice) -> float:
 
 
 def _draw_problems(axes: Any, headroom: Headroom) -> None:
-    """The gain of each problem against how badly the base fits it."""
-    sign, base = headroom.sign, base_name(headroom)
+    """The gain of each problem against how badly the open loop fits it."""
+    sign = headroom.sign
     reaction = rule_of(headroom)
     count = max(headroom.best_of)
-    misfit = sign * (headroom.base - headroom.best_of[count])
+    misfit = sign * (headroom.schedule - headroom.best_of[count])
     ways = [
         ("clairvoyant shift", reaction.clairvoyant, _COLORS["bound"], 5),
         ("fitted rule", reaction.fitted, _COLORS["rule"], 9),
@@ -78,6 +78,6 @@ def _draw_problems(axes: Any, headroom: Headroom) -> None:
     largest = np.quantile(np.abs(misfit), 0.9) or 1.0
     axes.set_xscale("symlog", linthresh=largest)
     axes.set_yscale("symlog", linthresh=largest)
-    axes.set_xlabel(f"misfit: {base} beyond the best of {count} constants for the problem")
+    axes.set_xlabel(f"misfit: open loop beyond the best of {count} constants for the problem")
     axes.set_ylabel(f"gain over the best blind schedule by a shift at {reaction.moment:.0%}")
     axes.legend(frameon=False, fontsize="small")

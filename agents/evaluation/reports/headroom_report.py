@@ -9,7 +9,7 @@ import numpy as np
 
 from autoloss_gym.tools.files import write_text
 
-from ..headroom.advice import BLIND, Advice, Gain, base_name, rule_of
+from ..headroom.advice import BLIND, Advice, Gain, rule_of
 from ..headroom.measure import Headroom
 from .headroom_figure import draw
 
@@ -74,17 +74,16 @@ def _under(headroom: Headroom, advice: Advice) -> list[str]:
     """The lines under the table."""
     metric, noun = headroom.metric, headroom.noun
     better = "lower" if metric.minimize else "higher"
-    base = base_name(headroom)
     weights = "probabilities of the pairs" if headroom.draw else "weights"
     return [
         f"{metric.name} at the best validation so far; {better} is better, gains are positive. "
         f"Default training {headroom.default.mean():.4f}, constant {headroom.constant.mean():.4f}, "
-        f"open loop {headroom.schedule.mean():.4f}; base of the clones: {base}.",
+        f"open loop {headroom.schedule.mean():.4f}.",
         f"Shifts change the {weights} of {', '.join(headroom.pairs)}, and the step size, from the "
-        "moment of the clone to the end.",
+        "moment of the clone to the end; the clones are of runs under the open loop.",
         f"Choices on training {noun}, figures on validation {noun}, paired; test {noun} are not "
         "touched. The fitted rule and the blind shift are cross-fitted.",
-        f"{BLIND.capitalize()}: the base, or that with one shift for all problems, by the mean. "
+        f"{BLIND.capitalize()}: the open loop, or that with one shift for all problems. "
         "Upper bound: the shift is chosen by the true score, so that noise adds to it.",
         f"Recommendation: {advice.sentence}.",
     ]
@@ -138,7 +137,6 @@ def _plain(headroom: Headroom, advice: Advice, command: dict[str, Any]) -> dict[
         "draw": headroom.draw,
         "constant": schedule_of(choices.constants[0]),
         "schedule": schedule_of(choices.schedule),
-        "base": base_name(headroom),
         "rule_at": rule_of(headroom).moment,
         "instances": headroom.instances.tolist(),
         "scores": scores,
