@@ -54,15 +54,17 @@ class Batch:
             The last observations, (runs, features); None where nothing was played.
         """
         observations = None
-        for step in range(start, stop, self.envs.repeat):
+        length = self.envs.task.validate_every  # runs end where a validation is due
+        for first in range(start, stop, length):
             if not self.running.any():
                 break
-            control = self._control(step)
-            observations, _, ended, _, infos = self.envs.step_control(control)
-            first = ended & self.running
-            if first.any():
+            steps = range(first, first + length, self.envs.repeat)
+            controls = [self._control(step) for step in steps]
+            observations, _, ended, _, infos = self.envs.rollout(controls)
+            new = ended & self.running
+            if new.any():
                 for name, values in self.figures.items():
-                    values[first] = infos["final_info"][name][first]
+                    values[new] = infos["final_info"][name][new]
             self.running &= ~ended
         return observations
 
