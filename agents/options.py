@@ -56,6 +56,17 @@ few = whole(1, 1024)  # processes and threads
 runs = whole(1, MOST_RUNS)
 
 
+def share(text: str) -> float:
+    """A number between 0 and 1, both excluded."""
+    try:
+        value = float(text) if text.isascii() else math.nan
+    except ValueError:
+        value = math.nan
+    if 0 < value < 1:
+        return value
+    raise argparse.ArgumentTypeError(f"{shown(text)}: expected a number between 0 and 1")
+
+
 def algorithm(text: str) -> str:
     """The name of an algorithm."""
     if text not in ALGORITHMS:

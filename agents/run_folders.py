@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from autoloss_gym.tools.forms import Many, Maybe, Named, OneOf, OrNone, Pair, Text, Whole
+from autoloss_gym.tools.forms import Many, Maybe, Named, OneOf, OrNone, Pair, Real, Text, Whole
 from autoloss_gym.tools.stored import read_values, write_values
 
 from .configuration import ALGORITHMS, MOST_STEPS, TrainingConfiguration
@@ -40,6 +41,20 @@ _COMMAND = {
     "num_threads": _COUNT,
     "output": Text(),
     "data": Maybe(Text()),
+}
+_ADVICE = {
+    "env": Text(),
+    "env_kwargs": Many(Pair()),
+    "episodes": _COUNT,
+    "constants": _COUNT,
+    "budget": _COUNT,
+    "moments": Many(Real(0, 1)),
+    "draw": OneOf((False, True)),
+    "seed": _SEED,
+    "num_workers": _COUNT,
+    "num_threads": _COUNT,
+    "output": Text(),
+    "data": Text(),
 }
 
 
@@ -90,7 +105,7 @@ def load_configuration(folder: Path) -> TrainingConfiguration:
 
 
 def save_command(folder: Path, arguments: argparse.Namespace) -> None:
-    """Keep the arguments of an evaluation, from which `--resume` goes on."""
+    """Keep the arguments of an evaluation or a measurement, from which `--resume` goes on."""
     kept = {name: value for name, value in vars(arguments).items() if name not in _NOT_KEPT}
     write_values(folder / "command.json", kept)
 
@@ -101,11 +116,26 @@ def load_command(folder: Path) -> argparse.Namespace:
     Raises:
         ValueError: the folder is not one, or its file is damaged or from a newer version.
     """
-    path = _file(folder, "command.json", "a result folder of an evaluation")
-    content = read_values(path, _COMMAND)
+    content = _load(folder, _COMMAND, "a result folder of an evaluation")
     content.setdefault("data", "")  # format 1 had none
-    content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
     return argparse.Namespace(**content, resume=str(folder))
+
+
+def load_advice(folder: Path) -> argparse.Namespace:
+    """The arguments of the measurement of headroom in a folder.
+
+    Raises:
+        ValueError: the folder is not one, or its file is damaged or from a newer version.
+    """
+    content = _load(folder, _ADVICE, "a result folder of a measurement of headroom")
+    return argparse.Namespace(**content, resume=str(folder))
+
+
+def _load(folder: Path, form: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The arguments that a command kept in its folder."""
+    content = read_values(_file(folder, "command.json", kind), form)
+    content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
+    return content
 
 
 def _file(folder: Path, name: str, kind: str) -> Path:

@@ -17,6 +17,7 @@ PROGRAM = "autoloss"
 COMMANDS = {
     "train": ("train an agent to steer training", "train:train"),
     "evaluate": ("compare policies on the same problems", "evaluate:evaluate"),
+    "advise": ("measure whether a controller is worth training", "advise:advise"),
     "list": ("print the ids of the environments", "environments:list_environments"),
     "show": ("print what an environment is and which arguments it has", "environments:show"),
 }

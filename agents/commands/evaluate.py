@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ..interruption import ending_at_once, resume_command
 from ..options import few, nonnegative, runs
 from ..policies import grammar
 from ..run_folders import load_command
+from .advise import FLAG, advise
 
 DESCRIPTION = """\
 Benchmark policies on the same unseen problems.
@@ -41,6 +43,10 @@ def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> 
         given: the arguments, by default those of the process.
         program: its name in help and errors, by default that of the script.
     """
+    given = sys.argv[1:] if given is None else given
+    if FLAG in given:
+        advise([each for each in given if each != FLAG], program, flags=[FLAG])
+        return
     arguments = parse_arguments(given, program)
     spec = check_environment(arguments.env)
     texts = dict.fromkeys(arguments.policies)  # each once
@@ -87,6 +93,12 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="POLICY",
         help="what to compare, see below",
+    )
+    parser.add_argument(
+        FLAG,
+        action="store_true",
+        default=argparse.SUPPRESS,  # never parsed: with it, another command has the arguments
+        help=f"measure instead what a controller could gain; {FLAG} --help says more",
     )
     parser.add_argument(
         "--episodes",
