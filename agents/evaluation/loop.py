@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from autoloss_gym.core.task import Control
+from autoloss_gym.environment.controls import ActionControl
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
 
@@ -84,6 +85,7 @@ def _decide(
         known = {name: values[rows] for name, values in dense.items()}
         action = policy.act(observations[rows], known)
         if not isinstance(action, Control):
+            assert isinstance(envs.control, ActionControl)
             action = envs.control(envs.task, action, rows.stop - rows.start, envs.device)
         parts.append(tree.map_tensors(lambda tensor: tensor.to(envs.device), action))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from jaxtyping import Float
 from torch import Tensor
@@ -37,10 +38,11 @@ class Reporter:
     device: torch.device
     mode: AutoresetMode
 
-    def num_features(self, runs: Runs) -> int:
-        """Numbers in an observation."""
+    def space(self, runs: Runs) -> spaces.Box:
+        """The space of one run's observation."""
         observations, _ = self.programs.observe(self.task, self.features, runs)
-        return observations.shape[1]
+        bound = self.features.bound()
+        return spaces.Box(-bound, bound, (observations.shape[1],), np.float32)
 
     def report(
         self, runs: Runs, refreshed: np.ndarray, observed: Observations | None = None
@@ -58,8 +60,7 @@ class Reporter:
         values = running_infos(runs.state, runs.history, refreshed)
         if clipped is not None:
             values["clipped"] = clipped
-        infos = {name: self.output(value) for name, value in values.items()}
-        return self.output(observations), infos
+        return self.output(observations), self.all_of(values)
 
     def final(self, runs: Runs, refreshed: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
         """The figures of merit of the runs that have ended; nothing where none has.
@@ -76,6 +77,10 @@ class Reporter:
         observations, info = self.report(runs, refreshed)
         final_info = self._masked(info | figures, ended)
         return self._masked({"final_obs": observations, "final_info": final_info}, ended)
+
+    def all_of(self, values: Mapping[str, Tensor | np.ndarray]) -> dict[str, Any]:
+        """The output of each."""
+        return {name: self.output(value) for name, value in values.items()}
 
     def output(self, values: Tensor | np.ndarray) -> Any:
         """A copy for the caller, who may keep it, of a tensor or of a mask of runs."""

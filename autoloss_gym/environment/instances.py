@@ -1,6 +1,6 @@
 """Which problem an episode is: a function of split, seed and episode, and of nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,11 @@ class Instances:
         """Start the runs `rows` over, with these seeds; their next episode is number 0."""
         self._seeds[rows], self._episodes[rows] = seeds, -1
 
+    def seed_some(self, rows: np.ndarray, seeds: Sequence[int | None]) -> None:
+        """Start those of the runs `rows` over that have a seed; the others go on."""
+        given = [(row, seed) for row, seed in zip(rows, seeds, strict=True) if seed is not None]
+        self.seed(*np.array(given, dtype=np.int64).reshape(-1, 2).T)
+
     def counters(self) -> tuple[np.ndarray, np.ndarray]:
         """Seed and number of the current episode of every run, (num_envs,), int64."""
         return self._seeds, self._episodes
@@ -55,15 +60,17 @@ class Instances:
         """Go on from these."""
         self._seeds, self._episodes = seeds, episodes
 
-    def next_episode(self, rows: np.ndarray) -> Keys:
-        """Keys of the next episode of the runs `rows`."""
+    def next_episode(self, rows: np.ndarray, problems: np.ndarray | None = None) -> Keys:
+        """Keys of the next episode of the runs `rows`, on these problems if some are given."""
         self._episodes[rows] += 1
         seeds = torch.from_numpy(self._seeds[rows]).to(self.device)
         episodes = torch.from_numpy(self._episodes[rows]).to(self.device)
         root = random.fold_in(torch.zeros_like(seeds), self.split)
         drawn = random.fold_in(random.fold_in(root, seeds), episodes)
         problem = drawn
-        if self.num_instances is not None:
+        if problems is not None:
+            problem = torch.from_numpy(problems).to(self.device)
+        elif self.num_instances is not None:
             index = random.integers(drawn, (), self.num_instances)
             problem = random.fold_in(random.fold_in(root, "instances"), index)
         return Keys(problem=problem, run=random.fold_in(drawn, "run"), split=self.split)
@@ -113,19 +120,30 @@ def is_seed(value: Any) -> bool:
     return is_integer and bool(0 <= value < MAX_SEED)
 
 
-def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
-    """Which runs a reset with these options starts anew, (num_envs,), bool.
+def reset_options(
+    options: Mapping[str, Any] | None, num_envs: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Which runs a reset with these options starts anew, and on which problems.
+
+    Returns:
+        A mask (num_envs,), bool, and the numbers of problems (num_envs,), int64, if they are given.
 
     Raises:
         TypeError: the mask is not boolean, or the options are no mapping.
-        ValueError: there is another option, or the mask is of another shape, or empty.
+        ValueError: there is another option, the mask is of another shape or empty, or the problems
+            are no integers of that shape.
     """
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options={shown(options)}: expected a mapping such as {{'reset_mask': …}}")
     chosen = dict(options or {})
-    given = chosen.pop("reset_mask", np.ones(num_envs, dtype=bool))
+    mask = _mask(chosen.pop("reset_mask", np.ones(num_envs, dtype=bool)), num_envs)
+    problems = chosen.pop("instance", None)
     for name in chosen:
-        raise ValueError(unknown("reset option", name, ("reset_mask",)))
+        raise ValueError(unknown("reset option", name, ("reset_mask", "instance")))
+    return mask, None if problems is None else _problems(problems, num_envs)
+
+
+def _mask(given: Any, num_envs: int) -> np.ndarray:
     mask = on_host(given)
     expected = f"expected ({num_envs},), bool, with at least one True"
     if mask is None:
@@ -136,3 +154,12 @@ def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
     if mask.shape != (num_envs,) or not mask.any():
         raise ValueError(described)
     return mask
+
+
+def _problems(given: Any, num_envs: int) -> np.ndarray:
+    problems = on_host(given)
+    if problems is not None and problems.shape == (num_envs,) and problems.dtype.kind in "iu":
+        return problems.astype(np.int64)
+    raise ValueError(
+        f"instance={shown(given)}: expected {num_envs} integers, as infos['instance'] has them"
+    )

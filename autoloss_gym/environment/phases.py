@@ -1,5 +1,7 @@
 """Where in its episode every run is, kept on the host: when it is validated, ends and resets."""
 
+import copy
+
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -7,6 +9,8 @@ from gymnasium.vector import AutoresetMode
 
 class Phases:
     """Counts the updates of every run, and remembers which have ended and wait for a reset.
+
+    `rows` numbers the runs in the batch of the environment.
 
     Args:
         num_envs: number of runs.
@@ -18,11 +22,24 @@ class Phases:
     def __init__(
         self, num_envs: int, mode: AutoresetMode, validate_every: int, max_steps: int
     ) -> None:
+        self.rows = np.arange(num_envs)
         self.elapsed = np.zeros(num_envs, dtype=np.int64)
         self.finished = np.zeros(num_envs, dtype=bool)
         self._mode = mode
         self._validate_every = validate_every
         self._max_steps = max_steps
+
+    def of(self, rows: np.ndarray) -> "Phases":
+        """The runs `rows` (indices) on their own."""
+        part = copy.copy(self)
+        part.rows = self.rows[rows]
+        part.elapsed, part.finished = self.elapsed[rows], self.finished[rows]
+        return part
+
+    def take_back(self, rows: np.ndarray, part: "Phases") -> None:
+        """Put the runs `rows` to where `part` has brought them."""
+        self.elapsed[rows] = part.elapsed
+        self.finished[rows] = part.finished
 
     def begin_step(self) -> np.ndarray:
         """Runs that this step only resets, (num_envs,), bool: those that have ended (NextStep).
@@ -42,6 +59,10 @@ class Phases:
         """Count the updates of a step; return the runs that are due for a validation."""
         self.elapsed += updates
         return (self.elapsed % self._validate_every == 0) & ~resetting
+
+    def until_validation(self) -> int:
+        """Updates after which the next validation of any run is due, at least 1."""
+        return int(self._validate_every - (self.elapsed % self._validate_every).max())
 
     def spent(self) -> np.ndarray:
         """Runs that have made all their updates, (num_envs,), bool."""

@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.core.task import ImageTask, State, Task
+from autoloss_gym.core.task import Control, ImageTask, State, Task
+from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.rendering import SAMPLES, Trace
 from autoloss_gym.environment.runs import Runs
 from autoloss_gym.tools.bounds import PositiveInt
@@ -40,11 +41,13 @@ class Pictures:
         with within_memory(f"pictures of {num_envs} runs of {task.max_steps} updates"):
             self._trace = Trace(task, num_envs)
 
-    def record(
-        self, steps: np.ndarray, runs: Runs, weights: Tensor | None, mask: np.ndarray
-    ) -> None:
+    def watch(self, phases: Phases, runs: Runs, control: Control, moved: np.ndarray) -> None:
+        """Keep what an update has done to the runs that it moved, (runs,), bool."""
+        self.record(phases, runs, control.weights, moved)
+
+    def record(self, phases: Phases, runs: Runs, weights: Tensor | None, mask: np.ndarray) -> None:
         """Keep the latest figures of the masked runs; `weights` is None at a reset."""
-        self._trace.record(steps, runs.history, weights, mask)
+        self._trace.record(phases.rows, phases.elapsed, runs.history, weights, mask)
 
     def draw(self, steps: np.ndarray, runs: Runs) -> tuple[np.ndarray, ...]:
         """One picture (height, width, 3), uint8, of each run, which has made so many steps."""

@@ -1,7 +1,7 @@
 """The tensor programs of a step: eager, or each compiled when it is first used."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,12 +43,12 @@ class Programs:
         self,
         task: Task,
         runs: Runs,
-        control: Control,
+        controls: Sequence[Control],
         repeat: int,
         features: Features,
         quiet: bool,
     ) -> Observations | None:
-        """Make `repeat` updates of all runs; return what is then observed.
+        """Make `repeat` updates of all runs with each control; return what is then observed.
 
         None where the step is not `quiet`: what follows will change the runs, and a program that
         is not compiled does not compute what is not used.
@@ -56,9 +56,9 @@ class Programs:
         if self._compile:
             # One program for all steps: neither which runs chose what, nor whether observations are
             # used, may change it.
-            control = replace(control, choice=None)
+            controls = [replace(control, choice=None) for control in controls]
         wanted = features if quiet or self._compile else None
-        observed = self._advance(task, runs, control, repeat, wanted)
+        observed = self._advance(task, runs, controls, repeat, wanted)
         return observed if quiet else None
 
     def judge(
@@ -85,10 +85,10 @@ class Programs:
 
 
 def advance(
-    task: Task, runs: Runs, control: Control, repeat: int, features: Features | None
+    task: Task, runs: Runs, controls: Sequence[Control], repeat: int, features: Features | None
 ) -> Observations | None:
     """Update all runs; return what is then observed, if features are given."""
-    steps.update(task, runs, control, repeat)
+    steps.update(task, runs, controls, repeat)
     return steps.observe(task, features, runs) if features else None
 
 

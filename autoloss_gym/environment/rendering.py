@@ -47,11 +47,24 @@ class Trace:
         self._weights = np.zeros((*shape, len(task.pairs)), np.float32)
 
     def record(
-        self, steps: np.ndarray, history: History, weights: Tensor | None, mask: np.ndarray
+        self,
+        places: np.ndarray,
+        steps: np.ndarray,
+        history: History,
+        weights: Tensor | None,
+        mask: np.ndarray,
     ) -> None:
-        """Store the latest values of the masked runs at their step; no `weights` at a reset."""
+        """Store the latest values of the masked runs at their step; no `weights` at a reset.
+
+        Args:
+            places: of these runs in the batch, (runs,).
+            steps: at which each is, (runs,).
+            history: theirs.
+            weights: of the pairs in the last update.
+            mask: runs whose values are stored, (runs,), bool.
+        """
         rows = np.flatnonzero(mask)
-        at = (steps[rows], rows)
+        at = (steps[rows], places[rows])
         self._losses[at] = history.losses.cpu().numpy()[rows]
         self._validation[at] = history.validation[:, 0].cpu().numpy()[rows]
         if weights is not None:

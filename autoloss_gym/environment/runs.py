@@ -1,7 +1,7 @@
 """A batch of training runs, and what a step does with them: every function changes its `runs`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,14 @@ class Runs:
         state: what the task needs to go on.
         history: what is known of the runs so far.
         best: the parameters at the best validation so far, by block.
+        shift: of a schedule that is held, as the last decision has set it, within [-1, 1]; without
+            columns where no schedule is.
     """
 
     state: State
     history: History
     best: dict[str, Tensor]
+    shift: Float[Tensor, "num_envs entries"]
 
 
 def describe(task: Task) -> RunDescription:
@@ -46,7 +49,7 @@ def describe(task: Task) -> RunDescription:
     )
 
 
-def start(task: Task, keys: Keys, memory: int) -> Runs:
+def start(task: Task, keys: Keys, memory: int, shift_size: int = 0) -> Runs:
     """New runs, measured once.
 
     One that is not finite from the start has diverged: its metrics are the worst declared.
@@ -57,7 +60,10 @@ def start(task: Task, keys: Keys, memory: int) -> Runs:
         validation = task.validate(state)
         _mark_broken(task, state, evaluation, validation)
         history = History.start(evaluation, validation, memory)
-        return Runs(state=state, history=history, best=tree.clone(state.parameters))
+        shape = (len(keys.run), shift_size)
+        shift = torch.zeros(shape, dtype=torch.float32, device=state.steps.device)
+        best = tree.clone(state.parameters)
+        return Runs(state=state, history=history, best=best, shift=shift)
 
 
 def _mark_broken(
@@ -80,13 +86,14 @@ def replaced(runs: Runs, rows: np.ndarray, fresh: Runs) -> Runs:
     return tree.merge(runs, torch.from_numpy(rows).to(runs.state.steps.device), fresh)
 
 
-def update(task: Task, runs: Runs, control: Control, repeat: int) -> None:
-    """Make `repeat` updates of all runs with the same control."""
-    for _ in range(repeat):
-        runs.state, evaluation = task.update(runs.state, control)
-        runs.history.record_update(evaluation, control.weights)
-        if task.collapse_repeats:
-            runs.history.record_repeats(control.weights, task.collapse_repeats)
+def update(task: Task, runs: Runs, controls: Sequence[Control], repeat: int) -> None:
+    """Make `repeat` updates of all runs with each of the controls."""
+    for control in controls:
+        for _ in range(repeat):
+            runs.state, evaluation = task.update(runs.state, control)
+            runs.history.record_update(evaluation, control.weights)
+            if task.collapse_repeats:
+                runs.history.record_repeats(control.weights, task.collapse_repeats)
 
 
 def record_validation(

@@ -6,24 +6,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autoloss_gym.environment.batch import Batch
 from autoloss_gym.environment.instances import Instances
 from autoloss_gym.environment.phases import Phases
-from autoloss_gym.environment.runs import Runs
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.names import shown
 
 
-def take(runs: Runs, phases: Phases, instances: Instances, is_reset: bool) -> dict[str, Any]:
+def take(batch: Batch, is_reset: bool) -> dict[str, Any]:
     """Copies of all that the runs go on from."""
-    counters = _counters(phases, instances)
+    counters = _counters(batch.phases, batch.instances)
     return {
-        "runs": [leaf.clone() for leaf in tree.leaves(runs)],
+        "runs": [leaf.clone() for leaf in tree.leaves(batch.runs)],
         "is_reset": is_reset,
         **{name: values.clone() for name, values in counters.items()},
     }
 
 
-def restore(state: Mapping[str, Any], runs: Runs, phases: Phases, instances: Instances) -> bool:
+def restore(state: Mapping[str, Any], batch: Batch) -> bool:
     """Set the runs to what `take` returned, and return its `is_reset`.
 
     Raises:
@@ -32,8 +32,8 @@ def restore(state: Mapping[str, Any], runs: Runs, phases: Phases, instances: Ins
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"state={shown(state)}: expected what state_dict() returned")
-    leaves = tree.leaves(runs)
-    counters = _counters(phases, instances)
+    leaves = tree.leaves(batch.runs)
+    counters = _counters(batch.phases, batch.instances)
     if not (
         _are_alike(state.get("runs"), leaves)
         and _are_alike([state.get(name) for name in counters], [*counters.values()])
@@ -46,9 +46,9 @@ def restore(state: Mapping[str, Any], runs: Runs, phases: Phases, instances: Ins
     for leaf, saved in zip(leaves, state["runs"], strict=True):
         leaf.copy_(saved)
     on_host = {name: state[name].numpy().copy() for name in counters}
-    phases.elapsed = on_host["elapsed"]
-    phases.finished = on_host["finished"]
-    instances.set_counters(on_host["seeds"], on_host["episodes"])
+    batch.phases.elapsed = on_host["elapsed"]
+    batch.phases.finished = on_host["finished"]
+    batch.instances.set_counters(on_host["seeds"], on_host["episodes"])
     return state["is_reset"]
 
 

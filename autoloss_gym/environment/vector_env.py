@@ -6,25 +6,29 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.attributes import RunAttributes
+from autoloss_gym.environment.batch import Batch
 from autoloss_gym.environment.building import available_device, build_task
-from autoloss_gym.environment.controls import CONTROLS, ActionControl, checked_control, idle
+from autoloss_gym.environment.controls import (
+    CONTROLS,
+    ActionControl,
+    HoldSchedule,
+    checked_control,
+)
 from autoloss_gym.environment.infos import Reporter
-from autoloss_gym.environment.instances import Instances, is_seed, reset_mask, seed_list
+from autoloss_gym.environment.instances import Instances, is_seed, reset_options, seed_list
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.rendering import SAMPLES
-from autoloss_gym.environment.runs import Runs, describe, mask_on, replaced, start
+from autoloss_gym.environment.runs import describe
+from autoloss_gym.environment.segments import Played, Player
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import REWARDS, Reward
-from autoloss_gym.tools import tree
 from autoloss_gym.tools.arguments import divisor, one_of, pick
 from autoloss_gym.tools.bounds import PositiveInt
 from autoloss_gym.tools.fields import converted
@@ -38,7 +42,8 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
     Args:
         task: a task, or "module:Class" with `task_arguments`.
         num_envs: number of runs.
-        control: what an action is: "pair" chooses the pair to update, "weights" weighs all of them.
+        control: what an action is: "pair" chooses the pair to update, "weights" weighs all of them,
+            "step_size" sets the step size, "schedule" shifts a schedule until the next decision.
         control_arguments: arguments of that control, such as {"normalize": "count"}.
         reward: "shaped", "final" or "improvement", see `autoloss_gym.signals.rewards`.
         reward_arguments: arguments of that reward; the task may replace its defaults.
@@ -69,7 +74,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         task: Task | str,
         num_envs: int = 1,
         *,
-        control: str | ActionControl = "pair",
+        control: str | ActionControl | HoldSchedule = "pair",
         control_arguments: Mapping[str, Any] | None = None,
         reward: str | Reward = "shaped",
         reward_arguments: Mapping[str, Any] | None = None,
@@ -105,44 +110,50 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
 
         self.is_reset = False
-        self._memory = self.reward.memory(self.description)
-        self._programs = Programs(self.description, one_of("compile", compile, (False, True)))
-        self._instances = Instances(split, num_instances, self.num_envs, self.device)
-        self._phases = Phases(
+        memory = self.reward.memory(self.description)
+        programs = Programs(self.description, one_of("compile", compile, (False, True)))
+        instances = Instances(split, num_instances, self.num_envs, self.device)
+        phases = Phases(
             self.num_envs, self.autoreset_mode, self.task.validate_every, self.task.max_steps
         )
         self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
-        self._runs = self._fresh(np.arange(self.num_envs))
+        player = Player(self.task, self.reward, self.features, programs, self.repeat)
+        self.single_action_space = self.control.action_space(self.task)
+        self._batch = Batch(player, self.control, instances, phases, memory, self._pictures)
         self._reporter = Reporter(
-            self.task, self.features, self._programs, array, self.device, self.autoreset_mode
+            self.task, self.features, programs, array, self.device, self.autoreset_mode
         )
 
-        size = self._reporter.num_features(self._runs)
-        bound = self.features.bound()
-        self.single_observation_space = spaces.Box(-bound, bound, (size,), np.float32)
-        self.single_action_space = self.control.action_space(self.task)
+        self.single_observation_space = self._reporter.space(self._batch.runs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
         """Start all runs, or those of `options["reset_mask"]`, a boolean array (num_envs,).
 
-        An int seed s gives run i the seed s + i; a list gives each run its own. Without one a run
-        goes on to its next problem.
+        An int seed s gives run i the seed s + i; a list gives each run its own, and runs of the
+        same seed are copies of each other. Without one a run goes on to its next problem.
+        `options["instance"]`, integers (num_envs,) as in the infos, names the problems themselves.
         """
-        mask = reset_mask(options, self.num_envs)
+        mask, problems = reset_options(options, self.num_envs)
         rows = np.flatnonzero(mask)
         seeds = self._new_seeds(seed)
-        seeded = [row for row in rows if seeds[row] is not None]
-        given = [seeds[row] for row in seeded]
-        self._instances.seed(np.array(seeded, dtype=np.int64), np.array(given, dtype=np.int64))
-        self._restart(rows)
+        self._batch.instances.seed_some(rows, [seeds[row] for row in rows])
+        self._batch.restart(rows, None if problems is None else problems[rows])
         self.is_reset = self.is_reset or bool(mask.all())
-        return self._reporter.report(self._runs, refreshed=self._phases.elapsed == 0)
+        refreshed = self._batch.phases.refreshed(mask)
+        observations, infos = self._reporter.report(self._batch.runs, refreshed)
+        return observations, infos | self._reporter.all_of(self._batch.opening())
 
     def step(self, actions: Any) -> Step:
-        """Translate one action a run and make the update that it asks for."""
-        return self._step(self.control(self.task, actions, self.num_envs, self.device))
+        """Translate one action a run and make the updates that it asks for."""
+        resetting = self._begin_step()
+        if isinstance(self.control, HoldSchedule):
+            played = self._batch.decide(actions, resetting)
+        else:
+            control = self.control(self.task, actions, self.num_envs, self.device)
+            played = self._batch.play([control], resetting)
+        return self._end_step(played, resetting)
 
     def step_control(self, control: Control) -> Step:
         """The layer under `step`: any weights on the pairs and any step size.
@@ -151,41 +162,44 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
             Observations (num_envs, features), rewards, terminations, truncations (num_envs,) and
             infos.
         """
-        num_pairs = len(self.task.pairs)
-        return self._step(checked_control(control, self.num_envs, num_pairs, self.device))
+        return self.rollout([control])
 
-    def _step(self, control: Control) -> Step:
+    def rollout(self, controls: Sequence[Control]) -> Step:
+        """As `step_control` with each of the controls in turn, reported once at the end.
+
+        Rewards are summed, and runs that end stay as they are to the end of it. Nothing is observed
+        in between; with `compile=True`, all updates up to a validation are one program.
+
+        Args:
+            controls: at least one, each for all runs.
+        """
+        width = len(self.task.pairs)
+        checked = [checked_control(each, self.num_envs, width, self.device) for each in controls]
+        if not checked:
+            raise ValueError("controls=[]: expected at least one autoloss_gym.Control")
+        resetting = self._begin_step()
+        return self._end_step(self._batch.play(checked, resetting), resetting)
+
+    def _begin_step(self) -> np.ndarray:
+        """Runs that this step only resets."""
         # Masks of runs are on the host: `np.count_nonzero` asks no device.
         if not self.is_reset:
             raise gymnasium.error.ResetNeeded("step() before reset(): call reset() first")
-        resetting = self._phases.begin_step()
-        if np.count_nonzero(resetting):
-            control = idle(control, mask_on(resetting, self.device))
-        due = self._phases.advance(self.repeat, resetting)
+        return self._batch.phases.begin_step()
 
-        # Update, and where nothing else will change the runs, observe in the same program.
-        quiet = not np.count_nonzero(due | resetting)
-        observed = self._programs.update(
-            self.task, self._runs, control, self.repeat, self.features, quiet
-        )
-
-        # Validate the runs that are due; some of them end.
-        rewards = torch.zeros(self.num_envs, dtype=torch.float32, device=self.device)
-        ended = np.zeros(self.num_envs, dtype=bool)
-        if np.count_nonzero(due):
-            spent = self._phases.spent()
-            rewards, ended = self._programs.judge(self.task, self.reward, self._runs, due, spent)
-        if self._pictures:
-            self._pictures.record(self._phases.elapsed, self._runs, control.weights, ~resetting)
-        final = self._reporter.final(self._runs, self._phases.refreshed(due), ended)
-
-        # Reset, and report what is then there.
-        restart = self._phases.end_step(resetting, ended)
+    def _end_step(self, played: Played, resetting: np.ndarray) -> Step:
+        """Reset the runs that have ended, and report what is then there."""
+        batch, ended = self._batch, played.ended
+        due = played.due | ended
+        final = self._reporter.final(batch.runs, batch.phases.refreshed(due), ended)
+        restart = batch.phases.end_step(resetting, ended)
         if np.count_nonzero(restart):
-            self._restart(np.flatnonzero(restart))
-        refreshed = self._phases.refreshed(due & ~restart)
-        observations, infos = self._reporter.report(self._runs, refreshed, observed)
-        outcome: tuple[Any, ...] = (rewards, ended, np.zeros_like(ended))  # none is ever truncated
+            batch.restart(np.flatnonzero(restart))
+        refreshed = batch.phases.refreshed(due | restart)
+        observations, infos = self._reporter.report(batch.runs, refreshed, played.observed)
+        # None is ever truncated.
+        outcome: tuple[Any, ...] = (played.rewards, ended, np.zeros_like(ended))
+        infos |= self._reporter.all_of(played.inner)
         return observations, *map(self._reporter.output, outcome), final | infos
 
     def diagnostics(self) -> dict[str, Any]:
@@ -197,17 +211,18 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
             `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation`
             (num_envs, metrics), float32.
         """
-        evaluation = self.task.measure(self._runs.state)
-        validation = self.task.validate(self._runs.state)
-        return {
-            "fresh_losses": self._reporter.output(evaluation.losses),
-            "fresh_gradient_norms": self._reporter.output(evaluation.gradient_norms),
-            "fresh_validation": self._reporter.output(validation),
+        state = self._batch.runs.state
+        evaluation = self.task.measure(state)
+        measured = {
+            "fresh_losses": evaluation.losses,
+            "fresh_gradient_norms": evaluation.gradient_norms,
+            "fresh_validation": self.task.validate(state),
         }
+        return self._reporter.all_of(measured)
 
     def scores(self) -> Any:
         """Figures of merit, (num_envs, metrics), float32, on data that no decision may see."""
-        return self._reporter.output(self.task.score(self._runs.state))
+        return self._reporter.output(self.task.score(self._batch.runs.state))
 
     def samples(self, count: int = SAMPLES) -> Any:
         """Images that the models make, (num_envs, count, height, width, channels), in [0, 1].
@@ -215,17 +230,17 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         Raises:
             ValueError: the task is no `ImageTask`.
         """
-        return self._reporter.output(pictures.samples(self.task, self._runs.state, count))
+        return self._reporter.output(pictures.samples(self.task, self._batch.runs.state, count))
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3), uint8, of each run: its curves, schedule and images."""
         if self._pictures is None:
             return None
-        return self._pictures.draw(self._phases.elapsed, self._runs)
+        return self._pictures.draw(self._batch.phases.elapsed, self._batch.runs)
 
     def state_dict(self) -> dict[str, Any]:
         """All runs as they are, from which an environment of the same arguments can go on."""
-        return snapshots.take(self._runs, self._phases, self._instances, self.is_reset)
+        return snapshots.take(self._batch, self.is_reset)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken.
@@ -233,12 +248,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         Raises:
             ValueError: it is of an environment that was made with other arguments.
         """
-        self.is_reset = snapshots.restore(state, self._runs, self._phases, self._instances)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # To another process, PyTorch sends tensors as shared memory: send copies, or both
-        # environments would write to the same runs.
-        return {**self.__dict__, "_runs": tree.clone(self._runs)}
+        self.is_reset = snapshots.restore(state, self._batch)
 
     def _new_seeds(self, seed: Any) -> list[int | None]:
         """The seed of each run; None for one that goes on to its next problem."""
@@ -247,14 +257,3 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         if is_seed(seed):
             super().reset(seed=int(seed))
         return seed_list(seed, self.num_envs)
-
-    def _fresh(self, rows: np.ndarray) -> Runs:
-        """New episodes for the runs `rows`."""
-        return start(self.task, self._instances.next_episode(rows), self._memory)
-
-    def _restart(self, rows: np.ndarray) -> None:
-        self._runs = replaced(self._runs, rows, self._fresh(rows))
-        self._phases.restart(rows)
-        if self._pictures:
-            mask = np.isin(np.arange(self.num_envs), rows)
-            self._pictures.record(self._phases.elapsed, self._runs, None, mask)

@@ -75,7 +75,7 @@ def play(arguments: dict, array: str) -> list[dict[str, np.ndarray]]:
         observations, rewards, terminations, _, infos = on_host(envs.step(given))
         outputs = record(observations, infos, rewards=rewards, terminations=terminations)
         records.append(outputs | {"scores": on_host(envs.scores())})
-        tensors = leaves(envs._runs)
+        tensors = leaves(envs._batch.runs)
         assert all(each.device.type == "cpu" for each in tensors)
         records.append({str(index): each.numpy() for index, each in enumerate(tensors)})
     return records

@@ -245,7 +245,7 @@ def test_resetting_one_env_leaves_its_neighbours_unchanged(convert):
     observations, infos = first.reset(options={"reset_mask": convert([False, True, False])})
     after = record(observations, infos)
     others = torch.tensor([0, 2])
-    for one, other in zip(leaves(first._runs), leaves(twin._runs), strict=True):
+    for one, other in zip(leaves(first._batch.runs), leaves(twin._batch.runs), strict=True):
         assert torch.equal(one[others], other[others])
     for i in (0, 2):
         got = {
@@ -335,7 +335,7 @@ def test_the_problems_are_those_of_the_split_and_their_number_is_kept(split, num
 def test_one_instance_is_the_same_data_from_another_start():
     envs = AutoLossVectorEnv(SMALL, 2, num_instances=1)
     envs.reset(seed=0)
-    state = envs._runs.state
+    state = envs._batch.runs.state
     assert torch.equal(state.data["training"]["inputs"][0], state.data["training"]["inputs"][1])
     assert not torch.equal(state.parameters["weights"][0], state.parameters["weights"][1])
 
@@ -512,9 +512,9 @@ def test_step_control_of_a_one_hot_control_is_the_step_of_its_choice():
 def test_a_step_size_of_zero_measures_but_does_not_move():
     envs = AutoLossVectorEnv(SMALL, 2)
     envs.reset(seed=0)
-    before = envs._runs.state.parameters["weights"].clone()
+    before = envs._batch.runs.state.parameters["weights"].clone()
     infos = envs.step_control(one_hot([0, 1], step_size=0.0))[4]
-    assert torch.equal(envs._runs.state.parameters["weights"], before)
+    assert torch.equal(envs._batch.runs.state.parameters["weights"], before)
     assert infos["losses_refreshed"].tolist() == [[True, False], [False, True]]
 
 
@@ -596,13 +596,13 @@ def test_the_runs_of_a_task_are_the_runs_of_its_environment():
     """The environment adds nothing to the dynamics: a loop over the task gets the same bits."""
     envs = AutoLossVectorEnv(TwoBlocks(), 3)
     envs.reset(seed=0)
-    state = TwoBlocks().reset(envs._runs.state.keys)
+    state = TwoBlocks().reset(envs._batch.runs.state.keys)
     for choice in choices(11, 3, pairs=3):
         state, _ = TwoBlocks().update(
             state, Control(weights=torch.eye(3)[choice], step_size=torch.ones(3))
         )
         envs.step(choice)
-    for one, other in zip(leaves(state), leaves(envs._runs.state), strict=True):
+    for one, other in zip(leaves(state), leaves(envs._batch.runs.state), strict=True):
         assert torch.equal(one, other)
 
 
@@ -620,7 +620,7 @@ def test_diagnostics_are_all_losses_norms_and_metrics_at_the_current_parameters(
     """
     envs, pairs, stale = AutoLossVectorEnv(task, 3), len(task.pairs), 0
     envs.reset(seed=0)
-    state = task.reset(envs._runs.state.keys)
+    state = task.reset(envs._batch.runs.state.keys)
     for choice in [None, *choices(7, 3, pairs)]:
         if choice is not None:
             state, _ = task.update(

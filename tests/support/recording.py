@@ -54,7 +54,8 @@ def play(
             records[-1]["after"] = np.array(after)
         if parameters:
             records[-1] |= {
-                name: value.numpy().copy() for name, value in envs._runs.state.parameters.items()
+                name: value.numpy().copy()
+                for name, value in envs._batch.runs.state.parameters.items()
             }
     return records
 

@@ -211,9 +211,9 @@ def test_only_the_chosen_player_moves_and_the_latest_known_values_stay():
     task = ImageGAN(**SMALL)
     envs = AutoLossVectorEnv(task, 2)
     _, before = envs.reset(seed=0)
-    start = tree.clone(envs._runs.state)
+    start = tree.clone(envs._batch.runs.state)
     _, _, _, _, after = envs.step(np.array([0, 1]))
-    now = envs._runs.state
+    now = envs._batch.runs.state
     for name, moved in (("generator", 0), ("discriminator", 1)):
         changed = (now.parameters[name] != start.parameters[name]).any(dim=1).tolist()
         assert changed == [row == moved for row in range(2)]

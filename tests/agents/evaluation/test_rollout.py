@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 
 from agents.environments import EnvironmentMaker
-from agents.evaluation import comparison as benchmark_module
 from agents.evaluation import rollout as module
-from agents.evaluation import schedule_search
 from agents.evaluation.comparison import _best_of_each, run_benchmark
 from agents.evaluation.entrants import Entrant, make_entrants
 from agents.evaluation.rollout import Episodes, rollout
 from agents.evaluation.store import EpisodeStore
 from agents.evaluation.workers import worker_processes
+from agents.policies import search_plan
 from agents.policies.grammar import parse_specification
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio
@@ -319,9 +318,8 @@ def test_a_policy_that_needs_diagnostics_gets_them_and_the_others_do_not():
 def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_validation_problems(
     monkeypatch,
 ):
-    for name, value in {"POPULATION": 8, "GENERATIONS": 3, "PROBLEMS": 2}.items():
-        for each in (schedule_search, benchmark_module):
-            monkeypatch.setattr(each, name, value, raising=False)
+    monkeypatch.setattr(search_plan, "_POPULATION", 8)
+    monkeypatch.setattr(search_plan, "_FEWEST_PROBLEMS", 2)
     played = []
 
     def recording(split):
@@ -338,22 +336,23 @@ def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_va
 
     task = make_env(max_steps=20)(num_envs=1).task
     entrants = make_entrants(
-        [parse_specification(text) for text in ("open_loop:2", "1:1")], task, ID
+        [parse_specification(text) for text in ("open_loop:2,48", "1:1")], task, ID
     )
     result = run_benchmark(entrants, recording, "test", 4, seed=0)
     assert [each[:2] for each in played] == [("train", 16)] * 3 + [
-        ("validation", 4 * 4),
+        ("validation", 4 * 3),
         ("test", 4 * 2),
     ]
     assert len(set.union(*(seeds for split, _, seeds in played if split == "train"))) == 6
     found = entrants[0].candidates
-    assert [type(policy) for policy in found] == [OpenLoop] * 3
+    assert [type(policy) for policy in found] == [OpenLoop] * 2
     scores = [
         each.best_scores.mean()
         for each in rollout(found, make_env(max_steps=20), np.array(sorted(played[3][2])))
     ]
-    row = next(row for row in result.rows if row.label == "open_loop:2")
+    row = next(row for row in result.rows if row.label == "open_loop:2,48")
     assert row.chosen == found[int(np.argmin(scores))].label
+    assert (row.training_runs, row.training_runs_each) == (48 + 2 * 4, 1)
 
 
 def test_finished_batches_of_a_benchmark_are_kept_in_its_folder_and_taken_up_again(tmp_path):

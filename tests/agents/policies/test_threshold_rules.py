@@ -88,7 +88,7 @@ def test_a_rule_measures_before_every_step_of_an_episode(rule, threshold):
     envs = make_env(1)
     assert envs.task == task
     envs.reset(seed=7)
-    expected = choices_by_hand(rule, threshold, task, envs._runs.state.keys)
+    expected = choices_by_hand(rule, threshold, task, envs._batch.runs.state.keys)
     assert 5 < sum(expected) < 35
     assert episodes.shares[:, 1].tolist() == expected
 

@@ -1,0 +1,94 @@
+"""The runs of an environment and where they are in their episodes: begun, played, and put back."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from autoloss_gym.core.task import Control
+from autoloss_gym.environment.controls import ActionControl, HoldSchedule
+from autoloss_gym.environment.decisions import Decisions, inner_infos
+from autoloss_gym.environment.instances import Instances
+from autoloss_gym.environment.phases import Phases
+from autoloss_gym.environment.pictures import Pictures
+from autoloss_gym.environment.runs import Runs, replaced, start
+from autoloss_gym.environment.segments import Played, Player
+from autoloss_gym.tools import tree
+
+
+class Batch:
+    """Training runs that are played together.
+
+    Args:
+        player: plays their updates.
+        control: what an action is.
+        instances: deals out the problems.
+        phases: where the runs are.
+        memory: validations before the last one that the reward looks at.
+        pictures: keep the course of the runs, where it is drawn.
+    """
+
+    def __init__(
+        self,
+        player: Player,
+        control: ActionControl | HoldSchedule,
+        instances: Instances,
+        phases: Phases,
+        memory: int,
+        pictures: Pictures | None,
+    ) -> None:
+        self.player = dataclasses.replace(player, watch=pictures.watch if pictures else None)
+        self.instances = instances
+        self.phases = phases
+        self._memory = memory
+        self._pictures = pictures
+        self._decisions: Decisions | None = None
+        self._shift_size = 0
+        if isinstance(control, HoldSchedule):
+            self._decisions = Decisions(control, self.player)
+            self._shift_size = control.size(player.task)
+        self.runs = self._begun(np.arange(len(phases.elapsed)))
+
+    def restart(self, rows: np.ndarray, problems: np.ndarray | None = None) -> None:
+        """New episodes for the runs `rows` (indices), on these problems if some are given."""
+        fresh = self._begun(rows, problems)
+        self.phases.restart(rows)
+        phases = self.phases.of(rows)
+        if self._pictures:
+            self._pictures.record(phases, fresh, None, np.ones(len(rows), dtype=bool))
+        if self._decisions:
+            self._decisions.open(fresh, phases)
+            self.phases.take_back(rows, phases)
+        self.runs = replaced(self.runs, rows, fresh)
+
+    def play(self, controls: Sequence[Control], resting: np.ndarray) -> Played:
+        """Play controls one after another on all runs that are not `resting`."""
+        return self.player.play(self.runs, self.phases, controls, resting)
+
+    def decide(self, actions: Any, resting: np.ndarray) -> Played:
+        """Play all runs that are not `resting` to their next decisions."""
+        assert self._decisions is not None
+        history = self.runs.history
+        steps, weight_sums = history.steps.clone(), history.weight_sums.clone()
+        played = self._decisions.play(self.runs, self.phases, actions, resting)
+        played.inner = inner_infos(self.runs, steps, weight_sums, played)
+        return played
+
+    def opening(self) -> dict[str, Tensor | np.ndarray]:
+        """Infos of the updates before the first decision; none where actions are no decisions."""
+        if not self._decisions:
+            return {}
+        shares: Float[Tensor, "num_envs pairs"] = self.runs.history.pair_shares
+        return {"inner_steps": self.runs.history.steps, "inner_shares": shares}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # To another process, PyTorch sends tensors as shared memory: send copies, or both
+        # environments would write to the same runs.
+        return {**self.__dict__, "runs": tree.clone(self.runs)}
+
+    def _begun(self, rows: np.ndarray, problems: np.ndarray | None = None) -> Runs:
+        keys = self.instances.next_episode(rows, problems)
+        return start(self.player.task, keys, self._memory, self._shift_size)

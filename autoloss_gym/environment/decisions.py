@@ -1,0 +1,117 @@
+"""Steps that are decisions: the updates between two of them, for runs that may be out of phase."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.environment.phases import Phases
+from autoloss_gym.environment.runs import Runs, mask_on
+from autoloss_gym.environment.segments import Played, Player, Validation
+from autoloss_gym.tools import tree
+
+
+class Decisions:
+    """Plays runs from decision to decision.
+
+    Args:
+        control: when decisions are made, and what they do.
+        player: plays the updates.
+    """
+
+    def __init__(self, control: HoldSchedule, player: Player) -> None:
+        self._control = control
+        self._player = player
+        # Before its first decision, a run is not ended: its end would belong to no step.
+        self._opening = dataclasses.replace(player, may_end=False)
+        self._moments = np.array([*control.moments(player.task), player.task.max_steps])
+
+    def open(self, runs: Runs, phases: Phases) -> None:
+        """Play the base up to the first decision, for runs that have just begun."""
+        first = int(self._moments[0])
+        if first:
+            controls = self._between(runs, 0, first)
+            self._opening.play(runs, phases, controls, np.zeros(len(phases.elapsed), dtype=bool))
+
+    def play(self, runs: Runs, phases: Phases, actions: Any, resting: np.ndarray) -> Played:
+        """Play all runs that are not `resting`, (num_envs,), bool, to their next decisions."""
+        device = runs.shift.device
+        shifts = self._control.shifts(self._player.task, actions, len(resting), device)
+        runs.shift = torch.where(mask_on(resting, device)[:, None], runs.shift, shifts)
+        before = phases.elapsed.copy()
+        moments = np.unique(before[~resting])
+        if len(moments) == 1 and not np.count_nonzero(resting):
+            return self._segment(runs, phases, int(moments[0]))
+
+        whole = Played(torch.zeros_like(runs.shift[:, 0]), resting & False, resting & False)
+        for moment in moments:
+            rows = np.flatnonzero(~resting & (before == moment))
+            on_device = torch.from_numpy(rows).to(device)
+            part, part_phases = tree.select(runs, on_device), phases.of(rows)
+            played = self._segment(part, part_phases, int(moment))
+            tree.merge(runs, on_device, part)
+            phases.take_back(rows, part_phases)
+            _add(whole, played, rows, on_device, len(resting))
+        return whole
+
+    def _segment(self, runs: Runs, phases: Phases, moment: int) -> Played:
+        """Play runs that all are at the same decision."""
+        last = int(self._moments[np.searchsorted(self._moments, moment, side="right")])
+        controls = self._between(runs, moment, last)
+        return self._player.play(runs, phases, controls, np.zeros(len(phases.elapsed), dtype=bool))
+
+    def _between(self, runs: Runs, first: int, last: int) -> list[Any]:
+        keys = runs.state.keys.run
+        return self._control.controls(self._player.task, keys, runs.shift, first, last)
+
+
+def _add(whole: Played, part: Played, rows: np.ndarray, on_device: Tensor, num_envs: int) -> None:
+    """Take what some of the runs have played into the whole."""
+    whole.rewards.index_copy_(0, on_device, part.rewards)
+    whole.ended[rows] = part.ended
+    whole.due[rows] = part.due
+    for validation in part.validations:
+        due = np.zeros(num_envs, dtype=bool)
+        due[rows] = validation.due
+        rewards = validation.rewards.new_zeros(num_envs)
+        metrics = validation.metrics.new_zeros(num_envs, validation.metrics.shape[1])
+        whole.validations.append(
+            Validation(
+                due,
+                rewards.index_copy(0, on_device, validation.rewards),
+                metrics.index_copy(0, on_device, validation.metrics),
+            )
+        )
+
+
+def inner_infos(
+    runs: Runs, steps: Tensor, weight_sums: Tensor, played: Played
+) -> dict[str, Tensor]:
+    """What happened in the updates of a step.
+
+    Args:
+        runs: after them.
+        steps: updates that each run had made before them, (num_envs,).
+        weight_sums: of the pairs, before them, (num_envs, pairs).
+        played: what was played.
+
+    Returns:
+        `inner_steps` (num_envs,), int64; `inner_rewards` (num_envs, validations) and
+        `inner_validation` (num_envs, validations, metrics), NaN where a run was not validated;
+        `inner_shares` (num_envs, pairs), the mean share of each pair.
+    """
+    made = runs.history.steps - steps
+    shares = (runs.history.weight_sums - weight_sums) / made.clamp(min=1)[:, None]
+    infos = {"inner_steps": made, "inner_shares": shares}
+    if played.validations:
+        rewards, metrics = [], []
+        for validation in played.validations:
+            due = mask_on(validation.due, steps.device)
+            rewards.append(torch.where(due, validation.rewards, torch.nan))
+            metrics.append(torch.where(due[:, None], validation.metrics, torch.nan))
+        infos["inner_rewards"] = torch.stack(rewards, dim=1)
+        infos["inner_validation"] = torch.stack(metrics, dim=1)
+    return infos
