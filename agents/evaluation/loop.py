@@ -84,8 +84,7 @@ def play_episodes(
             before, number = number, number + envs.repeat
             control = _decide(policies, rows, envs, observations, infos)
             observations, _, ended, _, infos = envs.step_control(control)
-            weights = control.weights.cpu().numpy()
-            shares = weights / weights.sum(axis=1, keepdims=True)
+            shares = _shares(control)
         hook(Step(number, number - before, shares, running, ended & running, infos))
         running = running & ~ended
 
@@ -121,7 +120,7 @@ def play_known(
             number += envs.repeat
             is_last = control is controls[-1]
             now_ended = ended & running if is_last else none_ended
-            hook(Step(number, control, running, now_ended, infos))
+            hook(Step(number, envs.repeat, _shares(control), running, now_ended, infos))
         running = running & ~ended
 
 
@@ -145,6 +144,12 @@ def rows_of(policies: Sequence[Policy], seeds: np.ndarray) -> list[slice]:
     """The runs of each policy in a batch."""
     count = len(seeds)
     return [slice(k * count, (k + 1) * count) for k in range(len(policies))]
+
+
+def _shares(control: Control) -> np.ndarray:
+    """Share of each pair in the weights, (runs, pairs)."""
+    weights = control.weights.cpu().numpy()
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _decisions(
