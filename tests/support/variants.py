@@ -70,6 +70,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 # Arguments of the environment, for every task.
 _WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
+_DECISIONS = {"control": "schedule", "control_arguments": {"every": 2}}
 # Validations of the runs here are 2 updates apart.
 _REWARD_ARGUMENTS = {"improvement": {"segment": 2, "window": 1}}
 _REWARDS = [
@@ -80,6 +81,7 @@ _REWARDS = [
 EVERYWHERE: list[dict[str, Any]] = [
     {},
     *_WEIGHTS,
+    _DECISIONS,
     *_REWARDS,
     {"features": "raw"},
     {"features": "log", "add": ("sizes", "sparsity", "best", "gradient_noise")},
@@ -92,6 +94,9 @@ ONCE: list[dict[str, Any]] = [
     {"add": ("gradient_cosines", "shift"), "control": "schedule"},
     {"repeat": 2},
     {"num_instances": 2},
+    {"control": "step_size"},
+    {"control": "pair", "control_arguments": {"step_size": True}},
+    {"control": "weights", "control_arguments": {"step_size": True}},
     {"autoreset_mode": "NextStep"},
     {"autoreset_mode": "Disabled"},
     {"patience": 1},
@@ -114,7 +119,7 @@ def _variants(id: str) -> list[dict[str, Any]]:
     if id == BEALE:
         chosen += ONCE
     # Weights do nothing where every block has one loss.
-    return [*chosen, *(each for each in EVERYWHERE if id != GAN or "control" not in each)]
+    return [*chosen, *(each for each in EVERYWHERE if id != GAN or each not in _WEIGHTS)]
 
 
 def _name(id: str, arguments: dict[str, Any]) -> str:
