@@ -69,7 +69,7 @@ SIZES = ("1e9", "2147483647", "1e12", "1e18", "1e308", "-1e308", "9" * 400)
 ENVIRONMENT_NAMES = (
     "dimension", "num_samples", "noise", "l1_coefficient", "penalty", "constant", "dataset", "target", "max_steps",
     "validate_every", "patience", "collapse_repeats", "collapse_share", "hidden_sizes", "side", "assignment", "num_held_out",
-    "learning_rate", "optimizer", "preset", "control", "control_arguments", "reward", "reward_arguments", "features", "drop",
+    "learning_rate", "optimizer", "preset", "control", "control_arguments", "reward", "reward_arguments", "features", "drop", "add",
     "repeat", "num_instances", "device", "compile", "start", "start_width", "step", "step_bounds", "a", "b", "task", "split",
     "num_envs", "array", "id", "self", "wrappers", "render_mode", "train_on_validation", "data_dir", "size", "nonsense", "__class__",
 )  # fmt: skip

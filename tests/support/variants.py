@@ -89,12 +89,14 @@ EVERYWHERE: list[dict[str, Any]] = [
     _DECISIONS,
     *_REWARDS,
     {"features": "raw"},
+    {"features": "log", "add": ("sizes", "sparsity", "best", "gradient_noise")},
     {"split": "validation"},
     {"split": "test"},
 ]
 # What no task has a part in: one of them stands for all.
 ONCE: list[dict[str, Any]] = [
     {"drop": ("losses", "difference")},
+    {"add": ("gradient_cosines", "shift"), "control": "schedule"},
     {"repeat": 2},
     {"num_instances": 2},
     {"control": "step_size"},
