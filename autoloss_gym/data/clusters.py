@@ -90,6 +90,30 @@ class ClusterProblems:
             targets = torch.where(anew, random.integers(streams["label"], (size,), 2), targets)
         return {"inputs": torch.cat([informative, combined, noise], dim=2), "targets": targets}
 
+    def standardised_parts(
+        self, keys: Int64[Tensor, " num_envs"], num_samples: int, num_held_out: int
+    ) -> dict[str, dict[str, Tensor]]:
+        """Training, validation and test part of a new problem for each key, as `sample` has them.
+
+        Inputs are standardised on the training part.
+
+        Args:
+            keys: of the problems.
+            num_samples: of the training part.
+            num_held_out: samples of each of the others.
+        """
+        problem = self.draw(keys)
+        parts = {}
+        for part in ("training", "validation", "test"):
+            size = num_samples if part == "training" else num_held_out
+            parts[part] = self.sample(random.fold_in(keys, part), size, problem)
+        training = parts["training"]["inputs"]
+        mean = training.mean(dim=1, keepdim=True)
+        deviation = training.std(dim=1, keepdim=True)
+        for samples in parts.values():
+            samples["inputs"] = (samples["inputs"] - mean) / deviation
+        return parts
+
     def _corners(self, keys: Int64[Tensor, " num_envs"]) -> Float[Tensor, "num_envs clusters 2"]:
         """Signs of the first two informative features of every cluster.
 

@@ -4,6 +4,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+# Risks are counted from here: a model that is right on all rows gains little by being surer still.
+_FLOOR = 0.05
+MOST_LOG_RISK = 5.0
+
 
 def cross_entropy(
     logits: Float[Tensor, "num_envs rows classes"], targets: Int64[Tensor, "num_envs rows"]
@@ -29,3 +33,14 @@ def mean_squared_error(
     """Mean over rows of (prediction − target)²."""
     error = predictions - targets
     return (error * error).mean(dim=1)
+
+
+def relative_log_risk(
+    risk: Float[Tensor, " num_envs"], reference: Float[Tensor, " num_envs"]
+) -> Float[Tensor, " num_envs"]:
+    """ln((risk + 0.05) / (reference + 0.05)), at most 5.
+
+    0 is as bad as the reference, which knows the targets alone; −0.1 is 10 % less.
+    """
+    ratio = torch.log((risk + _FLOOR) / (reference + _FLOOR))
+    return ratio.clamp(max=MOST_LOG_RISK)

@@ -7,7 +7,7 @@ Its weights are `linear` (num_envs, d), `quadratic` (num_envs, d, d) and perhaps
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.networks.linear import affine
+from autoloss_gym.networks.linear import affine, sum_of_outer_products
 from autoloss_gym.tools.tree import Parameters
 
 
@@ -18,6 +18,27 @@ def predict(
     slopes = affine(inputs, weights["quadratic"], weights["linear"], scale=0.1)
     prediction = (slopes * inputs).sum(dim=2)
     return prediction + weights["constant"] if "constant" in weights else prediction
+
+
+def squared_error_and_gradients(
+    weights: Parameters,
+    inputs: Float[Tensor, "num_envs rows features"],
+    targets: Float[Tensor, "num_envs rows"],
+) -> tuple[Float[Tensor, " num_envs"], dict[str, Tensor]]:
+    """The mean squared error and its gradient by weight, where e = ŷ − y on P samples u.
+
+    ∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e.
+    """
+    error = predict(weights, inputs) - targets
+    slope = error * (2 / inputs.shape[1])
+    weighted = inputs * slope[:, :, None]
+    gradients = {
+        "linear": weighted.sum(dim=1),
+        "quadratic": sum_of_outer_products(inputs, weighted) * 0.1,
+    }
+    if "constant" in weights:
+        gradients["constant"] = slope.sum(dim=1, keepdim=True)
+    return (error * error).mean(dim=1), gradients
 
 
 def excess_risk(
