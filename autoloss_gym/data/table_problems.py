@@ -108,7 +108,8 @@ def regression_problems(
             targets = targets + noise * deviation[:, None]
         problem[part] = {"inputs": inputs[part], "targets": targets}
     guess = problem["training"]["targets"].mean(dim=1, keepdim=True)
-    problem["reference"] = mean_squared_error(guess, problem["test"]["targets"])
+    test = problem["test"]["targets"]
+    problem["reference"] = mean_squared_error(guess.expand_as(test), test)
     problem["drawn"] = {
         "table": table,
         "target": target[:, 0],
