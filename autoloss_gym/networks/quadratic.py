@@ -21,14 +21,21 @@ def predict(
 
 
 def excess_risk(
-    weights: Parameters, truth: Float[Tensor, "num_envs features"], half_width: float
+    weights: Parameters,
+    truth: Float[Tensor, "num_envs features"],
+    half_width: float,
+    true_quadratic: Float[Tensor, "num_envs features features"] | None = None,
 ) -> Float[Tensor, " num_envs"]:
-    """E[(ŷ − w*·u)²] in closed form, for u uniform on [−half_width, half_width]ᵈ and truth w*."""
+    """E[(ŷ − w*·u − uᵀA* u / 10)²] in closed form, for u uniform on [−half_width, half_width]ᵈ,
+    truth w* and true quadratic part A*, by default 0.
+    """
     second = half_width**2 / 3  # E[u²]
     fourth = half_width**4 / 5  # E[u⁴]
 
     # The variance and the mean of uᵀA u come from the symmetric part of A.
     quadratic = weights["quadratic"]
+    if true_quadratic is not None:
+        quadratic = quadratic - true_quadratic
     symmetric = (quadratic + quadratic.transpose(1, 2)) / 2
     diagonal = symmetric.diagonal(dim1=1, dim2=2)
     all_squares = (symmetric * symmetric).sum(dim=(1, 2))

@@ -91,8 +91,8 @@ class MLPClassification(GradientTask):
     penalty: "joint", or "split" for a penalty on each layer.
     train_on_validation: fit the training and the validation part together (the paper's baseline
         without a penalty); the validation metrics then say nothing.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
-        `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
+        collapse_share: see `GradientTask` and `Task`.
 
     Every part of generated data is standardised on the training part. The score is the share of
     errors on the test part.
