@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +11,12 @@ from autoloss_gym.core.task import Task
 
 from ..environments import SEED_SPACING, MakeEnv
 from ..policies.policy import Policy
+from ..policies.searched import Search
 from ..policies.trained.trained_policy import TrainedPolicy
 from .entrants import Entrant
 from .results import Benchmark, make_row
-from .rollout import Episodes, Play, rollout
-from .schedule_search import GENERATIONS, PROBLEMS, search
+from .rollout import Episodes, Play, Progress, rollout
+from .schedule_search import Found, search, whole_search
 from .selection import choose
 from .store import EpisodeStore
 from .workers import worker_processes
@@ -52,25 +54,24 @@ def run_benchmark(
     # The table may itself be on validation or training problems: choices and searches then need
     # other problems than the table's.
     choosing_seeds = seeds + SEED_SPACING // 2
-    first = seeds[0] + (SEED_SPACING // 4 if split == "train" else 0)
-    searching_seeds = first + np.arange(GENERATIONS * PROBLEMS)
+    searched_from = seeds[0] + (SEED_SPACING // 4 if split == "train" else 0)
 
     with worker_processes(num_workers) as pool:
 
-        def play_on(split: str, stage: str) -> Play:
+        def play_on(split: str, progress: Progress) -> Play:
             store = EpisodeStore(folder, split, task) if folder else None
-            progress = functools.partial(announce, stage)
             return lambda policies, seeds: rollout(
                 policies, make_env(split), seeds, progress, store, pool, num_workers
             )
 
-        for entrant in entrants:
-            if entrant.knots:
-                play = play_on("train", "search")
-                entrant.candidates = search(task, entrant.knots, play, searching_seeds, minimize)
-        play = play_on("validation", "choice")
+        def search_play(search: Search) -> Play:
+            progress = functools.partial(announce, "search")
+            return play_on("train", whole_search(search.plan, progress))
+
+        _search(entrants, search_play, int(searched_from), minimize)
+        play = play_on("validation", functools.partial(announce, "choice"))
         chosen, reference = _choose(entrants, play, choosing_seeds, minimize)
-        results = _play_all(chosen, play_on(split, split), seeds)
+        results = _play_all(chosen, play_on(split, functools.partial(announce, split)), seeds)
     return _tabulate(task, entrants, chosen, results, reference)
 
 
@@ -79,6 +80,26 @@ def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
         for policy in entrant.candidates:
             if isinstance(policy, TrainedPolicy):
                 policy.load(make_env(num_envs=1, **policy.env_arguments))
+
+
+def _search(
+    entrants: Sequence[Entrant],
+    search_play: Callable[[Search], Play],
+    first_problem: int,
+    minimize: bool,
+) -> None:
+    """Find the candidates of entrants that are searched; equal searches are made once."""
+    results: dict[tuple[Any, ...], Found] = {}
+    for entrant in entrants:
+        wanted = entrant.search
+        if wanted is None:
+            continue
+        key = wanted.space, wanted.plan
+        if key not in results:
+            seeds = first_problem + np.arange(wanted.plan.all_problems)
+            results[key] = search(wanted.space, wanted.plan, search_play(wanted), seeds, minimize)
+        entrant.candidates = wanted.candidates(results[key].schedules)
+        entrant.training_runs = results[key].training_runs
 
 
 def _choose(
@@ -97,10 +118,12 @@ def _choose(
 
     chosen = [list(entrant.candidates) for entrant in entrants]
     static: dict[int, float] = {}
-    for index, (policy, mean) in zip(contested, winners, strict=True):
-        chosen[index] = [policy]
+    for index, winner in zip(contested, winners, strict=True):
+        chosen[index] = [winner.policy]
+        if len(contested[index]) > 1:
+            entrants[index].training_runs += winner.training_runs
         if entrants[index].static:
-            static[index] = mean if minimize else -mean
+            static[index] = winner.mean if minimize else -winner.mean
     reference = min(static, key=static.__getitem__) if static else None
     return chosen, reference
 

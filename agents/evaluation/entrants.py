@@ -8,6 +8,7 @@ from autoloss_gym.core.task import Task
 
 from ..policies.kinds import Specification
 from ..policies.policy import Candidates, Policy, Setting
+from ..policies.searched import Search
 from ..policies.trained.trained_policy import TrainedPolicy
 
 _MAY_DIFFER = ("seed", "checkpoint_every")  # of trainings that are pooled
@@ -23,14 +24,16 @@ class Entrant:
             validation problems ("tuned"), or for each problem by its own validation metric
             ("each").
         mode: the relation of the candidates.
-        knots: of the open-loop schedule whose search finds the candidates; 0 where there is no
-            search.
+        search: what finds the candidates, if something does.
+        training_runs: what the entrant has cost before the table's problems: its search, and the
+            choice among several candidates.
     """
 
     label: str
     candidates: list[Policy]
     mode: Literal["seeds", "tuned", "each"] = "seeds"
-    knots: int = 0
+    search: Search | None = None
+    training_runs: int = 0
 
     @property
     def static(self) -> bool:
@@ -67,7 +70,7 @@ def make_entrant(
     if trained:
         _check_training_seeds(specification, trained)
     label = built.label or specification.text
-    return Entrant(label, list(built.policies), built.mode, built.knots)
+    return Entrant(label, list(built.policies), built.mode, built.search)
 
 
 def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any], task: Task) -> list[str]:

@@ -12,7 +12,13 @@ from autoloss_gym.environment.controls import ActionControl, HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
 
+from ..policies.loss_schedule import LossSchedule
+from ..policies.open_loop import OpenLoop
 from ..policies.policy import Policy
+from ..policies.schedules import FixedWeights, RandomPair, Ratio
+
+# Exactly these: a class derived from one of them may look at what it observes.
+_KNOWN = (FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio)
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,7 @@ def play_episodes(
             before, number = number, number + envs.repeat
             control = _decide(policies, rows, envs, observations, infos)
             observations, _, ended, _, infos = envs.step_control(control)
-            weights = control.weights.cpu().numpy()
-            shares = weights / weights.sum(axis=1, keepdims=True)
+            shares = _shares(control)
         hook(Step(number, number - before, shares, running, ended & running, infos))
         running = running & ~ended
 
@@ -91,10 +96,61 @@ def decision_moments(envs: AutoLossVectorEnv) -> tuple[int, ...]:
     return (*envs.control.moments(envs.task), envs.task.max_steps)
 
 
+def play_known(
+    policies: Sequence[Policy],
+    envs: AutoLossVectorEnv,
+    seeds: np.ndarray,
+    hook: Callable[[Step], None],
+) -> None:
+    """The same for policies that are known in advance, see `is_known`.
+
+    All updates up to a validation are played at once, and only then does the environment report;
+    the hook is called for each of them after that.
+    """
+    rows = rows_of(policies, seeds)
+    envs.reset(seed=np.tile(seeds, len(policies)).tolist())
+    for policy in policies:
+        policy.reset(seeds)
+
+    running = np.ones(envs.num_envs, dtype=bool)
+    unseen = np.zeros((envs.num_envs, 0), dtype=np.float32)
+    none_ended = np.zeros_like(running)
+    stride = max(1, envs.task.validate_every // envs.repeat)
+    number = 0
+    while running.any():
+        controls = []
+        for step in range(number, number + stride * envs.repeat, envs.repeat):
+            infos = {"steps": np.full(envs.num_envs, step)}
+            controls.append(_decide(policies, rows, envs, unseen, infos))
+        _, _, ended, _, infos = envs.rollout(controls)
+        for control in controls:
+            number += envs.repeat
+            is_last = control is controls[-1]
+            now_ended = ended & running if is_last else none_ended
+            hook(Step(number, envs.repeat, _shares(control), running, now_ended, infos))
+        running = running & ~ended
+
+
+def is_known(policy: Policy, envs: AutoLossVectorEnv) -> bool:
+    """Whether all that a policy does follows from the number of updates and the seeds.
+
+    Runs must end at validations alone, where all policies look at them together.
+    """
+    in_phase = envs.task.validate_every % envs.repeat == 0
+    return in_phase and not decision_moments(envs) and type(policy) in _KNOWN
+
+
 def rows_of(policies: Sequence[Policy], seeds: np.ndarray) -> list[slice]:
     """The runs of each policy in a batch."""
     count = len(seeds)
     return [slice(k * count, (k + 1) * count) for k in range(len(policies))]
+
+
+def _shares(control: Control) -> np.ndarray:
+    """Share of each pair among the weights, (runs, pairs)."""
+    weights = control.weights.cpu().numpy()
+    shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _decisions(

@@ -41,6 +41,9 @@ class Row:
         chosen: the candidate that did best on validation problems, if there was a choice.
         shares: mean share of each pair at every step, (max_steps, pairs).
         diverged, collapsed: share of runs that did.
+        training_runs: what its search and its choice have cost before these problems; None for
+            what was trained, whose run folder says what that cost.
+        training_runs_each: trainings of each of these problems.
     """
 
     label: str
@@ -58,6 +61,8 @@ class Row:
     shares: np.ndarray
     diverged: float
     collapsed: float
+    training_runs: int | None = 0
+    training_runs_each: int = 1
 
 
 @dataclass
@@ -102,11 +107,12 @@ def make_row(
     if baseline is not None:
         difference = paired_difference(figures, baseline)
         improvement = probability_of_improvement(figures, baseline, metrics[0].minimize)
+    is_trained = isinstance(policies[0], TrainedPolicy | ZipPolicy)
     return Row(
         label=entrant.label,
         static=entrant.static,
         reactive=_is_reactive(entrant),
-        trained=isinstance(policies[0], TrainedPolicy | ZipPolicy),
+        trained=is_trained,
         figures=figures,
         last_scores=_stacked(runs, "score"),
         others={metric.name: _stacked(runs, metric.name) for metric in metrics[1:]},
@@ -118,6 +124,8 @@ def make_row(
         shares=np.mean([run.shares for run in runs], axis=0),
         diverged=float(np.mean([run.figures["diverged"].mean() for run in runs])),
         collapsed=float(np.mean([run.figures["collapsed"].mean() for run in runs])),
+        training_runs=None if is_trained else entrant.training_runs,
+        training_runs_each=len(entrant.candidates) if entrant.mode == "each" else 1,
     )
 
 

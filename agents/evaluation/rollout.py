@@ -11,7 +11,7 @@ import numpy as np
 
 from ..environments import MakeEnv
 from ..policies.policy import Policy
-from .loop import Step, play_episodes, rows_of
+from .loop import Step, is_known, play_episodes, play_known, rows_of
 from .store import SHARES, EpisodeStore, figures_of
 
 MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
@@ -143,7 +143,9 @@ def _play_batch(
         if step.ended.any():
             _collect(figures, step.infos["final_info"], step.ended)
 
-    play_episodes(policies, envs, seeds, record)
+    known = all(is_known(policy, envs) for policy in policies)
+    play = play_known if known else play_episodes
+    play(policies, envs, seeds, record)
     envs.close()
     return {**figures, SHARES: np.concatenate(shares, axis=1)}
 

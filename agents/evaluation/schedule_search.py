@@ -1,57 +1,166 @@
-"""The search of open-loop schedules by the cross-entropy method."""
+"""The search of schedules by CMA-ES, on training problems."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from autoloss_gym.controllers.schedule import Schedule
 from autoloss_gym.core.task import Task
 
-from ..policies.open_loop import OpenLoop
+from ..environments import MakeEnv
 from ..policies.policy import Policy
-from .rollout import Play
+from ..policies.search_plan import Plan
+from ..policies.search_space import SearchSpace
+from .rollout import Episodes, Play, Progress, rollout
+from .store import EpisodeStore
 
-POPULATION = 24
-GENERATIONS = 8
-PROBLEMS = 24  # new ones in every generation
-_ELITE = 6
-_WIDTH = 1.5  # initial deviation of the logits
-_LEAST_WIDTH = 0.15  # so that the last generations still search
+if TYPE_CHECKING:
+    from cmaes import CMA
+
+Figure = Literal["best_score", "best_validation"]
 
 
-def search(task: Task, knots: int, play: Play, seeds: np.ndarray, minimize: bool) -> list[Policy]:
-    """The mean schedule after each generation, searched on the knots' logits (Rubinstein 1999).
+@dataclass(frozen=True)
+class Found:
+    """The result of a search.
 
     Args:
-        task: the task whose training is scheduled.
-        knots: of a schedule.
-        play: (policies, seeds) → their episodes on training problems.
-        seeds: (GENERATIONS × PROBLEMS,), numbers of these problems.
-        minimize: whether a low score is good.
+        schedules: the centre of the search after each generation.
+        training_runs: what it cost.
     """
-    generator = np.random.default_rng(0)
-    sign = 1 if minimize else -1
-    mean = np.zeros((knots, len(task.pairs) - 1))
-    width = np.full(mean.shape, _WIDTH)
 
-    found: list[Policy] = []
-    for part in np.split(seeds, GENERATIONS):
-        logits = mean + width * generator.standard_normal((POPULATION, *mean.shape))
-        played = play([_schedule(each, task) for each in logits], part)
-        scores = sign * np.array([episodes.best_scores.mean() for episodes in played])
+    schedules: tuple[Schedule, ...]
+    training_runs: int
 
-        best = np.argsort(scores, kind="stable")[:_ELITE]
-        elite = logits[best]
-        mean = elite.mean(axis=0)
-        width = np.maximum(elite.std(axis=0), _LEAST_WIDTH)
-        found.append(_schedule(mean, task))
-    return found
+    @property
+    def schedule(self) -> Schedule:
+        """The last one."""
+        return self.schedules[-1]
 
 
-def _schedule(logits: np.ndarray, task: Task) -> OpenLoop:
-    """The schedule of logits (knots, pairs − 1), relative to the first pair."""
-    first = np.zeros((len(logits), 1))
-    levels = np.exp(np.concatenate([first, logits], axis=1))
-    probabilities = levels / levels.sum(axis=1, keepdims=True)
+def find_schedule(
+    task: Task,
+    make_env: MakeEnv,
+    knots: int = 4,
+    training_runs: int = 10_000,
+    first_problem: int = 0,
+    start: Schedule | None = None,
+    spread: float = 1.0,
+    figure: Figure = "best_score",
+    folder: Path | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Found:
+    """Search a schedule of loss weights and step size for a task.
 
-    knots = tuple(tuple(knot) for knot in probabilities.tolist())
-    # The last probability follows from the others.
-    shown = ["/".join(f"{p:.2f}" for p in knot[:-1]) for knot in knots]
-    return OpenLoop(f"p = {' → '.join(shown)}", knots, task.max_steps)
+    Args:
+        task: whose training is scheduled.
+        make_env: (num_envs, **arguments) → environment of training problems.
+        knots: of the schedule.
+        training_runs: the most that it may cost.
+        first_problem: number of the first training problem.
+        start, spread, figure: as in `search`.
+        folder: keeps finished batches; the same search continues from them after it was killed.
+        progress: called with the training runs that are done, and their total.
+
+    Raises:
+        ValueError: the training runs are too few.
+    """
+    space = SearchSpace.of(task, knots)
+    plan = Plan.within(training_runs, space.size)
+    store = EpisodeStore(folder, "train", task) if folder else None
+    within_search = whole_search(plan, progress)
+
+    def play(policies: Sequence[Policy], seeds: np.ndarray) -> list[Episodes]:
+        return rollout(policies, make_env, seeds, within_search, store)
+
+    metrics = task.score_metrics if figure == "best_score" else task.validation_metrics
+    seeds = first_problem + np.arange(plan.all_problems)
+    return search(space, plan, play, seeds, metrics[0].minimize, start, spread, figure)
+
+
+def whole_search(plan: Plan, progress: Progress) -> Progress:
+    """What reports a search to `progress`, given the reports of its generations."""
+    before = 0
+
+    def report(done: int, generation: int) -> None:
+        nonlocal before
+        progress(before + done, plan.training_runs)
+        if done == generation:
+            before += done
+
+    return report
+
+
+def search(
+    space: SearchSpace,
+    plan: Plan,
+    play: Play,
+    seeds: np.ndarray,
+    minimize: bool,
+    start: Schedule | None = None,
+    spread: float = 1.0,
+    figure: Figure = "best_score",
+) -> Found:
+    """Search the schedule with the best mean figure.
+
+    CMA-ES (Hansen 2016) looks at the ranks of a generation's means alone, so that a score that is
+    far from the others moves it no further than another bad one. All that is drawn is a function of
+    the arguments: a search that was killed goes on where `play` gives back what it has kept.
+
+    Args:
+        space: where it searches.
+        plan: what it spends.
+        play: (policies, seeds) → their episodes on training problems.
+        seeds: (plan.all_problems,), int64, numbers of these problems.
+        minimize: whether a low figure is good.
+        start: the first centre; by default plain training.
+        spread: factor on the first deviations, for example 0.3 from a good start.
+        figure: of the episodes, which is to be the best.
+    """
+    scales = space.deviations * spread
+    centre = space.vector(start) if start else np.zeros(space.size)
+    optimizer = _optimizer(centre / scales, space.reach / scales, plan.population)
+
+    found: list[Schedule] = []
+    for part in np.split(seeds, plan.generations):
+        points = [optimizer.ask() for _ in range(plan.population)]
+        schedules = [space.schedule(point[: space.size] * scales) for point in points]
+        played = play([space.policy(each) for each in schedules], part)
+        costs = _costs(played, figure, minimize)
+        optimizer.tell(list(zip(points, costs, strict=True)))
+        found.append(space.schedule(optimizer.mean[: space.size] * scales))
+    return Found(tuple(found), plan.training_runs)
+
+
+def _costs(played: Sequence[Episodes], figure: Figure, minimize: bool) -> list[float]:
+    """The mean figure of each schedule, as a cost."""
+    sign = 1.0 if minimize else -1.0
+    costs = sign * np.stack([episodes.figures[figure] for episodes in played]).astype(np.float64)
+    if figure == "best_validation":
+        # Unlike a score, it stays what it was when the run diverged later.
+        diverged = np.stack([episodes.figures["diverged"] for episodes in played])
+        worst = np.where(diverged, -np.inf, costs).max(axis=0)
+        worst[np.isneginf(worst)] = 0.0  # the problem tells nothing: all diverged
+        costs = np.where(diverged, worst, costs)
+    means: list[float] = costs.mean(axis=1).tolist()
+    return means
+
+
+def _optimizer(centre: np.ndarray, reach: np.ndarray, population: int) -> "CMA":
+    """CMA-ES with deviations of 1 around a centre (size,), within ±reach."""
+    from cmaes import CMA
+
+    # It is for two or more entries; a single one gets a second that does nothing.
+    idle = np.zeros(max(0, 2 - len(centre)))
+    mean = np.append(centre, idle)
+    bounds = np.append(reach, idle + 1)
+    return CMA(
+        mean=mean,
+        sigma=1.0,
+        bounds=np.stack([-bounds, bounds], axis=1),
+        seed=0,
+        population_size=population,
+    )

@@ -5,6 +5,7 @@ AISTATS 2016.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,10 +16,18 @@ FEWEST = 16  # problems on which candidates may be dropped
 _SHARES = (8, 2, 1)  # stages end at an eighth, a half and all of the problems
 
 
+class Choice(NamedTuple):
+    """The winner of a field, its mean `best_score`, and the training runs of all its field."""
+
+    policy: Policy
+    mean: float
+    training_runs: int
+
+
 def choose(
     fields: Sequence[Sequence[Policy]], play: Play, seeds: np.ndarray, minimize: bool
-) -> list[tuple[Policy, float]]:
-    """The best candidate of each field by its mean `best_score`, and that mean.
+) -> list[Choice]:
+    """The best candidate of each field by its mean `best_score`.
 
     Args:
         fields: candidates for each of several choices; all of them share batches.
@@ -28,10 +37,12 @@ def choose(
     """
     remaining = [list(field) for field in fields]
     scores = [[np.empty(0) for _ in field] for field in fields]
+    costs = [0 for _ in fields]
     start = 0
     for end in _stages(len(seeds)):
         played = iter(play([policy for field in remaining for policy in field], seeds[start:end]))
         for index, field in enumerate(remaining):
+            costs[index] += len(field) * (end - start)
             met = [np.append(before, next(played).best_scores) for before in scores[index]]
             # An earlier stage keeps a quarter, rounded up; the last one the winner alone.
             count = -(-len(field) // 4) if end < len(seeds) else 1
@@ -42,7 +53,7 @@ def choose(
 
     winners = [field[0] for field in remaining]
     means = [float(values[0].mean()) for values in scores]
-    return list(zip(winners, means, strict=True))
+    return [Choice(*each) for each in zip(winners, means, costs, strict=True)]
 
 
 def _best(scores: list[np.ndarray], minimize: bool) -> np.ndarray:

@@ -10,9 +10,13 @@ from autoloss_gym.tools.names import shown, unknown
 
 from ..configuration import ALGORITHMS
 from . import arguments
-from .arguments import Flag, Number, OneOf, Options, Reader, Whole
-from .kinds import Kind, RuleKind, Specification, help_text
+from .arguments import Flag, Number, Whole
+from .kinds import Kind, Specification, help_text
+from .search_arguments import Searched
+from .several_kinds import rule_kind, trained_kind
 
+_RUNS = 10_000  # of a search; more find little that is better
+_MOST_KNOTS = 100  # of a searched schedule
 _MOST_SIZE = 1000  # points of a grid: with three pairs they make a million policies
 
 
@@ -51,35 +55,6 @@ def _names_a_module(text: str) -> bool:
         return importlib.util.find_spec(outermost) is not None
     except (ImportError, ValueError):
         return False
-
-
-_ANY_RULE: dict[str, Reader] = {
-    "pair": Flag(),
-    "every": Whole(1, 1_000_000),
-    "scale": OneOf(("sum", "count")),
-}
-
-
-def _rule(name: str, rule: str, help: str, **options: Reader) -> RuleKind:
-    """The row of a weighting rule, whose argument is a list of options."""
-    read = Options({**options, **_ANY_RULE}, exclusive=("order", "least_squares"))
-    form = f"{name}, or {name}: with some of {read}"
-    return RuleKind(name, form, help, read, "policies.weighting:build_rule", rule)
-
-
-def _trained(algorithm: str) -> Kind:
-    """The row of an algorithm, whose argument says where a training is kept."""
-    # Stable-Baselines3 has neither of these, so there is no .zip file of them.
-    is_own = algorithm in ("group", "reinforce")
-    read = arguments.run_folders if is_own else arguments.trained
-    return Kind(
-        algorithm,
-        "ALGO:RUN[,RUN…] with run folders of train_agent.py or patterns of them, or ALGO:FILE.zip",
-        f"a trained policy of {', '.join(ALGORITHMS)}; runs that differ in their seed alone are "
-        "pooled; a .zip file of Stable-Baselines3 can run code, and needs --trust-checkpoint",
-        read,
-        "policies.trained.stored:build_stored",
-    )
 
 
 _ROWS = (
@@ -143,12 +118,47 @@ _ROWS = (
         "policies.schedules:build_grid_each",
     ),
     Kind(
+        "constant",
+        f"constant or constant:K with K of at least 1 and at most {_MOST_SIZE}",
+        "all losses at once, with constant weights and a constant step size: the best of K "
+        "constants (default 50) on validation problems; probabilities of pairs instead of weights "
+        "where no parameters belong to two losses",
+        arguments.optional(Whole(1, _MOST_SIZE), default=50),
+        "policies.searched:build_constant",
+    ),
+    Kind(
+        "constant_each",
+        f"constant_each or constant_each:K with K of at least 1 and at most {_MOST_SIZE}",
+        "the same with the best of K constants (default 20) on each problem's own validation part: "
+        "K trainings a problem",
+        arguments.optional(Whole(1, _MOST_SIZE), default=20),
+        "policies.searched:build_constant_each",
+    ),
+    Kind(
+        "schedule",
+        f"schedule, schedule:K or schedule:K,N with K of at least 1 and at most {_MOST_KNOTS}",
+        "weights and step size that change with progress, log-linear between K knots (default 4), "
+        f"found by CMA-ES in at most N training runs on training problems (default {_RUNS:,}); "
+        "probabilities like constant",
+        Searched(Whole(1, _MOST_KNOTS), 4, _RUNS),
+        "policies.searched:build_schedule",
+    ),
+    Kind(
+        "shifted_each",
+        f"shifted_each, shifted_each:K or shifted_each:K,N with K of at least 1 and at most "
+        f"{_MOST_SIZE}",
+        "the best of K shifts (default 20) of the weights and the step size of schedule:4,N on "
+        "each problem's own validation part: K trainings a problem",
+        Searched(Whole(1, _MOST_SIZE), 20, _RUNS),
+        "policies.searched:build_shifted_each",
+    ),
+    Kind(
         "open_loop",
-        f"open_loop or open_loop:K with K of at least 2 and at most {_MOST_SIZE}",
-        "probabilities that change with progress, linear between K knots (default 4), searched on "
-        "training problems",
-        arguments.optional(Whole(2, _MOST_SIZE), default=4),
-        "policies.open_loop:build_open_loop",
+        f"open_loop, open_loop:K or open_loop:K,N with K of at least 2 and at most {_MOST_KNOTS}",
+        "probabilities of pairs that change with progress, linear between K knots (default 4), "
+        f"found like schedule in at most N training runs (default {_RUNS:,})",
+        Searched(Whole(2, _MOST_KNOTS), 4, _RUNS),
+        "policies.searched:build_open_loop",
     ),
     Kind(
         "without_penalty",
@@ -188,7 +198,7 @@ _ROWS = (
         arguments.optional(arguments.factor, default=1.0),
         "policies.balance:build_balance",
     ),
-    _rule(
+    rule_kind(
         "softadapt",
         "softadapt:SoftAdapt",
         "SoftAdapt (Heydari et al.); order=1 to 4 takes differences of that order for slopes, "
@@ -199,33 +209,33 @@ _ROWS = (
         order=Whole(1, 4),
         least_squares=Whole(2, 10_000),
     ),
-    _rule(
+    rule_kind(
         "dwa",
         "dynamic_weight_average:DynamicWeightAverage",
         "Dynamic Weight Average (Liu et al.)",
         temperature=Number(1e-6, 1e6),
         window=Whole(1, 10_000),
     ),
-    _rule(
+    rule_kind(
         "uncertainty",
         "uncertainty:UncertaintyWeighting",
         "learned uncertainties (Kendall et al.)",
         learning_rate=Number(1e-9, 1e3),
     ),
-    _rule(
+    rule_kind(
         "gradnorm",
         "gradnorm:GradNorm",
         "GradNorm (Chen et al.), with the norms by each pair's own parameters",
         alpha=Number(0, 100),
         learning_rate=Number(1e-9, 1e3),
     ),
-    _rule("equal", "equal:Equal", "equal weights"),
-    _rule(
+    rule_kind("equal", "equal:Equal", "equal weights"),
+    rule_kind(
         "random_weights",
         "random_weights:RandomLossWeighting",
         "the softmax of normal draws, new at every step (Lin et al.)",
     ),
-    *[_trained(algorithm) for algorithm in ALGORITHMS],
+    *[trained_kind(algorithm) for algorithm in ALGORITHMS],
     Kind(
         "module:Class",
         "module:Class with a class of your own",

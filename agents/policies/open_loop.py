@@ -8,9 +8,6 @@ import numpy as np
 from autoloss_gym.core.task import Control
 
 from .draws import Draws, one_hot
-from .kinds import Specification
-from .policy import Candidates, Setting
-from .requirements import check_choice
 
 
 @dataclass
@@ -40,9 +37,3 @@ class OpenLoop:
         columns = [np.interp(place, positions, column) for column in knots.T]
         probabilities = np.stack(columns, axis=1)
         return one_hot(self._draws.categorical(probabilities), knots.shape[1])
-
-
-def build_open_loop(specification: Specification, setting: Setting) -> Candidates:
-    """No schedule yet: a search finds them, see `evaluation.schedule_search`."""
-    check_choice(specification.text, setting.task)
-    return Candidates([], "tuned", knots=specification.value)

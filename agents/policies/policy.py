@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from autoloss_gym.core.task import Control, Task
+
+if TYPE_CHECKING:
+    from .searched import Search
 
 
 class Policy(Protocol):
@@ -67,11 +70,11 @@ class Candidates:
             validation problems ("tuned"), or for each problem by its own validation metric
             ("each").
         mode: the relation of the policies.
-        knots: of the open-loop schedule whose search finds the policies; 0 without a search.
+        search: what finds the policies, of which there are then none yet.
         label: name in tables; default: the text of the command line.
     """
 
     policies: Sequence[Policy]
     mode: Literal["seeds", "tuned", "each"] = "seeds"
-    knots: int = 0
+    search: "Search | None" = None
     label: str | None = None

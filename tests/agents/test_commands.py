@@ -577,10 +577,10 @@ def test_the_environments_are_listed_and_shown_without_loading_torch():
 
 def test_an_evaluation_says_each_stage_in_one_line(tmp_path):
     command = ["--env", ID, *SMALL, "--episodes", 4, "-o", tmp_path]
-    result = run("evaluate", *command, "--policies", "open_loop:2", "grid:3", "1:1")
+    result = run("evaluate", *command, "--policies", "open_loop:2,192", "grid:3", "1:1")
     assert result.stderr.splitlines() == [
-        "searching a schedule on training problems: 576 training runs",
-        "choosing on validation problems among 12 candidates: 48 training runs",
+        "searching a schedule on training problems: 192 training runs",
+        "choosing on validation problems among 5 candidates: 20 training runs",
         "playing the test problems with 3 policies: 12 training runs",
     ]
 

@@ -229,8 +229,8 @@ MUTATIONS = (
     Mutation(
         "9 a search follows its best schedules",
         "agents/evaluation/schedule_search.py",
-        (("[:_ELITE]", "[-_ELITE:]"),),
-        "agents/policies/test_open_loop.py",
+        (("costs = sign * np.stack", "costs = -sign * np.stack"),),
+        "agents/evaluation/test_schedule_search.py",
     ),
     Mutation(
         "10 episodes on disk belong to their problems",

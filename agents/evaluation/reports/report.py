@@ -83,6 +83,7 @@ def _under(benchmark: Benchmark, remarks: Sequence[str]) -> list[str]:
         *_notes_on_scores(benchmark),
         *_notes_on_intervals(benchmark),
         *_notes_on_failures(benchmark),
+        *_notes_on_costs(benchmark),
         *remarks,
         *closing,
     ]
@@ -137,6 +138,22 @@ def _notes_on_failures(benchmark: Benchmark) -> list[str]:
         failures = [f"{label} {share:.1%}" for label, share in shares if share]
         if failures:
             notes.append(f"{what.capitalize()} runs: {', '.join(failures)}.")
+    return notes
+
+
+def _notes_on_costs(benchmark: Benchmark) -> list[str]:
+    """What searches and choices have cost; every row plays its problems once or more besides."""
+    before = [f"{row.label} {row.training_runs:,}" for row in benchmark.rows if row.training_runs]
+    each = [
+        f"{row.label} {row.training_runs_each}"
+        for row in benchmark.rows
+        if row.training_runs_each > 1
+    ]
+    notes = []
+    if before:
+        notes.append(f"Training runs of searches and choices: {', '.join(before)}.")
+    if each:
+        notes.append(f"Training runs for each of the table's {benchmark.noun}: {', '.join(each)}.")
     return notes
 
 

@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 
 from agents.environments import EnvironmentMaker
-from agents.evaluation import comparison as benchmark_module
 from agents.evaluation import rollout as module
-from agents.evaluation import schedule_search
 from agents.evaluation.comparison import _best_of_each, run_benchmark
 from agents.evaluation.entrants import Entrant, make_entrants
 from agents.evaluation.rollout import Episodes, rollout
 from agents.evaluation.store import EpisodeStore
 from agents.evaluation.workers import worker_processes
+from agents.policies import search_plan
 from agents.policies.grammar import parse_specification
+from agents.policies.loss_schedule import LossSchedule
 from agents.policies.open_loop import OpenLoop
 from agents.policies.schedules import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.schedule import Schedule
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
@@ -53,6 +54,23 @@ def test_results_do_not_depend_on_the_company_or_the_size_of_the_batch(monkeypat
         np.testing.assert_array_equal(one.best_scores, other.best_scores)
         np.testing.assert_array_equal(one.best_scores, piece.best_scores)
         np.testing.assert_allclose(one.shares, piece.shares)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_policies_that_are_known_in_advance_give_the_same_bits_as_step_by_step(
+    monkeypatch, patience
+):
+    schedule = Schedule(weights=((1.0, 2.0), (3.0, 1.0)), step_size=(3.0, 0.3))
+    known = [
+        *policies(),
+        OpenLoop("open", ((0.2, 0.8), (0.9, 0.1)), 40),
+        LossSchedule("weights", schedule, 40),
+        LossSchedule("draws", schedule, 40, draw=True),
+    ]
+    env = make_env(patience=patience)
+    at_once = rollout(known, env, np.arange(3))
+    monkeypatch.setattr(module, "is_known", lambda policy, envs: False)
+    assert_same_episodes(at_once, rollout(known, env, np.arange(3)))
 
 
 def test_two_processes_play_what_one_plays():
@@ -319,9 +337,8 @@ def test_a_policy_that_needs_diagnostics_gets_them_and_the_others_do_not():
 def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_validation_problems(
     monkeypatch,
 ):
-    for name, value in {"POPULATION": 8, "GENERATIONS": 3, "PROBLEMS": 2}.items():
-        for each in (schedule_search, benchmark_module):
-            monkeypatch.setattr(each, name, value, raising=False)
+    monkeypatch.setattr(search_plan, "_POPULATION", 8)
+    monkeypatch.setattr(search_plan, "_FEWEST_PROBLEMS", 2)
     played = []
 
     def recording(split):
@@ -338,22 +355,23 @@ def test_an_open_loop_schedule_is_searched_on_training_problems_and_chosen_on_va
 
     task = make_env(max_steps=20)(num_envs=1).task
     entrants = make_entrants(
-        [parse_specification(text) for text in ("open_loop:2", "1:1")], task, ID
+        [parse_specification(text) for text in ("open_loop:2,48", "1:1")], task, ID
     )
     result = run_benchmark(entrants, recording, "test", 4, seed=0)
     assert [each[:2] for each in played] == [("train", 16)] * 3 + [
-        ("validation", 4 * 4),
+        ("validation", 4 * 3),
         ("test", 4 * 2),
     ]
     assert len(set.union(*(seeds for split, _, seeds in played if split == "train"))) == 6
     found = entrants[0].candidates
-    assert [type(policy) for policy in found] == [OpenLoop] * 3
+    assert [type(policy) for policy in found] == [OpenLoop] * 2
     scores = [
         each.best_scores.mean()
         for each in rollout(found, make_env(max_steps=20), np.array(sorted(played[3][2])))
     ]
-    row = next(row for row in result.rows if row.label == "open_loop:2")
+    row = next(row for row in result.rows if row.label == "open_loop:2,48")
     assert row.chosen == found[int(np.argmin(scores))].label
+    assert (row.training_runs, row.training_runs_each) == (48 + 2 * 4, 1)
 
 
 def test_finished_batches_of_a_benchmark_are_kept_in_its_folder_and_taken_up_again(tmp_path):

@@ -43,7 +43,7 @@ def noisy(candidates, problems, best):
 @pytest.mark.parametrize("best", [0, 7, 19])
 def test_the_best_candidate_is_chosen_with_its_mean_over_all_problems(best, problems, minimize):
     table = Table(noisy(20, problems, best), minimize)
-    ((policy, mean),) = choose([table.candidates], table, np.arange(problems), minimize)
+    ((policy, mean, _),) = choose([table.candidates], table, np.arange(problems), minimize)
     assert policy is table.candidates[best]
     assert mean == pytest.approx(table.scores[best].mean())
     assert table.problems(best) == problems
@@ -82,7 +82,7 @@ def test_with_few_problems_a_candidate_that_begins_badly_may_still_win():
     scores = np.ones((5, 31))
     scores[3] = [4.0] * 4 + [0.0] * 27
     table = Table(scores)
-    ((policy, mean),) = choose([table.candidates], table, np.arange(31), minimize=True)
+    ((policy, mean, _),) = choose([table.candidates], table, np.arange(31), minimize=True)
     assert (policy.label, mean) == ("3", pytest.approx(16 / 31))
     assert {table.problems(index) for index in range(5)} == {31}
 
@@ -94,7 +94,7 @@ def test_stages_are_judged_by_all_problems_so_far_and_not_by_the_newest(second_h
     scores[0] = [1.0] * 32 + [second_half] * 32
     scores[1] = [1.6] * 32 + [1.5] * 32
     table = Table(scores)
-    ((policy, _),) = choose([table.candidates], table, np.arange(64), minimize=True)
+    ((policy, *_),) = choose([table.candidates], table, np.arange(64), minimize=True)
     assert policy.label == winner
 
 
@@ -104,11 +104,14 @@ def test_several_choices_share_one_batch_in_every_stage():
     )
     fields = [table.candidates[:8], table.candidates[8:13], table.candidates[13:]]
     chosen = choose(fields, table, np.arange(64), minimize=True)
-    assert [policy.index for policy, _ in chosen] == [2, 12, 13]
-    assert [mean for _, mean in chosen] == pytest.approx(
+    assert [each.policy.index for each in chosen] == [2, 12, 13]
+    assert [each.mean for each in chosen] == pytest.approx(
         [table.scores[index].mean() for index in (2, 12, 13)]
     )
     assert [len(asked) for asked, _ in table.calls] == [14, 2 + 2 + 1]
+    assert [each.training_runs for each in chosen] == [
+        sum(table.problems(index) for index in field) for field in (range(8), range(8, 13), [13])
+    ]
     assert set(table.calls[1][0]) == {2, 3, 12, 8, 13}
 
 
@@ -118,7 +121,7 @@ def test_of_equal_candidates_the_earlier_one_is_kept(problems, minimize):
     scores = np.full((9, problems), 3.0)
     scores[4:7] = 2.0
     table = Table(scores, minimize)
-    ((policy, _),) = choose([table.candidates], table, np.arange(problems), minimize)
+    ((policy, *_),) = choose([table.candidates], table, np.arange(problems), minimize)
     assert policy.label == "4"
 
 

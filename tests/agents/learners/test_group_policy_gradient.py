@@ -235,6 +235,6 @@ def test_it_learns_to_enlarge_steps_that_are_too_small(tmp_path):
     ],
 )
 def test_what_does_not_fit_is_refused_before_a_training_begins(changes, expected):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the line is compared below
+    with pytest.raises(ValueError) as caught:
         GroupLearner(configuration(**changes))
     assert expected in str(caught.value).replace(": got an unexpected keyword", "")

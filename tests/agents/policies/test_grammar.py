@@ -133,7 +133,7 @@ def test_the_default_grids_have_the_sizes_that_the_help_says():
     side = round(size**0.5)
     assert f"default {len(entrant('grid').candidates)}, with three pairs {side} × {side})" in shown
     assert f"the best of {len(entrant('s1').candidates)} on validation" in shown
-    assert f"between K knots (default {entrant('open_loop').knots})" in shown
+    assert f"between K knots (default {entrant('open_loop').search.space.knots})" in shown
 
 
 @pytest.mark.parametrize("text", ["grid", "random"])
@@ -212,7 +212,7 @@ def test_a_threshold_rule_has_its_threshold_or_a_grid_of_them_and_is_never_the_r
 def test_open_loop_leaves_its_candidates_to_a_search_over_its_knots():
     for text, knots in (("open_loop", 4), ("open_loop:2", 2), ("open_loop:7", 7)):
         found = entrant(text)
-        assert (found.knots, found.candidates, found.mode, found.static) == (
+        assert (found.search.space.knots, found.candidates, found.mode, found.static) == (
             knots,
             [],
             "tuned",

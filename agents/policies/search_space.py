@@ -1,0 +1,132 @@
+"""What a search varies: the logarithms of a schedule's weights and step size at its knots."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.core.task import Task
+
+from .loss_schedule import LossSchedule
+from .open_loop import OpenLoop
+from .policy import Policy
+
+_WEIGHT_DEVIATION = 1.5  # of ln weight: 95 % of the first candidates are within a factor of 20
+_STEP_DEVIATION = 1.0  # of ln step size: within a factor of 7
+_REACH = 6.0  # deviations from the centre that a candidate may have at most
+_DIGITS = 6  # of a weight or step size: a stored schedule is short and reads back as it was
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Schedules with so many knots, as vectors.
+
+    A knot has the logarithms of the weights of all pairs but the first, relative to that one, and
+    then of the step size. The vector 0 is plain training.
+
+    Args:
+        task: whose training is scheduled.
+        knots: equally spaced moments from the start to the end of training.
+        draw: whether the weights are probabilities, with which one pair is drawn at every step.
+        step_size: whether the step size varies too.
+    """
+
+    task: Task
+    knots: int
+    draw: bool
+    step_size: bool = True
+
+    @classmethod
+    def of(cls, task: Task, knots: int) -> "SearchSpace":
+        """Weights and step size; probabilities instead where weights would change nothing."""
+        return cls(task, knots, draw=not task.shares_blocks and len(task.pairs) > 1)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of a schedule: its knots, and what varies at each."""
+        return self.knots, len(self.task.pairs) - 1 + self.step_size
+
+    @property
+    def size(self) -> int:
+        """Entries of a vector."""
+        return self.knots * self.shape[1]
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """How much the first candidates differ in each entry, (size,)."""
+        knot = [_WEIGHT_DEVIATION] * (len(self.task.pairs) - 1)
+        knot += [_STEP_DEVIATION] * self.step_size
+        return np.tile(knot, self.knots)
+
+    @property
+    def reach(self) -> np.ndarray:
+        """The greatest distance from 0 in each entry, (size,)."""
+        return _REACH * self.deviations
+
+    def schedule(self, vector: np.ndarray) -> Schedule:
+        """The schedule of a vector (size,)."""
+        knots = vector.reshape(self.shape)
+        others = len(self.task.pairs) - 1
+        logs = np.hstack([np.zeros((self.knots, 1)), knots[:, :others]])
+        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+        weights *= logs.shape[1] / weights.sum(axis=1, keepdims=True)
+        step_size = np.exp(knots[:, others]) if self.step_size else np.ones(self.knots)
+        return Schedule(
+            weights=tuple(tuple(map(_rounded, row)) for row in weights.tolist()),
+            step_size=tuple(map(_rounded, step_size.tolist())),
+        )
+
+    def vector(self, schedule: Schedule) -> np.ndarray:
+        """The vector (size,) of a schedule, which may have another number of knots."""
+        weights = np.log(np.array(schedule.weights))
+        columns = [*(weights[:, 1:] - weights[:, :1]).T]
+        if self.step_size:
+            columns.append(np.log(np.array(schedule.step_size)))
+        places = np.linspace(0, 1, self.knots)
+        known = np.linspace(0, 1, len(weights))
+        knots = [np.interp(places, known, column) for column in columns]
+        vector = np.stack(knots, axis=1).reshape(-1)
+        return np.clip(vector, -self.reach, self.reach)
+
+    def shifted(self, schedule: Schedule, shift: np.ndarray) -> Schedule:
+        """The schedule with the same shift (entries of a knot,) at every knot."""
+        return self.schedule(self.vector(schedule) + np.tile(shift, self.knots))
+
+    def policy(self, schedule: Schedule) -> Policy:
+        """What plays a schedule."""
+        if not self.step_size:
+            return OpenLoop(_label(schedule, True, False), _shares(schedule), self.task.max_steps)
+        label = _label(schedule, self.draw, True)
+        return LossSchedule(label, schedule, self.task.max_steps, self.draw)
+
+
+def spread_points(count: int, size: int) -> np.ndarray:
+    """Quasi-random points (count, size) of a normal distribution; the first is 0.
+
+    They are Sobol's, in his order, so that the first k are spread well for every k.
+    """
+    from scipy.stats import norm, qmc
+
+    sequence = qmc.Sobol(size, scramble=False)
+    sequence.fast_forward(1)  # over the corner 0, to the centre
+    points: np.ndarray = norm.ppf(sequence.random(count))
+    return points
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _shares(schedule: Schedule) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(value / sum(row) for value in row) for row in schedule.weights)
+
+
+def _label(schedule: Schedule, draw: bool, step_size: bool) -> str:
+    """Shares of the pairs at each knot, the last of which follows from the others, and steps."""
+    parts = []
+    if schedule.num_pairs > 1:
+        knots = ["/".join(f"{share:.2f}" for share in row[:-1]) for row in _shares(schedule)]
+        parts.append(f"{'p' if draw else 'w'} = {' → '.join(knots)}")
+    if step_size:
+        parts.append(f"step = {' → '.join(f'{value:.2g}' for value in schedule.step_size)}")
+    return ", ".join(parts)

@@ -1,0 +1,103 @@
+"""Policies that a search finds: schedules, open loops, constants and shifts of a schedule."""
+
+import importlib.util
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoloss_gym.controllers.schedule import Schedule
+
+from .kinds import Specification
+from .policy import Candidates, Policy, Setting
+from .requirements import check_choice
+from .search_plan import Plan
+from .search_space import SearchSpace, spread_points
+
+_KNOTS = 4  # of the schedule that is shifted
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search is to find, and what it spends.
+
+    Args:
+        space: the schedules that it searches.
+        plan: its generations.
+        shifts: candidates that are shifts of what is found, from which each problem takes its best;
+            0 where what is found is the policy itself.
+    """
+
+    space: SearchSpace
+    plan: Plan
+    shifts: int = 0
+
+    def candidates(self, schedules: tuple[Schedule, ...]) -> list[Policy]:
+        """The entrant's policies.
+
+        Args:
+            schedules: the centre of the search after each generation.
+        """
+        if self.shifts:
+            return _shifted(self.space, schedules[-1], self.shifts)
+        # Early centres are far from the end; to choose among the late ones costs few runs.
+        late = schedules[len(schedules) // 2 :]
+        return [self.space.policy(each) for each in dict.fromkeys(late)]
+
+
+def build_open_loop(specification: Specification, setting: Setting) -> Candidates:
+    """Probabilities of pairs; the search leaves the step size alone."""
+    check_choice(specification.text, setting.task)
+    knots, training_runs = specification.value
+    space = SearchSpace(setting.task, knots, draw=True, step_size=False)
+    return Candidates([], "tuned", search=_search(specification, space, training_runs))
+
+
+def build_schedule(specification: Specification, setting: Setting) -> Candidates:
+    """Weights of all losses and the step size together."""
+    knots, training_runs = specification.value
+    space = SearchSpace.of(setting.task, knots)
+    return Candidates([], "tuned", search=_search(specification, space, training_runs))
+
+
+def build_shifted_each(specification: Specification, setting: Setting) -> Candidates:
+    """Shifts of the schedule that `schedule` finds with the same budget."""
+    shifts, training_runs = specification.value
+    space = SearchSpace.of(setting.task, _KNOTS)
+    return Candidates([], "each", search=_search(specification, space, training_runs, shifts))
+
+
+def build_constant(specification: Specification, setting: Setting) -> Candidates:
+    """Constants, of which validation problems choose one."""
+    return Candidates(_constants(specification, setting), "tuned")
+
+
+def build_constant_each(specification: Specification, setting: Setting) -> Candidates:
+    """Constants, of which each problem chooses its own."""
+    return Candidates(_constants(specification, setting), "each")
+
+
+def _search(
+    specification: Specification, space: SearchSpace, training_runs: int, shifts: int = 0
+) -> Search:
+    if importlib.util.find_spec("cmaes") is None:
+        raise ValueError(
+            f"policy {specification.text!r}: the search needs cmaes: "
+            "pip install 'autoloss_gym[agents]'"
+        )
+    try:
+        return Search(space, Plan.within(training_runs, space.size), shifts)
+    except ValueError as error:
+        raise ValueError(f"policy {specification.text!r}: {error}") from None
+
+
+def _constants(specification: Specification, setting: Setting) -> list[Policy]:
+    space = SearchSpace.of(setting.task, knots=1)
+    plain = Schedule.constant(len(setting.task.pairs))
+    return _shifted(space, plain, specification.value)
+
+
+def _shifted(space: SearchSpace, schedule: Schedule, count: int) -> list[Policy]:
+    """The schedule itself, and shifts around it: the first k are a sensible choice for every k."""
+    deviations = space.deviations[: space.shape[1]]
+    shifts = spread_points(count, len(deviations)) * deviations
+    return [space.policy(space.shifted(schedule, np.asarray(shift))) for shift in shifts]
