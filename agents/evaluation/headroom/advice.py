@@ -161,7 +161,7 @@ def _gain(headroom: Headroom, way: _Way, num_rows: int) -> Gain:
         runs_each=way.runs_each,
         gain=bootstrap(gains),
         share=float(gains.mean() / against.mean()) if are_positive else None,
-        is_sure=is_above_noise and gains.mean() > LEAST * _scale(headroom),
+        is_sure=bool(is_above_noise and gains.mean() > LEAST * _scale(headroom)),
         count=gains.size,
         score=float(scores.mean()),
     )
