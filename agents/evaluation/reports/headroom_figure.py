@@ -80,7 +80,7 @@ def _draw_problems(axes: Any, headroom: Headroom) -> None:
     # A few extreme problems would press all others into a point.
     axes.set_xlim(*_middle(misfit))
     axes.set_ylim(*_middle(np.concatenate(shown)))
-    axes.set_xlabel(f"score of the open loop beyond the best of {count} constants\n(misfit)")
+    axes.set_xlabel(f"misfit: open loop beyond the best of {count} constants")
     axes.set_ylabel(f"gain over the best blind schedule, shift at {reaction.moment:.0%}")
     axes.legend(frameon=False, fontsize="small")
 
