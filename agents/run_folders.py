@@ -27,6 +27,7 @@ _CONFIGURATION = {
     "hyperparameters": Named(),
     "checkpoint_every": Maybe(OrNone(_COUNT)),
     "data": Maybe(Text()),
+    "without_constant": Maybe(OneOf((False, True))),
 }
 _COMMAND = {
     "env": Text(),
@@ -104,6 +105,7 @@ def load_command(folder: Path) -> argparse.Namespace:
     path = _file(folder, "command.json", "a result folder of an evaluation")
     content = read_values(path, _COMMAND)
     content.setdefault("data", "")  # format 1 had none
+    content.setdefault("without_constant", True)  # in older folders none was added
     content["env_kwargs"] = [(name, value) for name, value in content["env_kwargs"]]
     return argparse.Namespace(**content, resume=str(folder))
 

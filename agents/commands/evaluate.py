@@ -89,6 +89,12 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to compare, see below",
     )
     parser.add_argument(
+        "--without-constant",
+        action="store_true",
+        help="do not add the policy constant:20 where a trained policy would be compared with no "
+        "constant, grid or random that is chosen on validation problems",
+    )
+    parser.add_argument(
         "--episodes",
         type=runs,
         default=200,
