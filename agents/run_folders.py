@@ -27,7 +27,6 @@ _CONFIGURATION = {
     "hyperparameters": Named(),
     "checkpoint_every": Maybe(OrNone(_COUNT)),
     "data": Maybe(Text()),
-    "without_constant": Maybe(OneOf((False, True))),
 }
 _COMMAND = {
     "env": Text(),
@@ -41,6 +40,7 @@ _COMMAND = {
     "num_threads": _COUNT,
     "output": Text(),
     "data": Maybe(Text()),
+    "without_constant": Maybe(OneOf((False, True))),
 }
 
 
