@@ -133,7 +133,7 @@ def test_the_files_have_the_other_score_metrics_by_name(tmp_path):
 def test_remarks_and_then_the_verdict_end_both_tables_and_the_json_has_the_verdict(tmp_path):
     rows = [row("a", REFERENCE), replace(row("b", REFERENCE + 1, REFERENCE), reactive=True)]
     benchmark = Benchmark(rows, Metric("score"), "a", np.arange(4), ["mse", "l1"], "problems")
-    words = "b is worse than a by 1.000 [1.000, 1.000]: use a"
+    words = "b is worse than a by 1.000 [1.000, 1.000] (n = 4): use a"
     for table in (text_table, markdown_table):
         remark, sentence = table(benchmark, ["A remark."]).splitlines()[-2:]
         assert remark == "A remark."
