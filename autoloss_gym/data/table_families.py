@@ -52,12 +52,12 @@ class TableFamily:
     """
 
     names: tuple[Any, ...] = ()
-    dimension: PositiveInt = 24
-    num_columns: PositiveInt | tuple[PositiveInt, PositiveInt] = (2, 16)
-    num_samples: PositiveInt | tuple[PositiveInt, PositiveInt] = (30, 120)
+    dimension: PositiveInt = 32
+    num_columns: PositiveInt | tuple[PositiveInt, PositiveInt] = (2, 32)
+    num_samples: PositiveInt | tuple[PositiveInt, PositiveInt] = (16, 160)
     num_validation: PositiveInt = 60
     num_test: PositiveInt = 100
-    label_noise: _Flips | tuple[_Flips, _Flips] = (0.0, 0.3)
+    label_noise: _Flips | tuple[_Flips, _Flips] = (0.0, 0.4)
     target_noise: NonNegativeFloat | tuple[NonNegativeFloat, NonNegativeFloat] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
