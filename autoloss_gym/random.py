@@ -99,6 +99,36 @@ def integers(
     return ((draws * high) >> 31).view(-1, *shape)
 
 
+def ranged(
+    keys: Int64[Tensor, " runs"], bounds: float | tuple[float, float], logarithmic: bool = False
+) -> Float32[Tensor, " runs"]:
+    """One number for each key from a range (low, high); a number alone is everyone's.
+
+    Args:
+        keys: one for each number.
+        bounds: the number, or low and high, which may be equal.
+        logarithmic: draw the logarithm uniformly, for 0 < low, instead of the number.
+    """
+    if not isinstance(bounds, tuple):
+        return torch.full_like(keys, bounds, dtype=torch.float32)
+    low, high = bounds
+    if not logarithmic:
+        return uniform(keys, (), low, high)
+    unit = uniform(keys).to(torch.float64)
+    draws = torch.exp(unit * (math.log(high) - math.log(low)) + math.log(low))
+    return draws.clamp(low, high).to(torch.float32)
+
+
+def ranged_integers(
+    keys: Int64[Tensor, " runs"], bounds: int | tuple[int, int]
+) -> Int64[Tensor, " runs"]:
+    """One integer for each key, uniform from low to high with both; one alone is everyone's."""
+    if not isinstance(bounds, tuple):
+        return torch.full_like(keys, bounds)
+    low, high = bounds
+    return integers(keys, (), high - low + 1) + low
+
+
 def permutation(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:
     """A random order of 0 … `size` - 1 for every key."""
     return torch.argsort(bits(keys, size), dim=1, stable=True)

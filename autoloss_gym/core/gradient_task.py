@@ -19,6 +19,7 @@ from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Control, Evaluation, Keys, State, Task
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
+from autoloss_gym.tools.bounds import PositiveFloatRange
 from autoloss_gym.tools.compiling import is_eager_on_cpu
 from autoloss_gym.tools.tree import Parameters
 
@@ -34,6 +35,11 @@ class GradientTask(Task):
     The functions of the author work on whole batches: the first dimension of every tensor is the
     run, and runs share nothing. `parameters[block]` has the shape that `initial_parameters` gave
     it.
+
+    Args:
+        optimizer: takes the steps of every block.
+        learning_rate_factor: factor on the learning rate of which nobody is told; or a range (low,
+            high), from which each problem draws its own, log-uniformly.
     """
 
     # True where `batch` ignores its keys: they are then not hashed anew for each step.
@@ -42,6 +48,7 @@ class GradientTask(Task):
     runs_at_once: ClassVar[int] = 64
 
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3))
+    learning_rate_factor: PositiveFloatRange = 1.0
 
     @abstractmethod
     def make_data(self, keys: Keys) -> Any:
@@ -91,6 +98,7 @@ class GradientTask(Task):
             optimizer={name: self.optimizer.init(block) for name, block in packed.items()},
             steps=torch.zeros_like(keys.run),
             diverged=torch.zeros_like(keys.run, dtype=torch.bool),
+            learning_rate_factor=self._drawn_factor(keys.problem),
         )
 
     def measure(self, state: State) -> Evaluation:
@@ -122,13 +130,16 @@ class GradientTask(Task):
         state.diverged |= (used != evaluation.measured).any(dim=1)
 
         moving = used & ~state.diverged[:, None]
+        step_size = control.step_size
+        if state.learning_rate_factor is not None:
+            step_size = step_size * state.learning_rate_factor
         weights = control.weights if control.choice is None else None
         with torch.set_grad_enabled(differentiable):
             for block, parameters in state.parameters.items():
                 gradient, active = combine(block, self.pairs, gradients, weights, moving)
                 if gradient is not None:
                     moments = state.optimizer[block]
-                    self.optimizer.update(parameters, gradient, moments, active, control.step_size)
+                    self.optimizer.update(parameters, gradient, moments, active, step_size)
         state.steps += 1
         return state, evaluation
 
@@ -146,6 +157,12 @@ class GradientTask(Task):
     def unpack(self, packed: Mapping[str, Float[Tensor, "num_envs _"]]) -> Parameters:
         """Views of packed blocks in the shapes that `initial_parameters` gave them."""
         return {name: view(block, self._shapes[name]) for name, block in packed.items()}
+
+    def _drawn_factor(self, keys: Int64[Tensor, " num_envs"]) -> Float[Tensor, " num_envs"] | None:
+        if self.learning_rate_factor == 1:
+            return None
+        stream = random.fold_in(keys, "learning rate factor")
+        return random.ranged(stream, self.learning_rate_factor, logarithmic=True)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in _DERIVED}

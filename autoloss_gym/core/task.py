@@ -125,6 +125,7 @@ class State:
         optimizer: the optimizer's state of each block.
         steps: updates since the reset, idle ones included.
         diverged: runs whose loss or gradient was not finite; they take no further step.
+        learning_rate_factor: the problem's own factor on every step size; None where it is 1.
     """
 
     keys: Keys
@@ -133,6 +134,7 @@ class State:
     optimizer: dict[str, OptimizerState]
     steps: Int64[Tensor, " num_envs"]
     diverged: Bool[Tensor, " num_envs"]
+    learning_rate_factor: Float[Tensor, " num_envs"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

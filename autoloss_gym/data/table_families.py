@@ -19,7 +19,15 @@ from autoloss_gym.data.resampled_tables import load_classes
 from autoloss_gym.data.tables.columns import Table
 from autoloss_gym.losses.fitting import MOST_LOG_RISK
 from autoloss_gym.tools.arguments import build
-from autoloss_gym.tools.bounds import Bounds, NonNegativeFloat, PositiveInt
+from autoloss_gym.tools.bounds import (
+    Bounds,
+    FloatRange,
+    NonNegativeFloatRange,
+    PositiveInt,
+    PositiveIntRange,
+    largest,
+    ranged,
+)
 from autoloss_gym.tools.fields import check_fields
 from autoloss_gym.tools.names import shown
 
@@ -29,7 +37,7 @@ RELATIVE_LOG_RISK = Metric("relative_log_risk", worst=MOST_LOG_RISK)
 MOST_ROWS = 2000
 _FEW_VALUES = 20  # a column with no more distinct values is no target of a regression
 
-_Flips = Annotated[float, Bounds("a number from 0 to 0.5", least=0, most=0.5)]
+_Flips = Annotated[FloatRange, ranged(Bounds("a number from 0 to 0.5", least=0, most=0.5))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +61,18 @@ class TableFamily:
 
     names: tuple[Any, ...] = ()
     dimension: PositiveInt = 24
-    num_columns: PositiveInt | tuple[PositiveInt, PositiveInt] = (2, 16)
-    num_samples: PositiveInt | tuple[PositiveInt, PositiveInt] = (30, 120)
+    num_columns: PositiveIntRange = (2, 16)
+    num_samples: PositiveIntRange = (30, 120)
     num_validation: PositiveInt = 60
     num_test: PositiveInt = 100
-    label_noise: _Flips | tuple[_Flips, _Flips] = (0.0, 0.3)
-    target_noise: NonNegativeFloat | tuple[NonNegativeFloat, NonNegativeFloat] = (0.0, 1.0)
+    label_noise: _Flips = (0.0, 0.3)
+    target_noise: NonNegativeFloatRange = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         check_fields(self)
         names = tuple(tables.as_dataset(name) for name in self.names)
         object.__setattr__(self, "names", names)
-        for name in ("num_columns", "num_samples", "label_noise", "target_noise"):
-            low, high = ends(getattr(self, name))
-            if low > high:
-                raise ValueError(f"{name}={shown((low, high))}: expected the smaller number first")
-        if ends(self.num_columns)[0] > self.dimension:
+        if largest(self.num_columns) > self.dimension:
             raise ValueError(
                 f"num_columns={shown(self.num_columns)}: expected at most "
                 f"dimension={self.dimension}, which counts columns of noise as well"
@@ -129,11 +133,6 @@ def remarks(found: tuple[Table, ...]) -> tuple[str, ...]:
     names = ", ".join(table.name for table in found)
     line = f"Problems drawn from {names}; the splits differ in rows, not in tables."
     return (line, *(remark for table in found for remark in table.remarks))
-
-
-def ends(value: Any) -> tuple[Any, Any]:
-    """The ends of a range that may be one number."""
-    return value if isinstance(value, tuple) else (value, value)
 
 
 def _load(name: Any, bundled: tuple[str, ...], with_classes: bool) -> Table:

@@ -10,9 +10,10 @@ from autoloss_gym import random
 from autoloss_gym.core.task import Split
 from autoloss_gym.data.partition import ROLES
 from autoloss_gym.data.resampled_tables import moments
-from autoloss_gym.data.table_families import Stack, TableFamily, ends, stacked
+from autoloss_gym.data.table_families import Stack, TableFamily, stacked
 from autoloss_gym.data.tables.columns import Table
 from autoloss_gym.losses.fitting import mean_squared_error
+from autoloss_gym.tools.bounds import largest
 
 LARGEST = 5.0  # columns are cut off at so many deviations
 KINDS = ("pair", "rest", "groups")
@@ -20,7 +21,7 @@ _LAST = torch.iinfo(torch.int64).max
 _Keys = Int64[Tensor, " num_envs"]
 
 
-def classification_problems(
+def classifications(
     family: TableFamily, found: tuple[Table, ...], keys: _Keys, split: Split
 ) -> dict[str, Any]:
     """A problem of two classes for each run.
@@ -45,7 +46,7 @@ def classification_problems(
     table = _table(stack, keys)
     kind = random.integers(random.fold_in(keys, "kind"), (), len(KINDS))
     sides = _sides(stack, table, kind, random.fold_in(keys, "classes"))
-    flips = _between(random.fold_in(keys, "label noise"), family.label_noise)
+    flips = random.ranged(random.fold_in(keys, "label noise"), family.label_noise)
     rows, sizes = _rows(family, stack, table, sides, keys, split)
     inputs, num_columns = _inputs(family, stack, stack.inputs[table], rows, sizes, keys)
 
@@ -69,7 +70,7 @@ def classification_problems(
     return problem
 
 
-def regression_problems(
+def regressions(
     family: TableFamily, found: tuple[Table, ...], keys: _Keys, split: Split
 ) -> dict[str, Any]:
     """A regression for each run: one column of a table from others.
@@ -78,10 +79,10 @@ def regression_problems(
     more than 20 distinct values, none of which fills half of the rows.
 
     Args:
-        family, found, keys, split: see `classification_problems`.
+        family, found, keys, split: see `classifications`.
 
     Returns:
-        As `classification_problems`, with "targets" float32, standardised on the training rows and
+        As `classifications`, with "targets" float32, standardised on the training rows and
         cut off as inputs are before noise is added; "reference", the mean squared error on the test
         part of the mean of the training targets; and in "drawn" the "target", a column of
         `stacked`, and "target_noise", instead of the kind and the label noise.
@@ -89,7 +90,7 @@ def regression_problems(
     stack = stacked(found, str(keys.device), False)
     table = _table(stack, keys)
     target = _ordered(random.fold_in(keys, "target"), stack.targets[table])[:, :1]
-    deviation = _between(random.fold_in(keys, "target noise"), family.target_noise)
+    deviation = random.ranged(random.fold_in(keys, "target noise"), family.target_noise)
     everything = torch.zeros_like(target)  # of one class
     rows, sizes = _rows(family, stack, table, everything, keys, split)
     places = torch.arange(stack.inputs.shape[1], dtype=torch.int64, device=keys.device)
@@ -152,12 +153,14 @@ def _rows(
     the first, as often as needed.
     """
     wanted = {
-        "training": _whole_between(random.fold_in(keys, "number of samples"), family.num_samples),
+        "training": random.ranged_integers(
+            random.fold_in(keys, "number of samples"), family.num_samples
+        ),
         "validation": torch.full_like(keys, family.num_validation),
         "test": torch.full_like(keys, family.num_test),
     }
     most = {
-        "training": ends(family.num_samples)[1],
+        "training": largest(family.num_samples),
         "validation": family.num_validation,
         "test": family.num_test,
     }
@@ -187,7 +190,8 @@ def _inputs(
     The columns are standardised on the training rows and cut off at `LARGEST` deviations: of few
     rows, a column may be constant but for one. The other inputs are standard normal.
     """
-    low, high = ends(family.num_columns)
+    high = largest(family.num_columns)
+    low = family.num_columns[0] if isinstance(family.num_columns, tuple) else high
     most = allowed.sum(dim=1).clamp(max=min(high, family.dimension))
     least = most.clamp(max=low)
     drawn = random.integers(random.fold_in(keys, "number of columns"), (), 2**31)
@@ -237,15 +241,3 @@ def _ordered(
     """A random order of the places that are allowed; the others come last."""
     draws = random.bits(keys, allowed.shape[1])
     return torch.argsort(torch.where(allowed, draws, _LAST), dim=1, stable=True)
-
-
-def _between(keys: _Keys, limits: Any) -> Float[Tensor, " num_envs"]:
-    """Uniform between the ends of a range; always that number where it is one."""
-    low, high = ends(limits)
-    return random.uniform(keys) * (high - low) + low
-
-
-def _whole_between(keys: _Keys, limits: Any) -> Int64[Tensor, " num_envs"]:
-    """Whole numbers from one end of a range to the other, each equally likely."""
-    low, high = ends(limits)
-    return random.integers(keys, (), high - low + 1) + low

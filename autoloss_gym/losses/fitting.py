@@ -28,11 +28,14 @@ def error_rate(
 
 
 def mean_squared_error(
-    predictions: Float[Tensor, "num_envs rows"], targets: Float[Tensor, "num_envs rows"]
+    predictions: Float[Tensor, "num_envs rows"],
+    targets: Float[Tensor, "num_envs rows"],
+    weights: Float[Tensor, "num_envs rows"] | None = None,
 ) -> Float[Tensor, " num_envs"]:
-    """Mean over rows of (prediction − target)²."""
+    """Mean over rows of (prediction − target)²; with weights, which sum to 1, the weighted sum."""
     error = predictions - targets
-    return (error * error).mean(dim=1)
+    squares = error * error
+    return squares.mean(dim=1) if weights is None else (squares * weights).sum(dim=1)
 
 
 def relative_log_risk(

@@ -4,10 +4,12 @@ Its weights are `linear` (num_envs, d), `quadratic` (num_envs, d, d) and perhaps
 (num_envs, 1).
 """
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autoloss_gym.networks.linear import affine, sum_of_outer_products
+from autoloss_gym import random
+from autoloss_gym.networks.linear import affine
 from autoloss_gym.tools.tree import Parameters
 
 
@@ -20,36 +22,34 @@ def predict(
     return prediction + weights["constant"] if "constant" in weights else prediction
 
 
-def squared_error_and_gradients(
-    weights: Parameters,
-    inputs: Float[Tensor, "num_envs rows features"],
-    targets: Float[Tensor, "num_envs rows"],
-) -> tuple[Float[Tensor, " num_envs"], dict[str, Tensor]]:
-    """The mean squared error and its gradient by weight, where e = ŷ − y on P samples u.
-
-    ∂/∂w = 2/P Σ e u, ∂/∂A = 2/P Σ e u uᵀ / 10 and ∂/∂c = 2/P Σ e.
-    """
-    error = predict(weights, inputs) - targets
-    slope = error * (2 / inputs.shape[1])
-    weighted = inputs * slope[:, :, None]
-    gradients = {
-        "linear": weighted.sum(dim=1),
-        "quadratic": sum_of_outer_products(inputs, weighted) * 0.1,
-    }
-    if "constant" in weights:
-        gradients["constant"] = slope.sum(dim=1, keepdim=True)
-    return (error * error).mean(dim=1), gradients
+def initial_weights(
+    keys: Int64[Tensor, " num_envs"], size: int, constant: bool
+) -> dict[str, dict[str, Tensor]]:
+    """Blocks of the same names as their weights: normal with deviation 0.1 and 0.01, and 0."""
+    linear = random.normal(random.fold_in(keys, "linear"), (size,), 0.1)
+    quadratic = random.normal(random.fold_in(keys, "quadratic"), (size, size), 0.01)
+    blocks = {"linear": {"linear": linear}, "quadratic": {"quadratic": quadratic}}
+    if constant:
+        blocks["constant"] = {"constant": torch.zeros_like(linear[:, :1])}
+    return blocks
 
 
 def excess_risk(
-    weights: Parameters, truth: Float[Tensor, "num_envs features"], half_width: float
+    weights: Parameters,
+    truth: Float[Tensor, "num_envs features"],
+    half_width: float,
+    true_quadratic: Float[Tensor, "num_envs features features"] | None = None,
 ) -> Float[Tensor, " num_envs"]:
-    """E[(ŷ − w*·u)²] in closed form, for u uniform on [−half_width, half_width]ᵈ and truth w*."""
+    """E[(ŷ − w*·u − uᵀA* u / 10)²] in closed form, for u uniform on [−half_width, half_width]ᵈ,
+    truth w* and true quadratic part A*, by default 0.
+    """
     second = half_width**2 / 3  # E[u²]
     fourth = half_width**4 / 5  # E[u⁴]
 
     # The variance and the mean of uᵀA u come from the symmetric part of A.
     quadratic = weights["quadratic"]
+    if true_quadratic is not None:
+        quadratic = quadratic - true_quadratic
     symmetric = (quadratic + quadratic.transpose(1, 2)) / 2
     diagonal = symmetric.diagonal(dim1=1, dim2=2)
     all_squares = (symmetric * symmetric).sum(dim=(1, 2))

@@ -206,7 +206,7 @@ def test_named_tables_are_the_only_ones_and_a_file_is_one_of_them(tmp_path):
     path, _ = numbered(tmp_path)
     env = gym.make(CLASSIFICATION, preset="tables", tables=["wine", path])
     task = env.unwrapped.task
-    assert [table.inputs.shape for table in task.family] == [(178, 13), (400, 2)]
+    assert [table.inputs.shape for table in task.pool] == [(178, 13), (400, 2)]
     assert task.instances == "problems"
     assert set(task.make_data(keys(50))["drawn"]["table"].tolist()) == {0, 1}
     other = MLPClassification(dataset="tables", tables=("wine", "iris"))
@@ -220,7 +220,7 @@ def test_named_tables_are_the_only_ones_and_a_file_is_one_of_them(tmp_path):
 def test_a_regression_predicts_no_class_and_never_from_the_target_itself():
     task = QuadraticRegression(dataset="tables", tables={"names": ["iris", "breast_cancer"]})
     data = task.make_data(keys(300))
-    columns = task.family[0].inputs.shape[1], task.family[1].inputs.shape[1]
+    columns = task.pool[0].inputs.shape[1], task.pool[1].inputs.shape[1]
     for table, count in enumerate(columns):
         targets = data["drawn"]["target"][data["drawn"]["table"] == table]
         assert 0 <= targets.min() <= targets.max() < count
@@ -238,7 +238,7 @@ def test_a_regression_predicts_no_class_and_never_from_the_target_itself():
         ({"tables": "wine"}, "expected a list of names"),
         ({"tables": ["diabetes"]}, "unknown dataset 'diabetes'"),
         ({"tables": {"label_noise": 0.7}}, "a number from 0 to 0.5"),
-        ({"tables": {"num_samples": [90, 20]}}, "expected the smaller number first"),
+        ({"tables": {"num_samples": [90, 20]}}, "with low <= high"),
         ({"tables": {"num_columns": 30}}, "expected at most dimension=24"),
         ({"tables": {"num_colums": 3}}, "did you mean 'num_columns'"),
         ({"tables": ["wine"], "dataset": "digits"}, "give dataset='tables' as well"),

@@ -43,6 +43,11 @@ _OPTIMIZERS = (
 VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
     REGRESSION: {
         "dataset": ("synthetic", *tables.BUNDLED_REGRESSION),
+        "num_samples": (8, (3, 8)),
+        "noise": (2.0, (0.5, 6.0)),
+        "active_features": (None, (1, 3)),
+        "true_quadratic": (0.0, 0.5),
+        "learning_rate_factor": (1.0, (0.1, 4.0)),
         "penalty": PENALTIES,
         "constant": (False, True),
         "train_on_validation": (False, True),
@@ -123,7 +128,9 @@ def _name(id: str, arguments: dict[str, Any]) -> str:
 
 def arguments_of(id: str, chosen: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     """Arguments of `AutoLossVectorEnv`; images that have a name are those of the folder."""
-    arguments = {**_SHORT, **SMALL[id], **chosen}
+    # A mixture's ranges belong together, and its problems are small.
+    small = {} if chosen.get("preset") == "mixture" else SMALL[id]
+    arguments = {**_SHORT, **small, **chosen}
     presets = task_class(id).presets
     dataset = {**presets.get(chosen.get("preset"), {}), **arguments}.get("dataset")
     if dataset in named_images.NAMED:

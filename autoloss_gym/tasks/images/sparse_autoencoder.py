@@ -82,8 +82,8 @@ class SparseAutoencoder(GradientTask):
     batch_size: images of a step, drawn with replacement: num_samples / batch_size steps are an
         epoch.
     num_held_out, num_test: images of the validation and of the test part that are used, at most.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
-        `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
+        collapse_share: see `GradientTask` and `Task`.
     preset: "mnist" for MNIST, with batches of 100 and 30 epochs of 15,000 images.
 
     The scores are the same figures on the test part. Images are shared by all runs; a run holds the

@@ -8,12 +8,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
-from autoloss_gym.core.task import Keys, Metric, Pair, Split
+from autoloss_gym.core.task import Keys, Metric, Pair
 from autoloss_gym.data import resampled_tables, table_families, table_problems, tables
 from autoloss_gym.data.clusters import ClusterProblems
-from autoloss_gym.data.tables.columns import Table
 from autoloss_gym.losses.fitting import cross_entropy, error_rate, relative_log_risk
 from autoloss_gym.losses.penalties import (
     check_penalty,
@@ -24,6 +22,7 @@ from autoloss_gym.losses.penalties import (
 )
 from autoloss_gym.networks.perceptron import initial_layers, perceptron
 from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.tasks.supervised.tabular_task import TabularTask
 from autoloss_gym.tools.bounds import NonNegativeFloat, PositiveInt, PositiveInts, at_least
 from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
@@ -37,7 +36,7 @@ _START = 0.1  # deviation of the weights at the start, and the biases
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLPClassification(GradientTask):
+class MLPClassification(TabularTask):
     """When to fit and when to shrink: a perceptron on few samples with many useless features.
 
     ## Description
@@ -96,8 +95,8 @@ class MLPClassification(GradientTask):
     penalty: "joint", or "split" for a penalty on each layer.
     train_on_validation: fit the training and the validation part together (the paper's baseline
         without a penalty); the validation metrics then say nothing.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
-        `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
+        collapse_share: see `GradientTask` and `Task`.
 
     preset: "tables" for the family of real tables.
 
@@ -127,10 +126,11 @@ class MLPClassification(GradientTask):
 
     full_batch: ClassVar[bool] = True
     can_train_on_validation: ClassVar[bool] = True
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tables": {"dataset": table_families.FAMILY}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tables": {"dataset": "tables", "learning_rate_factor": (0.1, 4.0), "max_steps": 200}
+    }
 
     dataset: str | Any = "make_classification"
-    target: str | None = None
     dimension: Annotated[int, at_least(5)] = 32
     num_samples: Annotated[int, at_least(2)] = 200
     num_held_out: PositiveInt = 1000
@@ -143,42 +143,24 @@ class MLPClassification(GradientTask):
     max_steps: PositiveInt = 300
     validate_every: PositiveInt = 10
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-2))
-    tables: table_families.TableFamily | Any = ()
-    table: Table | None = field(init=False, repr=False, default=None)
-    family: tuple[Table, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dataset", tables.as_dataset(self.dataset))
-        object.__setattr__(self, "tables", table_families.as_family(self.tables, self.dataset))
         super().__post_init__()
         check_penalty(self.penalty)
         if self.assignment not in _ASSIGNMENTS:
             raise ValueError(unknown("assignment", self.assignment, _ASSIGNMENTS))
         bundled = tables.BUNDLED_CLASSIFICATION
-        table = tables.find_table(
-            self.dataset, self.target, (*_GENERATED, table_families.FAMILY), bundled
-        )
-        if table is not None:
-            resampled_tables.load_classes(table)
-        object.__setattr__(self, "table", table)
-        family = self.tables.load(self.dataset, bundled, with_classes=True)
-        object.__setattr__(self, "family", family)
+        self.find_tables(_GENERATED, bundled, bundled, with_classes=True)
+        if self.table is not None:
+            resampled_tables.load_classes(self.table)
 
     @property
     def validation_metrics(self) -> tuple[Metric, ...]:
-        return (_CROSS_ENTROPY, _ACCURACY) if self.family else (_ACCURACY, _CROSS_ENTROPY)
+        return (_CROSS_ENTROPY, _ACCURACY) if self.pool else (_ACCURACY, _CROSS_ENTROPY)
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
-        return (table_families.RELATIVE_LOG_RISK, _ERROR_RATE) if self.family else (_ERROR_RATE,)
-
-    @property
-    def instances(self) -> str:
-        return "problems" if self.table is None else "resamples"
-
-    @property
-    def data_digest(self) -> str:
-        return table_families.joint_digest((self.table,) if self.table else self.family)
+        return (table_families.RELATIVE_LOG_RISK, _ERROR_RATE) if self.pool else (_ERROR_RATE,)
 
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -189,21 +171,14 @@ class MLPClassification(GradientTask):
     def layer_sizes(self) -> tuple[int, ...]:
         """Features, hidden units, classes."""
         if self.table is None:
-            return (self.tables if self.family else self).dimension, *self.hidden_sizes, 2
+            return (self.tables if self.pool else self).dimension, *self.hidden_sizes, 2
         num_features = self.table.inputs.shape[1]
         num_classes = int(resampled_tables.load_classes(self.table).max()) + 1
         return num_features, *self.hidden_sizes, num_classes
 
-    def remarks(self, split: Split) -> tuple[str, ...]:
-        if self.table is None:
-            return table_families.remarks(self.family)
-        return tables.target_remarks(self.table, self.dataset, self.target)
-
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        if self.family:
-            data = table_problems.classification_problems(
-                self.tables, self.family, keys.problem, keys.split
-            )
+        if self.pool:
+            data = table_problems.classifications(self.tables, self.pool, keys.problem, keys.split)
         elif self.table is None:
             data = self._generated_data(keys.problem)
         else:
@@ -237,13 +212,13 @@ class MLPClassification(GradientTask):
         part = data["validation"]
         logits = self._logits(parameters, part["inputs"])
         metrics = [1 - error_rate(logits, part["targets"]), cross_entropy(logits, part["targets"])]
-        return torch.stack(metrics[::-1] if self.family else metrics, dim=1)
+        return torch.stack(metrics[::-1] if self.pool else metrics, dim=1)
 
     def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         part = data["test"]
         logits = self._logits(parameters, part["inputs"])
         error = error_rate(logits, part["targets"])
-        if not self.family:
+        if not self.pool:
             return error[:, None]
         risk = relative_log_risk(cross_entropy(logits, part["targets"]), data["reference"])
         return torch.stack([risk, error], dim=1)

@@ -59,8 +59,8 @@ class Beale(Surface):
         where h is the weighted gradient; the first step is the learning rate. None, the default,
         leaves `optimizer` as it is: a fixed step.
     step_bounds: least and greatest Barzilai–Borwein step.
-    optimizer, max_steps, validate_every, patience, collapse_repeats, collapse_share: see
-        `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
+        collapse_share: see `GradientTask` and `Task`.
 
     The score is the distance to the minimum; `objective` is the sum of the three losses.
 

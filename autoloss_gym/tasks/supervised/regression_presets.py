@@ -1,0 +1,32 @@
+"""Named sets of arguments of `QuadraticRegression`."""
+
+from typing import Any
+
+from autoloss_gym.optimizers import Adam
+
+# The settings of the authors' code.
+_RELEASED = {
+    "optimizer": Adam(learning_rate=5e-4),
+    "max_steps": 20_000,
+    "validate_every": 10,
+    "patience": 100,
+}
+# A family of problems, which ask for different schedules.
+_MIXTURE = {
+    "dimension": 8,
+    "num_samples": (30, 100),
+    "num_held_out": 200,
+    "noise": (0.5, 6.0),
+    "active_features": (1, 8),
+    "true_quadratic": 0.5,
+    "learning_rate_factor": (0.1, 4.0),
+    "max_steps": 200,
+    "validate_every": 5,
+}
+# A family of real tables.
+_TABLES = {"dataset": "tables", "learning_rate_factor": (0.1, 4.0), "max_steps": 200}
+PRESETS: dict[str, dict[str, Any]] = {
+    "released": _RELEASED,
+    "mixture": _MIXTURE,
+    "tables": _TABLES,
+}
