@@ -60,12 +60,12 @@ class TableFamily:
     """
 
     names: tuple[Any, ...] = ()
-    dimension: PositiveInt = 24
-    num_columns: PositiveIntRange = (2, 16)
-    num_samples: PositiveIntRange = (30, 120)
+    dimension: PositiveInt = 32
+    num_columns: PositiveIntRange = (2, 32)
+    num_samples: PositiveIntRange = (16, 160)
     num_validation: PositiveInt = 60
     num_test: PositiveInt = 100
-    label_noise: _Flips = (0.0, 0.3)
+    label_noise: _Flips = (0.0, 0.4)
     target_noise: NonNegativeFloatRange = (0.0, 1.0)
 
     def __post_init__(self) -> None:

@@ -75,7 +75,7 @@ def test_tables_kinds_and_ranges_are_drawn_evenly_and_within_their_bounds():
         assert len(shares) == count
         assert (shares - 1 / count).abs().max() < 0.05
     digits = drawn["table"] == 1
-    expected = {"label_noise": (0.0, 0.3), "num_columns": (2, 16), "num_samples": (30, 120)}
+    expected = {"label_noise": (0.0, 0.4), "num_columns": (2, 32), "num_samples": (16, 160)}
     for name, (low, high) in expected.items():
         values = drawn[name][digits].double()
         near = 0.08 * (high - low)
@@ -162,7 +162,7 @@ def test_inputs_are_few_columns_standardised_on_the_training_rows_and_normal_noi
     data = kind(dataset="tables", tables={"num_columns": 3}).make_data(keys(300))
     training = data["training"]["inputs"]
     columns, noise = training[:, :, :3], training[:, :, 3:]
-    assert noise.shape == (300, 120, 21)
+    assert noise.shape == (300, 160, 29)
     # Cut off at five deviations, columns may have a mean that is not quite 0.
     torch.testing.assert_close(columns.mean(dim=1), torch.zeros(300, 3), atol=0.2, rtol=0)
     assert columns.abs().max() == 5
@@ -239,7 +239,7 @@ def test_a_regression_predicts_no_class_and_never_from_the_target_itself():
         ({"tables": ["diabetes"]}, "unknown dataset 'diabetes'"),
         ({"tables": {"label_noise": 0.7}}, "a number from 0 to 0.5"),
         ({"tables": {"num_samples": [90, 20]}}, "with low <= high"),
-        ({"tables": {"num_columns": 30}}, "expected at most dimension=24"),
+        ({"tables": {"num_columns": 40}}, "expected at most dimension=32"),
         ({"tables": {"num_colums": 3}}, "did you mean 'num_columns'"),
         ({"tables": ["wine"], "dataset": "digits"}, "give dataset='tables' as well"),
         ({"target": "y"}, "no columns to choose from"),
