@@ -4,7 +4,7 @@ from typing import Any
 
 from autoloss_gym.optimizers import Adam
 
-_MNIST = {
+MNIST: dict[str, Any] = {
     "dataset": "mnist",
     "hidden_sizes": (128,),
     "code_size": 64,
@@ -15,7 +15,7 @@ _MNIST = {
     "validate_every": 50,
 }
 # A family of short runs on few or many images.
-_MIXTURE = {
+MIXTURE: dict[str, Any] = {
     "num_samples": (20, 200),
     "batch_size": 16,
     "num_held_out": 100,
@@ -24,4 +24,3 @@ _MIXTURE = {
     "max_steps": 400,
     "validate_every": 20,
 }
-PRESETS: dict[str, dict[str, Any]] = {"mnist": _MNIST, "mixture": _MIXTURE}

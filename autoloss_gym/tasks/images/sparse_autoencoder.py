@@ -17,7 +17,7 @@ from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
 from autoloss_gym.tasks.images import autoencoder_layers as layers
-from autoloss_gym.tasks.images.autoencoder_presets import PRESETS
+from autoloss_gym.tasks.images.autoencoder_presets import MIXTURE, MNIST
 from autoloss_gym.tools.bounds import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -115,7 +115,7 @@ class SparseAutoencoder(GradientTask):
     """
 
     instances: ClassVar[str] = "resamples"
-    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"mnist": MNIST, "mixture": MIXTURE}
     pairs: ClassVar[tuple[Pair, ...]] = (
         Pair("reconstruction", ("encoder", "decoder"), cheap=False),
         Pair("sparsity", ("encoder",), cheap=False),

@@ -5,7 +5,7 @@ from typing import Any
 from autoloss_gym.data.table_families import FAMILY
 
 # A family of problems, which ask for different schedules.
-_MIXTURE = {
+MIXTURE: dict[str, Any] = {
     "dataset": "paper",
     "dimension": 32,
     "num_samples": (40, 200),
@@ -17,4 +17,9 @@ _MIXTURE = {
     "max_steps": 200,
     "validate_every": 10,
 }
-PRESETS: dict[str, dict[str, Any]] = {"tables": {"dataset": FAMILY}, "mixture": _MIXTURE}
+# A family of problems from real tables.
+TABLES: dict[str, Any] = {
+    "dataset": FAMILY,
+    "learning_rate_factor": (0.1, 4.0),
+    "max_steps": 200,
+}

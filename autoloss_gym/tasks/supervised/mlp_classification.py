@@ -24,7 +24,7 @@ from autoloss_gym.losses.penalties import (
 )
 from autoloss_gym.networks.perceptron import initial_layers, perceptron
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.tasks.supervised.classification_presets import PRESETS
+from autoloss_gym.tasks.supervised.classification_presets import MIXTURE, TABLES
 from autoloss_gym.tasks.supervised.table_task import TableTask
 from autoloss_gym.tools.bounds import (
     LESS_THAN_HALF,
@@ -150,7 +150,7 @@ class MLPClassification(TableTask):
     bundled_family: ClassVar[tuple[str, ...]] = tables.BUNDLED_CLASSIFICATION
     with_classes: ClassVar[bool] = True
     ranges: ClassVar[tuple[str, ...]] = ("num_samples", "side", "informative", "label_noise")
-    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"mixture": MIXTURE, "tables": TABLES}
 
     dataset: str | Any = "make_classification"
     dimension: Annotated[int, at_least(5)] = 32

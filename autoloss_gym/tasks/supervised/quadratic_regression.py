@@ -25,7 +25,7 @@ from autoloss_gym.losses.penalties import (
 from autoloss_gym.losses.quadratic_fit import quadratic_fit, quadratic_fit_and_gradient
 from autoloss_gym.networks.quadratic import excess_risk
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.tasks.supervised.regression_presets import PRESETS
+from autoloss_gym.tasks.supervised.regression_presets import MIXTURE, RELEASED, TABLES
 from autoloss_gym.tasks.supervised.table_task import TableTask
 from autoloss_gym.tools.bounds import (
     NonNegativeFloat,
@@ -140,7 +140,11 @@ class QuadraticRegression(TableTask):
     bundled_family: ClassVar[tuple[str, ...]] = tables.BUNDLED_NUMBERS
     with_classes: ClassVar[bool] = False
     ranges: ClassVar[tuple[str, ...]] = ("num_samples", "noise", "active_features")
-    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "released": RELEASED,
+        "mixture": MIXTURE,
+        "tables": TABLES,
+    }
     validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", worst=100.0),)
 
     dataset: str | Any = "synthetic"
