@@ -49,7 +49,7 @@ def make(arguments: dict[str, Any], array: str = "torch") -> AutoLossVectorEnv:
 
 def actions_of(envs: AutoLossVectorEnv) -> Tensor:
     shape = envs.action_space.shape
-    dtype = torch.float32 if envs.single_action_space.shape else torch.int64
+    dtype = torch.int64 if envs.single_action_space.dtype == np.int64 else torch.float32
     return torch.zeros(shape, dtype=dtype, device="meta")
 
 
@@ -58,11 +58,11 @@ def all_programs(envs: AutoLossVectorEnv, actions: Any) -> None:
     envs.reset(seed=0)
     for _ in range(2):
         envs.step(actions)
-        if envs._phases.finished.any() and envs.autoreset_mode.value == "Disabled":
-            envs.reset(options={"reset_mask": envs._phases.finished.copy()})
+        if envs._batch.phases.finished.any() and envs.autoreset_mode.value == "Disabled":
+            envs.reset(options={"reset_mask": envs._batch.phases.finished.copy()})
     pairs = len(envs.task.pairs)
     weights = torch.ones(NUM_ENVS, pairs, device="meta")
-    if envs._phases.finished.any():
+    if envs._batch.phases.finished.any():
         envs.reset()
     envs.step_control(Control(weights=weights, step_size=weights[:, 0]))
     envs.load_state_dict(envs.state_dict())

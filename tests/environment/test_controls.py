@@ -5,7 +5,7 @@ from gymnasium import spaces
 
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Control, Pair
-from autoloss_gym.environment.controls import ChoosePair, WeighLosses
+from autoloss_gym.environment.controls import ChoosePair, ScaleStep, WeighLosses
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
 CPU = torch.device("cpu")
@@ -125,3 +125,38 @@ def test_weights_are_refused_where_every_block_has_one_loss():
 def test_a_range_of_weights_that_is_none_is_refused(wide):
     with pytest.raises(ValueError, match="expected a number above 1"):
         WeighLosses(wide=wide)
+
+
+def test_a_step_size_alone_leaves_all_losses_at_weight_one():
+    made = control(ScaleStep(step_size_range=100.0), np.array([[-1.0], [0.0], [0.5], [3.0]]))
+    torch.testing.assert_close(made.step_size, torch.tensor([0.01, 1.0, 10.0, 100.0]))
+    assert made.weights.tolist() == [[1.0, 1.0]] * 4
+    assert ScaleStep().action_space(SMALL) == spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+
+def test_a_step_size_beside_weights_is_one_more_entry():
+    kind = WeighLosses(step_size=True, normalize=None, step_size_range=4.0)
+    made = control(kind, np.array([[0.0, 0.0, 1.0], [1.0, 0.0, -0.5]]))
+    torch.testing.assert_close(made.step_size, torch.tensor([4.0, 0.5]))
+    torch.testing.assert_close(made.weights, torch.tensor([[1.0, 1.0], [100.0, 1.0]]))
+    assert kind.action_space(SMALL).shape == (3,)
+
+
+def test_a_step_size_beside_a_pair_is_a_level_between_the_ends_of_its_range():
+    kind = ChoosePair(step_size=True, levels=5, step_size_range=16.0)
+    made = control(kind, np.array([[0, 0], [1, 2], [1, 3], [0, 4]]))
+    torch.testing.assert_close(made.step_size, torch.tensor([1 / 16, 1.0, 4.0, 16.0]))
+    assert made.choice.tolist() == [0, 1, 1, 0]
+    assert made.weights.tolist() == [[1, 0], [0, 1], [0, 1], [1, 0]]
+    assert kind.action_space(SMALL) == spaces.MultiDiscrete([2, 5])
+
+
+@pytest.mark.parametrize("bad", [[0, 5], [2, 0], [-1, 0]])
+def test_a_level_or_pair_out_of_range_is_refused_with_the_number_of_its_environment(bad):
+    with pytest.raises(ValueError, match=r"environments 1 .*integers below \[2, 5\]"):
+        control(ChoosePair(step_size=True), np.array([[0, 0], bad]))
+
+
+def test_levels_and_pairs_that_are_not_integers_are_refused():
+    with pytest.raises(ValueError, match=r"float64: expected integers below \[2, 5\]"):
+        control(ChoosePair(step_size=True), np.zeros((2, 2)))

@@ -113,6 +113,10 @@ def test_decisions_can_be_made_every_so_many_updates():
     assert steps == [5] * 5
 
 
+def test_shares_that_fall_on_one_validation_are_one_decision():
+    assert HoldSchedule(decide_at=(0.26, 0.27, 0.6, 0.99)).moments(SMALL) == (5, 10, 15)
+
+
 def test_a_grid_of_actions_has_the_base_in_its_middle():
     control = HoldSchedule(levels=3)
     assert control.action_space(SMALL) == spaces.Discrete(9)
@@ -131,7 +135,6 @@ def test_without_a_step_size_an_action_has_an_entry_for_each_pair_but_the_first(
         ({"decide_at": (0.5, 0.2)}, "ascending"),
         ({"decide_at": ()}, "at least one share"),
         ({"decide_at": (0.5, 1.0)}, "below 1"),
-        ({"decide_at": (0.26, 0.27)}, "different ones before the last"),
         ({"every": 7}, "a multiple of validate_every=5"),
         ({"levels": 4}, "odd number"),
         ({"levels": 99, "step_size": True, "base": None}, None),

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
+from autoloss_gym.core.task import Control
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.data.images import load_images
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
@@ -36,6 +37,12 @@ VARIANTS = {
         "task": TwoBlocks(max_steps=20, validate_every=5, cheap=False),
         "control": "weights",
         "features": "raw",
+    },
+    "groups": {
+        "task": TwoBlocks(max_steps=20, validate_every=5),
+        "control": "weights",
+        "features": "log",
+        "add": ("sizes", "sparsity", "best", "gradient_noise", "gradient_cosines"),
     },
 }
 
@@ -61,6 +68,44 @@ def agrees(num_envs: int, **arguments: Any) -> None:
             np.testing.assert_allclose(
                 second[key], values, rtol=tolerance, atol=tolerance, err_msg=key
             )
+
+
+def compiles_each_program_once() -> None:
+    """Added groups change from step to step, and no program is compiled anew for it."""
+    arguments = {"task": SMALL, "control": "schedule", "control_arguments": {"every": 10}}
+    add = ("sizes", "sparsity", "gap", "best", "gradient_noise", "gradient_cosines", "shift")
+    envs = AutoLossVectorEnv(num_envs=3, compile=True, add=add, **arguments)
+    actions = actions_for(envs, 5)
+    play(envs, actions)
+    torch._dynamo.config.error_on_recompile = True
+    play(envs, actions)
+
+
+def decides() -> None:
+    """Compiled decisions and rollouts agree with eager ones, one program up to each validation."""
+    arguments = {"task": SMALL, "num_envs": 3, "autoreset_mode": "Disabled"}
+    for control, play_all in (("schedule", _decided), ("pair", _rolled)):
+        eager, fast = (
+            AutoLossVectorEnv(control=control, compile=compile, **arguments)
+            for compile in (False, True)
+        )
+        for found, expected in zip(play_all(fast), play_all(eager), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
+
+
+def _decided(envs: AutoLossVectorEnv) -> list[np.ndarray]:
+    envs.reset(seed=0)
+    return [values for _ in range(3) for values in envs.step(np.full((3, 2), 0.4))[:2]]
+
+
+def _rolled(envs: AutoLossVectorEnv) -> list[np.ndarray]:
+    envs.reset(seed=0)
+    generator = torch.Generator().manual_seed(0)
+    controls = []
+    for _ in range(envs.task.max_steps):
+        weights = torch.rand(3, 2, generator=generator)
+        controls.append(Control(weights=weights, step_size=weights[:, 0]))
+    return list(envs.rollout(controls)[:2])
 
 
 def traces_image_gan() -> None:
@@ -136,6 +181,9 @@ def judges(kind: str) -> None:
 CHECKS = {
     "closed_forms": lambda: agrees(5, **VARIANTS["closed_forms"]),
     "automatic": lambda: agrees(5, **VARIANTS["automatic"]),
+    "groups": lambda: agrees(5, **VARIANTS["groups"]),
+    "compiled_once": compiles_each_program_once,
+    "decides": decides,
     "image_gan": traces_image_gan,
     "draws": draws_agree,
     "repeats": repeats,

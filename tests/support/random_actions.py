@@ -44,15 +44,15 @@ class Arrays:
         draw = self._random
         arguments = {
             "task": draw.choice(TASKS),
-            "control": draw.choice(("pair", "weights")),
+            "control": draw.choice(("pair", "weights", "step_size", "schedule")),
             "array": draw.choice(("numpy", "torch")),
             "features": draw.choice(("scaled", "raw")),
         }
         method = draw.choices(("step", "step_control", "seed", "options"), (60, 20, 10, 10))[0]
         width = len(arguments["task"].pairs)
         if method == "step":
-            shape = (RUNS,) if arguments["control"] == "pair" else (RUNS, width)
-            return arguments, method, self.array(shape)
+            entries = {"pair": (), "step_size": (1,)}.get(arguments["control"], (width,))
+            return arguments, method, self.array((RUNS, *entries))
         if method == "step_control":
             choice = self.array((RUNS,)) if draw.random() < 0.5 else None
             control = Control(self.array((RUNS, width)), self.array((RUNS,)), choice)
@@ -60,7 +60,7 @@ class Arrays:
         if method == "seed":
             return arguments, method, self.array((RUNS,))
         mask = self.array((RUNS,)) if draw.random() < 0.5 else np.array([True, False, draw.random() < 0.5])  # fmt: skip
-        name = draw.choice(("reset_mask", "reset_mask", "reset_mask", "nonsense", 3))
+        name = draw.choice(("reset_mask", "reset_mask", "instance", "nonsense", 3))
         return arguments, method, {name: mask} if draw.random() < 0.8 else draw.choice(VALUES)()
 
     def array(self, shape: tuple[int, ...]) -> Any:

@@ -54,12 +54,16 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     CLASSIFICATION: {
         "dataset": ("make_classification", "paper", *tables.BUNDLED_CLASSIFICATION),
+        "num_samples": (8, (4, 8)),
+        "side": (2.0, (1.0, 3.0)),
+        "informative": (None, 3, (2, 3)),
+        "label_noise": (0.0, (0.0, 0.3)),
         "assignment": ("adjacent", "opposite", "random"),
         "penalty": PENALTIES,
         "train_on_validation": (False, True),
         "hidden_sizes": ((4,), (5, 4)),
     },
-    AUTOENCODER: {"dataset": _IMAGES, "size": (0, 6)},
+    AUTOENCODER: {"dataset": _IMAGES, "size": (0, 6), "num_samples": (40, (20, 40))},
     GAN: {
         "dataset": _IMAGES,
         "size": (0, 12, 32),
@@ -75,6 +79,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 # Arguments of the environment, for every task.
 _WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
+_DECISIONS = {"control": "schedule", "control_arguments": {"every": 2}}
 # Validations of the runs here are 2 updates apart.
 _REWARD_ARGUMENTS = {"improvement": {"segment": 2, "window": 1}}
 _REWARDS = [
@@ -85,16 +90,22 @@ _REWARDS = [
 EVERYWHERE: list[dict[str, Any]] = [
     {},
     *_WEIGHTS,
+    _DECISIONS,
     *_REWARDS,
     {"features": "raw"},
+    {"features": "log", "add": ("sizes", "sparsity", "best", "gradient_noise")},
     {"split": "validation"},
     {"split": "test"},
 ]
 # What no task has a part in: one of them stands for all.
 ONCE: list[dict[str, Any]] = [
     {"drop": ("losses", "difference")},
+    {"add": ("gradient_cosines", "shift"), "control": "schedule"},
     {"repeat": 2},
     {"num_instances": 2},
+    {"control": "step_size"},
+    {"control": "pair", "control_arguments": {"step_size": True}},
+    {"control": "weights", "control_arguments": {"step_size": True}},
     {"autoreset_mode": "NextStep"},
     {"autoreset_mode": "Disabled"},
     {"patience": 1},
@@ -117,7 +128,7 @@ def _variants(id: str) -> list[dict[str, Any]]:
     if id == BEALE:
         chosen += ONCE
     # Weights do nothing where every block has one loss.
-    return [*chosen, *(each for each in EVERYWHERE if id != GAN or "control" not in each)]
+    return [*chosen, *(each for each in EVERYWHERE if id != GAN or each not in _WEIGHTS)]
 
 
 def _name(id: str, arguments: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ class HoldSchedule:
 
     Args:
         decide_at: shares of a run's updates after which a decision is made, ascending; rounded to
-            validations.
+            validations before the last, of which each is one decision.
         every: updates between two decisions, a multiple of the task's `validate_every`, the first
             at the start; it takes the place of `decide_at`.
         base: the schedule that is shifted, a `Schedule` or its two lists; None is plain training.
@@ -120,16 +120,9 @@ class HoldSchedule:
                     f"validate_every={task.validate_every}"
                 )
             return tuple(range(0, task.max_steps, self.every))
-        validations = [
-            round(share * task.max_steps / task.validate_every) for share in self.decide_at
-        ]
-        found = tuple(number * task.validate_every for number in validations)
-        if any(a >= b for a, b in pairwise((*found, task.max_steps))):
-            raise ValueError(
-                f"decide_at={list(self.decide_at)}: rounded to validations these are the updates "
-                f"{list(found)} of {task.max_steps}; expected different ones before the last"
-            )
-        return found
+        validations = task.max_steps // task.validate_every
+        found = {min(round(share * validations), validations - 1) for share in self.decide_at}
+        return tuple(number * task.validate_every for number in sorted(found))
 
     def shifts(
         self, task: Task, actions: Any, num_envs: int, device: torch.device

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from autoloss_gym.data.table_families import FAMILY
 from autoloss_gym.optimizers import Adam
 
 # The settings of the authors' code.
@@ -23,4 +24,8 @@ _MIXTURE = {
     "max_steps": 200,
     "validate_every": 5,
 }
-PRESETS: dict[str, dict[str, Any]] = {"released": _RELEASED, "mixture": _MIXTURE}
+PRESETS: dict[str, dict[str, Any]] = {
+    "released": _RELEASED,
+    "tables": {"dataset": FAMILY},
+    "mixture": _MIXTURE,
+}
