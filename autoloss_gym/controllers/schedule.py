@@ -1,14 +1,18 @@
 """Schedules that depend on progress alone: loss weights and a step size."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.tools.bounds import PositiveFloat
+from autoloss_gym.tools.bounds import Bounds
 from autoloss_gym.tools.compiling import graph_constant
 from autoloss_gym.tools.fields import check_fields
+
+# In float32 the logarithm of much less is that of 0.
+_Factor = Annotated[float, Bounds("a number from 1e-30 to 1e30", least=1e-30, most=1e30)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +24,15 @@ class Schedule:
     sum of all losses.
 
     Args:
-        weights: positive, one row for each moment, one entry for each pair.
-        step_size: positive factor on the task's learning rate at each moment.
+        weights: from 1e-30 to 1e30, one row for each moment, one entry for each pair.
+        step_size: factor on the task's learning rate at each moment, in the same range.
 
     Raises:
         ValueError: there is no moment, or the rows differ in length or number.
     """
 
-    weights: tuple[tuple[PositiveFloat, ...], ...]
-    step_size: tuple[PositiveFloat, ...]
+    weights: tuple[tuple[_Factor, ...], ...]
+    step_size: tuple[_Factor, ...]
 
     def __post_init__(self) -> None:
         check_fields(self)

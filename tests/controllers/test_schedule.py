@@ -35,10 +35,18 @@ def test_a_schedule_is_made_from_the_lists_of_a_file():
         (((1, 2), (3,)), (1, 1), "expected as many rows as step sizes"),
         (((1, 2),), (1, 1), "expected as many rows as step sizes"),
         ((), (), "expected as many rows as step sizes"),
-        (((1, 0),), (1,), "a positive finite number"),
-        (((1, 1),), (-1,), "a positive finite number"),
+        (((1, 0),), (1,), "a number from 1e-30 to 1e30"),
+        (((1, 1),), (-1,), "a number from 1e-30 to 1e30"),
+        (((1, 1e-60),), (1,), "a number from 1e-30 to 1e30"),
+        (((1, math.nan),), (1,), "a number from 1e-30 to 1e30"),
     ],
 )
 def test_a_schedule_that_cannot_be_played_is_refused_in_one_line(weights, step_size, message):
     with pytest.raises(ValueError, match=message):
         build(Schedule, {"weights": weights, "step_size": step_size})
+
+
+def test_the_smallest_and_the_largest_factor_have_finite_logarithms():
+    schedule = Schedule(weights=((1e-30, 1e30), (1.0, 1.0)), step_size=(1e-30, 1e30))
+    for logs in schedule.logs(torch.tensor([0.0, 0.3, 1.0])):
+        assert torch.isfinite(logs).all()
