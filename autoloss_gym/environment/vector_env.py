@@ -47,7 +47,8 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         reward: "shaped", "final" or "improvement", see `autoloss_gym.signals.rewards`.
         reward_arguments: arguments of that reward; the task may replace its defaults.
         features: "scaled" (within [-1, 1]), "raw" or "log".
-        drop, add: groups of features to leave out, and to add.
+        drop: groups of features to leave out.
+        add: groups of features to observe besides.
         split: "train", "validation" or "test"; their problems are disjoint.
         repeat: updates that a step makes with the same control; a divisor of the task's
             `validate_every`.
