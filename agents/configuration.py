@@ -12,7 +12,11 @@ MOST_STEPS = 2**53  # larger numbers are not read exactly
 MOST_RUNS = 2**19  # half of `SEED_SPACING`: commands with different seeds then share no problem
 # Arguments of the environment that an algorithm is made for; what is given takes their place.
 ENVIRONMENT_DEFAULTS: dict[str, dict[str, Any]] = {
-    "group": {"control": "schedule"},
+    "group": {
+        "control": "schedule",
+        "features": "log",
+        "add": ["sizes", "sparsity", "best", "shift"],
+    },
 }
 _FOLDER = Path(__file__).parent / "hyperparameters"
 

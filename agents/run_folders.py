@@ -41,6 +41,7 @@ _COMMAND = {
     "num_threads": _COUNT,
     "output": Text(),
     "data": Maybe(Text()),
+    "without_constant": Maybe(OneOf((False, True))),
 }
 _ADVICE = {
     "env": Text(),
@@ -118,6 +119,7 @@ def load_command(folder: Path) -> argparse.Namespace:
     """
     content = _load(folder, _COMMAND, "a result folder of an evaluation")
     content.setdefault("data", "")  # format 1 had none
+    content.setdefault("without_constant", True)  # in older folders none was added
     return argparse.Namespace(**content, resume=str(folder))
 
 

@@ -91,7 +91,7 @@ def normal(
 
 
 def integers(
-    keys: Int64[Tensor, " runs"], shape: tuple[int, ...], high: int
+    keys: Int64[Tensor, " runs"], shape: tuple[int, ...], high: int | Int64[Tensor, "runs 1"]
 ) -> Int64[Tensor, "runs ..."]:
     """Integers from 0 to `high` - 1 (`high` at most 2**31), of shape (num_envs, *shape)."""
     # 31 bits times `high` fit into 63.

@@ -19,6 +19,7 @@ from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
 from ..evaluation.results import Benchmark
 from ..interruption import goes_on
+from ..policies.constants import SEARCH, with_constant
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
 from ..run_folders import new_run_folder, removed_if_nothing_is_kept, save_command
@@ -39,6 +40,8 @@ def compare(
         resumption: the command that goes on with a folder, which follows it.
     """
     torch.set_num_threads(arguments.num_threads)
+    given = specifications
+    specifications = given if arguments.without_constant else with_constant(given)
 
     def make_env(split: str) -> EnvironmentMaker:
         return EnvironmentMaker(arguments.env, {**env_kwargs, "split": split})
@@ -57,6 +60,8 @@ def compare(
 
         title = _title(arguments, env_kwargs)
         lines = [*task.remarks(arguments.split), *warnings(entrants, env_kwargs, task)]
+        if len(specifications) > len(given):
+            lines.append(f"{SEARCH} was added to compare with; --without-constant leaves it out.")
         print(title)
         print(text_table(benchmark, lines))
         for path in save_report(benchmark, lines, title, folder, vars(arguments)):

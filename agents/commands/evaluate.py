@@ -101,6 +101,12 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"measure instead what a controller could gain; {FLAG} --help says more",
     )
     parser.add_argument(
+        "--without-constant",
+        action="store_true",
+        help="do not add the policy constant:20 where a trained policy would be compared with no "
+        "constant, grid or random that is chosen on validation problems",
+    )
+    parser.add_argument(
         "--episodes",
         type=runs,
         default=200,

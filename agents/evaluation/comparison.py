@@ -13,6 +13,7 @@ from ..environments import SEED_SPACING, MakeEnv
 from ..policies.policy import Policy
 from ..policies.searched import Search
 from ..policies.trained.trained_policy import TrainedPolicy
+from .costs import training_runs
 from .entrants import Entrant
 from .results import Benchmark, make_row
 from .rollout import Episodes, Play, Progress, rollout
@@ -76,10 +77,13 @@ def run_benchmark(
 
 
 def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
+    """Read the weights of trained policies, and what these have cost."""
     for entrant in entrants:
         for policy in entrant.candidates:
             if isinstance(policy, TrainedPolicy):
-                policy.load(make_env(num_envs=1, **policy.env_arguments))
+                envs = make_env(num_envs=1, **policy.env_arguments)
+                policy.load(envs)
+                entrant.training_runs = max(entrant.training_runs, training_runs(policy, envs))
 
 
 def _search(

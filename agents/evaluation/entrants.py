@@ -25,8 +25,8 @@ class Entrant:
             ("each").
         mode: the relation of the candidates.
         search: what finds the candidates, if something does.
-        training_runs: what the entrant has cost before the table's problems: its search, and the
-            choice among several candidates.
+        training_runs: what the entrant has cost before the table's problems: its search and the
+            choice among several candidates, or its training with one seed.
     """
 
     label: str

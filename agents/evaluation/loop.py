@@ -89,6 +89,13 @@ def play_episodes(
         running = running & ~ended
 
 
+def decision_moments(envs: AutoLossVectorEnv) -> tuple[int, ...]:
+    """Numbers of updates before each decision and at the end, where a step is a decision."""
+    if not isinstance(envs.control, HoldSchedule):
+        return ()
+    return (*envs.control.moments(envs.task), envs.task.max_steps)
+
+
 def play_known(
     policies: Sequence[Policy],
     envs: AutoLossVectorEnv,
@@ -130,14 +137,7 @@ def is_known(policy: Policy, envs: AutoLossVectorEnv) -> bool:
     Runs must end at validations alone, where all policies look at them together.
     """
     in_phase = envs.task.validate_every % envs.repeat == 0
-    return in_phase and type(policy) in _KNOWN
-
-
-def decision_moments(envs: AutoLossVectorEnv) -> tuple[int, ...]:
-    """Numbers of updates before each decision and at the end, where a step is a decision."""
-    if not isinstance(envs.control, HoldSchedule):
-        return ()
-    return (*envs.control.moments(envs.task), envs.task.max_steps)
+    return in_phase and not decision_moments(envs) and type(policy) in _KNOWN
 
 
 def rows_of(policies: Sequence[Policy], seeds: np.ndarray) -> list[slice]:
@@ -147,9 +147,10 @@ def rows_of(policies: Sequence[Policy], seeds: np.ndarray) -> list[slice]:
 
 
 def _shares(control: Control) -> np.ndarray:
-    """Share of each pair in the weights, (runs, pairs)."""
+    """Share of each pair among the weights, (runs, pairs)."""
     weights = control.weights.cpu().numpy()
-    return weights / weights.sum(axis=1, keepdims=True)
+    shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _decisions(

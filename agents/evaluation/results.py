@@ -7,6 +7,7 @@ import numpy as np
 
 from autoloss_gym.core.task import Metric
 
+from ..policies.constants import is_constant
 from ..policies.policy import Policy
 from ..policies.trained.trained_policy import TrainedPolicy
 from ..policies.trained.zip_policy import ZipPolicy
@@ -41,9 +42,10 @@ class Row:
         chosen: the candidate that did best on validation problems, if there was a choice.
         shares: mean share of each pair at every step, (max_steps, pairs).
         diverged, collapsed: share of runs that did.
-        training_runs: what its search and its choice have cost before these problems; None for
-            what was trained, whose run folder says what that cost.
+        training_runs: what its search and its choice, or its training with one seed, have cost
+            before these problems; None where that is not known, as of .zip files.
         training_runs_each: trainings of each of these problems.
+        constants: number of constants of which it is the best; 0 for what is no choice of them.
     """
 
     label: str
@@ -63,6 +65,7 @@ class Row:
     collapsed: float
     training_runs: int | None = 0
     training_runs_each: int = 1
+    constants: int = 0
 
 
 @dataclass
@@ -107,12 +110,11 @@ def make_row(
     if baseline is not None:
         difference = paired_difference(figures, baseline)
         improvement = probability_of_improvement(figures, baseline, metrics[0].minimize)
-    is_trained = isinstance(policies[0], TrainedPolicy | ZipPolicy)
     return Row(
         label=entrant.label,
         static=entrant.static,
         reactive=_is_reactive(entrant),
-        trained=is_trained,
+        trained=isinstance(policies[0], TrainedPolicy | ZipPolicy),
         figures=figures,
         last_scores=_stacked(runs, "score"),
         others={metric.name: _stacked(runs, metric.name) for metric in metrics[1:]},
@@ -124,9 +126,17 @@ def make_row(
         shares=np.mean([run.shares for run in runs], axis=0),
         diverged=float(np.mean([run.figures["diverged"].mean() for run in runs])),
         collapsed=float(np.mean([run.figures["collapsed"].mean() for run in runs])),
-        training_runs=None if is_trained else entrant.training_runs,
+        training_runs=None if isinstance(policies[0], ZipPolicy) else entrant.training_runs,
         training_runs_each=len(entrant.candidates) if entrant.mode == "each" else 1,
+        constants=_num_constants(entrant),
     )
+
+
+def _num_constants(entrant: Entrant) -> int:
+    """Constants that it is the best of on validation problems."""
+    if entrant.mode != "tuned" or not all(map(is_constant, entrant.candidates)):
+        return 0
+    return len(entrant.candidates)
 
 
 def _is_reactive(entrant: Entrant) -> bool:

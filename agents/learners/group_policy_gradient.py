@@ -179,7 +179,7 @@ class GroupLearner:
     def _save(self, folder: Path) -> None:
         base = self._base
         content = {
-            "search": self._search.outcomes(),
+            "search": self._search.costs(),
             "base": as_array(base, len(self.task.pairs)),
             "is_measured": self._is_measured,
             "controller": self.controller.state_dict(),

@@ -124,10 +124,11 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
     if algo in ("sac", "td3", "ddpg") and is_discrete:
         raise ValueError(
             f"--algo {algo} needs continuous actions, this environment has {space}: "
-            "add --env-kwargs control=weights"
+            "add --env-kwargs control=weights or control=schedule"
         )
     if algo == "dqn" and not is_discrete:
         raise ValueError(
             f"--algo dqn needs discrete actions, this environment has {space}: "
-            "leave out control=weights"
+            "leave out control=weights, or with control=schedule give levels, such as "
+            "--env-kwargs 'control_arguments={levels: 5}'"
         )

@@ -21,9 +21,10 @@ _SHARES = {
     "validation": 0.15,
     "test": 0.2,
 }
+PARTS = tuple(_SHARES)
 # Which parts a run trains on, is validated on and is scored on. The test part serves the test split
 # alone.
-_ROLES: dict[Split, tuple[str, str, str]] = {
+ROLES: dict[Split, tuple[str, str, str]] = {
     "train": ("controller_train", "controller_validation", "validation"),
     "validation": ("train", "validation", "controller_validation"),
     "test": ("train", "validation", "test"),
@@ -75,7 +76,7 @@ def resampled_rows(
     Returns:
         Indices by role: "training", "validation" and "test".
     """
-    training, validation, test = (parts[role] for role in _ROLES[split])
+    training, validation, test = (parts[role] for role in ROLES[split])
     order = random.permutation(keys, len(training))
     num_drawn = num_samples or len(training) * 4 // 5
     return {

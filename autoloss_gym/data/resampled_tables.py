@@ -94,13 +94,13 @@ def _standardised(
     values: Tensor, rows: dict[str, Tensor]
 ) -> dict[str, Float[Tensor, "num_envs rows *features"]]:
     """The values of each part, by the mean and deviation of each run's training rows, float32."""
-    mean, deviation = _moments(values[rows["training"]])
+    mean, deviation = moments(values[rows["training"]])
     return {
         part: ((values[index] - mean) / deviation).to(torch.float32) for part, index in rows.items()
     }
 
 
-def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+def moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over the rows; a constant column is left unscaled."""
     # The first row is subtracted so that a constant column has a deviation of exactly 0.
     first = values[:, :1]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int64
@@ -46,3 +47,24 @@ def initial_weight(
     if deviation is None:
         deviation = math.sqrt(2 / inputs)
     return random.normal(keys, (inputs, outputs), deviation)
+
+
+def initial_layers(
+    keys: Int64[Tensor, " num_envs"], sizes: Sequence[int], start: float
+) -> dict[str, dict[str, Tensor]]:
+    """Blocks of a perceptron, "layer_0" and so on, each with "weight_0" and "bias_0".
+
+    Args:
+        keys: one for each run.
+        sizes: units of the inputs, the hidden layers and the outputs.
+        start: deviation of the weights, and value of all biases.
+    """
+    blocks: dict[str, dict[str, Tensor]] = {}
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
+        stream = random.fold_in(keys, f"layer {index}")
+        bias = torch.full((len(stream), outputs), start, dtype=torch.float32, device=stream.device)
+        blocks[f"layer_{index}"] = {
+            f"weight_{index}": initial_weight(stream, inputs, outputs, start),
+            f"bias_{index}": bias,
+        }
+    return blocks

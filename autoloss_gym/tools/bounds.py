@@ -34,6 +34,8 @@ class RangeBounds(Bounds):
 
     def allows(self, value: Any) -> bool:
         """Whether the number is within the bounds, or both ends are, of which none is NaN."""
+        if value is None:
+            return True
         if not isinstance(value, tuple):
             return super().allows(value)
         return value[0] <= value[1] and all(map(super().allows, value))
@@ -66,6 +68,7 @@ FiniteFloat = Annotated[
 _POSITIVE = Bounds("a positive finite number, at most 1e30", above=0, most=_LARGEST)
 _NON_NEGATIVE = Bounds("a finite number of at least 0, at most 1e30", least=0, most=_LARGEST)
 _SHARE = Bounds("a number from 0 to 1", least=0, most=1)
+LESS_THAN_HALF = Bounds("a number of at least 0 and below 0.5", least=0, below=0.5)
 PositiveFloat = Annotated[float, _POSITIVE]
 NonNegativeFloat = Annotated[float, _NON_NEGATIVE]
 Share = Annotated[float, _SHARE]

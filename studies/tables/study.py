@@ -87,7 +87,8 @@ def evaluate(table: str, size: Size, folder: Path) -> None:
     chosen = TABLES[table]
     trained = [f"{algo}:{folder}/seed_*/{algo}/*" for algo in chosen.learners]
     episodes = min(size.episodes, chosen.episodes or size.episodes)
-    problems = ["--episodes", str(episodes), "--split", size.split]
+    # The tables name all that is compared.
+    problems = ["--episodes", str(episodes), "--split", size.split, "--without-constant"]
     policies = ["--policies", *trained, *(size.policies or chosen.policies)]
     environment = ["--env", chosen.env, *_env_kwargs(table)]
     _run(["evaluate.py", *environment, *problems, "-o", str(output), *policies], log)

@@ -107,6 +107,27 @@ def test_a_trained_policy_is_judged_beside_the_baselines(trained, tmp_path):
     assert len(written["results.csv"].read_text().splitlines()) == 1 + 4 * len(policies)
 
 
+def test_a_trained_policy_meets_constants_unless_told_otherwise(trained, tmp_path):
+    command = ["--env", ID, *SMALL, "--episodes", 2, "-o", tmp_path, "--policies", f"ppo:{trained}"]
+    result = run("evaluate", *command)
+    assert result.returncode == 0, result.stderr
+    assert "constant:20 was added to compare with; --without-constant leaves it out." in table(
+        result
+    )
+    # 1,024 steps in runs of 20; constants met two validation problems each.
+    assert "Training runs before the table: " in result.stdout
+    assert "ppo 52" in result.stdout
+    assert "constant:20 40" in result.stdout
+    folder = Path(result.stdout.splitlines()[-1]).parent
+    assert table(run("evaluate", "--resume", folder)) == table(result)
+
+    alone = run("evaluate", *command, "1:1", "--without-constant")
+    assert "was added" not in alone.stdout
+    verdict = table(alone)[-1]
+    assert verdict.startswith("Verdict: ")
+    assert "add constant:20 to --policies" in verdict
+
+
 def test_reinforce_is_trained_and_judged(tmp_path):
     training = run(
         "train_agent", "--env", ID, "--algo", "reinforce", *SMALL, *BRIEF, "-f", tmp_path

@@ -38,6 +38,12 @@ VARIANTS = {
         "control": "weights",
         "features": "raw",
     },
+    "groups": {
+        "task": TwoBlocks(max_steps=20, validate_every=5),
+        "control": "weights",
+        "features": "log",
+        "add": ("sizes", "sparsity", "best", "gradient_noise", "gradient_cosines"),
+    },
 }
 
 
@@ -62,6 +68,17 @@ def agrees(num_envs: int, **arguments: Any) -> None:
             np.testing.assert_allclose(
                 second[key], values, rtol=tolerance, atol=tolerance, err_msg=key
             )
+
+
+def compiles_each_program_once() -> None:
+    """Added groups change from step to step, and no program is compiled anew for it."""
+    arguments = {"task": SMALL, "control": "schedule", "control_arguments": {"every": 10}}
+    add = ("sizes", "sparsity", "gap", "best", "gradient_noise", "gradient_cosines", "shift")
+    envs = AutoLossVectorEnv(num_envs=3, compile=True, add=add, **arguments)
+    actions = actions_for(envs, 5)
+    play(envs, actions)
+    torch._dynamo.config.error_on_recompile = True
+    play(envs, actions)
 
 
 def decides() -> None:
@@ -164,6 +181,8 @@ def judges(kind: str) -> None:
 CHECKS = {
     "closed_forms": lambda: agrees(5, **VARIANTS["closed_forms"]),
     "automatic": lambda: agrees(5, **VARIANTS["automatic"]),
+    "groups": lambda: agrees(5, **VARIANTS["groups"]),
+    "compiled_once": compiles_each_program_once,
     "decides": decides,
     "image_gan": traces_image_gan,
     "draws": draws_agree,

@@ -114,8 +114,8 @@ TASK_ARGUMENTS: dict[type[Task], dict[str, tuple]] = {
 }  # fmt: skip
 ENVIRONMENT: dict[str, tuple] = {
     "num_envs": (1, 3, np.int64(2)), "control": ("pair", "weights", ChoosePair()), "control_arguments": (None, {}),
-    "reward": ("shaped", "final", "improvement", Final(scale=2.0)), "reward_arguments": (None, {}), "features": ("scaled", "raw"),
-    "drop": ((), ("losses",), "progress", ["average"]), "split": ("train", "test"), "repeat": (1, 2), "num_instances": (None, 3),
+    "reward": ("shaped", "final", "improvement", Final(scale=2.0)), "reward_arguments": (None, {}), "features": ("scaled", "raw", "log"),
+    "drop": ((), ("losses",), "progress", ["average"]), "add": ((), ("best",), "sizes", ["gradient_noise"]), "split": ("train", "test"), "repeat": (1, 2), "num_instances": (None, 3),
     "autoreset_mode": ("SameStep", "NextStep", "Disabled"), "device": ("cpu", "auto"), "array": ("numpy", "torch"), "compile": (False,),
     "render_mode": (None, "rgb_array"), "preset": (None,),
 }  # fmt: skip
@@ -139,8 +139,8 @@ OTHERS: dict[Callable, dict[str, tuple]] = {
     Shaped: {},
     Final: {"formula": ("inverse", "square", None), "scale": (10.0, -1), "floor": (0.01,)},
     Improvement: {"segment": (50,), "window": (5,), "floor": (1e-3,)},
-    Features: {"description": (DESCRIPTION,), "scaling": ("scaled", "raw"), "drop": ((), ("losses",))},
-    RunDescription: {"pairs": (("a", "b"),), "validation_metrics": ((Metric("a"),),), "max_steps": (8,), "validate_every": (2,), "patience": (0, 3)},
+    Features: {"description": (DESCRIPTION,), "scaling": ("scaled", "raw", "log"), "drop": ((), ("losses",)), "add": ((), ("best",), ("gradient_noise",))},
+    RunDescription: {"pairs": (("a", "b"),), "validation_metrics": ((Metric("a"),),), "max_steps": (8,), "validate_every": (2,), "patience": (0, 3), "blocks": ((), (("x",), ("x", "y")))},
     Controller: {"num_features": (3,), "num_actions": (2,), "hidden_sizes": ((4,), ()), "temperature": (1.0,)},
     SoftAdapt: {"beta": (0.1,), "window": (2, 7), "every": (1, 3), "scale": ("sum", "count"), "normalized": (True, False)},
     DynamicWeightAverage: {"temperature": (2.0,), "scale": ("count",)},

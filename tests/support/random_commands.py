@@ -69,7 +69,7 @@ SIZES = ("1e9", "2147483647", "1e12", "1e18", "1e308", "-1e308", "9" * 400)
 ENVIRONMENT_NAMES = (
     "dimension", "num_samples", "noise", "l1_coefficient", "penalty", "constant", "dataset", "target", "max_steps",
     "validate_every", "patience", "collapse_repeats", "collapse_share", "hidden_sizes", "side", "assignment", "num_held_out",
-    "learning_rate", "optimizer", "preset", "control", "control_arguments", "reward", "reward_arguments", "features", "drop",
+    "learning_rate", "optimizer", "preset", "control", "control_arguments", "reward", "reward_arguments", "features", "drop", "add",
     "repeat", "num_instances", "device", "compile", "start", "start_width", "step", "step_bounds", "a", "b", "task", "split",
     "num_envs", "array", "id", "self", "wrappers", "render_mode", "train_on_validation", "data_dir", "size", "nonsense", "__class__",
 )  # fmt: skip
@@ -103,7 +103,8 @@ HOSTILE_POLICIES = (
     "fixed:0", "fixed:1e7", "fixed:" + "1," * 500 + "1", "s1:nan", "s2:inf", "s9", "balance:0", "balance:nan", "softadapt:order=9",
     "softadapt:beta=nan", "softadapt:beta=inf", "softadapt:order=1,least_squares=3", "softadapt:,", "softadapt:every=1e30",
     "softadapt:every=0", "dwa:window=10001", "dwa:temperature=0", "gradnorm:alpha=-1", "uncertainty:learning_rate=0", "always:",
-    "always:nothing", "open_loop:1", "open_loop:x", "ppo:", "ppo:nowhere", "ppo:.", "ppo:/*/*/*/*", "ppo:[", "ppo:canary.zip",
+    "always:nothing", "open_loop:1", "open_loop:x", "open_loop:2,", "schedule:0", "schedule:4,1", "schedule:,", "schedule:4,nan",
+    "shifted_each:0", "shifted_each:1,1e99", "constant:1e9", "constant_each:-1", "ppo:", "ppo:nowhere", "ppo:.", "ppo:/*/*/*/*", "ppo:[", "ppo:canary.zip",
     "reinforce:canary.zip", "ppo:/dev/zero", "sac:*", "canary:", "os:system", "os.path:join", "builtins:dict", "no_such:Thing", "canary.",
     "١:١", "1_0:1", "²:1", "1:1 ", " 1:1", "--policies", "softadapt:scale=sum,scale=sum", "softadapt:pair=1", "equal:every=²",
 )  # fmt: skip

@@ -54,12 +54,16 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     CLASSIFICATION: {
         "dataset": ("make_classification", "paper", *tables.BUNDLED_CLASSIFICATION),
+        "num_samples": (8, (4, 8)),
+        "side": (2.0, (1.0, 3.0)),
+        "informative": (None, 3, (2, 3)),
+        "label_noise": (0.0, (0.0, 0.3)),
         "assignment": ("adjacent", "opposite", "random"),
         "penalty": PENALTIES,
         "train_on_validation": (False, True),
         "hidden_sizes": ((4,), (5, 4)),
     },
-    AUTOENCODER: {"dataset": _IMAGES, "size": (0, 6)},
+    AUTOENCODER: {"dataset": _IMAGES, "size": (0, 6), "num_samples": (40, (20, 40))},
     GAN: {
         "dataset": _IMAGES,
         "size": (0, 12, 32),
@@ -89,12 +93,14 @@ EVERYWHERE: list[dict[str, Any]] = [
     _DECISIONS,
     *_REWARDS,
     {"features": "raw"},
+    {"features": "log", "add": ("sizes", "sparsity", "best", "gradient_noise")},
     {"split": "validation"},
     {"split": "test"},
 ]
 # What no task has a part in: one of them stands for all.
 ONCE: list[dict[str, Any]] = [
     {"drop": ("losses", "difference")},
+    {"add": ("gradient_cosines", "shift"), "control": "schedule"},
     {"repeat": 2},
     {"num_instances": 2},
     {"control": "step_size"},

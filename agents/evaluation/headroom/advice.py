@@ -8,6 +8,9 @@ from ..statistics import Estimate, bootstrap
 from .measure import Headroom, Reaction
 
 BLIND = "the best blind schedule"
+# A gain is no gain under this share of the best blind score, and of what that gains over the
+# default training: where problems hardly differ, anything is sure.
+LEAST = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Gain:
         gain: mean gain with its 95 % interval; positive is better.
         share: the gain in units of the other's mean score; None where scores are not all positive.
         is_sure: whether 0 lies below the interval even though several rows ask the same question
-            (Bonferroni).
+            (Bonferroni), and the gain is worth the name.
         count: problems.
         score: mean score of the way.
     """
@@ -148,6 +151,7 @@ def _gain(headroom: Headroom, way: _Way, num_rows: int) -> Gain:
     """The row of a way, where so many rows ask the same question."""
     scores, against = way.scores.astype(np.float64), way.against.astype(np.float64)
     gains = headroom.sign * (against - scores)[None]
+    is_above_noise = bootstrap(gains, coverage=1 - 0.05 / num_rows).low > 0
     are_positive = against.min() > 0 and scores.min() >= 0
     return Gain(
         question=way.question,
@@ -157,10 +161,16 @@ def _gain(headroom: Headroom, way: _Way, num_rows: int) -> Gain:
         runs_each=way.runs_each,
         gain=bootstrap(gains),
         share=float(gains.mean() / against.mean()) if are_positive else None,
-        is_sure=bootstrap(gains, coverage=1 - 0.05 / num_rows).low > 0,
+        is_sure=bool(is_above_noise and gains.mean() > LEAST * _scale(headroom)),
         count=gains.size,
         score=float(scores.mean()),
     )
+
+
+def _scale(headroom: Headroom) -> float:
+    """The size that gains are measured by."""
+    blind = float(headroom.best_blind.mean())
+    return min(abs(blind), abs(float(headroom.default.mean()) - blind))
 
 
 def _choose(headroom: Headroom, gains: list[Gain]) -> tuple[str, str]:
@@ -179,17 +189,17 @@ def _choose(headroom: Headroom, gains: list[Gain]) -> tuple[str, str]:
         cheapest = min(sure["search"], key=lambda gain: gain.runs_each or 0)
         return "search", f"{_said(cheapest)}; {against}"
     if sure["timing"]:
-        return "open loop", f"{_said(sure['timing'][0])}{_more(sure['timing'])}; {against}"
+        return "open loop", f"{_said(sure['timing'][0])}{_unfinished(sure['timing'])}; {against}"
     if sure["constant"]:
         return "constant", f"{_said(sure['constant'][0])}; {against}, nor does timing or search"
     return "constant", f"keep the default training, nothing is surely better; {against}"
 
 
-def _more(timings: list[Gain]) -> str:
+def _unfinished(timings: list[Gain]) -> str:
     """Where one shift for all still gains, the schedule was not searched for long enough."""
     if timings[-1].label == "the open loop":
         return ""
-    return f", and one shift for all {_number(timings[-1])} more: search it with a larger --budget"
+    return f" ({timings[-1].label} gains {_number(timings[-1])}: give a larger --budget)"
 
 
 def _matched(sign: int, best: Gain, gains: list[Gain]) -> str:

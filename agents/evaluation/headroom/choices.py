@@ -6,6 +6,8 @@ import numpy as np
 from cmaes import CMA
 from scipy.stats import qmc
 
+from autoloss_gym.core.task import Task
+
 from .player import Player
 
 # Reach of the logarithms: weights by a factor of 55, step sizes by 7.4, either way.
@@ -38,20 +40,18 @@ class Choices:
     schedule_runs: int
 
 
-def make_choices(
-    player: Player, columns: int, count: int, budget: int, first_seed: int, sign: int
-) -> Choices:
+def make_choices(player: Player, task: Task, count: int, budget: int, first_seed: int) -> Choices:
     """Choose on problems of the player's split.
 
     Args:
         player: plays on training problems.
-        columns: of a schedule.
+        task: what is trained.
         count: constants beside the default training.
         budget: training runs that the choices may use, about.
         first_seed: number of the first problem; later choices meet other ones.
-        sign: 1 where a low score is good, −1 where a high one is.
     """
-    grid = constants(count, columns)
+    sign = 1 if task.score_metrics[0].minimize else -1
+    grid = constants(count, len(task.pairs))
     num_problems = max(_FEWEST, round(_GRID_SHARE * budget) // len(grid))
     seeds = first_seed + np.arange(num_problems)
     played = player.schedules(grid, seeds)
@@ -66,7 +66,7 @@ def make_choices(
 
     found = player.schedules(constant[None], seeds)
     together = {name: np.concatenate([found[name], played[name]]) for name in played}
-    order = portfolio(sign * together["best_score"], preference(together, sign))
+    order = portfolio(sign * together["best_score"], preference(together, task))
     return Choices(
         constants=np.concatenate([constant[None], grid])[order],
         schedule=schedule,
@@ -83,8 +83,9 @@ def constants(count: int, columns: int) -> np.ndarray:
     return np.concatenate([np.zeros((1, columns)), (2 * spread - 1) * reach])[:, None]
 
 
-def preference(figures: dict[str, np.ndarray], sign: int) -> np.ndarray:
+def preference(figures: dict[str, np.ndarray], task: Task) -> np.ndarray:
     """What a run is chosen by, lower being better: its validation; a diverged one comes last."""
+    sign = 1 if task.validation_metrics[0].minimize else -1
     return np.where(figures["diverged"] > 0, np.inf, sign * figures["best_validation"])
 
 
@@ -109,9 +110,9 @@ def portfolio(scores: np.ndarray, validation: np.ndarray) -> np.ndarray:
     return np.array(order)
 
 
-def best_of(figures: dict[str, np.ndarray], count: int, sign: int) -> np.ndarray:
+def best_of(figures: dict[str, np.ndarray], count: int, task: Task) -> np.ndarray:
     """Scores (problems,) of the run with the best validation among the first `count` of each."""
-    winners = np.argmin(preference(figures, sign)[:count], axis=0)
+    winners = np.argmin(preference(figures, task)[:count], axis=0)
     return figures["best_score"][winners, np.arange(len(winners))]
 
 

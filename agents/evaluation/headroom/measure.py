@@ -111,11 +111,9 @@ def measure(task: Task, make_player: Callable[[str, str], Player], sizes: Sizes)
         make_player: (split, what is being done) → player.
         sizes: how much is played.
     """
-    sign = 1 if task.score_metrics[0].minimize else -1
-    columns = len(task.pairs)
     first_seed = sizes.seed * SEED_SPACING
     choosing = make_player("train", "choosing a constant and a schedule on training problems")
-    choices = make_choices(choosing, columns, sizes.constants, sizes.budget, first_seed, sign)
+    choices = make_choices(choosing, task, sizes.constants, sizes.budget, first_seed)
 
     seeds = first_seed + np.arange(sizes.episodes)
     player = make_player("validation", "playing the constants on validation problems")
@@ -135,8 +133,8 @@ def measure(task: Task, make_player: Callable[[str, str], Player], sizes: Sizes)
         default=grid["best_score"][default],
         constant=constant,
         schedule=schedule,
-        best_of={count: best_of(grid, count, sign) for count in counts},
-        reactions=_react(task, player, choices.schedule, seeds, sizes.moments, sign),
+        best_of={count: best_of(grid, count, task) for count in counts},
+        reactions=_react(task, player, choices.schedule, seeds, sizes.moments),
         noun=task.instances,
     )
 
@@ -189,8 +187,8 @@ def _react(
     base: np.ndarray,
     seeds: np.ndarray,
     shares: tuple[float, ...],
-    sign: int,
 ) -> list[Reaction]:
+    sign = 1 if task.score_metrics[0].minimize else -1
     moments = moments_of(task, shares)
     shifted = shifts(len(task.pairs))
     played = player.branches(base, shifted, moments, seeds)
@@ -200,7 +198,7 @@ def _react(
         figures = {name: played[name][place] for name in ("best_validation", "diverged")}
         scores = played["best_score"][place].astype(np.float64)
         fitted, blind = cross_fitted(played["observations"][place], sign * scores)
-        tried = np.argmin(preference(figures, sign), axis=0)
+        tried = np.argmin(preference(figures, task), axis=0)
         reactions.append(
             Reaction(
                 moment=moment / task.max_steps,

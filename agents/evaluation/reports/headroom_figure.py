@@ -67,17 +67,26 @@ def _draw_problems(axes: Any, headroom: Headroom) -> None:
     ]
     order = np.argsort(misfit, kind="stable")
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
+    shown = []
     for label, scores, color, size in ways:
         gains = sign * (headroom.best_blind - scores)
+        shown.append(gains)
         axes.scatter(misfit, gains, s=size, color=color, alpha=0.4, linewidths=0)
         centers = [misfit[part].mean() for part in parts]
         means = [gains[part].mean() for part in parts]
-        axes.plot(centers, means, "o-", color=color, markersize=4, label=f"{label} (mean of ⅛)")
+        axes.plot(centers, means, "o-", color=color, markersize=4, label=f"{label}, eighths")
     axes.axhline(0, color="black", linewidth=0.8)
     axes.axvline(0, color="black", linewidth=0.8)
-    largest = np.quantile(np.abs(misfit), 0.9) or 1.0
-    axes.set_xscale("symlog", linthresh=largest)
-    axes.set_yscale("symlog", linthresh=largest)
-    axes.set_xlabel(f"misfit: open loop beyond the best of {count} constants for the problem")
-    axes.set_ylabel(f"gain over the best blind schedule by a shift at {reaction.moment:.0%}")
+    # A few extreme problems would press all others into a point.
+    axes.set_xlim(*_middle(misfit))
+    axes.set_ylim(*_middle(np.concatenate(shown)))
+    axes.set_xlabel(f"misfit: open loop beyond the best of {count} constants")
+    axes.set_ylabel(f"gain over the best blind schedule, shift at {reaction.moment:.0%}")
     axes.legend(frameon=False, fontsize="small")
+
+
+def _middle(values: np.ndarray) -> tuple[float, float]:
+    """Ends between which most of the values lie, a little apart."""
+    low, high = np.quantile(values, [0.02, 0.98])
+    margin = 0.1 * (high - low) or 1.0
+    return float(low - margin), float(high + margin)

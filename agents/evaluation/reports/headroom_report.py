@@ -64,8 +64,9 @@ def _lines(advice: Advice) -> list[list[str]]:
 
 def _figures(gain: Gain) -> list[str]:
     estimate = gain.gain
-    interval = f"{estimate.value:+.4f} [{estimate.low:+.4f}, {estimate.high:+.4f}]"
-    share = "" if gain.share is None else f"{gain.share:+.1%}"
+    interval = f"{estimate.value:+.3g} [{estimate.low:+.3g}, {estimate.high:+.3g}]"
+    # Where nearly nothing is left to lose, a share says nothing.
+    share = "" if gain.share is None or gain.share < -1 else f"{gain.share:+.1%}"
     each = "—" if gain.runs_each is None else f"{gain.runs_each:.3g}"
     return [str(gain.count), interval, share, f"{gain.runs_once:,}", each]
 
@@ -77,8 +78,8 @@ def _under(headroom: Headroom, advice: Advice) -> list[str]:
     weights = "probabilities of the pairs" if headroom.draw else "weights"
     return [
         f"{metric.name} at the best validation so far; {better} is better, gains are positive. "
-        f"Default training {headroom.default.mean():.4f}, constant {headroom.constant.mean():.4f}, "
-        f"open loop {headroom.schedule.mean():.4f}.",
+        f"Default training {headroom.default.mean():.4g}, constant {headroom.constant.mean():.4g}, "
+        f"open loop {headroom.schedule.mean():.4g}.",
         f"Shifts change the {weights} of {', '.join(headroom.pairs)}, and the step size, from the "
         "moment of the clone to the end; the clones are of runs under the open loop.",
         f"Choices on training {noun}, figures on validation {noun}, paired; test {noun} are not "

@@ -142,7 +142,7 @@ def _notes_on_failures(benchmark: Benchmark) -> list[str]:
 
 
 def _notes_on_costs(benchmark: Benchmark) -> list[str]:
-    """What searches and choices have cost; every row plays its problems once or more besides."""
+    """What trainings, searches and choices have cost, beside the runs of the table itself."""
     before = [f"{row.label} {row.training_runs:,}" for row in benchmark.rows if row.training_runs]
     each = [
         f"{row.label} {row.training_runs_each}"
@@ -151,7 +151,7 @@ def _notes_on_costs(benchmark: Benchmark) -> list[str]:
     ]
     notes = []
     if before:
-        notes.append(f"Training runs of searches and choices: {', '.join(before)}.")
+        notes.append(f"Training runs before the table: {', '.join(before)}.")
     if each:
         notes.append(f"Training runs for each of the table's {benchmark.noun}: {', '.join(each)}.")
     return notes

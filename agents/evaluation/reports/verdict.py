@@ -7,10 +7,14 @@ from ..statistics import Estimate
 
 MIN_SEEDS = 5  # of a trained policy, for an interval that says how training varies
 MIN_PROBLEMS = 20  # below, a percentile bootstrap covers clearly less than it says
+MIN_CONSTANTS = 10  # a choice of fewer is no search
 _WITHOUT_REFERENCE = (
     "Every policy here reacts to what it observes: "
     "for a verdict, add a static schedule, such as round_robin."
 )
+
+
+_ADD_CONSTANTS = "add constant:20 to --policies"
 
 
 def verdict(benchmark: Benchmark) -> str | None:
@@ -18,7 +22,8 @@ def verdict(benchmark: Benchmark) -> str | None:
 
     The best trained policy is judged by its interval against the reference; without a trained one,
     the best rule that reacts to what it observes. A rule is also named where it does what the
-    trained policy does not: beat the reference, or beat it by more.
+    trained policy does not: beat the reference, or beat it by more. Nothing trained is recommended
+    before it has met the best of several constants.
     """
     reactive = [row for row in benchmark.rows if row.reactive]
     reference = next((row for row in benchmark.rows if row.label == benchmark.reference), None)
@@ -44,6 +49,8 @@ def verdict(benchmark: Benchmark) -> str | None:
         rule = rules[0]
         words += f", and {_name(rule)} is better than it by {_amount(rule)}"
         advice = _picked(rule)
+    elif direction > 0 and _lacks_constants(best, benchmark):
+        return f"{words}, but met no search of constants: {_ADD_CONSTANTS} before you use it."
     elif direction > 0:
         advice = _picked(best) if len(field) > 1 else _name(best)
     elif direction < 0:
@@ -63,12 +70,20 @@ def _judged(best: Row, field: list[Row], reference: Row, benchmark: Benchmark) -
     direction = _direction(best, benchmark)
     if direction == 0:
         difference = _interval(_estimate(best), signed=True)
-        count = f"n = {_count(best)}"
-        return (
-            f"{subject} shows no clear difference from {against} (difference {difference}, {count})"
-        )
+        facts = f"(difference {difference}, {_facts(best, reference)})"
+        return f"{subject} shows no clear difference from {against} {facts}"
     word = "better" if direction > 0 else "worse"
-    return f"{subject} is {word} than {against} by {_amount(best)}"
+    return f"{subject} is {word} than {against} by {_amount(best)} ({_facts(best, reference)})"
+
+
+def _facts(best: Row, reference: Row) -> str:
+    """The number of runs behind a comparison, and what both sides have cost before it."""
+    facts = f"n = {_count(best)}"
+    if not best.training_runs:
+        return facts
+    seeds = " a seed" if len(best.figures) > 1 else ""
+    before = f"{best.label} {best.training_runs:,}{seeds}"
+    return f"{facts}; training runs: {before}, {reference.label} {reference.training_runs or 0:,}"
 
 
 def _picked(row: Row) -> str:
@@ -86,7 +101,14 @@ def _caveats(best: Row, benchmark: Benchmark) -> str:
     problems = len(benchmark.instances)
     if problems < MIN_PROBLEMS:
         caveats.append(f"{problems} {benchmark.noun}, at least {MIN_PROBLEMS} are needed")
+    if _lacks_constants(best, benchmark):
+        caveats.append(f"no constants were searched, {_ADD_CONSTANTS}")
     return f" (preliminary: {'; '.join(caveats)})" if caveats else ""
+
+
+def _lacks_constants(best: Row, benchmark: Benchmark) -> bool:
+    """Whether something trained was never compared with the best of several constants."""
+    return best.trained and all(row.constants < MIN_CONSTANTS for row in benchmark.rows)
 
 
 def _direction(row: Row, benchmark: Benchmark) -> int:

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Many, Named, Real
 from autoloss_gym.tools.stored import read_values, write_values
 
 SCHEDULE = "schedule.json"
+_ARRAYS = ("weights", "step_size")
 _LARGEST = 1e30
 _FORM = {
     "weights": Many(Many(Real(0, _LARGEST))),
@@ -38,7 +40,7 @@ def load_base(folder: Path) -> dict[str, Any]:
             f"{str(folder)!r} holds no {SCHEDULE}: its training was stopped before the first save"
         ) from None
     try:
-        return plain(Schedule(weights=stored["weights"], step_size=stored["step_size"]))
+        return plain(build(Schedule, {name: stored[name] for name in _ARRAYS}))
     except ValueError as error:
         raise ValueError(f"{str(path)!r}: {error}") from None
 
@@ -62,4 +64,5 @@ def from_array(values: np.ndarray) -> Schedule | None:
     """What `as_array` was given."""
     if not len(values):
         return None
-    return Schedule(weights=values[:, :-1].tolist(), step_size=values[:, -1].tolist())
+    columns = {"weights": values[:, :-1].tolist(), "step_size": values[:, -1].tolist()}
+    return build(Schedule, columns)

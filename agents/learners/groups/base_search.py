@@ -19,6 +19,7 @@ from autoloss_gym.environment.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.forms import Array
 
+from .gradient import group_advantages
 from .options import GroupOptions
 from .outcomes import final_figures, outcomes_of
 
@@ -78,16 +79,16 @@ class BaseSearch:
         return self._schedule(self._optimizer.mean)
 
     def form(self) -> Array:
-        """The form of `outcomes`."""
+        """The form of `costs`."""
         return Array("float64", (None, POPULATION))
 
-    def outcomes(self) -> np.ndarray:
+    def costs(self) -> np.ndarray:
         """All that it was told, (generations, candidates)."""
         return np.array(self.history, dtype=np.float64).reshape(-1, POPULATION)
 
-    def restore(self, outcomes: np.ndarray) -> None:
+    def restore(self, costs: np.ndarray) -> None:
         """Ask and tell again what another search of the same arguments was told."""
-        for told in outcomes:
+        for told in costs:
             self.tell(self._ask(), told)
 
     def generation(self, envs: AutoLossVectorEnv, first_seed: int) -> None:
@@ -106,13 +107,15 @@ class BaseSearch:
         _, _, ended, _, infos = envs.rollout(controls)
         assert ended.all()
         found = outcomes_of(self._task, final_figures(infos), self._options.outcome)
-        means = found.double().view(POPULATION, problems).mean(dim=1)
-        self.tell(points, means.cpu().numpy())
+        by_problem = found.view(POPULATION, problems).T.flatten()
+        candidates = replace(self._options, copies=POPULATION)
+        gains = group_advantages(by_problem, candidates).view(problems, POPULATION)
+        self.tell(points, -gains.double().mean(dim=0).cpu().numpy())
 
-    def tell(self, points: Sequence[np.ndarray], outcomes: np.ndarray) -> None:
-        """The mean outcomes of the points that were asked for, (candidates,)."""
-        self._optimizer.tell(list(zip(points, outcomes.tolist(), strict=True)))
-        self.history.append(outcomes)
+    def tell(self, points: Sequence[np.ndarray], costs: np.ndarray) -> None:
+        """The costs of the points that were asked for, (candidates,): small is good."""
+        self._optimizer.tell(list(zip(points, costs.tolist(), strict=True)))
+        self.history.append(costs)
 
     def _ask(self) -> list[np.ndarray]:
         return [self._optimizer.ask() for _ in range(POPULATION)]

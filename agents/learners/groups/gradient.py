@@ -35,19 +35,21 @@ class GroupRuns:
 def group_advantages(
     outcomes: Float[Tensor, " num_envs"], options: GroupOptions
 ) -> Float[Tensor, " num_envs"]:
-    """Baseline − outcome, divided by the deviation of all such differences; large is good.
+    """Baseline − outcome, scaled to a deviation of 1; large is good.
 
     Args:
         outcomes: the copies of a problem stand one after another.
-        options: number of copies and kind of baseline.
+        options: number of copies, kinds of baseline and scale.
     """
     groups = outcomes.double().view(-1, options.copies)
     baselines = groups.mean(dim=1, keepdim=True)
     if options.baseline == "batch":
         baselines = groups.mean()
-    gains = (baselines - groups).flatten()
+    gains = baselines - groups
+    if options.scale == "group":
+        gains = gains / groups.std(dim=1, keepdim=True).clamp(min=_LEAST_DEVIATION)
     deviation = gains.std(correction=0).clamp(min=_LEAST_DEVIATION)
-    return (gains / deviation).float()
+    return (gains / deviation).flatten().float()
 
 
 def log_probabilities(

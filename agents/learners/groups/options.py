@@ -20,6 +20,9 @@ class GroupOptions:
             environments.
         baseline: subtracted from what an action has brought: the mean of the problem's copies
             ("group"), or of all runs ("batch").
+        scale: what the differences are divided by: their deviation among the problem's copies
+            ("group"), so that problems on which all copies come out alike count as much as others,
+            or among all runs ("batch"). The same holds for the candidates of the search.
         outcome: what is made small: the log of the best validation ("validation"), or the score
             that the benchmark reports ("truth"), which only generated problems have.
         blind: whether the controller sees zeros instead of observations: it can then learn another
@@ -39,6 +42,7 @@ class GroupOptions:
 
     copies: _Copies = 24
     baseline: Literal["group", "batch"] = "group"
+    scale: Literal["group", "batch"] = "group"
     outcome: Literal["validation", "truth"] = "validation"
     blind: bool = False
     search_runs: NonNegativeInt = 20_000

@@ -20,7 +20,9 @@ from autoloss_gym.data.tables.text import SUFFIXES, read_text
 from autoloss_gym.tools.names import shown, unknown
 
 BUNDLED_REGRESSION = ("diabetes",)
-BUNDLED_CLASSIFICATION = ("breast_cancer", "digits")
+BUNDLED_CLASSIFICATION = ("breast_cancer", "digits", "wine", "iris")
+# Those with columns that can be the target of a regression.
+BUNDLED_NUMBERS = ("diabetes", "breast_cancer", "wine", "iris")
 _BUNDLED = (*BUNDLED_REGRESSION, *BUNDLED_CLASSIFICATION)
 _FORMS = ".csv, .tsv or .txt (each also with .gz), .npz or .parquet"
 _WORKBOOKS = (".xlsx", ".xls", ".ods", ".numbers")
@@ -87,10 +89,10 @@ def load_table(dataset: Any, target: str | None = None) -> Table:
     A file is read again only if it was rewritten.
 
     Args:
-        dataset: "diabetes", "breast_cancer", "digits", or a path. A text table has a header line
-            and numeric columns; ',', ';', tabs or '|' stand between them, and it may be packed with
-            gzip. An NPZ file has the arrays "inputs" (rows, features) and "targets" (rows,). A
-            Parquet file needs pyarrow or Polars. Or what else `as_dataset` takes.
+        dataset: "diabetes", "breast_cancer", "digits", "wine", "iris", or a path. A text table has
+            a header line and numeric columns; ',', ';', tabs or '|' stand between them, and it may
+            be packed with gzip. An NPZ file has the arrays "inputs" (rows, features) and "targets"
+            (rows,). A Parquet file needs pyarrow or Polars. Or what else `as_dataset` takes.
         target: the column to predict; by default the last.
 
     Raises:
@@ -127,7 +129,7 @@ def target_remarks(table: Table, dataset: str | Columns, target: str | None) -> 
 @functools.lru_cache(maxsize=16)
 def _load(dataset: str, target: str | None, written: Stamp) -> Table:
     if dataset in _BUNDLED:
-        # Imported here because it takes long, and only these three need it.
+        # Imported here because it takes long, and only bundled ones need it.
         datasets = importlib.import_module("sklearn.datasets")
         load = getattr(datasets, f"load_{dataset}")
         return checked(repr(dataset), *load(return_X_y=True))

@@ -47,3 +47,9 @@ def _layers(block: Parameters) -> list[tuple[Tensor, Tensor]]:
     """Weight and bias of each layer of a block."""
     num_layers = len(block) // 2
     return [(block[f"weight_{index}"], block[f"bias_{index}"]) for index in range(num_layers)]
+
+
+def reconstruction_error(parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
+    """Mean squared error over the pixels of all images."""
+    error = decode(parameters, encode(parameters, images)) - images
+    return (error * error).mean(dim=2).mean(dim=1)

@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -16,10 +16,19 @@ from autoloss_gym.core.task import Keys, Metric, Pair, Split
 from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.scoring.classifiers import Classifier, load_classifier
-from autoloss_gym.tasks.images.autoencoder_layers import decode, encode, initial_layers
-from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveInts
+from autoloss_gym.tasks.images import autoencoder_layers as layers
+from autoloss_gym.tasks.images.autoencoder_presets import MIXTURE, MNIST
+from autoloss_gym.tools.bounds import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    PositiveIntRange,
+    PositiveInts,
+    largest,
+)
 from autoloss_gym.tools.tree import Parameters
 
+_LEAST_COST = 1e-3
 _SLICE = 256  # images of a run that are measured together: more would leave the caches
 
 
@@ -84,10 +93,13 @@ class SparseAutoencoder(GradientTask):
     num_held_out, num_test: images of the validation and of the test part that are used, at most.
     optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
         collapse_share: see `GradientTask` and `Task`.
-    preset: "mnist" for MNIST, with batches of 100 and 30 epochs of 15,000 images.
+    preset: "mnist" for MNIST, with batches of 100 and 30 epochs of 15,000 images; "mixture" for a
+        family of short runs on 20 to 200 images, with a learning rate factor from 0.1 to 4.
 
-    The scores are the same figures on the test part. Images are shared by all runs; a run holds the
-    numbers of its own.
+    `num_samples` may be a range (low, high), from which each problem draws its own number
+    uniformly. The scores are the same figures on the test part; where this or the learning rate
+    factor is a range, the first is `log_cost`, the natural logarithm of the cost. Images are shared
+    by all runs; a run holds the numbers of its own.
 
     ## References
     Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural
@@ -103,18 +115,7 @@ class SparseAutoencoder(GradientTask):
     """
 
     instances: ClassVar[str] = "resamples"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "mnist": {
-            "dataset": "mnist",
-            "hidden_sizes": (128,),
-            "code_size": 64,
-            "l1_coefficient": 1e-3,
-            "batch_size": 100,
-            "optimizer": Adam(learning_rate=1e-3),
-            "max_steps": 4500,
-            "validate_every": 50,
-        }
-    }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"mnist": MNIST, "mixture": MIXTURE}
     pairs: ClassVar[tuple[Pair, ...]] = (
         Pair("reconstruction", ("encoder", "decoder"), cheap=False),
         Pair("sparsity", ("encoder",), cheap=False),
@@ -127,7 +128,7 @@ class SparseAutoencoder(GradientTask):
     code_size: PositiveInt = 32
     l1_coefficient: NonNegativeFloat = 3e-3
     active_price: NonNegativeFloat = 0.5
-    num_samples: NonNegativeInt = 0
+    num_samples: PositiveIntRange | Literal[0] = 0
     batch_size: PositiveInt = 32
     num_held_out: PositiveInt = 256
     num_test: PositiveInt = 2000
@@ -172,36 +173,48 @@ class SparseAutoencoder(GradientTask):
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
-        return self.validation_metrics
+        if not self._is_mixture:
+            return self.validation_metrics
+        logarithm = Metric("log_cost", worst=math.log(1.0 + self.active_price))
+        return logarithm, *self.validation_metrics
+
+    @property
+    def _is_mixture(self) -> bool:
+        return isinstance(self.num_samples, tuple) or isinstance(self.learning_rate_factor, tuple)
 
     def classifier(self, device: str = "cpu") -> Classifier:
         """The judge of reconstructions; trained at first use."""
         return load_classifier(self.source, device)
 
     def make_data(self, keys: Keys) -> dict[str, Tensor]:
-        sizes = self.num_samples, self.num_held_out, self.num_test
-        return resampled_images(self.source, keys.problem, keys.split, *sizes)
+        sizes = largest(self.num_samples), self.num_held_out, self.num_test
+        data = resampled_images(self.source, keys.problem, keys.split, *sizes)
+        if isinstance(self.num_samples, tuple):
+            stream = random.fold_in(keys.problem, "num samples")
+            data["num_samples"] = random.ranged_integers(stream, self.num_samples)
+        return data
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         sizes = self.layer_sizes
         return {
-            "encoder": initial_layers(random.fold_in(keys.run, "encoder"), sizes),
-            "decoder": initial_layers(random.fold_in(keys.run, "decoder"), sizes[::-1]),
+            "encoder": layers.initial_layers(random.fold_in(keys.run, "encoder"), sizes),
+            "decoder": layers.initial_layers(random.fold_in(keys.run, "decoder"), sizes[::-1]),
         }
 
     def batch(
         self, data: Any, keys: Int64[Tensor, " num_envs"]
     ) -> Float[Tensor, "num_envs batch pixels"]:
         rows = data["training"]
-        drawn = random.integers(keys, (self.batch_size,), rows.shape[1])
+        count = data["num_samples"][:, None] if "num_samples" in data else rows.shape[1]
+        drawn = random.integers(keys, (self.batch_size,), count)
         return self.source.gather(rows.gather(1, drawn))
 
     def losses(self) -> dict[str, Loss]:
-        return {"reconstruction": _mean_squared_error, "sparsity": self._penalty}
+        return {"reconstruction": layers.reconstruction_error, "sparsity": self._penalty}
 
     def _penalty(self, parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
         # Activations of ReLU units are not negative: they are their own absolute values.
-        activations = encode(parameters, images)
+        activations = layers.encode(parameters, images)
         return activations.sum(dim=2).mean(dim=1) * self.l1_coefficient
 
     def validation_values(
@@ -210,7 +223,11 @@ class SparseAutoencoder(GradientTask):
         return self._figures(parameters, data["validation"])
 
     def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
-        return self._figures(parameters, data["test"])
+        figures = self._figures(parameters, data["test"])
+        if not self._is_mixture:
+            return figures
+        logarithm = torch.log(figures[:, :1].clamp(_LEAST_COST, 1.0 + self.active_price))
+        return torch.cat([logarithm, figures], dim=1)
 
     def _figures(
         self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]
@@ -231,8 +248,8 @@ class SparseAutoencoder(GradientTask):
     ) -> list[Float[Tensor, "num_envs rows"]]:
         """The figures of each image: error, sparsity, activity, and recognition where known."""
         images = self.source.gather(rows)
-        code = encode(parameters, images)
-        reconstructions = decode(parameters, code)
+        code = layers.encode(parameters, images)
+        reconstructions = layers.decode(parameters, code)
         error = reconstructions - images
         is_active = (code > 0).to(code.dtype)
         figures = [(error * error).mean(dim=2), code.sum(dim=2), is_active.mean(dim=2)]
@@ -241,8 +258,3 @@ class SparseAutoencoder(GradientTask):
             labels = self.source.labels_on(device)[rows]
             figures.append(self.classifier(device).recognises(reconstructions, labels))
         return figures
-
-
-def _mean_squared_error(parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
-    error = decode(parameters, encode(parameters, images)) - images
-    return (error * error).mean(dim=2).mean(dim=1)

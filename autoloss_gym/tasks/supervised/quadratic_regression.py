@@ -10,11 +10,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss
-from autoloss_gym.core.task import Keys, Metric, Pair, Split
-from autoloss_gym.data import resampled_tables, tables
+from autoloss_gym.core.task import Keys, Metric, Pair
+from autoloss_gym.data import table_families, tables
 from autoloss_gym.data.quadratics import HALF_WIDTH, QuadraticProblems
+from autoloss_gym.losses.fitting import relative_log_risk
 from autoloss_gym.losses.penalties import (
     check_penalty,
     named_tensors,
@@ -25,7 +25,8 @@ from autoloss_gym.losses.penalties import (
 from autoloss_gym.losses.quadratic_fit import quadratic_fit, quadratic_fit_and_gradient
 from autoloss_gym.networks.quadratic import excess_risk
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.tasks.supervised.regression_presets import PRESETS
+from autoloss_gym.tasks.supervised.regression_presets import MIXTURE, RELEASED, TABLES
+from autoloss_gym.tasks.supervised.table_task import TableTask
 from autoloss_gym.tools.bounds import (
     NonNegativeFloat,
     NonNegativeFloatRange,
@@ -34,13 +35,14 @@ from autoloss_gym.tools.bounds import (
     Share,
     largest,
 )
+from autoloss_gym.tools.names import shown
 from autoloss_gym.tools.tree import Parameters
 
 _LEAST_RISK, _WORST_RISK = 1e-6, 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuadraticRegression(GradientTask):
+class QuadraticRegression(TableTask):
     """When to fit and when to shrink: an over-parameterised regression.
 
     ## Description
@@ -86,6 +88,7 @@ class QuadraticRegression(GradientTask):
         table, NPZ or Parquet file with a numeric target (see
         `autoloss_gym.data.tables.load_table`); a data frame; or a pair of arrays, inputs (rows,
         features) and targets (rows,). Real data are standardised on the training part.
+    tables: of dataset="tables", see `MLPClassification`.
     target: the column of the table to predict, by default the last.
     dimension, num_samples, noise: d, training samples, and the deviation of the noise, for
         synthetic data. The last two may be ranges (low, high), from which each problem draws its
@@ -104,17 +107,21 @@ class QuadraticRegression(GradientTask):
     optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
         collapse_share: see `GradientTask` and `Task`.
     preset: "released" for the settings of the authors' code: learning rate 5e-4, up to 20,000
-        steps, validation every 10, patience 100; "mixture" for a family: 8 features of which 1 to 8
-        are active, 30 to 100 training and 200 held-out samples, noise from 0.5 to 6, a true
-        quadratic part in half of the problems, learning rate factor from 0.1 to 4, and 200 steps.
+        steps, validation every 10, patience 100; "tables" for the family of real tables; "mixture"
+        for one of synthetic data, with 8 features of which 1 to 8 are active, 30 to 100 training
+        samples, noise from 0.5 to 6, a true quadratic part in half of the problems, and a learning
+        rate factor from 0.1 to 4.
 
-    The score of synthetic data is the exact excess risk E[(ŷ − w*·u)²] over the input distribution,
-    that is the risk less that of the best predictor; `test_error` is the mean squared error on the
-    noisy test part. Problems of a family differ in how small a risk they allow, so there the score
-    is `log_excess_risk`, its natural logarithm, bounded by that of 1e-6 and that of 100: a
-    difference of -0.1 is a risk 10 % lower, whatever the problem. A task is a family where a number
-    is a range or `true_quadratic` is neither 0 nor 1. The score of real data is the test error in
-    units of the target's variance.
+    The score of synthetic data is the exact excess risk E[(ŷ − w*·u)²] over the input distribution;
+    `test_error` is the mean squared error on the noisy test part. Where a number is a range or
+    `true_quadratic` is neither 0 nor 1, problems differ in how small a risk they allow, and the
+    score is `log_excess_risk`, ln of it between 1e-6 and 100: -0.1 is a risk 10 % lower, whatever
+    the problem. The score of real data is the test error in units of the target's variance.
+
+    A problem of "tables" is one column of a table to predict from few others, of few rows, with
+    noise added; none of this is told. Unseen on another split are rows, not tables. Its score is
+    `relative_log_risk`, ln((e + 0.05) / (r + 0.05)) with e the error on the test part, which has no
+    noise added, and r that of the mean of the training targets.
 
     ## References
     Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate
@@ -128,13 +135,19 @@ class QuadraticRegression(GradientTask):
     v0: initial version.
     """
 
-    full_batch: ClassVar[bool] = True
-    can_train_on_validation: ClassVar[bool] = True
-    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    generated: ClassVar[tuple[str, ...]] = ("synthetic",)
+    bundled: ClassVar[tuple[str, ...]] = tables.BUNDLED_REGRESSION
+    bundled_family: ClassVar[tuple[str, ...]] = tables.BUNDLED_NUMBERS
+    with_classes: ClassVar[bool] = False
+    ranges: ClassVar[tuple[str, ...]] = ("num_samples", "noise", "active_features")
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "released": RELEASED,
+        "mixture": MIXTURE,
+        "tables": TABLES,
+    }
     validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", worst=100.0),)
 
     dataset: str | Any = "synthetic"
-    target: str | None = None
     dimension: PositiveInt = 16
     num_samples: PositiveIntRange = 200
     num_held_out: PositiveInt | None = None
@@ -144,32 +157,17 @@ class QuadraticRegression(GradientTask):
     l1_coefficient: NonNegativeFloat = 0.2
     constant: bool = False
     penalty: str = "joint"
-    train_on_validation: bool = False
     max_steps: PositiveInt = 600
     validate_every: PositiveInt = 5
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=5e-3))
-    table: tables.Table | None = field(init=False, repr=False, default=None)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "dataset", tables.as_dataset(self.dataset))
-        super().__post_init__()
+    def check_arguments(self) -> None:
         check_penalty(self.penalty)
         if self.active_features is not None and largest(self.active_features) > self.dimension:
             raise ValueError(
-                f"active_features={self.active_features}: expected at most dimension="
+                f"active_features={shown(self.active_features)}: expected at most dimension="
                 f"{self.dimension}"
             )
-        bundled = tables.BUNDLED_REGRESSION
-        table = tables.find_table(self.dataset, self.target, ("synthetic",), bundled)
-        object.__setattr__(self, "table", table)
-
-    @property
-    def instances(self) -> str:
-        return "problems" if self.table is None else "resamples"
-
-    @property
-    def data_digest(self) -> str:
-        return "" if self.table is None else self.table.digest
 
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -178,41 +176,20 @@ class QuadraticRegression(GradientTask):
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
+        if self.family:
+            return table_families.RELATIVE_LOG_RISK, Metric("test_error", worst=100.0)
         if self.table is not None:
             return (Metric("test_error", worst=10.0),)
         metrics = Metric("excess_risk", worst=_WORST_RISK), Metric("test_error", worst=100.0)
-        if self.is_family:
-            return Metric("log_excess_risk", worst=math.log(_WORST_RISK)), *metrics
-        return metrics
+        logarithm = Metric("log_excess_risk", worst=math.log(_WORST_RISK))
+        return (logarithm, *metrics) if self.is_mixture else metrics
 
     @property
-    def is_family(self) -> bool:
-        """Whether problems differ in more than their draws, and the score is a logarithm."""
-        numbers = (self.num_samples, self.noise, self.active_features, self.learning_rate_factor)
-        some_are_quadratic = 0 < self.true_quadratic < 1
-        return some_are_quadratic or any(isinstance(each, tuple) for each in numbers)
+    def is_mixture(self) -> bool:
+        return super().is_mixture or 0 < self.true_quadratic < 1
 
-    @property
-    def num_features(self) -> int:
-        """d."""
-        return self.dimension if self.table is None else self.table.inputs.shape[1]
-
-    def remarks(self, split: Split) -> tuple[str, ...]:
-        if self.table is None:
-            return ()
-        return tables.target_remarks(self.table, self.dataset, self.target)
-
-    def make_data(self, keys: Keys) -> dict[str, Any]:
-        if self.table is None:
-            return self._problems.draw(keys.problem)
-        data = resampled_tables.resampled_regression(self.table, keys.problem, keys.split)
-        return (
-            resampled_tables.with_validation_in_training(data) if self.train_on_validation else data
-        )
-
-    @property
-    def _problems(self) -> QuadraticProblems:
-        return QuadraticProblems(
+    def generated_data(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Any]:
+        problems = QuadraticProblems(
             dimension=self.dimension,
             num_samples=self.num_samples,
             num_held_out=self.num_held_out or largest(self.num_samples),
@@ -221,6 +198,7 @@ class QuadraticRegression(GradientTask):
             true_quadratic=self.true_quadratic,
             train_on_validation=self.train_on_validation,
         )
+        return problems.draw(keys)
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         size = self.num_features
@@ -231,9 +209,6 @@ class QuadraticRegression(GradientTask):
             constant = torch.zeros_like(linear[:, :1])
             blocks["constant"] = {"constant": constant}
         return packed_for(self.penalty, blocks)
-
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
-        return data["training"]
 
     def losses(self) -> dict[str, Loss]:
         mse = ClosedForm(quadratic_fit, quadratic_fit_and_gradient)
@@ -246,9 +221,11 @@ class QuadraticRegression(GradientTask):
         test_error = quadratic_fit(parameters, data["test"])
         if self.table is not None:
             return test_error[:, None]
+        if self.family:
+            return torch.stack([relative_log_risk(test_error, data["reference"]), test_error], 1)
         named, quadratic = named_tensors(parameters), data.get("true_quadratic")
         risk = excess_risk(named, data["truth"], HALF_WIDTH, quadratic)
         values = [risk, test_error]
-        if self.is_family:
+        if self.is_mixture:
             values.insert(0, torch.log(risk.clamp(_LEAST_RISK, _WORST_RISK)))
         return torch.stack(values, dim=1)

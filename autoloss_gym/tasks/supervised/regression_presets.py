@@ -2,17 +2,18 @@
 
 from typing import Any
 
+from autoloss_gym.data.table_families import FAMILY
 from autoloss_gym.optimizers import Adam
 
 # The settings of the authors' code.
-_RELEASED = {
+RELEASED: dict[str, Any] = {
     "optimizer": Adam(learning_rate=5e-4),
     "max_steps": 20_000,
     "validate_every": 10,
     "patience": 100,
 }
 # A family of problems, which ask for different schedules.
-_MIXTURE = {
+MIXTURE: dict[str, Any] = {
     "dimension": 8,
     "num_samples": (30, 100),
     "num_held_out": 200,
@@ -23,4 +24,9 @@ _MIXTURE = {
     "max_steps": 200,
     "validate_every": 5,
 }
-PRESETS: dict[str, dict[str, Any]] = {"released": _RELEASED, "mixture": _MIXTURE}
+# A family of problems from real tables.
+TABLES: dict[str, Any] = {
+    "dataset": FAMILY,
+    "learning_rate_factor": (0.1, 4.0),
+    "max_steps": 200,
+}

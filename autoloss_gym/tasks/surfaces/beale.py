@@ -62,7 +62,12 @@ class Beale(Surface):
     optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
         collapse_share: see `GradientTask` and `Task`.
 
-    The score is the distance to the minimum; `objective` is the sum of the three losses.
+    preset: "mixture" for a family of problems that begin in a square of side 1, with a learning
+        rate factor from 0.05 to 1.
+
+    The score is the distance to the minimum; `objective` is the sum of the three losses. Where the
+    learning rate factor is a range, the score is `log_distance`, the natural logarithm of the
+    distance between 1e-6 and 100, so that far and near ends count alike.
 
     ## References
     Moré, Garbow, Hillstrom: "Testing unconstrained optimization software", ACM Transactions on

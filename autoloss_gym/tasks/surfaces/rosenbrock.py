@@ -62,7 +62,12 @@ class Rosenbrock(Surface):
     optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
         collapse_share: see `GradientTask` and `Task`.
 
-    The score is the distance to the minimum; `objective` is the sum of both losses.
+    preset: "mixture" for a family of problems that begin in a square of side 1, with a learning
+        rate factor from 0.05 to 1.
+
+    The score is the distance to the minimum; `objective` is the sum of both losses. Where the
+    learning rate factor is a range, the score is `log_distance`, the natural logarithm of the
+    distance between 1e-6 and 100, so that far and near ends count alike.
 
     ## References
     Rosenbrock: "An automatic method for finding the greatest or least value of a function", The

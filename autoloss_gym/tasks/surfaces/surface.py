@@ -2,6 +2,7 @@
 their common minimum.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from autoloss_gym.tools.tree import Parameters
 
 # The losses are polynomials of a degree up to 8: farther out they overflow.
 _FARTHEST = 1000.0
+_LEAST_DISTANCE, _WORST_DISTANCE = 1e-6, 100.0
 Coordinate = Annotated[
     float, Bounds("a number from -1000 to 1000", least=-_FARTHEST, most=_FARTHEST)
 ]
@@ -49,10 +51,10 @@ class Surface(GradientTask):
 
     full_batch: ClassVar[bool] = True
     validation_metrics: ClassVar[tuple[Metric, ...]] = (Metric("distance", worst=100.0),)
-    score_metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("distance", worst=100.0),
-        Metric("objective", worst=1e4),
-    )
+    # Problems that differ in where they begin and in a rate that nobody is told.
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mixture": {"start_width": 1.0, "learning_rate_factor": (0.05, 1.0)}
+    }
 
     start: tuple[Coordinate, Coordinate]
     start_width: Width = 0.5
@@ -79,6 +81,17 @@ class Surface(GradientTask):
     def minimum(self) -> tuple[float, float]:
         """The one point (x, y) where every loss is 0."""
 
+    @property
+    def score_metrics(self) -> tuple[Metric, ...]:
+        metrics = Metric("distance", worst=_WORST_DISTANCE), Metric("objective", worst=1e4)
+        if not self._is_mixture:
+            return metrics
+        return Metric("log_distance", worst=math.log(_WORST_DISTANCE)), *metrics
+
+    @property
+    def _is_mixture(self) -> bool:
+        return isinstance(self.learning_rate_factor, tuple)
+
     def make_data(self, keys: Keys) -> dict[str, Any]:
         return {}
 
@@ -94,10 +107,14 @@ class Surface(GradientTask):
     def validation_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 1"]:
         return self._distance(parameters)[:, None]
 
-    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
+    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         values = [loss(parameters, data) for loss in self.losses().values()]
         objective = torch.stack(values, dim=1).sum(dim=1)
-        return torch.stack([self._distance(parameters), objective], dim=1)
+        distance = self._distance(parameters)
+        values = [distance, objective]
+        if self._is_mixture:
+            values.insert(0, torch.log(distance.clamp(_LEAST_DISTANCE, _WORST_DISTANCE)))
+        return torch.stack(values, dim=1)
 
     def _distance(self, parameters: Parameters) -> Float[Tensor, " num_envs"]:
         x, y = parameters["point"].unbind(dim=1)

@@ -6,6 +6,7 @@ import pytest
 from agents.evaluation.headroom.choices import best_of, constants, make_choices, portfolio
 from agents.evaluation.headroom.player import Player
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from tests.support.toy_tasks import TwoBlocks
 from tests.support.two_targets import TwoTargets
 
 
@@ -28,9 +29,11 @@ def test_a_run_is_kept_by_its_validation_and_not_by_its_score():
         "best_validation": np.array([[2.0, 1], [1, 2], [0, 0]]),
         "diverged": np.array([[0, 0], [0, 0], [1, 1]]),
     }
-    assert best_of(figures, 1, 1).tolist() == [3, 3]
-    assert best_of(figures, 3, 1).tolist() == [1, 3]
-    assert best_of(figures, 3, -1).tolist() == [3, 1]
+    lowest, highest = TwoBlocks(), TwoBlocks(minimize=False)
+    assert highest.score_metrics[0].minimize  # unlike its validation metric
+    assert best_of(figures, 1, lowest).tolist() == [3, 3]
+    assert best_of(figures, 3, lowest).tolist() == [1, 3]
+    assert best_of(figures, 3, highest).tolist() == [3, 1]
 
 
 class CountingPlayer(Player):
@@ -49,7 +52,7 @@ def test_the_known_best_weights_are_found_for_the_stated_number_of_runs(budget):
         return AutoLossVectorEnv(task=TwoTargets(), num_envs=num_envs)
 
     player = CountingPlayer(make_env)
-    chosen = make_choices(player, 2, count=20, budget=budget, first_seed=0, sign=1)
+    chosen = make_choices(player, TwoTargets(), count=20, budget=budget, first_seed=0)
     assert player.runs == chosen.constant_runs + chosen.schedule_runs
     last = chosen.schedule[-1, 0]
     for log_ratio in (chosen.constants[0, 0, 0], last):

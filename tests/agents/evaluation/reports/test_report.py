@@ -133,7 +133,7 @@ def test_the_files_have_the_other_score_metrics_by_name(tmp_path):
 def test_remarks_and_then_the_verdict_end_both_tables_and_the_json_has_the_verdict(tmp_path):
     rows = [row("a", REFERENCE), replace(row("b", REFERENCE + 1, REFERENCE), reactive=True)]
     benchmark = Benchmark(rows, Metric("score"), "a", np.arange(4), ["mse", "l1"], "problems")
-    words = "b is worse than a by 1.000 [1.000, 1.000]: use a"
+    words = "b is worse than a by 1.000 [1.000, 1.000] (n = 4): use a"
     for table in (text_table, markdown_table):
         remark, sentence = table(benchmark, ["A remark."]).splitlines()[-2:]
         assert remark == "A remark."
@@ -173,3 +173,24 @@ def test_the_scores_of_real_images_are_a_remark(monkeypatch):
     assert ImageGAN().remarks("test") == (
         "Real data (1,200): inception_score 9.31, diversity 1.00",
     )
+
+
+def test_what_searches_and_many_trainings_a_problem_have_cost_stands_under_the_table_and_in_json(
+    tmp_path,
+):
+    rows = [row("a", REFERENCE), row("b", REFERENCE), row("c", REFERENCE), row("d", REFERENCE)]
+    rows[1].training_runs = 10_075
+    rows[2].training_runs, rows[2].training_runs_each = 480, 20
+    rows[3].training_runs = None  # was trained
+    found = Benchmark(rows, Metric("score"), None, np.arange(4), ["mse", "l1"], "problems")
+    lines = text_table(found).splitlines()
+    assert "Training runs of searches and choices: b 10,075, c 480." in lines
+    assert "Training runs for each of the table's problems: c 20." in lines
+    save_report(found, [], "title", tmp_path, {})
+    kept = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [each["training_runs"] for each in kept] == [0, 10_075, 480, None]
+    assert [each["training_runs_each"] for each in kept] == [1, 1, 20, 1]
+
+
+def test_a_table_without_searches_says_nothing_of_their_cost():
+    assert "Training runs" not in text_table(compared())

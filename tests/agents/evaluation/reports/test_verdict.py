@@ -12,7 +12,7 @@ PROBLEMS = np.linspace(0, 1, 40)
 REFERENCE = 10 + PROBLEMS
 
 
-def row(label, scores, kind="rule", seeds=1, chosen=None):
+def row(label, scores, kind="rule", seeds=1, chosen=None, training_runs=0, constants=0):
     """A row of a "static" schedule, a "rule", a "trained" policy, or what is none of them."""
     figures = np.tile(np.asarray(scores, dtype=float), (seeds, 1))
     return Row(
@@ -31,6 +31,8 @@ def row(label, scores, kind="rule", seeds=1, chosen=None):
         shares=np.full((5, 2), 0.5),
         diverged=0.0,
         collapsed=0.0,
+        training_runs=training_runs,
+        constants=constants,
     )
 
 
@@ -47,8 +49,9 @@ def judge(*rows, reference="fixed:2", minimize=True, noun="problems"):
     )
 
 
-def fixed(scores=REFERENCE, **more):
-    return row("fixed:2", scores, "static", **more)
+def fixed(scores=REFERENCE, constants=20, **more):
+    """The best of several constants."""
+    return row("fixed:2", scores, "static", constants=constants, **more)
 
 
 @pytest.mark.parametrize("minimize", [True, False])
@@ -61,7 +64,9 @@ def test_a_trained_policy_that_is_clearly_apart_is_used_or_not_in_the_metrics_di
     sentence = judge(fixed(), ppo, minimize=minimize)
     low, high = sorted([abs(ppo.difference.low), abs(ppo.difference.high)])
     word, used = ("better", "ppo") if better else ("worse", "fixed:2")
-    assert sentence == f"ppo is {word} than fixed:2 by 0.150 [{low:.3f}, {high:.3f}]: use {used}."
+    assert sentence == (
+        f"ppo is {word} than fixed:2 by 0.150 [{low:.3f}, {high:.3f}] (n = 5×40): use {used}."
+    )
 
 
 def test_what_cannot_be_told_apart_is_said_with_its_interval_and_the_simpler_one_is_used():
@@ -164,3 +169,40 @@ def test_many_trainings_a_problem_or_more_data_are_no_fair_winner():
 def test_small_differences_keep_two_digits():
     sentence = judge(fixed(), row("dwa", REFERENCE + 0.00012))
     assert "by 0.00012 [0.00012, 0.00012]" in sentence
+
+
+def test_what_both_sides_cost_is_said_where_something_was_trained():
+    ppo = row("ppo", REFERENCE + 1, "trained", seeds=5, training_runs=1280)
+    sentence = judge(fixed(training_runs=1075, chosen="fixed:4"), ppo)
+    assert sentence == (
+        "ppo is worse than fixed:2 (fixed:4) by 1.000 [1.000, 1.000] "
+        "(n = 5×40; training runs: ppo 1,280 a seed, fixed:2 1,075): use fixed:2 (fixed:4)."
+    )
+    assert "ppo 1,280, fixed:2 0)" in judge(
+        fixed(), row("ppo", REFERENCE - 1, "trained", training_runs=1280)
+    )
+    assert "training runs" not in judge(fixed(training_runs=9), row("dwa", REFERENCE + 1))
+
+
+def test_a_trained_policy_is_not_recommended_before_it_has_met_several_constants():
+    ppo = row("ppo", REFERENCE - 1, "trained", seeds=5)
+    sentence = judge(fixed(constants=0), ppo)
+    assert sentence.startswith("ppo is better than fixed:2 by 1.000")
+    assert sentence.endswith(
+        "but met no search of constants: add constant:20 to --policies before you use it."
+    )
+    assert "use ppo" in judge(
+        fixed(constants=0), ppo, row("grid", REFERENCE, "static", constants=20)
+    )
+    assert "add constant:20" in judge(fixed(constants=2), ppo)
+
+
+def test_a_loss_against_what_is_no_search_says_that_constants_are_missing():
+    sentence = judge(fixed(constants=0), row("ppo", REFERENCE + 1, "trained", seeds=5))
+    assert sentence.endswith(
+        "use fixed:2 (preliminary: no constants were searched, add constant:20 to --policies)."
+    )
+
+
+def test_rules_need_no_search_of_constants():
+    assert "constant:20" not in judge(fixed(constants=0), row("dwa", REFERENCE - 1))

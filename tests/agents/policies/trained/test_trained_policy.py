@@ -75,6 +75,22 @@ def test_a_policy_of_another_number_of_observations_is_refused_in_one_line(train
     assert str(trained) in str(caught.value)
 
 
+def test_a_policy_brings_the_groups_of_features_that_it_has_seen(tmp_path):
+    chosen = {"drop": ["losses"], "add": ["best", "sizes"], "features": "log"}
+    configuration = TrainingConfiguration(
+        algo="ppo",
+        env=ID,
+        env_kwargs=chosen,
+        num_envs=2,
+        n_timesteps=96,
+        seed=0,
+        hyperparameters={},
+    )
+    save_configuration(tmp_path, configuration)
+    arguments = TrainedPolicy(tmp_path, ID).env_arguments
+    assert {name: arguments[name] for name in chosen} == chosen
+
+
 def test_a_policy_of_another_environment_is_refused(trained):
     with pytest.raises(
         ValueError,

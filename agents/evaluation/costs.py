@@ -1,0 +1,27 @@
+"""What a trained policy has cost, in training runs."""
+
+import math
+
+from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+
+from ..policies.trained.trained_policy import TrainedPolicy
+
+
+def training_runs(policy: TrainedPolicy, envs: AutoLossVectorEnv) -> int:
+    """Training runs behind the weights of a policy: those of its learning and of its search.
+
+    Args:
+        policy: one that has been loaded.
+        envs: environment with the control that it was trained with. Runs that ended early made room
+            for others, which are not counted.
+    """
+    searched = policy.configuration.hyperparameters.get("search_runs", 0)
+    return math.ceil(policy.steps / steps_of_a_run(envs)) + int(searched)
+
+
+def steps_of_a_run(envs: AutoLossVectorEnv) -> int:
+    """Environment steps of a run that is not stopped early."""
+    if isinstance(envs.control, HoldSchedule):
+        return len(envs.control.moments(envs.task))
+    return math.ceil(envs.task.max_steps / envs.repeat)
