@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from agents.evaluation.statistics import bootstrap
 
@@ -17,9 +19,6 @@ def draw(panels: dict[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
             problem (problems,), and differences of the controller to the open loop (problems,).
         path: of the picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(4.2 * len(panels), 3.6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -78,7 +78,7 @@ def curve(title: str, best: np.ndarray, controller: np.ndarray) -> str:
 
 
 def worth(best: np.ndarray, controller: np.ndarray, sign: int) -> int:
-    """The greatest k up to which the controller's mean is no worse than the best of k's; 0 if none."""
+    """The greatest k up to which the controller is on average no worse than the best of k; or 0."""
     level = controller.mean()
     within = sign * (level - best.mean(axis=1)) <= 0
     failed = np.flatnonzero(~within)

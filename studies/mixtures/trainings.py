@@ -12,6 +12,7 @@ from agents.learners.groups.base_files import load_base, save_base
 from agents.learners.learner import make_learner
 from agents.run_folders import save_configuration
 from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.environment.controls import HoldSchedule
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Real
 from autoloss_gym.tools.stored import read_values, write_values
@@ -91,6 +92,7 @@ class Training:
 
     def _decisions(self, kwargs: dict[str, Any]) -> int:
         envs = EnvironmentMaker(self.family.env, kwargs)(num_envs=1)
+        assert isinstance(envs.control, HoldSchedule)
         return len(envs.control.moments(envs.task))
 
 
