@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -90,7 +91,15 @@ class Batch:
         return {**self.__dict__, "runs": tree.clone(self.runs)}
 
     def _begun(self, rows: np.ndarray, problems: np.ndarray | None = None) -> Runs:
-        keys = self.instances.next_episode(rows, problems)
         player = self.player
+        keys = self.instances.next_episode(rows, problems)
+        # Copies of a run begin alike: its data are drawn once.
+        places, origins = self.instances.copies(rows, problems)
+        has_copies = len(places) < len(rows)
+        if has_copies:
+            keys = tree.select(keys, torch.from_numpy(places).to(keys.run.device))
         gradients = player.features.gradients
-        return start(player.task, keys, self._memory, self._shift_size, gradients)
+        runs = start(player.task, keys, self._memory, self._shift_size, gradients)
+        return (
+            tree.select(runs, torch.from_numpy(origins).to(keys.run.device)) if has_copies else runs
+        )

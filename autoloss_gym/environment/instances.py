@@ -75,6 +75,19 @@ class Instances:
             problem = random.fold_in(random.fold_in(root, "instances"), index)
         return Keys(problem=problem, run=random.fold_in(drawn, "run"), split=self.split)
 
+    def copies(
+        self, rows: np.ndarray, problems: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the runs `rows` begin alike, because they have the same seed and problem.
+
+        Returns:
+            Places in `rows` of those that differ, and for each run which of these it is.
+        """
+        named = np.zeros_like(rows) if problems is None else problems
+        origins = np.stack([self._seeds[rows], self._episodes[rows], named], axis=1)
+        _, places, origin = np.unique(origins, axis=0, return_index=True, return_inverse=True)
+        return places, origin.reshape(-1)
+
 
 def seed_list(seed: Any, num_envs: int) -> list[int | None]:
     """One seed for each run, None where it goes on.

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from autoloss_gym.environment.instances import SPLITS, Instances
+from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from tests.support.toy_tasks import SMALL
 
 CPU = torch.device("cpu")
 
@@ -87,3 +89,18 @@ def test_an_unknown_split_or_no_instances_are_refused():
         Instances("dev", None, 1, CPU)
     with pytest.raises(ValueError, match="num_instances=0: expected an integer of at least 1"):
         Instances("train", 0, 1, CPU)
+
+
+@pytest.mark.parametrize("control", ["pair", "schedule"])
+def test_copies_begin_as_they_would_alone_and_go_their_own_ways(control):
+    arguments = {"control": control, "autoreset_mode": "Disabled"}
+    envs = AutoLossVectorEnv(SMALL, 5, **arguments)
+    observed, _ = envs.reset(seed=[3, 8, 3, 8, 3])
+    shape = envs.action_space.shape
+    actions = np.arange(5) % 2 if control == "pair" else np.linspace(-1, 1, 10).reshape(shape)
+    after = envs.step(actions)[0]
+    assert (after[0] != after[2]).any() or control == "pair"
+    for row, seed in enumerate([3, 8, 3, 8, 3]):
+        alone = AutoLossVectorEnv(SMALL, 1, **arguments)
+        np.testing.assert_array_equal(alone.reset(seed=seed)[0][0], observed[row])
+        np.testing.assert_array_equal(alone.step(actions[row : row + 1])[0][0], after[row])

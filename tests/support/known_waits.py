@@ -105,6 +105,7 @@ KNOWN_WAITS = (
     KnownWait("environment/instances.py", "Instances.next_episode", "upload upload upload", _RESET),
     KnownWait("environment/instances.py", "_mask", "condition", "a caller's own mask, brought to the host"),
     KnownWait("environment/runs.py", "replaced", "upload", _RESET),
+    KnownWait("environment/batch.py", "Batch._begun", "upload upload", _RESET),
     KnownWait("tasks/surfaces/surface.py", "Surface.initial_parameters", "upload", _RESET),
     KnownWait("data/clusters.py", "ClusterProblems._corners", "upload upload upload", _RESET),
     KnownWait("data/resampled_tables.py", "resampled_classification", "upload", _RESET),

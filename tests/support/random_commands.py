@@ -81,10 +81,11 @@ HYPERPARAMETERS = {
     "target_update_interval": "10", "exploration_fraction": "0.5", "exploration_final_eps": "0.1", "target_kl": "0.1",
     "hidden_sizes": "[4]", "temperature": "1.0", "baseline_decay": "0.8", "advantage_clip": "20", "step_reward": "true",
     "num_envs": "2", "n_timesteps": "40", "use_sde": "false", "normalize_advantage": "true", "target_entropy": "auto",
-    "policy_delay": "2", "stats_window_size": "5", "optimize_memory_usage": "false", "action_noise": "null", "self": "1",
+    "copies": "2", "search_runs": "0", "blind": "true", "outcome": "truth", "policy_delay": "2", "stats_window_size": "5", "optimize_memory_usage": "false", "action_noise": "null", "self": "1",
     "replay_buffer_class": "null", "_init_setup_model": "true", "verbose": "1", "seed": "1", "policy": "MlpPolicy",
 }  # fmt: skip
 OWN_HYPERPARAMETERS = {
+    "group": ("copies", "search_runs", "blind", "outcome", "n_epochs", "clip_range"),
     "reinforce": ("hidden_sizes", "temperature", "baseline_decay", "advantage_clip", "step_reward"),
     "ppo": ("n_steps", "batch_size", "n_epochs", "clip_range", "target_kl"),
     "a2c": ("n_steps", "gae_lambda"),

@@ -132,10 +132,9 @@ def _reacting_ways(headroom: Headroom) -> list[_Way]:
     blind, chosen = headroom.best_blind, _chosen(headroom)
     bounds, rules = [], []
     for each in headroom.reactions:
-        label = f"a clairvoyant shift at {each.moment:.0%}"
-        bounds.append(
-            _Way("bound", label, "the open loop", each.clairvoyant, headroom.schedule, chosen, None)
-        )
+        # Over the blind shift of the same moment: what all problems gain alike is no reaction.
+        label, at = f"a clairvoyant shift at {each.moment:.0%}", f"one for all at {each.moment:.0%}"
+        bounds.append(_Way("bound", label, at, each.clairvoyant, each.blind, chosen, None))
         label = f"a fitted rule at {each.moment:.0%}"
         once = chosen + round(each.runs * len(blind))
         rules.append(_Way("rule", label, BLIND, each.fitted, blind, once))

@@ -1,5 +1,6 @@
 """The picture of headroom: what each way gains, and which problems gain."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ _COLORS = {
     "rule": "#c0392b",
 }
 _BINS = 8
+_LONGEST = 120  # characters of a line of the title
 
 
 def draw(headroom: Headroom, advice: Advice, title: str, path: Path) -> None:
@@ -30,7 +32,7 @@ def draw(headroom: Headroom, advice: Advice, title: str, path: Path) -> None:
     left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
     _draw_gains(left, headroom, advice)
     _draw_problems(right, headroom)
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(textwrap.fill(title, _LONGEST), fontsize="medium")
     with replacing(path) as file:
         figure.savefig(file, dpi=150, format="png")
 

@@ -25,7 +25,9 @@ from .outcomes import final_figures, outcomes_of
 
 POPULATION = 16  # candidates of a generation
 _STEP_UNIT = 0.5  # of the log step size, beside 1 for a log weight
-_FARTHEST = 10.0  # of a log: an optimizer that has lost its way stays finite
+# Of a log weight, and 0.5 of it of the log step size. What the best validation does not depend on,
+# such as the end of a run, would otherwise drift without end.
+_FARTHEST = 5.0
 
 
 class BaseSearch:
@@ -59,7 +61,13 @@ class BaseSearch:
 
         # CMA-ES needs two dimensions; where there is one, the second changes nothing.
         size = max(2, options.search_knots * control.size(task))
-        self._optimizer = CMA(np.zeros(size), sigma=1.0, seed=seed, population_size=POPULATION)
+        self._optimizer = CMA(
+            mean=np.zeros(size),
+            sigma=1.0,
+            bounds=np.tile([-_FARTHEST, _FARTHEST], (size, 1)),
+            seed=seed,
+            population_size=POPULATION,
+        )
 
     @property
     def is_over(self) -> bool:
@@ -123,7 +131,7 @@ class BaseSearch:
     def _schedule(self, point: np.ndarray) -> Schedule:
         knots = self._options.search_knots
         entries = self._control.size(self._task)
-        logs = point[: knots * entries].reshape(knots, entries).clip(-_FARTHEST, _FARTHEST)
+        logs = point[: knots * entries].reshape(knots, entries)
         others = len(self._task.pairs) - 1
         weights = np.exp(np.concatenate([np.zeros((knots, 1)), logs[:, :others]], axis=1))
         step_size = np.ones(knots)

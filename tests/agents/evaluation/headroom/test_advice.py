@@ -47,7 +47,7 @@ def test_targets_that_the_losses_show_need_a_controller(either_target):
     # No constant suits both targets: at best it leaves (0.8 − 0.1)², and the shifts leave nothing.
     assert either_target.constant.mean() == pytest.approx(0.49, abs=0.1)
     rule, bound = advice.of("rule")[0], advice.of("bound")[0]
-    assert bound.gain.value == pytest.approx(either_target.schedule.mean(), abs=0.01)
+    assert bound.gain.value == pytest.approx(either_target.reactions[0].blind.mean(), abs=0.01)
     assert rule.gain.value == pytest.approx(either_target.best_blind.mean(), abs=0.05)
     assert rule.runs_each == 1
     assert bound.runs_each is None
