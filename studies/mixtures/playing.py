@@ -18,7 +18,7 @@ from autoloss_gym.core.task import Task
 from studies.mixtures.settings import Family
 
 CANDIDATES = 50  # constants and shifts from which a problem takes its best
-CHOOSING = 512  # validation problems on which the best constant is chosen
+CHOOSING = 256  # validation problems on which the best constant is chosen
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,14 @@ class Table:
         policies = [self._space(1).policy(each) for each in schedules]
         return scores(self._played(policies, "test", self.family.episodes))
 
-    def candidates(self, around: Schedule) -> tuple[list[Episodes], list[Episodes]]:
-        """A schedule and shifts of it, on problems of the validation and of the test split.
-
-        The first k of them are spread around the schedule, for every k.
-        """
+    def candidates(self, around: Schedule, split: str = "test") -> list[Episodes]:
+        """A schedule and shifts of it; the first k are spread around it, for every k."""
         space = self._space(len(around.step_size))
         deviations = space.deviations[: space.shape[1]]
         shifts = spread_points(CANDIDATES, len(deviations)) * deviations
         policies = [space.policy(space.shifted(around, shift)) for shift in shifts]
-        return (
-            self._played(policies, "validation", CHOOSING),
-            self._played(policies, "test", self.family.episodes),
-        )
+        episodes = self.family.episodes if split == "test" else CHOOSING
+        return self._played(policies, split, episodes)
 
     def _space(self, knots: int) -> SearchSpace:
         return SearchSpace.of(self.task, knots)

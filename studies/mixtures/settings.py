@@ -17,6 +17,7 @@ class Family:
         num_envs: runs of an update.
         updates: of a training.
         search_runs: training runs for the search of the base.
+        outcome: what a controller is trained on; the truth is for generated problems alone.
         episodes: unseen problems.
     """
 
@@ -25,6 +26,7 @@ class Family:
     num_envs: int
     updates: int
     search_runs: int
+    outcome: str = "truth"
     episodes: int = 1024
 
 
@@ -55,22 +57,23 @@ FAMILIES = {
         env="AutoLoss/QuadraticRegression-v1",
         env_kwargs={"preset": "mixture"},
         num_envs=1152,
-        updates=25,
-        search_runs=15_000,
+        updates=30,
+        search_runs=10_000,
     ),
     "classification": Family(
         env="AutoLoss/MLPClassification-v1",
         env_kwargs={"preset": "mixture"},
-        num_envs=576,
+        num_envs=384,
         updates=25,
-        search_runs=8_000,
+        search_runs=6_000,
     ),
     "tables": Family(
         env="AutoLoss/MLPClassification-v1",
         env_kwargs={"preset": "tables"},
-        num_envs=576,
+        num_envs=384,
         updates=25,
-        search_runs=8_000,
+        search_runs=6_000,
+        outcome="validation",
     ),
 }
 CONTROLLER, BLIND = "controller", "blind"
@@ -98,7 +101,7 @@ ABLATIONS: dict[str, Row] = {
     "decisions_8": Row("8 decisions", control_arguments={"decide_at": list(_EIGHT)}),
     "every_validation": Row("a decision at every validation", control_arguments={"every": 5}),
     "no_group": Row("no groups: one baseline for all", hyperparameters={"baseline": "batch"}),
-    "truth": Row("reward from the truth", hyperparameters={"outcome": "truth"}),
+    "validation": Row("reward from validation", hyperparameters={"outcome": "validation"}),
     "no_step_size": Row("no step size", control_arguments={"step_size": False}),
     "without_sizes": _without("sizes"),
     "without_sparsity": _without("sparsity"),

@@ -95,6 +95,7 @@ def _main(
         blind=table.trained([each.own_folder for each in blind]),
         base=table.schedules([schedule_of(each.own_folder) for each in controllers]),
         open_loop=table.schedules(schedules),
+        chosen_from=table.candidates(around=table.plain, split="validation"),
         constants=table.candidates(around=table.plain),
         shifts=table.candidates(around=schedules[0]),
         task=table.task,

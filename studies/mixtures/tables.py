@@ -14,8 +14,6 @@ from studies.mixtures.report import Line, comparison, curve, difference, worth
 from studies.mixtures.settings import BLIND, CONTROLLER, MAIN, Family
 from studies.mixtures.trainings import Training, cost_of
 
-Candidates = tuple[list[Episodes], list[Episodes]]  # on validation and on test problems
-
 
 @dataclass(frozen=True)
 class Results:
@@ -26,7 +24,8 @@ class Results:
         task: what is trained on them.
         trainings: of the controller.
         controller, blind, base, open_loop: scores, (trainings, problems).
-        constants, shifts: candidates from which a problem, or all together, take the best.
+        chosen_from: constants on validation problems, of which all problems get the best.
+        constants, shifts: candidates of which each problem takes its own best.
     """
 
     family: Family
@@ -36,27 +35,27 @@ class Results:
     blind: np.ndarray
     base: np.ndarray
     open_loop: np.ndarray
-    constants: Candidates
-    shifts: Candidates
+    chosen_from: Sequence[Episodes]
+    constants: Sequence[Episodes]
+    shifts: Sequence[Episodes]
 
     @property
     def sign(self) -> int:
         """1 where small scores are good, else −1."""
         return 1 if self.task.score_metrics[0].minimize else -1
 
-    def best_of(self, candidates: Candidates) -> np.ndarray:
+    def best_of(self, candidates: Sequence[Episodes]) -> np.ndarray:
         """Scores (k, problems) of the best of k by each problem's own validation."""
-        return best_of_each(candidates[1], self.task.validation_metrics[0].minimize)
+        return best_of_each(candidates, self.task.validation_metrics[0].minimize)
 
     def best_constant(self) -> np.ndarray:
         """Scores (1, problems) of the constant that is best on validation problems."""
-        chosen, played = map(scores, self.constants)
-        best = int(np.argmin(self.sign * chosen.mean(axis=1)))
-        return played[best : best + 1]
+        best = int(np.argmin(self.sign * scores(self.chosen_from).mean(axis=1)))
+        return scores(self.constants)[best : best + 1]
 
     def regrets_and_gains(self) -> tuple[np.ndarray, np.ndarray]:
         """How much worse than the best of its shifts an open loop is, and what controllers gain."""
-        shifted = scores(self.shifts[1])
+        shifted = scores(self.shifts)
         regrets = self.sign * shifted[0] - (self.sign * shifted).min(axis=0)
         gains = self.sign * (self.controller.mean(axis=0) - shifted[0])
         return regrets, gains
@@ -76,7 +75,7 @@ def main_table(results: Results) -> str:
         Line("open loop of the same budget", results.open_loop, f"{budget:,}"),
         Line("the controllers' bases", results.base, search),
         Line(f"best of {CANDIDATES} constants", results.best_constant(), choosing),
-        Line("plain training", scores(results.constants[1])[:1], "0"),
+        Line("plain training", scores(results.constants)[:1], "0"),
         Line("best of 20 constants of each problem", constants[19:20], "0", 20),
         Line("best of 20 shifted schedules of each", shifts[19:20], f"{budget:,}", 20),
     ]

@@ -68,9 +68,9 @@ class Training:
     def _configuration(self) -> TrainingConfiguration:
         family, row = self.family, self.row
         arguments: dict[str, Any] = dict(row.control_arguments)
-        sizes: dict[str, Any] = {}
+        own: dict[str, Any] = {"outcome": family.outcome} if row.algo == "group" else {}
         if row.own_base:
-            sizes = {"search_runs": family.search_runs}
+            own["search_runs"] = family.search_runs
         else:
             base = Training(family, MAIN[CONTROLLER], self.seed, self.folder, CONTROLLER)
             arguments["base"] = load_base(base.own_folder)
@@ -87,7 +87,7 @@ class Training:
             num_envs=num_envs,
             n_timesteps=runs * self._decisions(kwargs),
             seed=self.seed,
-            hyperparameters={**chosen, **row.hyperparameters, **sizes},
+            hyperparameters={**chosen, **own, **row.hyperparameters},
         )
 
     def _decisions(self, kwargs: dict[str, Any]) -> int:

@@ -38,7 +38,7 @@ def table_of(folder: Path, seeds: int, pool: Executor | None) -> str:
         other = replace(family, env_kwargs={**family.env_kwargs, **changes}, episodes=1024)
         played = Table(other, folder / "transfer" / title.replace(" ", "_"), pool)
         controller, base = played.trained(folders), played.schedules(bases)
-        _, constants = played.candidates(played.plain)
+        constants = played.candidates(played.plain)
         task = played.task
         best = best_of_each(constants, task.validation_metrics[0].minimize)
         sign = 1 if task.score_metrics[0].minimize else -1
