@@ -64,7 +64,7 @@ class Table:
         deviations = space.deviations[: space.shape[1]]
         shifts = spread_points(CANDIDATES, len(deviations)) * deviations
         policies = [space.policy(space.shifted(around, shift)) for shift in shifts]
-        episodes = self.family.episodes if split == "test" else CHOOSING
+        episodes = self.family.candidate_episodes if split == "test" else CHOOSING
         return self._played(policies, split, episodes)
 
     def _space(self, knots: int) -> SearchSpace:

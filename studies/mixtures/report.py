@@ -86,7 +86,8 @@ def worth(best: np.ndarray, controller: np.ndarray, sign: int) -> int:
 
 
 def _like(reference: np.ndarray, figures: np.ndarray) -> np.ndarray:
-    """The reference training by training, or where the numbers differ its mean."""
-    if len(reference) == len(figures):
-        return reference
-    return reference.mean(axis=0, keepdims=True)
+    """The reference training by training, or where the numbers differ its mean; on the problems of
+    the figures, which are the first of the reference's.
+    """
+    met = reference[:, : figures.shape[1]]
+    return met if len(met) == len(figures) else met.mean(axis=0, keepdims=True)

@@ -19,6 +19,7 @@ class Family:
         search_runs: training runs for the search of the base.
         outcome: what a controller is trained on; the truth is for generated problems alone.
         episodes: unseen problems.
+        candidate_episodes: those of them on which constants and shifts are played.
     """
 
     env: str
@@ -28,6 +29,7 @@ class Family:
     search_runs: int
     outcome: str = "truth"
     episodes: int = 1024
+    candidate_episodes: int = 1024
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,18 @@ FAMILIES = {
         env="AutoLoss/MLPClassification-v1",
         env_kwargs={"preset": "mixture"},
         num_envs=384,
-        updates=25,
-        search_runs=6_000,
+        updates=20,
+        search_runs=4_000,
+        candidate_episodes=512,
     ),
     "tables": Family(
         env="AutoLoss/MLPClassification-v1",
         env_kwargs={"preset": "tables"},
         num_envs=384,
-        updates=25,
-        search_runs=6_000,
+        updates=20,
+        search_runs=4_000,
         outcome="validation",
+        candidate_episodes=512,
     ),
 }
 CONTROLLER, BLIND = "controller", "blind"
@@ -96,7 +100,9 @@ def _with(group: str) -> Row:
 
 _EIGHT = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
 _MANY_STEPS = {"n_steps": 3, "batch_size": 1152, "n_epochs": 4, "learning_rate": 3e-3}
+ABLATION_UPDATES = 15  # for half of the whole recipe's runs
 ABLATIONS: dict[str, Row] = {
+    "recipe": Row("whole recipe"),
     "decisions_1": Row("1 decision", control_arguments={"decide_at": [0.2]}),
     "decisions_8": Row("8 decisions", control_arguments={"decide_at": list(_EIGHT)}),
     "every_validation": Row("a decision at every validation", control_arguments={"every": 5}),

@@ -24,7 +24,15 @@ from autoloss_gym.tools.names import unknown
 from studies.mixtures import transfer
 from studies.mixtures.figure import draw
 from studies.mixtures.playing import Table
-from studies.mixtures.settings import ABLATIONS, BLIND, CONTROLLER, FAMILIES, MAIN, Family
+from studies.mixtures.settings import (
+    ABLATION_UPDATES,
+    ABLATIONS,
+    BLIND,
+    CONTROLLER,
+    FAMILIES,
+    MAIN,
+    Family,
+)
 from studies.mixtures.tables import Results, ablation_table, main_table
 from studies.mixtures.trainings import OpenLoopSearch, Training, schedule_of
 
@@ -110,14 +118,15 @@ def _ablations(
     pool: Executor | None,
 ) -> str:
     count = min(arguments.ablation_seeds, arguments.seeds)
-    rows = {name: _trainings(family, folder, name, count) for name in ABLATIONS}
+    short = dataclasses.replace(family, updates=ABLATION_UPDATES)
+    rows = {name: _trainings(short, folder, name, count) for name in ABLATIONS}
     _all([each.run for trainings in rows.values() for each in trainings], pool)
     table = Table(family, folder, pool)
     scores = {
         name: table.trained([each.own_folder for each in trainings])
         for name, trainings in rows.items()
     }
-    return ablation_table(rows, scores, results)
+    return ablation_table(rows, scores, results.open_loop)
 
 
 def _trainings(family: Family, folder: Path, name: str, count: int) -> list[Training]:
@@ -138,4 +147,6 @@ def _all(jobs: Sequence[Callable[[], None]], pool: Executor | None) -> None:
 
 
 def _quick(family: Family) -> Family:
-    return dataclasses.replace(family, num_envs=48, updates=2, search_runs=1024, episodes=8)
+    return dataclasses.replace(
+        family, num_envs=48, updates=2, search_runs=1024, episodes=8, candidate_episodes=8
+    )

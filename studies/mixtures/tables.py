@@ -57,7 +57,7 @@ class Results:
         """How much worse than the best of its shifts an open loop is, and what controllers gain."""
         shifted = scores(self.shifts)
         regrets = self.sign * shifted[0] - (self.sign * shifted).min(axis=0)
-        gains = self.sign * (self.controller.mean(axis=0) - shifted[0])
+        gains = self.sign * (self.controller[:, : shifted.shape[1]].mean(axis=0) - shifted[0])
         return regrets, gains
 
 
@@ -68,6 +68,7 @@ def main_table(results: Results) -> str:
     search = f"{family.search_runs:,}"
     seconds = float(np.mean([cost_of(each)["seconds"] for each in results.trainings]))
     constants, shifts = results.best_of(results.constants), results.best_of(results.shifts)
+    met = results.controller[:, : constants.shape[1]]  # on the problems of the candidates
     choosing = f"{CANDIDATES * CHOOSING:,}"
     lines = [
         Line(MAIN[CONTROLLER].title, results.controller, f"{budget:,}", seconds=seconds),
@@ -84,23 +85,29 @@ def main_table(results: Results) -> str:
         f"Score: {results.task.score_metrics[0].name}, "
         f"{'low' if results.sign == 1 else 'high'} is good.",
         comparison(lines, results.open_loop, results.sign),
-        curve("constants", constants, results.controller),
-        curve("shifted schedules", shifts, results.controller),
-        f"The controller is worth {worth(constants, results.controller, results.sign)} constants "
-        f"and {worth(shifts, results.controller, results.sign)} shifted schedules a problem.",
+        curve("constants", constants, met),
+        curve("shifted schedules", shifts, met),
+        f"The controller is worth {worth(constants, met, results.sign)} constants "
+        f"and {worth(shifts, met, results.sign)} shifted schedules a problem.",
     ]
     return "\n\n".join(parts)
 
 
 def ablation_table(
-    rows: Mapping[str, Sequence[Training]], played: Mapping[str, np.ndarray], results: Results
+    rows: Mapping[str, Sequence[Training]], played: Mapping[str, np.ndarray], open_loop: np.ndarray
 ) -> str:
-    """One line for each ablation: against the open loop, and against the whole recipe."""
+    """One line for each ablation: against the open loop, and against the whole recipe.
+
+    Args:
+        rows: trainings by name, "recipe" first.
+        played: their scores, (trainings, problems).
+        open_loop: of a controller's budget, (trainings, problems).
+    """
     header = ["", "n", "score", "− open loop", "− whole recipe", "runs", "CPU s"]
     lines = []
     for name, trainings in rows.items():
         found = played[name]
-        recipe, loop = (each[: len(found)] for each in (results.controller, results.open_loop))
+        loop = open_loop[: len(found)]
         costs = [cost_of(each) for each in trainings]
         lines.append(
             [
@@ -108,7 +115,7 @@ def ablation_table(
                 sample_size(found),
                 interval(bootstrap(found)),
                 interval(difference(found, loop), "+.3f"),
-                interval(difference(found, recipe), "+.3f"),
+                "" if name == "recipe" else interval(difference(found, played["recipe"]), "+.3f"),
                 f"{costs[0]['runs']:,.0f}",
                 f"{np.mean([cost['seconds'] for cost in costs]):.0f}",
             ]

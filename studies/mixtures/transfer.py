@@ -35,7 +35,12 @@ def table_of(folder: Path, seeds: int, pool: Executor | None) -> str:
     header = ["family", "controller", "its base", "difference", "worth constants"]
     lines = []
     for title, changes in _ELSEWHERE.items():
-        other = replace(family, env_kwargs={**family.env_kwargs, **changes}, episodes=1024)
+        other = replace(
+            family,
+            env_kwargs={**family.env_kwargs, **changes},
+            episodes=512,
+            candidate_episodes=512,
+        )
         played = Table(other, folder / "transfer" / title.replace(" ", "_"), pool)
         controller, base = played.trained(folders), played.schedules(bases)
         constants = played.candidates(played.plain)
