@@ -1,12 +1,12 @@
 """Policies that a search finds: schedules, open loops, constants and shifts of a schedule."""
 
-import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
 
 from autoloss_gym.controllers.schedule import Schedule
 
+from ..schedule_vectors import check_cmaes
 from .kinds import Specification
 from .policy import Candidates, Policy, Setting
 from .requirements import check_choice
@@ -79,12 +79,8 @@ def build_constant_each(specification: Specification, setting: Setting) -> Candi
 def _search(
     specification: Specification, space: SearchSpace, training_runs: int, shifts: int = 0
 ) -> Search:
-    if importlib.util.find_spec("cmaes") is None:
-        raise ValueError(
-            f"policy {specification.text!r}: the search needs cmaes: "
-            "pip install 'autoloss_gym[agents]'"
-        )
     try:
+        check_cmaes("the search")
         return Search(space, Plan.within(training_runs, space.size), shifts)
     except ValueError as error:
         raise ValueError(f"policy {specification.text!r}: {error}") from None

@@ -10,6 +10,8 @@ from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Many, Named, Real
 from autoloss_gym.tools.stored import read_values, write_values
 
+from ...schedule_vectors import plain
+
 SCHEDULE = "schedule.json"
 _ARRAYS = ("weights", "step_size")
 _LARGEST = 1e30
@@ -43,14 +45,6 @@ def load_base(folder: Path) -> dict[str, Any]:
         return plain(build(Schedule, {name: stored[name] for name in _ARRAYS}))
     except ValueError as error:
         raise ValueError(f"{str(path)!r}: {error}") from None
-
-
-def plain(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as JSON has it."""
-    return {
-        "weights": [list(row) for row in schedule.weights],
-        "step_size": list(schedule.step_size),
-    }
 
 
 def as_array(schedule: Schedule | None, num_pairs: int) -> np.ndarray:
