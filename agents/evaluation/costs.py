@@ -5,19 +5,21 @@ import math
 from autoloss_gym.environment.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
+from ..learners.groups.base_files import load_training_runs
 from ..policies.trained.trained_policy import TrainedPolicy
 
 
 def training_runs(policy: TrainedPolicy, envs: AutoLossVectorEnv) -> int:
-    """Training runs behind the weights of a policy: those of its learning and of its search.
+    """Training runs behind the weights of a policy; of a group policy its search has some too.
 
     Args:
         policy: one that has been loaded.
         envs: environment with the control that it was trained with. Runs that ended early made room
             for others, which are not counted.
     """
-    searched = policy.configuration.hyperparameters.get("search_runs", 0)
-    return math.ceil(policy.steps / steps_of_a_run(envs)) + int(searched)
+    if policy.configuration.algo == "group":
+        return load_training_runs(policy.folder)
+    return math.ceil(policy.steps / steps_of_a_run(envs))
 
 
 def steps_of_a_run(envs: AutoLossVectorEnv) -> int:

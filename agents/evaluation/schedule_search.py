@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -14,11 +14,9 @@ from ..environments import MakeEnv
 from ..policies.policy import Policy
 from ..policies.search_plan import Plan
 from ..policies.search_space import SearchSpace
+from ..schedule_vectors import Evolution
 from .rollout import Episodes, Play, Progress, rollout
 from .store import EpisodeStore
-
-if TYPE_CHECKING:
-    from cmaes import CMA
 
 Figure = Literal["best_score", "best_validation"]
 
@@ -106,9 +104,9 @@ def search(
 ) -> Found:
     """Search the schedule with the best mean figure.
 
-    CMA-ES (Hansen 2016) looks at the ranks of a generation's means alone, so that a score that is
-    far from the others moves it no further than another bad one. All that is drawn is a function of
-    the arguments: a search that was killed goes on where `play` gives back what it has kept.
+    CMA-ES looks at the ranks of a generation's means alone, so that a score that is far from the
+    others moves it no further than another bad one. All that is drawn is a function of the
+    arguments: a search that was killed goes on where `play` gives back what it has kept.
 
     Args:
         space: where it searches.
@@ -120,23 +118,20 @@ def search(
         spread: factor on the first deviations, for example 0.3 from a good start.
         figure: of the episodes, which is to be the best.
     """
-    scales = space.deviations * spread
     centre = space.vector(start) if start else np.zeros(space.size)
-    optimizer = _optimizer(centre / scales, space.reach / scales, plan.population)
+    evolution = Evolution(centre, space.deviations * spread, space.reach, plan.population)
 
     found: list[Schedule] = []
     for part in np.split(seeds, plan.generations):
-        points = [optimizer.ask() for _ in range(plan.population)]
-        schedules = [space.schedule(point[: space.size] * scales) for point in points]
+        schedules = [space.schedule(vector) for vector in evolution.ask()]
         played = play([space.policy(each) for each in schedules], part)
-        costs = _costs(played, figure, minimize)
-        optimizer.tell(list(zip(points, costs, strict=True)))
-        found.append(space.schedule(optimizer.mean[: space.size] * scales))
+        evolution.tell(_costs(played, figure, minimize))
+        found.append(space.schedule(evolution.centre))
     return Found(tuple(found), plan.training_runs)
 
 
-def _costs(played: Sequence[Episodes], figure: Figure, minimize: bool) -> list[float]:
-    """The mean figure of each schedule, as a cost."""
+def _costs(played: Sequence[Episodes], figure: Figure, minimize: bool) -> np.ndarray:
+    """The mean figure of each schedule, as a cost, (schedules,)."""
     sign = 1.0 if minimize else -1.0
     costs = sign * np.stack([episodes.figures[figure] for episodes in played]).astype(np.float64)
     if figure == "best_validation":
@@ -145,22 +140,5 @@ def _costs(played: Sequence[Episodes], figure: Figure, minimize: bool) -> list[f
         worst = np.where(diverged, -np.inf, costs).max(axis=0)
         worst[np.isneginf(worst)] = 0.0  # the problem tells nothing: all diverged
         costs = np.where(diverged, worst, costs)
-    means: list[float] = costs.mean(axis=1).tolist()
+    means: np.ndarray = costs.mean(axis=1)
     return means
-
-
-def _optimizer(centre: np.ndarray, reach: np.ndarray, population: int) -> "CMA":
-    """CMA-ES with deviations of 1 around a centre (size,), within ±reach."""
-    from cmaes import CMA
-
-    # It is for two or more entries; a single one gets a second that does nothing.
-    idle = np.zeros(max(0, 2 - len(centre)))
-    mean = np.append(centre, idle)
-    bounds = np.append(reach, idle + 1)
-    return CMA(
-        mean=mean,
-        sigma=1.0,
-        bounds=np.stack([-bounds, bounds], axis=1),
-        seed=0,
-        population_size=population,
-    )

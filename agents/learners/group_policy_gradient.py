@@ -23,6 +23,7 @@ from autoloss_gym.tools.forms import Array, OneOf
 
 from ..configuration import TrainingConfiguration
 from ..progress import Progress, show_progress
+from ..schedule_vectors import plain
 from .checkpoints import (
     COUNT,
     complete_weights,
@@ -36,7 +37,7 @@ from .checkpoints import (
     set_optimizer,
 )
 from .groups import problems
-from .groups.base_files import as_array, from_array, plain, save_base
+from .groups.base_files import as_array, from_array, save_base
 from .groups.base_search import BaseSearch
 from .groups.building import build_shift_controller
 from .groups.gradient import GroupRuns, clipped_loss, group_advantages, log_probabilities

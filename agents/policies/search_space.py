@@ -7,6 +7,7 @@ import numpy as np
 from autoloss_gym.controllers.schedule import Schedule
 from autoloss_gym.core.task import Task
 
+from ..schedule_vectors import knots_of, label, normalised, schedule_of, shares
 from .loss_schedule import LossSchedule
 from .open_loop import OpenLoop
 from .policy import Policy
@@ -21,8 +22,7 @@ _DIGITS = 6  # of a weight or step size: a stored schedule is short and reads ba
 class SearchSpace:
     """Schedules with so many knots, as vectors.
 
-    A knot has the logarithms of the weights of all pairs but the first, relative to that one, and
-    then of the step size. The vector 0 is plain training.
+    A vector is what `schedule_vectors` makes of them, knot after knot.
 
     Args:
         task: whose training is scheduled.
@@ -65,27 +65,15 @@ class SearchSpace:
 
     def schedule(self, vector: np.ndarray) -> Schedule:
         """The schedule of a vector (size,)."""
-        knots = vector.reshape(self.shape)
-        others = len(self.task.pairs) - 1
-        logs = np.hstack([np.zeros((self.knots, 1)), knots[:, :others]])
-        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-        weights *= logs.shape[1] / weights.sum(axis=1, keepdims=True)
-        step_size = np.exp(knots[:, others]) if self.step_size else np.ones(self.knots)
+        found = normalised(schedule_of(vector.reshape(self.shape), self.step_size))
         return Schedule(
-            weights=tuple(tuple(map(_rounded, row)) for row in weights.tolist()),
-            step_size=tuple(map(_rounded, step_size.tolist())),
+            weights=tuple(tuple(map(_rounded, row)) for row in found.weights),
+            step_size=tuple(map(_rounded, found.step_size)),
         )
 
     def vector(self, schedule: Schedule) -> np.ndarray:
         """The vector (size,) of a schedule, which may have another number of knots."""
-        weights = np.log(np.array(schedule.weights))
-        columns = [*(weights[:, 1:] - weights[:, :1]).T]
-        if self.step_size:
-            columns.append(np.log(np.array(schedule.step_size)))
-        places = np.linspace(0, 1, self.knots)
-        known = np.linspace(0, 1, len(weights))
-        knots = [np.interp(places, known, column) for column in columns]
-        vector = np.stack(knots, axis=1).reshape(-1)
+        vector = knots_of(schedule, self.knots, self.step_size).reshape(-1)
         return np.clip(vector, -self.reach, self.reach)
 
     def shifted(self, schedule: Schedule, shift: np.ndarray) -> Schedule:
@@ -95,9 +83,9 @@ class SearchSpace:
     def policy(self, schedule: Schedule) -> Policy:
         """What plays a schedule."""
         if not self.step_size:
-            return OpenLoop(_label(schedule, True, False), _shares(schedule), self.task.max_steps)
-        label = _label(schedule, self.draw, True)
-        return LossSchedule(label, schedule, self.task.max_steps, self.draw)
+            name = label(schedule, draw=True, step_size=False)
+            return OpenLoop(name, shares(schedule), self.task.max_steps)
+        return LossSchedule(label(schedule, self.draw), schedule, self.task.max_steps, self.draw)
 
 
 def spread_points(count: int, size: int) -> np.ndarray:
@@ -115,18 +103,3 @@ def spread_points(count: int, size: int) -> np.ndarray:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
-
-
-def _shares(schedule: Schedule) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(value / sum(row) for value in row) for row in schedule.weights)
-
-
-def _label(schedule: Schedule, draw: bool, step_size: bool) -> str:
-    """Shares of the pairs at each knot, the last of which follows from the others, and steps."""
-    parts = []
-    if schedule.num_pairs > 1:
-        knots = ["/".join(f"{share:.2f}" for share in row[:-1]) for row in _shares(schedule)]
-        parts.append(f"{'p' if draw else 'w'} = {' → '.join(knots)}")
-    if step_size:
-        parts.append(f"step = {' → '.join(f'{value:.2g}' for value in schedule.step_size)}")
-    return ", ".join(parts)

@@ -92,9 +92,8 @@ class Control:
         weights: factor on each pair's gradient; 0 means that the pair is unused. One-hot is the
             choice of a pair.
         step_size: factor on the optimizer's learning rate.
-        choice: the index of each run's pair on the host, where one is chosen and known there. The
-            weights are then one-hot, or all 0 for a run that is to stay as it is; other values are
-            not looked at.
+        choice: each run's pair on the host, where one is chosen and known there. The weights are
+            then one-hot, or all 0 for a run that stays as it is; other values are not looked at.
     """
 
     weights: Float[Tensor, "num_envs pairs"]

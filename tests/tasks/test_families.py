@@ -11,9 +11,11 @@ import autoloss_gym  # noqa: F401 (registers the environments)
 from autoloss_gym import random
 from autoloss_gym.core.task import Control
 from autoloss_gym.losses.fitting import log_excess_error
+from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.tasks.surfaces.beale import Beale
+from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
 from autoloss_gym.tools import tree
 from tests.support.toy_tasks import keys_of
 
@@ -23,17 +25,22 @@ CLASSIFICATION = MLPClassification(
     **{**MLPClassification.presets["mixture"], "num_held_out": 50, "hidden_sizes": (8,)}
 )
 MIXTURES = {"regression": REGRESSION, "classification": CLASSIFICATION}
+AUTOENCODER = SparseAutoencoder(
+    **{**SparseAutoencoder.presets["mixture"], "hidden_sizes": (20,), "code_size": 12}
+)
+SURFACES = {each.__name__: each(**each.presets["mixture"]) for each in (Beale, Rosenbrock)}
 each_mixture = pytest.mark.parametrize("task", MIXTURES.values(), ids=MIXTURES)
+ALL = {**MIXTURES, "autoencoder": AUTOENCODER, **SURFACES}
 
 
-def plain(runs: int) -> Control:
-    return Control(weights=torch.ones(runs, 2), step_size=torch.ones(runs))
+def plain(task, runs: int) -> Control:
+    return Control(weights=torch.ones(runs, len(task.pairs)), step_size=torch.ones(runs))
 
 
 def trained(task, numbers, steps=6):
     state = task.reset(keys_of(*numbers))
     for _ in range(steps):
-        state, _ = task.update(state, plain(len(numbers)))
+        state, _ = task.update(state, plain(task, len(numbers)))
     return state
 
 
@@ -64,7 +71,7 @@ def test_problems_of_the_regression_are_as_the_mixture_says():
     assert torch.allclose(data["training"]["weights"].sum(dim=1), torch.ones(len(MANY)))
 
 
-@each_mixture
+@pytest.mark.parametrize("task", ALL.values(), ids=ALL)
 def test_a_run_of_a_mixture_alone_has_the_same_bits_as_in_a_batch(task):
     together = tree.leaves(trained(task, range(5)))
     for run in range(5):
@@ -82,8 +89,8 @@ def test_a_masked_sample_changes_nothing(task):
     assert masked.any()
     other.data["training"]["inputs"][masked] = 3.0
     for _ in range(3):
-        state, _ = task.update(state, plain(4))
-        other, _ = task.update(other, plain(4))
+        state, _ = task.update(state, plain(task, 4))
+        other, _ = task.update(other, plain(task, 4))
     for name, block in state.parameters.items():
         assert torch.equal(block, other.parameters[name])
 
@@ -95,6 +102,24 @@ def test_the_score_is_the_logarithm_of_the_excess_risk():
     truth = {"linear": state.data["truth"], "quadratic": state.data["true_quadratic"]}
     best = REGRESSION.score_values({"all": truth}, state.data)
     assert best[:, 0].tolist() == pytest.approx([math.log(1e-6)] * 4)
+
+
+@pytest.mark.parametrize("task", SURFACES.values(), ids=SURFACES)
+@pytest.mark.parametrize(
+    ("shift", "distance", "counted"),
+    [((3.0, -4.0), 5.0, 5.0), ((0.0, 0.0), 0.0, 1e-6), ((300.0, 400.0), 500.0, 100.0)],
+)
+def test_the_score_of_surfaces_is_the_logarithm_of_the_distance_within_bounds(
+    task, shift, distance, counted
+):
+    point = tuple(sum(each) for each in zip(task.minimum, shift, strict=True))
+    score = task.score(replace(task, start=point, start_width=0.0).reset(keys_of(1)))[0].tolist()
+    assert [metric.name for metric in task.score_metrics] == [
+        "log_distance",
+        "distance",
+        "objective",
+    ]
+    assert score[:2] == pytest.approx([math.log(counted), distance])
 
 
 def test_the_excess_error_counts_disagreement_by_the_lead_of_the_likelier_class():

@@ -15,7 +15,8 @@ from autoloss_gym.core.task import Keys
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.data.images import load_images
 from autoloss_gym.data.partition import five_way_partition
-from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder, decode, encode
+from autoloss_gym.tasks.images.autoencoder_layers import decode, encode
+from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder
 
 ID = "AutoLoss/SparseAutoencoder-v1"
 SMALL = {"hidden_sizes": (20,), "code_size": 12, "max_steps": 40, "num_held_out": 50}
@@ -282,3 +283,26 @@ def test_mnist_trains_through_its_preset():
         info["reconstruction_error"] < 0.067
     )  # what the mean image alone leaves; the first parameters leave 0.24
     assert env.unwrapped.task.classifier().accuracy > 0.96
+
+
+# Families
+
+
+@pytest.mark.parametrize(("bias", "active"), [(-1.0, 0.0), (1.0, 1.0)])
+def test_the_score_of_a_family_is_the_logarithm_of_the_cost(bias, active, unlabelled):
+    """By hand where there are no weights, so that every image becomes grey."""
+    sizes = {"hidden_sizes": (), "code_size": 4, "num_samples": (5, 10)}
+    task = SparseAutoencoder(dataset=unlabelled, **sizes)
+    state = task.reset(keys(2))
+    parameters = task.unpack(state.parameters)
+    for name in ("encoder", "decoder"):
+        for values in parameters[name].values():
+            values.zero_()
+    parameters["encoder"]["bias_0"].fill_(bias)
+    images = torch.from_numpy(load_images(unlabelled).images).flatten(1).double() / 255
+    errors = (images - 0.5).square().mean(dim=1)[state.data["test"]].mean(dim=1)
+    costs = errors / task.source.pixel_variance + 0.5 * active
+    score = task.score(state)
+    assert [metric.name for metric in task.score_metrics[:2]] == ["log_cost", "cost"]
+    torch.testing.assert_close(score[:, 1].double(), costs)
+    torch.testing.assert_close(score[:, 0].double(), costs.clamp(max=1.5).log())

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from cmaes import CMA
 from scipy.stats import qmc
 
 from autoloss_gym.core.task import Task
 
+from ...schedule_vectors import Evolution
 from .player import Player
 
 # Reach of the logarithms: weights by a factor of 55, step sizes by 7.4, either way.
@@ -144,17 +144,16 @@ class _Search:
         generations = budget // (population * problems)
         reach = np.full(start.shape, WEIGHT_REACH)
         reach[:, -1] = STEP_REACH
-        bounds = np.stack([-reach.ravel(), reach.ravel()], axis=1)
-        mean = start.ravel().clip(*bounds.T * 0.99)  # not on the bounds themselves
-        search = CMA(mean, _WIDTH, bounds=bounds, seed=0, population_size=population)
+        centre = start.clip(-0.99 * reach, 0.99 * reach)  # not on the bounds themselves
+        deviations = np.full(start.size, _WIDTH)
+        evolution = Evolution(centre.ravel(), deviations, reach.ravel(), population)
 
         candidates = [start]
         for generation in range(generations):
-            asked = [search.ask() for _ in range(population)]
-            costs = self._costs(np.stack(asked).reshape(population, *start.shape), problems)
-            search.tell(list(zip(asked, costs.tolist(), strict=True)))
+            asked = evolution.ask().reshape(population, *start.shape)
+            evolution.tell(self._costs(asked, problems))
             if generation in (generations // 2, generations - 1):
-                candidates.append(search.mean.reshape(start.shape).copy())
+                candidates.append(evolution.centre.reshape(start.shape))
         if len(candidates) == 1:
             return start
         costs = self._costs(np.stack(candidates), self.num_problems)

@@ -5,10 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from autoloss_gym.tools.files import write_text
 
+from ...schedule_vectors import normalised, plain, schedule_of
 from ..headroom.advice import BLIND, Advice, Gain, rule_of
 from ..headroom.measure import Headroom
 from .headroom_figure import draw
@@ -105,19 +104,6 @@ def save_report(
     return [folder / name for name in (*texts, "figure.png")]
 
 
-def schedule_of(knots: np.ndarray) -> dict[str, Any]:
-    """A schedule as weights, which sum to the number of pairs, and step sizes.
-
-    Args:
-        knots: logarithms, (knots, columns).
-    """
-    logs = np.concatenate([np.zeros((len(knots), 1)), knots[:, :-1]], axis=1)
-    weights = np.exp(logs)
-    weights *= weights.shape[1] / weights.sum(axis=1, keepdims=True)
-    step_size = np.exp(knots[:, -1])
-    return {"weights": weights.tolist(), "step_size": step_size.tolist()}
-
-
 def _plain(headroom: Headroom, advice: Advice, command: dict[str, Any]) -> dict[str, Any]:
     """All that JSON can hold of a measurement."""
     choices = headroom.choices
@@ -136,8 +122,8 @@ def _plain(headroom: Headroom, advice: Advice, command: dict[str, Any]) -> dict[
         "recommendation": advice.sentence,
         "rows": [asdict(gain) for gain in advice.gains],
         "draw": headroom.draw,
-        "constant": schedule_of(choices.constants[0]),
-        "schedule": schedule_of(choices.schedule),
+        "constant": plain(normalised(schedule_of(choices.constants[0]))),
+        "schedule": plain(normalised(schedule_of(choices.schedule))),
         "rule_at": rule_of(headroom).moment,
         "instances": headroom.instances.tolist(),
         "scores": scores,

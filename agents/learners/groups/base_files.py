@@ -1,4 +1,6 @@
-"""The base schedule of a training on disk: schedule.json, which runs no code when it is read."""
+"""The base schedule of a training on disk, with what the training has cost: schedule.json, which
+runs no code when it is read.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ from autoloss_gym.controllers.schedule import Schedule
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Many, Named, Real
 from autoloss_gym.tools.stored import read_values, write_values
+
+from ...schedule_vectors import plain
+from ..checkpoints import COUNT
 
 SCHEDULE = "schedule.json"
 _ARRAYS = ("weights", "step_size")
@@ -32,25 +37,32 @@ def load_base(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: there is none, or it is no schedule.
     """
-    path = folder / SCHEDULE
+    stored = _read(folder)
     try:
-        stored = read_values(path, _FORM)
+        return plain(build(Schedule, {name: stored[name] for name in _ARRAYS}))
+    except ValueError as error:
+        raise ValueError(f"{str(folder / SCHEDULE)!r}: {error}") from None
+
+
+def load_training_runs(folder: Path) -> int:
+    """The training runs of all phases together.
+
+    Raises:
+        ValueError: as in `load_base`.
+    """
+    runs = _read(folder)["training_runs"]
+    if not all(map(COUNT.fits, runs.values())):
+        raise ValueError(f"{str(folder / SCHEDULE)!r}: training_runs={runs}: expected each {COUNT}")
+    return sum(runs.values())
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return read_values(folder / SCHEDULE, _FORM)
     except FileNotFoundError:
         raise ValueError(
             f"{str(folder)!r} holds no {SCHEDULE}: its training was stopped before the first save"
         ) from None
-    try:
-        return plain(build(Schedule, {name: stored[name] for name in _ARRAYS}))
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from None
-
-
-def plain(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as JSON has it."""
-    return {
-        "weights": [list(row) for row in schedule.weights],
-        "step_size": list(schedule.step_size),
-    }
 
 
 def as_array(schedule: Schedule | None, num_pairs: int) -> np.ndarray:

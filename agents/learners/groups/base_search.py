@@ -1,10 +1,9 @@
-"""The search of the base schedule by CMA-ES (Hansen, Ostermeier 2001), before a controller learns.
+"""The search of the base schedule by CMA-ES, before a controller learns.
 
 The optimizer is rebuilt from the outcomes that it was told, so a checkpoint holds nothing else of
 it.
 """
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,14 +18,15 @@ from autoloss_gym.environment.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.forms import Array
 
+from ...schedule_vectors import Evolution, check_cmaes, schedule_of
 from .gradient import group_advantages
 from .options import GroupOptions
 from .outcomes import final_figures, outcomes_of
 
 POPULATION = 16  # candidates of a generation
-_STEP_UNIT = 0.5  # of the log step size, beside 1 for a log weight
-# Of a log weight, and 0.5 of it of the log step size. What the best validation does not depend on,
-# such as the end of a run, would otherwise drift without end.
+_STEP_DEVIATION = 0.5  # of the log step size among the first candidates; 1 of a log weight
+# Deviations from plain training that a candidate may have. What the best validation does not
+# depend on, such as the end of a run, would otherwise drift without end.
 _FARTHEST = 5.0
 
 
@@ -47,44 +47,32 @@ class BaseSearch:
         self._task = task
         self._control = control
         self._options = options
-        self.history: list[np.ndarray] = []
+        knot = [1.0] * (len(task.pairs) - 1) + [_STEP_DEVIATION] * control.step_size
+        deviations = np.tile(knot, options.search_knots)
+        centre, reach = np.zeros(len(deviations)), _FARTHEST * deviations
+        self._evolution = Evolution(centre, deviations, reach, POPULATION, seed)
         self.runs_per_generation = POPULATION * options.search_problems
         self.num_generations = _generations(options, self.runs_per_generation)
-        if not self.num_generations:
-            return
-        if importlib.util.find_spec("cmaes") is None:
-            raise ValueError(
-                "the search of the base schedule needs cmaes: pip install 'autoloss_gym[agents]', "
-                "or do without it: -P search_runs=0"
-            )
-        from cmaes import CMA
-
-        # CMA-ES needs two dimensions; where there is one, the second changes nothing.
-        size = max(2, options.search_knots * control.size(task))
-        self._optimizer = CMA(
-            mean=np.zeros(size),
-            sigma=1.0,
-            bounds=np.tile([-_FARTHEST, _FARTHEST], (size, 1)),
-            seed=seed,
-            population_size=POPULATION,
-        )
+        if self.num_generations:
+            instead = ", or do without it: -P search_runs=0"
+            check_cmaes("the search of the base schedule", instead)
 
     @property
     def is_over(self) -> bool:
         """Whether all generations have been played."""
-        return len(self.history) == self.num_generations
+        return len(self._evolution.told) == self.num_generations
 
     @property
     def runs(self) -> int:
         """Training runs that have been played."""
-        return len(self.history) * self.runs_per_generation
+        return len(self._evolution.told) * self.runs_per_generation
 
     @property
     def best(self) -> Schedule:
         """The centre after all generations so far; without any, the base that is given."""
-        if not self.history:
+        if not self._evolution.told:
             return self._control.schedule(self._task)
-        return self._schedule(self._optimizer.mean)
+        return self._schedule(self._evolution.centre)
 
     def form(self) -> Array:
         """The form of `costs`."""
@@ -92,12 +80,11 @@ class BaseSearch:
 
     def costs(self) -> np.ndarray:
         """All that it was told, (generations, candidates)."""
-        return np.array(self.history, dtype=np.float64).reshape(-1, POPULATION)
+        return np.array(self._evolution.told, dtype=np.float64).reshape(-1, POPULATION)
 
     def restore(self, costs: np.ndarray) -> None:
         """Ask and tell again what another search of the same arguments was told."""
-        for told in costs:
-            self.tell(self._ask(), told)
+        self._evolution.repeat(costs)
 
     def generation(self, envs: AutoLossVectorEnv, first_seed: int) -> None:
         """Play the candidates of the next generation, all on the same problems.
@@ -106,9 +93,9 @@ class BaseSearch:
             envs: of `runs_per_generation` runs, with any control.
             first_seed: of the problems of the first generation.
         """
-        points = self._ask()
+        points = self._evolution.ask()
         problems = self._options.search_problems
-        first = first_seed + len(self.history) * problems
+        first = first_seed + len(self._evolution.told) * problems
         seeds = np.tile(np.arange(first, first + problems), POPULATION)
         envs.reset(seed=seeds.tolist())
         controls = self._controls([self._schedule(point) for point in points], seeds, envs)
@@ -118,27 +105,11 @@ class BaseSearch:
         by_problem = found.view(POPULATION, problems).T.flatten()
         candidates = replace(self._options, copies=POPULATION)
         gains = group_advantages(by_problem, candidates).view(problems, POPULATION)
-        self.tell(points, -gains.double().mean(dim=0).cpu().numpy())
+        self._evolution.tell(-gains.double().mean(dim=0).cpu().numpy())
 
-    def tell(self, points: Sequence[np.ndarray], costs: np.ndarray) -> None:
-        """The costs of the points that were asked for, (candidates,): small is good."""
-        self._optimizer.tell(list(zip(points, costs.tolist(), strict=True)))
-        self.history.append(costs)
-
-    def _ask(self) -> list[np.ndarray]:
-        return [self._optimizer.ask() for _ in range(POPULATION)]
-
-    def _schedule(self, point: np.ndarray) -> Schedule:
-        knots = self._options.search_knots
-        entries = self._control.size(self._task)
-        logs = point[: knots * entries].reshape(knots, entries)
-        others = len(self._task.pairs) - 1
-        weights = np.exp(np.concatenate([np.zeros((knots, 1)), logs[:, :others]], axis=1))
-        step_size = np.ones(knots)
-        if self._control.step_size:
-            step_size = np.exp(logs[:, others] * _STEP_UNIT)
-        rows = tuple(tuple(row) for row in weights.tolist())
-        return Schedule(weights=rows, step_size=tuple(step_size.tolist()))
+    def _schedule(self, vector: np.ndarray) -> Schedule:
+        knots = vector.reshape(self._options.search_knots, -1)
+        return schedule_of(knots, self._control.step_size)
 
     def _controls(
         self, schedules: Sequence[Schedule], seeds: np.ndarray, envs: AutoLossVectorEnv

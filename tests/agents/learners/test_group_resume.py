@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from agents.command_line import main
 from agents.commands.train import train as train_command
 from agents.configuration import TrainingConfiguration
+from agents.evaluation.costs import training_runs
 from agents.learners.checkpoints import CHECKPOINT, WEIGHTS
 from agents.learners.group_policy_gradient import GroupLearner
 from agents.learners.groups.base_files import (
@@ -19,11 +21,12 @@ from agents.learners.groups.base_files import (
     as_array,
     from_array,
     load_base,
-    plain,
+    load_training_runs,
     save_base,
 )
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import load_configuration, save_configuration
+from agents.schedule_vectors import plain
 from autoloss_gym.controllers.schedule import Schedule
 from autoloss_gym.tools.arguments import build
 
@@ -107,6 +110,10 @@ def test_the_budget_is_counted_in_training_runs(whole):
     header, *rows = (whole / "progress.csv").read_text().splitlines()
     column = header.split(",").index("rollout/training_runs")
     assert [float(row.split(",")[column]) for row in rows] == [64, 72, 80, 88]
+    policy = TrainedPolicy(whole, ID)
+    envs = gymnasium.make_vec(ID, **policy.env_arguments, max_steps=20)
+    policy.load(envs)
+    assert training_runs(policy, envs) == 88
 
 
 def test_a_given_base_is_taken_as_it_is(tmp_path):
@@ -141,8 +148,12 @@ def test_a_trained_policy_brings_the_base_and_what_it_observes(whole):
 
 def test_schedules_are_stored_as_they_are(tmp_path):
     schedule = Schedule(weights=((1.0, 0.1), (1.0, 3.0)), step_size=(0.3, 7.0))
-    save_base(tmp_path, schedule, {"search": 1})
+    save_base(tmp_path, schedule, {"search": 1, "updates": 2})
     assert build(Schedule, load_base(tmp_path)) == schedule
+    assert load_training_runs(tmp_path) == 3
+    save_base(tmp_path, schedule, {"search": -1})
+    with pytest.raises(ValueError, match="expected each a whole number"):
+        load_training_runs(tmp_path)
     assert from_array(as_array(schedule, 2)) == schedule
     assert from_array(as_array(None, 2)) is None
     assert plain(schedule)["weights"] == [[1.0, 0.1], [1.0, 3.0]]
@@ -155,13 +166,17 @@ def test_a_training_without_a_first_save_is_refused_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("weights", "expected"),
-    [([[1.0], [1.0, 2.0]], "expected as many rows"), ("canary.Run", "expected a list")],
+    ("changed", "expected"),
+    [
+        ({"weights": [[1.0], [1.0, 2.0]]}, "expected as many rows"),
+        ({"weights": "canary.Run"}, "expected a list"),
+        ({"training_runs": [1]}, "expected a mapping"),
+    ],
 )
-def test_a_schedule_that_is_none_is_refused_in_one_line(weights, expected, whole, tmp_path):
+def test_a_schedule_that_is_none_is_refused_in_one_line(changed, expected, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "copy")
     path = tmp_path / "copy" / SCHEDULE
-    stored = json.loads(path.read_text()) | {"weights": weights}
+    stored = json.loads(path.read_text()) | changed
     del stored["checksum"]
     path.write_text(json.dumps(stored))
     with pytest.raises(ValueError, match=expected):

@@ -113,8 +113,8 @@ def test_constants_begin_with_plain_training_and_the_first_of_many_are_those_of_
     assert many.candidates[0].schedule == Schedule.constant(2)
     steps = np.array([policy.schedule.step_size[0] for policy in many.candidates])
     ratios = np.array([np.divide(*policy.schedule.weights[0]) for policy in many.candidates])
-    assert steps.max() / steps.min() > 30
-    assert ratios.max() / ratios.min() > 100
+    assert 1000 > steps.max() / steps.min() > 30
+    assert ratios.max() / ratios.min() > 1000  # farther than shifts of a schedule
     assert abs(np.corrcoef(np.log(steps), np.log(ratios))[0, 1]) < 0.3
 
 
@@ -129,7 +129,7 @@ def test_shifts_move_the_whole_schedule_and_the_first_is_none():
         moved = search.space.vector(policy.schedule) - search.space.vector(found)
         shift = moved.reshape(search.space.shape)
         np.testing.assert_allclose(shift, shift[:1].repeat(4, axis=0), atol=1e-4)
-        assert abs(shift).max() > 0.05
+        assert 0.05 < abs(shift).max() < 1.5 * 2
     assert len({policy.label for policy in others}) == 7
 
 

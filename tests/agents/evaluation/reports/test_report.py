@@ -181,10 +181,10 @@ def test_what_searches_and_many_trainings_a_problem_have_cost_stands_under_the_t
     rows = [row("a", REFERENCE), row("b", REFERENCE), row("c", REFERENCE), row("d", REFERENCE)]
     rows[1].training_runs = 10_075
     rows[2].training_runs, rows[2].training_runs_each = 480, 20
-    rows[3].training_runs = None  # was trained
+    rows[3].training_runs = None  # nobody knows
     found = Benchmark(rows, Metric("score"), None, np.arange(4), ["mse", "l1"], "problems")
     lines = text_table(found).splitlines()
-    assert "Training runs of searches and choices: b 10,075, c 480." in lines
+    assert "Training runs before the table: b 10,075, c 480." in lines
     assert "Training runs for each of the table's problems: c 20." in lines
     save_report(found, [], "title", tmp_path, {})
     kept = json.loads((tmp_path / "results.json").read_text())["rows"]
