@@ -83,21 +83,13 @@ def add_environment_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_num_threads(parser: argparse.ArgumentParser) -> None:
     """`--num-threads`."""
-    parser.add_argument(
-        "--num-threads",
-        type=few,
-        default=1,
-        help="PyTorch threads (default: 1)",
-    )
+    parser.add_argument("--num-threads", type=few, default=1, help="PyTorch threads (default: 1)")
 
 
 def add_problem_seed(parser: argparse.ArgumentParser) -> None:
     """`--seed` of a command that learns nothing."""
     parser.add_argument(
-        "--seed",
-        type=nonnegative,
-        default=0,
-        help="numbers the problems (default: 0)",
+        "--seed", type=nonnegative, default=0, help="numbers the problems (default: 0)"
     )
 
 

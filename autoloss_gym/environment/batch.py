@@ -15,7 +15,7 @@ from autoloss_gym.environment.decisions import Decisions, inner_infos
 from autoloss_gym.environment.instances import Instances
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.pictures import Pictures
-from autoloss_gym.environment.runs import Runs, replaced, start
+from autoloss_gym.environment.runs import Runs, mask_on, replaced, start
 from autoloss_gym.environment.segments import Played, Player
 from autoloss_gym.tools import tree
 
@@ -78,12 +78,21 @@ class Batch:
         played.inner = inner_infos(self.runs, steps, weight_sums, played)
         return played
 
-    def opening(self) -> dict[str, Tensor | np.ndarray]:
-        """Infos of the updates before the first decision; none where actions are no decisions."""
+    def opening(self, fresh: np.ndarray) -> dict[str, Tensor | np.ndarray]:
+        """Infos of the updates before the first decision; none where actions are no decisions.
+
+        Args:
+            fresh: runs that have just begun, (num_envs,), bool; the others have made no update now.
+        """
         if not self._decisions:
             return {}
-        shares: Float[Tensor, "num_envs pairs"] = self.runs.history.pair_shares
-        return {"inner_steps": self.runs.history.steps, "inner_shares": shares}
+        history = self.runs.history
+        began = mask_on(fresh, history.steps.device)
+        shares: Float[Tensor, "num_envs pairs"] = history.pair_shares
+        return {
+            "inner_steps": torch.where(began, history.steps, 0),
+            "inner_shares": torch.where(began[:, None], shares, 0.0),
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         # To another process, PyTorch sends tensors as shared memory: send copies, or both

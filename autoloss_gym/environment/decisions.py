@@ -20,9 +20,17 @@ class Decisions:
     Args:
         control: when decisions are made, and what they do.
         player: plays the updates.
+
+    Raises:
+        ValueError: the player repeats controls: those of a schedule are one for each update.
     """
 
     def __init__(self, control: HoldSchedule, player: Player) -> None:
+        if player.repeat > 1:
+            raise ValueError(
+                f"repeat={player.repeat} with control='schedule': expected 1, as a step plays all "
+                "updates up to the next decision: leave repeat out, or choose another control"
+            )
         self._control = control
         self._player = player
         # Before its first decision, a run is not ended: its end would belong to no step.
@@ -101,17 +109,23 @@ def inner_infos(
     Returns:
         `inner_steps` (num_envs,), int64; `inner_rewards` (num_envs, validations) and
         `inner_validation` (num_envs, validations, metrics), NaN where a run was not validated;
-        `inner_shares` (num_envs, pairs), the mean share of each pair.
+        `inner_shares` (num_envs, pairs), the mean share of each pair, 0 for a run that made no
+        update.
     """
-    made = runs.history.steps - steps
-    shares = (runs.history.weight_sums - weight_sums) / made.clamp(min=1)[:, None]
-    infos = {"inner_steps": made, "inner_shares": shares}
-    if played.validations:
-        rewards, metrics = [], []
-        for validation in played.validations:
-            due = mask_on(validation.due, steps.device)
-            rewards.append(torch.where(due, validation.rewards, torch.nan))
-            metrics.append(torch.where(due[:, None], validation.metrics, torch.nan))
-        infos["inner_rewards"] = torch.stack(rewards, dim=1)
-        infos["inner_validation"] = torch.stack(metrics, dim=1)
-    return infos
+    history = runs.history
+    made = history.steps - steps
+    shares = (history.weight_sums - weight_sums) / made.clamp(min=1)[:, None]
+    # Without a validation, as where all runs are only reset, the arrays are there and empty.
+    rewards = [played.rewards.new_zeros(len(made), 0)]
+    metrics = [history.validation.new_zeros(len(made), 0, history.validation.shape[1])]
+    for validation in played.validations:
+        due = mask_on(validation.due, made.device)[:, None]
+        rewards.append(torch.where(due, validation.rewards[:, None], torch.nan))
+        values = torch.where(due, validation.metrics, torch.nan)
+        metrics.append(values[:, None])
+    return {
+        "inner_steps": made,
+        "inner_rewards": torch.cat(rewards, dim=1),
+        "inner_validation": torch.cat(metrics, dim=1),
+        "inner_shares": shares,
+    }

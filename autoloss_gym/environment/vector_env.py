@@ -47,10 +47,11 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         reward: "shaped", "final" or "improvement", see `autoloss_gym.signals.rewards`.
         reward_arguments: arguments of that reward; the task may replace its defaults.
         features: "scaled" (within [-1, 1]), "raw" or "log".
-        drop, add: groups of features to leave out, and to add.
+        drop: groups of features to leave out.
+        add: groups of features to observe besides.
         split: "train", "validation" or "test"; their problems are disjoint.
         repeat: updates that a step makes with the same control; a divisor of the task's
-            `validate_every`.
+            `validate_every`; 1 where a step is a decision.
         num_instances: number of different problems; None for a new one each episode.
         autoreset_mode: "SameStep", "NextStep" or "Disabled", as Gymnasium defines them.
         device: "cpu", "cuda" or "auto" (cuda where there is one).
@@ -143,7 +144,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         self.is_reset = self.is_reset or bool(mask.all())
         refreshed = self._batch.phases.refreshed(mask)
         observations, infos = self._reporter.report(self._batch.runs, refreshed)
-        return observations, infos | self._reporter.all_of(self._batch.opening())
+        return observations, infos | self._reporter.all_of(self._batch.opening(mask))
 
     def step(self, actions: Any) -> Step:
         """Translate one action a run and make the updates that it asks for."""

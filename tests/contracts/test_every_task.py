@@ -27,6 +27,12 @@ def test_both_checkers_are_content(id, control):
     check_env_for_stable_baselines3(env)
 
 
+def test_both_checkers_are_content_where_a_step_is_a_decision():
+    env = gymnasium.make("AutoLoss/Beale-v1", control="schedule", max_steps=20, validate_every=5)
+    check_env(env.unwrapped)
+    check_env_for_stable_baselines3(env)
+
+
 @pytest.mark.parametrize("id", TASKS)
 def test_the_task_keeps_its_promises(id):
     autoloss_gym.check_task(gymnasium.make(id).unwrapped.task)

@@ -22,7 +22,7 @@ from autoloss_gym.registration import TASKS
 from tests.support import toy_tasks
 from tests.support.as_on_a_gpu import AsOnAGpu
 from tests.support.known_waits import KNOWN_WAITS
-from tests.support.variants import VALUES, arguments_of, each_variant, task_class
+from tests.support.variants import BEALE, GAN, VALUES, arguments_of, each_variant, task_class
 
 NUM_ENVS = 2
 JUDGE = ("environment/programs.py", "Programs.judge")
@@ -120,6 +120,21 @@ def test_a_step_waits_for_nothing_and_a_validation_once(id, image_folder):
                 assert not mode.uploaded
             envs.step(actions)
     assert mode.waited == {JUDGE: 1}
+    assert not mode.uploaded
+
+
+@pytest.mark.parametrize("id", [BEALE, GAN])
+def test_a_decision_waits_at_its_validations_alone(id, image_folder):
+    """Whether it weighs the losses, or draws a pair for each update."""
+    chosen = {"control": "schedule", "control_arguments": {"every": 4}, "max_steps": 8}
+    for _ in range(2):  # what is computed once in a process is there the second time
+        with AsOnAGpu(WAITS) as mode:
+            envs = make(arguments_of(id, chosen, image_folder))
+            envs.reset(seed=0)
+            mode.waited.clear()
+            mode.uploaded.clear()
+            envs.step(actions_of(envs))
+    assert mode.waited == {JUDGE: 2}
     assert not mode.uploaded
 
 

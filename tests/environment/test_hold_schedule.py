@@ -164,15 +164,15 @@ def test_runs_that_end_early_go_on_with_their_next_problem_as_if_alone(mode):
     task = TwoBlocks(max_steps=24, validate_every=3, patience=1)
     control = HoldSchedule(decide_at=(0.125, 0.25, 0.5, 0.75), base=None)
     arguments = {"task": task, "control": control, "autoreset_mode": mode}
-    envs = made(6, **arguments)
-    alone = [made(1, **arguments) for _ in range(6)]
+    envs = made(4, **arguments)
+    alone = [made(1, **arguments) for _ in range(4)]
     envs.reset(seed=0)
     for row, env in enumerate(alone):
         env.reset(seed=row)
     generator = np.random.default_rng(0)
     endings = []
-    for _ in range(14):
-        actions = generator.uniform(-1, 1, (6, 3)).astype(np.float32)
+    for _ in range(9):
+        actions = generator.uniform(-1, 1, (4, 3)).astype(np.float32)
         batch = envs.step(actions)
         endings.append(batch[2].tolist())
         for row, env in enumerate(alone):

@@ -79,7 +79,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 # Arguments of the environment, for every task.
 _WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
-_DECISIONS = {"control": "schedule", "control_arguments": {"every": 2}}
+_DECISIONS: dict[str, Any] = {"control": "schedule", "control_arguments": {"every": 2}}
 # Validations of the runs here are 2 updates apart.
 _REWARD_ARGUMENTS = {"improvement": {"segment": 2, "window": 1}}
 _REWARDS = [
@@ -90,7 +90,6 @@ _REWARDS = [
 EVERYWHERE: list[dict[str, Any]] = [
     {},
     *_WEIGHTS,
-    _DECISIONS,
     *_REWARDS,
     {"features": "raw"},
     {"features": "log", "add": ("sizes", "sparsity", "best", "gradient_noise")},
@@ -101,6 +100,7 @@ EVERYWHERE: list[dict[str, Any]] = [
 ONCE: list[dict[str, Any]] = [
     {"drop": ("losses", "difference")},
     {"add": ("gradient_cosines", "shift"), "control": "schedule"},
+    {"control": "schedule", "control_arguments": {"every": 2, "levels": 3}},
     {"repeat": 2},
     {"num_instances": 2},
     {"control": "step_size"},
@@ -122,11 +122,15 @@ def task_class(id: str) -> Any:
 def _variants(id: str) -> list[dict[str, Any]]:
     chosen: list[dict[str, Any]] = [{"preset": preset} for preset in task_class(id).presets]
     defaults = {each.name: each.default for each in dataclasses.fields(task_class(id))}
+    defaults |= SMALL[id]
     for name, values in VALUES[id].items():
-        # The variant without an argument has all defaults.
+        # The variant without an argument has all of these.
         chosen += [{name: value} for value in values if value != defaults[name]]
     if id == BEALE:
         chosen += ONCE
+    if id == GAN:
+        # Its losses share no block: pairs are drawn.
+        chosen.append(_DECISIONS)
     # Weights do nothing where every block has one loss.
     return [*chosen, *(each for each in EVERYWHERE if id != GAN or each not in _WEIGHTS)]
 

@@ -52,7 +52,7 @@ class GroupOptions:
     observation_clip: PositiveFloat = 3.0
     weight_deviation: PositiveFloat = 1.0
     step_deviation: PositiveFloat = 0.5
-    learning_rate: _Rate = 3e-3
+    learning_rate: _Rate = 8e-3
     n_epochs: PositiveInt = 4
     clip_range: PositiveFloat = 0.2
 

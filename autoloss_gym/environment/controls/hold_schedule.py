@@ -36,11 +36,18 @@ class HoldSchedule:
 
     A step of the environment is one decision, and plays all updates up to the next one. The entries
     of an action shift the logarithms of the weights of all pairs but the first, and of the step
-    size; the action 0 plays the base as it is. Up to the first decision, a reset plays the base.
+    size; the action 0 plays the base as it is. Up to the first decision, a reset plays the base:
+    this pays nothing and ends no run. One that ends between two decisions stays as it is then.
+
+    The infos of a step tell of its updates alone: `inner_steps` (num_envs,) is their number, 0 for
+    a run that is only reset, `inner_rewards` (num_envs, validations) and `inner_validation`
+    (num_envs, validations, metrics) are what each validation paid and measured, NaN for runs that
+    it left out, and `inner_shares` (num_envs, pairs) is each pair's mean share of the weights.
 
     Args:
-        decide_at: shares of a run's updates after which a decision is made, ascending; rounded to
-            validations before the last, of which each is one decision.
+        decide_at: shares of a run's updates after which a decision is made, ascending. Each is
+            rounded to a validation before the last; shares that fall on the same one are one
+            decision.
         every: updates between two decisions, a multiple of the task's `validate_every`, the first
             at the start; it takes the place of `decide_at`.
         base: the schedule that is shifted, a `Schedule` or its two lists; None is plain training.
