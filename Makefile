@@ -10,13 +10,13 @@ BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[agents,test]"
 	@touch $@
 
-# Train PPO, then compare it with static schedules and SoftAdapt: on synthetic problems, then on real data.
+# Train a controller, then compare it with static schedules and SoftAdapt: few decisions on synthetic problems, PPO on real data.
 demo: .venv/installed
-	@set -e; for choice in QuadraticRegression-v1:synthetic QuadraticRegression-v1:diabetes MLPClassification-v1:breast_cancer; do \
-	    id=AutoLoss/$${choice%:*}; data=dataset=$${choice#*:}; \
-	    echo; echo "== $$id, $$data: train PPO, then compare it with schedules and SoftAdapt"; \
-	    run=$$($(BIN)/python train_agent.py --env $$id --env-kwargs $$data --algo ppo); \
-	    $(BIN)/python evaluate.py --env $$id --env-kwargs $$data --episodes 20 --policies ppo:$$run $(BASELINES); \
+	@set -e; for choice in QuadraticRegression-v1:synthetic:group QuadraticRegression-v1:diabetes:ppo MLPClassification-v1:breast_cancer:ppo; do \
+	    algo=$${choice##*:}; choice=$${choice%:*}; id=AutoLoss/$${choice%:*}; data=dataset=$${choice#*:}; \
+	    echo; echo "== $$id, $$data: train $$algo, then compare it with schedules and SoftAdapt"; \
+	    run=$$($(BIN)/python train_agent.py --env $$id --env-kwargs $$data --algo $$algo); \
+	    $(BIN)/python evaluate.py --env $$id --env-kwargs $$data --episodes 20 --policies $$algo:$$run $(BASELINES); \
 	done
 
 # Make every table of docs/results/; about an hour and a half on two cores; it can be killed and called again.

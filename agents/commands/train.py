@@ -41,9 +41,10 @@ from ..run_folders import (
 )
 
 DESCRIPTION = """\
-Train an agent to steer training: any of Stable-Baselines3, or REINFORCE as in the AutoLoss paper.
+Train an agent to steer training: a controller of few decisions, any agent of Stable-Baselines3, or
+REINFORCE as in the AutoLoss paper.
 
-    {command} --env AutoLoss/QuadraticRegression-v1 --algo ppo --seed 0
+    {command} --env AutoLoss/QuadraticRegression-v1 --algo group --seed 0
 
 The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and
 checkpoint.safetensors (saved ten times in a training, or every so many steps), TensorBoard events,
@@ -125,8 +126,8 @@ def _add_problem_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--algo",
         type=algorithm,
-        default="ppo",
-        help=f"{', '.join(ALGORITHMS)} (default: ppo)",
+        default="group",
+        help=f"{', '.join(ALGORITHMS)} (default: group)",
     )
     parser.add_argument(
         "-P",
