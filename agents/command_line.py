@@ -20,7 +20,7 @@ from autoloss_gym.tools.names import one_line, unknown
 from autoloss_gym.tools.signatures import environment_signature, task_signature
 
 from .interruption import Interrupted, interruptible
-from .options import few, key_value
+from .options import few, key_value, nonnegative
 
 ENVIRONMENT = "autoloss_gym.environment.env:AutoLossEnv"
 # Arguments of the environment that the commands set.
@@ -83,11 +83,41 @@ def add_environment_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_num_threads(parser: argparse.ArgumentParser) -> None:
     """`--num-threads`."""
+    parser.add_argument("--num-threads", type=few, default=1, help="PyTorch threads (default: 1)")
+
+
+def add_problem_seed(parser: argparse.ArgumentParser) -> None:
+    """`--seed` of a command that learns nothing."""
     parser.add_argument(
-        "--num-threads",
+        "--seed", type=nonnegative, default=0, help="numbers the problems (default: 0)"
+    )
+
+
+def add_playing_arguments(parser: argparse.ArgumentParser, output: str, what: str) -> None:
+    """Where what a command plays is played and kept, and how it goes on.
+
+    Args:
+        parser: of the command.
+        output: where result folders are made by default.
+        what: that is resumed.
+    """
+    parser.add_argument(
+        "--num-workers",
         type=few,
         default=1,
-        help="PyTorch threads (default: 1)",
+        help="processes that play, best one a core (default: 1)",
+    )
+    add_num_threads(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        default=output,
+        help=f"where the result folder is made (default: {output})",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help=f"go on with the {what} of that folder, with its arguments",
     )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..command_line import (
     add_environment,
-    add_num_threads,
+    add_playing_arguments,
+    add_problem_seed,
     check_arguments,
     check_environment,
     check_resumed_environment,
@@ -16,7 +17,7 @@ from ..command_line import (
     refuse_beside_resume,
 )
 from ..interruption import ending_at_once, resume_command
-from ..options import few, nonnegative, share, whole
+from ..options import share, whole
 from ..run_folders import load_advice
 
 FLAG = "--headroom"  # of `evaluate`, which calls this command
@@ -65,7 +66,7 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
     parser = command_parser(program, DESCRIPTION)
     add_environment(parser)
     _add_sizes(parser)
-    _add_playing_arguments(parser)
+    add_playing_arguments(parser, "results/headroom", "measurement")
     arguments = parser.parse_args(given)
     if arguments.resume:
         refuse_beside_resume(parser, arguments, allowed=("env",))
@@ -111,30 +112,4 @@ def _add_sizes(parser: argparse.ArgumentParser) -> None:
         help="weights are probabilities of pairs, one of which is drawn for each update; always so "
         "where no parameters have several losses",
     )
-    parser.add_argument(
-        "--seed",
-        type=nonnegative,
-        default=0,
-        help="numbers the problems (default: 0)",
-    )
-
-
-def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--num-workers",
-        type=few,
-        default=1,
-        help="processes that play, best one a core (default: 1)",
-    )
-    add_num_threads(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="results/headroom",
-        help="where the result folder is made (default: results/headroom)",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="FOLDER",
-        help="go on with the measurement of that folder, with its arguments",
-    )
+    add_problem_seed(parser)

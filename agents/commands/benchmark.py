@@ -1,8 +1,6 @@
 """The work of `evaluate`, once its arguments are known to be good; imports PyTorch."""
 
 import argparse
-import contextlib
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,19 +8,17 @@ from typing import Any
 import torch
 
 from autoloss_gym.core.task import ImageTask
-from autoloss_gym.tools.files import locked
 
-from ..environments import SEED_SPACING, EnvironmentMaker, check_data
+from ..environments import SEED_SPACING, EnvironmentMaker
 from ..evaluation.comparison import run_benchmark
 from ..evaluation.entrants import Entrant, make_entrants, warnings
 from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
 from ..evaluation.results import Benchmark
-from ..interruption import goes_on
 from ..policies.constants import SEARCH, with_constant
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
-from ..run_folders import new_run_folder, removed_if_nothing_is_kept, save_command
+from .result_folder import result_folder, title
 
 
 def compare(
@@ -48,23 +44,16 @@ def compare(
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(specifications, task, arguments.env, arguments.deterministic)
-    with locked(_result_folder(arguments)) as folder, contextlib.ExitStack() as stack:
-        if arguments.resume:
-            check_data(folder, arguments.data, task)
-        else:
-            stack.enter_context(removed_if_nothing_is_kept(folder, "episodes/*"))
-        arguments.data = task.data_digest
-        save_command(folder, arguments)
-        goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
+    with result_folder(arguments, task, "episodes", resumption) as folder:
         benchmark = _play(arguments, entrants, make_env, folder)
 
-        title = _title(arguments, env_kwargs)
+        name = title(arguments.env, f"{arguments.split} split", env_kwargs=env_kwargs)
         lines = [*task.remarks(arguments.split), *warnings(entrants, env_kwargs, task)]
         if len(specifications) > len(given):
             lines.append(f"{SEARCH} was added to compare with; --without-constant leaves it out.")
-        print(title)
+        print(name)
         print(text_table(benchmark, lines))
-        for path in save_report(benchmark, lines, title, folder, vars(arguments)):
+        for path in save_report(benchmark, lines, name, folder, vars(arguments)):
             print(path)
 
         best = winner(benchmark, entrants)
@@ -91,24 +80,6 @@ def _play(
             folder / "episodes",
             arguments.num_workers,
         )
-
-
-def _result_folder(arguments: argparse.Namespace) -> Path:
-    """The folder that is resumed, or a new one."""
-    if arguments.resume:
-        return Path(arguments.resume)
-    return new_run_folder(arguments.output, "", arguments.env)
-
-
-def _kept(folder: Path) -> str:
-    number = len(list(folder.glob("episodes/*.safetensors")))
-    return f"{folder} holds {number} finished {'batch' if number == 1 else 'batches'}"
-
-
-def _title(arguments: argparse.Namespace, env_kwargs: dict[str, Any]) -> str:
-    parts = [arguments.env, f"{arguments.split} split"]
-    parts += [f"{name}={value}" for name, value in env_kwargs.items()]
-    return ", ".join(parts)
 
 
 def _announcer(

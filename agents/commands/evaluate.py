@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..command_line import (
     add_environment,
-    add_num_threads,
+    add_playing_arguments,
+    add_problem_seed,
     check_arguments,
     check_environment,
     check_resumed_environment,
@@ -18,7 +19,7 @@ from ..command_line import (
     refuse_beside_resume,
 )
 from ..interruption import ending_at_once, resume_command
-from ..options import few, nonnegative, runs
+from ..options import runs
 from ..policies import grammar
 from ..run_folders import load_command
 from .advise import FLAG, advise
@@ -118,12 +119,7 @@ def _add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
         default="test",
         help="where the problems come from (default: test)",
     )
-    parser.add_argument(
-        "--seed",
-        type=nonnegative,
-        default=0,
-        help="numbers the problems (default: 0)",
-    )
+    add_problem_seed(parser)
 
 
 def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,24 +134,7 @@ def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
         help="allow what can run code: .zip files of Stable-Baselines3, and with --resume the "
         "folder's policies module:Class",
     )
-    parser.add_argument(
-        "--num-workers",
-        type=few,
-        default=1,
-        help="processes that play, best one a core (default: 1)",
-    )
-    add_num_threads(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="results",
-        help="where the result folder is made (default: results)",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="FOLDER",
-        help="go on with the evaluation of that folder, with its arguments",
-    )
+    add_playing_arguments(parser, "results", "evaluation")
 
 
 def _refuse_what_runs_code(specifications: Sequence[grammar.Specification], resumed: bool) -> None:

@@ -1,27 +1,23 @@
 """The work of `advise`, once its arguments are known to be good; imports PyTorch."""
 
 import argparse
-import contextlib
 import functools
-import shlex
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from autoloss_gym.core.task import Task
-from autoloss_gym.tools.files import locked
 
-from ..environments import EnvironmentMaker, check_data
+from ..environments import EnvironmentMaker
 from ..evaluation.headroom.advice import advise
 from ..evaluation.headroom.measure import Headroom, Sizes, measure, moments_of
 from ..evaluation.headroom.player import Player
 from ..evaluation.reports.headroom_report import save_report, text_table
 from ..evaluation.store import Store
 from ..evaluation.workers import worker_processes
-from ..interruption import goes_on
 from ..progress import show_progress
-from ..run_folders import new_run_folder, removed_if_nothing_is_kept, save_command
+from .result_folder import result_folder, title
 
 
 def measure_headroom(
@@ -38,21 +34,14 @@ def measure_headroom(
     envs = EnvironmentMaker(arguments.env, {**env_kwargs, "split": "validation"})(num_envs=1)
     task = envs.task
     moments_of(task, tuple(arguments.moments))  # refuses bad ones before a folder is made
-    with locked(_result_folder(arguments)) as folder, contextlib.ExitStack() as stack:
-        if arguments.resume:
-            check_data(folder, arguments.data, task)
-        else:
-            stack.enter_context(removed_if_nothing_is_kept(folder, "batches/*"))
-        arguments.data = task.data_digest
-        save_command(folder, arguments)
-        goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
+    with result_folder(arguments, task, "batches", resumption) as folder:
         headroom = _measure(arguments, env_kwargs, task, folder)
 
         advice = advise(headroom)
-        title = _title(arguments, env_kwargs)
-        print(title)
+        name = title(f"Headroom of {arguments.env}", env_kwargs=env_kwargs)
+        print(name)
         print(text_table(headroom, advice))
-        for path in save_report(headroom, advice, title, folder, vars(arguments)):
+        for path in save_report(headroom, advice, name, folder, vars(arguments)):
             print(path)
 
 
@@ -84,21 +73,3 @@ def _measure(
             )
 
         return measure(task, make_player, sizes)
-
-
-def _result_folder(arguments: argparse.Namespace) -> Path:
-    """The folder that is resumed, or a new one."""
-    if arguments.resume:
-        return Path(arguments.resume)
-    return new_run_folder(arguments.output, "", arguments.env)
-
-
-def _kept(folder: Path) -> str:
-    number = len(list(folder.glob("batches/*.safetensors")))
-    return f"{folder} holds {number} finished {'batch' if number == 1 else 'batches'}"
-
-
-def _title(arguments: argparse.Namespace, env_kwargs: dict[str, Any]) -> str:
-    parts = [f"Headroom of {arguments.env}"]
-    parts += [f"{name}={value}" for name, value in env_kwargs.items()]
-    return ", ".join(parts)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents.command_line import main
-from agents.commands import headroom
+from agents.commands import result_folder
 from agents.commands.advise import advise
 from agents.commands.evaluate import evaluate
 
@@ -60,7 +60,7 @@ def test_evaluate_says_the_same(finished, tmp_path, capsys):
 
 def test_an_interrupted_measurement_says_how_it_goes_on(tmp_path, capsys, monkeypatch):
     told = []
-    monkeypatch.setattr(headroom, "goes_on", lambda how: told.append(how()))
+    monkeypatch.setattr(result_folder, "goes_on", lambda how: told.append(how()))
     call(evaluate, f"--headroom {REGRESSION} {BRIEF} -o {tmp_path}", capsys)
     folder = tmp_path / "AutoLoss-QuadraticRegression-v1_1"
     assert told == [

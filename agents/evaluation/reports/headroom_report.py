@@ -11,6 +11,7 @@ from ...schedule_vectors import normalised, plain, schedule_of
 from ..headroom.advice import BLIND, Advice, Gain, rule_of
 from ..headroom.measure import Headroom
 from .headroom_figure import draw
+from .tables import as_markdown, as_text
 
 _QUESTIONS = {
     "constant": "a constant",
@@ -23,21 +24,12 @@ _QUESTIONS = {
 
 def text_table(headroom: Headroom, advice: Advice) -> str:
     """The table as aligned text, the notes, and the recommendation as the last line."""
-    lines = _lines(advice)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = []
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        table.append("  ".join(cells).rstrip())
-    table.insert(1, "─" * max(map(len, table)))
-    return "\n".join([*table, *_under(headroom, advice)])
+    return as_text(_lines(advice), _under(headroom, advice))
 
 
 def markdown_table(headroom: Headroom, advice: Advice) -> str:
     """The same as Markdown."""
-    header, *rows = _lines(advice)
-    table = [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows)]
-    return "\n".join([*table, "", *_under(headroom, advice)])
+    return as_markdown(_lines(advice), _under(headroom, advice))
 
 
 def _lines(advice: Advice) -> list[list[str]]:

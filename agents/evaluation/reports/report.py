@@ -15,26 +15,18 @@ from autoloss_gym.tools.files import write_text
 from ..results import Benchmark, Row
 from ..statistics import Estimate
 from .figure import draw
+from .tables import as_markdown, as_text
 from .verdict import MIN_SEEDS, verdict
 
 
 def text_table(benchmark: Benchmark, remarks: Sequence[str] = ()) -> str:
     """The table as aligned text; under it the notes, the remarks, and the verdict as the last."""
-    lines = _lines(benchmark)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = []
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        table.append("  ".join(cells).rstrip())
-    table.insert(1, "─" * max(map(len, table)))
-    return "\n".join([*table, *_under(benchmark, remarks)])
+    return as_text(_lines(benchmark), _under(benchmark, remarks))
 
 
 def markdown_table(benchmark: Benchmark, remarks: Sequence[str] = ()) -> str:
     """The same as Markdown."""
-    header, *rows = _lines(benchmark)
-    table = [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows)]
-    return "\n".join([*table, "", *_under(benchmark, remarks)])
+    return as_markdown(_lines(benchmark), _under(benchmark, remarks))
 
 
 def _lines(benchmark: Benchmark) -> list[list[str]]:
