@@ -122,7 +122,7 @@ _ROWS = (
         f"constant or constant:K with K of at least 1 and at most {_MOST_SIZE}",
         "all losses at once, with constant weights and a constant step size: the best of K "
         "constants (default 50) on validation problems, spread widely: nearly all weights are "
-        "within a factor of 130, step sizes of 7; probabilities of pairs instead of weights where "
+        "within a factor of 90, step sizes of 7; probabilities of pairs instead of weights where "
         "no parameters belong to two losses",
         arguments.optional(Whole(1, _MOST_SIZE), default=50),
         "policies.searched:build_constant",
