@@ -47,7 +47,7 @@ MUTATIONS = (
                 "                if gradient is not None:\n"
                 "                    moments = state.optimizer[block]\n"
                 "                    self.optimizer.update("
-                "parameters, gradient, moments, active, control.step_size)\n",
+                "parameters, gradient, moments, active, step_size)\n",
                 "                for index, pair in enumerate(self.pairs):\n"
                 "                    mask = moving & (torch.arange(len(self.pairs)) == index)\n"
                 "                    gradient, active = combine("
@@ -55,7 +55,7 @@ MUTATIONS = (
                 "                    if gradient is not None:\n"
                 "                        moments = state.optimizer[block + pair.name]\n"
                 "                        self.optimizer.update("
-                "parameters, gradient, moments, active, control.step_size)\n",
+                "parameters, gradient, moments, active, step_size)\n",
             ),
         ),
         f"{_CORE_TESTS}::test_all_losses_of_a_block_share_one_adam",
@@ -225,6 +225,18 @@ MUTATIONS = (
         "agents/evaluation/selection.py",
         (("np.argsort(means, kind=", "np.argsort(-means, kind="),),
         "agents/evaluation/test_selection.py",
+    ),
+    Mutation(
+        "8 a run that ends within a rollout stays as it was",
+        "autoloss_gym/environment/segments.py",
+        (("            tree.merge(runs, _on(rows, runs), part)\n", ""),),
+        "environment/test_hold_schedule.py",
+    ),
+    Mutation(
+        "8 no run ends before its first decision",
+        "autoloss_gym/environment/decisions.py",
+        (("may_end=False", "may_end=True"),),
+        "environment/test_decisions.py",
     ),
     Mutation(
         "9 a search follows its best schedules",
