@@ -174,7 +174,7 @@ def test_evaluation_is_repeatable(trained, tmp_path):
 def test_a_task_of_ones_own_is_trained_and_judged_from_its_folder(tmp_path):
     (tmp_path / "sparse_signal.py").write_text((ROOT / "examples" / "sparse_signal.py").read_text())
     env = ["--env", "sparse_signal:Example/SparseSignal-v0"]
-    training = run("train_agent", *env, *BRIEF, "-P", "n_steps=16", cwd=tmp_path)
+    training = run("train_agent", *env, "--algo", "ppo", *BRIEF, "-P", "n_steps=16", cwd=tmp_path)
     assert training.returncode == 0, training.stderr
     result = run(
         "evaluate",
@@ -277,7 +277,7 @@ def test_a_policy_acts_on_the_features_that_it_was_trained_on_and_a_transfer_is_
     [
         (["--env", ID, "--env-kwargs", "split=test"], "the commands set split themselves"),
         (
-            ["--env", ID, "-P", "n_steps=hello"],
+            ["--env", ID, "--algo", "ppo", "-P", "n_steps=hello"],
             "n_steps='hello': expected an integer of at least 1",
         ),
         (["--env", ID, "--seed", "10000000000000"], "expected an integer from 0 to 2,147,483,647"),

@@ -126,7 +126,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_a_training_that_sigterm_ends_goes_on_to_the_same_bits(tmp_path):
     small = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20", "--num-envs", "8"]
     short = ["--n-timesteps", "480", "--checkpoint-every", "160", "-P", "n_steps=20"]
-    train = [ROOT / "train_agent.py", "--env", ID, *small, *short, "-f"]
+    train = [ROOT / "train_agent.py", "--env", ID, "--algo", "ppo", *small, *short, "-f"]
     python = functools.partial(subprocess.run, check=False, capture_output=True, text=True)
     python([sys.executable, *train, tmp_path / "whole"])
     ended = python([sys.executable, "-c", ENDS, *train, tmp_path / "ended"])

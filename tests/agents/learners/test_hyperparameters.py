@@ -80,8 +80,9 @@ BEALE = next(id for id in TASKS if "Beale" in id)
 
 def trained(capsys, *arguments):
     """Exit status of a training, and its last line."""
-    command = ["--env", BEALE, "--env-kwargs", "max_steps=20", "--num-envs", "2", *arguments]
-    status = main(lambda: train([*command, "-f", "runs"], "train_agent.py"))
+    command = ["--env", BEALE, "--env-kwargs", "max_steps=20", "--num-envs", "2", "-f", "runs"]
+    algorithm = [] if "--algo" in arguments else ["--algo", "ppo"]
+    status = main(lambda: train([*command, *algorithm, *arguments], "train_agent.py"))
     return status, capsys.readouterr().err.strip().splitlines()[-1]
 
 
