@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls.schedule import Schedule
 
 if TYPE_CHECKING:
     from cmaes import CMA

@@ -32,10 +32,10 @@ from agents.evaluation.curves import Job, play
 from agents.evaluation.statistics import bootstrap
 from agents.options import positive
 from agents.policies.grammar import parse_specification
-from agents.policies.policy import Policy
-from agents.policies.schedules import FixedWeights
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.policies.weighting import weighting_policy
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controllers.static import FixedWeights
 from autoloss_gym.data.images import load_images
 from autoloss_gym.tools.files import write_text
 from autoloss_gym.weightings import SoftAdapt

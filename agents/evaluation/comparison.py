@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Task
 
 from ..environments import SEED_SPACING, MakeEnv
-from ..policies.policy import Policy
 from ..policies.searched import Search
 from ..policies.trained.trained_policy import TrainedPolicy
 from .costs import training_runs

@@ -2,7 +2,7 @@
 
 import math
 
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ..learners.groups.base_files import load_training_runs
@@ -25,5 +25,5 @@ def training_runs(policy: TrainedPolicy, envs: AutoLossVectorEnv) -> int:
 def steps_of_a_run(envs: AutoLossVectorEnv) -> int:
     """Environment steps of a run that is not stopped early."""
     if isinstance(envs.control, HoldSchedule):
-        return len(envs.control.moments(envs.task))
+        return len(envs.control.moments(envs.description))
     return math.ceil(envs.task.max_steps / envs.repeat)

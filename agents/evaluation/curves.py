@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Task
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.forms import Array
 
 from ..environments import EnvironmentMaker
-from ..policies.policy import Policy
 from .loop import Step, play_episodes
 from .store import Store
 from .workers import worker_processes

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Task
 
 from ..policies.kinds import Specification
-from ..policies.policy import Candidates, Policy, Setting
+from ..policies.policy import Candidates, Setting
 from ..policies.searched import Search
 from ..policies.trained.trained_policy import TrainedPolicy
 

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from autoloss_gym.controllers.loss_schedule import LossSchedule
+from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controls import ActionControl, HoldSchedule
 from autoloss_gym.core.task import Control
-from autoloss_gym.environment.controls import ActionControl, HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
-
-from ..policies.loss_schedule import LossSchedule
-from ..policies.open_loop import OpenLoop
-from ..policies.policy import Policy
-from ..policies.schedules import FixedWeights, RandomPair, Ratio
 
 # Exactly these: a class derived from one of them may look at what it observes.
 _KNOWN = (FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio)
@@ -93,7 +92,7 @@ def decision_moments(envs: AutoLossVectorEnv) -> tuple[int, ...]:
     """Numbers of updates before each decision and at the end, where a step is a decision."""
     if not isinstance(envs.control, HoldSchedule):
         return ()
-    return (*envs.control.moments(envs.task), envs.task.max_steps)
+    return (*envs.control.moments(envs.description), envs.task.max_steps)
 
 
 def play_known(
@@ -193,7 +192,7 @@ def _decide(
         action = policy.act(observations[rows], known)
         if not isinstance(action, Control):
             assert isinstance(envs.control, ActionControl)
-            action = envs.control(envs.task, action, rows.stop - rows.start, envs.device)
+            action = envs.control(envs.description, action, rows.stop - rows.start, envs.device)
         parts.append(tree.map_tensors(lambda tensor: tensor.to(envs.device), action))
 
     choices = [part.choice for part in parts]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Metric
 
 from ..policies.constants import is_constant
-from ..policies.policy import Policy
 from ..policies.trained.trained_policy import TrainedPolicy
 from ..policies.trained.zip_policy import ZipPolicy
 from .entrants import Entrant

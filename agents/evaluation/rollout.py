@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.controllers.policy import Policy
+
 from ..environments import MakeEnv
-from ..policies.policy import Policy
 from .loop import Step, is_known, play_episodes, play_known, rows_of
 from .store import SHARES, EpisodeStore, figures_of
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Task
 
 from ..environments import MakeEnv
-from ..policies.policy import Policy
 from ..policies.search_plan import Plan
 from ..policies.search_space import SearchSpace
 from ..schedule_vectors import Evolution

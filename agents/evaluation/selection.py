@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..policies.policy import Policy
+from autoloss_gym.controllers.policy import Policy
+
 from .rollout import Play
 
 FEWEST = 16  # problems on which candidates may be dropped

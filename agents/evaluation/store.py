@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Task
 from autoloss_gym.tools.forms import Array, OneOf
 from autoloss_gym.tools.stored import read_arrays, write_arrays
-
-from ..policies.policy import Policy
 
 SHARES = "shares of the pairs"  # with spaces: no figure of the environment has such a name
 # What is kept of a run, beside the score metrics of its task.

@@ -15,8 +15,8 @@ import gymnasium
 import torch
 from stable_baselines3.common.logger import Logger
 
-from autoloss_gym.controllers.schedule import Schedule
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.controls import HoldSchedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Array, OneOf

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from autoloss_gym.controllers.loss_schedule import LossSchedule
+from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controllers.static import FixedWeights, RandomPair
+
 from ..configuration import ALGORITHMS
 from .grammar import parse_specification
 from .kinds import Specification
-from .loss_schedule import LossSchedule
-from .open_loop import OpenLoop
-from .policy import Policy
-from .schedules import FixedWeights, RandomPair
 
 SEARCH = "constant:20"  # what a trained policy has to beat
 _SEARCHES = ("constant", "grid", "random")

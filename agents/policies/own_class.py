@@ -3,10 +3,11 @@
 import importlib
 from typing import Any
 
+from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.weightings import WeightingRule
 
 from .kinds import Specification
-from .policy import Policy, Setting
+from .policy import Setting
 from .requirements import check_weights
 from .weighting import rule_policy
 

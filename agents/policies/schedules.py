@@ -1,16 +1,13 @@
-"""Schedules that look at nothing: fixed orders, fixed probabilities and fixed loss weights."""
+"""Static policies from their specifications: orders of pairs, probabilities and loss weights."""
 
 import itertools
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import torch
 
-from autoloss_gym.core.task import Control, Task
+from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
 
-from .draws import Draws, one_hot, weigh
 from .kinds import Specification
 from .policy import Candidates, Setting
 from .requirements import check_choice, check_length, check_weights
@@ -20,64 +17,6 @@ GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}
 
 _MOST_CANDIDATES = 10_000
 _MOST_PAIRS_OF_A_GRID = 8  # whose probabilities are 6,435 combinations
-
-
-@dataclass
-class Ratio:
-    """Repeats a fixed order of pairs.
-
-    Args:
-        counts: updates of the first pair, then of the second, and so on.
-    """
-
-    label: str
-    counts: tuple[int, ...]
-    static: bool = True
-    diagnostics: bool = False
-    env_arguments: dict[str, Any] = field(default_factory=dict)
-
-    def reset(self, seeds: np.ndarray) -> None:
-        self._order = np.repeat(np.arange(len(self.counts)), self.counts)
-
-    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        place = infos["steps"] % len(self._order)
-        return one_hot(self._order[place], len(self.counts))
-
-
-@dataclass
-class RandomPair:
-    """Draws the pair of every step independently with fixed `probabilities`."""
-
-    label: str
-    probabilities: tuple[float, ...]
-    static: bool = True
-    diagnostics: bool = False
-    env_arguments: dict[str, Any] = field(default_factory=dict)
-
-    def reset(self, seeds: np.ndarray) -> None:
-        self._draws = Draws(seeds, "random pair")
-
-    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        num_pairs = len(self.probabilities)
-        weights = np.broadcast_to(np.asarray(self.probabilities), (len(observations), num_pairs))
-        return one_hot(self._draws.categorical(weights), num_pairs)
-
-
-@dataclass
-class FixedWeights:
-    """Updates with all losses at once, each with a fixed weight: the usual λ."""
-
-    label: str
-    weights: tuple[float, ...]
-    static: bool = True
-    diagnostics: bool = False
-    env_arguments: dict[str, Any] = field(default_factory=dict)
-
-    def reset(self, seeds: np.ndarray) -> None:
-        self._control = weigh(torch.tensor([self.weights] * len(seeds), dtype=torch.float32))
-
-    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        return self._control
 
 
 # Orders of pairs

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controllers.loss_schedule import LossSchedule
+from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Task
 
 from ..schedule_vectors import knots_of, label, normalised, schedule_of, shares
-from .loss_schedule import LossSchedule
-from .open_loop import OpenLoop
-from .policy import Policy
 
 _WEIGHT_DEVIATION = 1.5  # of ln weight: 95 % of the first candidates are within a factor of 20
 _STEP_DEVIATION = 1.0  # of ln step size: within a factor of 7

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controls.schedule import Schedule
 
 from ..schedule_vectors import check_cmaes
 from .kinds import Specification
-from .policy import Candidates, Policy, Setting
+from .policy import Candidates, Setting
 from .requirements import check_choice
 from .search_plan import Plan
 from .search_space import SearchSpace, spread_points

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.controllers.draws import one_hot
 from autoloss_gym.core.task import Control, Task
 
-from .draws import one_hot
 from .kinds import Specification
 from .policy import Candidates, Setting
 

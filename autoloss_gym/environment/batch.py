@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autoloss_gym.controls import ActionControl, HoldSchedule
 from autoloss_gym.core.task import Control
-from autoloss_gym.environment.controls import ActionControl, HoldSchedule
 from autoloss_gym.environment.decisions import Decisions, inner_infos
 from autoloss_gym.environment.instances import Instances
 from autoloss_gym.environment.phases import Phases
@@ -50,7 +50,7 @@ class Batch:
         self._shift_size = 0
         if isinstance(control, HoldSchedule):
             self._decisions = Decisions(control, self.player)
-            self._shift_size = control.size(player.task)
+            self._shift_size = control.size(player.description)
         self.runs = self._begun(np.arange(len(phases.elapsed)))
 
     def restart(self, rows: np.ndarray, problems: np.ndarray | None = None) -> None:

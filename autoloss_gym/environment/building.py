@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from autoloss_gym.controls import ActionControl, HoldSchedule
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Task
-from autoloss_gym.environment.controls import ActionControl, HoldSchedule
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.tools.arguments import build, unexpected

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.runs import Runs, mask_on
 from autoloss_gym.environment.segments import Played, Player, Validation
@@ -35,7 +35,9 @@ class Decisions:
         self._player = player
         # Before its first decision, a run is not ended: its end would belong to no step.
         self._opening = dataclasses.replace(player, may_end=False)
-        self._moments = np.array([*control.moments(player.task), player.task.max_steps])
+        self._moments = np.array(
+            [*control.moments(player.description), player.description.max_steps]
+        )
 
     def open(self, runs: Runs, phases: Phases) -> None:
         """Play the base up to the first decision, for runs that have just begun."""
@@ -47,7 +49,7 @@ class Decisions:
     def play(self, runs: Runs, phases: Phases, actions: Any, resting: np.ndarray) -> Played:
         """Play all runs that are not `resting`, (num_envs,), bool, to their next decisions."""
         device = runs.shift.device
-        shifts = self._control.shifts(self._player.task, actions, len(resting), device)
+        shifts = self._control.shifts(self._player.description, actions, len(resting), device)
         runs.shift = torch.where(mask_on(resting, device)[:, None], runs.shift, shifts)
         before = phases.elapsed.copy()
         moments = np.unique(before[~resting])
@@ -73,7 +75,7 @@ class Decisions:
 
     def _between(self, runs: Runs, first: int, last: int) -> list[Any]:
         keys = runs.state.keys.run
-        return self._control.controls(self._player.task, keys, runs.shift, first, last)
+        return self._control.controls(self._player.description, keys, runs.shift, first, last)
 
 
 def _add(whole: Played, part: Played, rows: np.ndarray, on_device: Tensor, num_envs: int) -> None:

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autoloss_gym.controls import idle
 from autoloss_gym.core.task import Control, Task
-from autoloss_gym.environment.controls import idle
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.runs import Observations, Runs, mask_on
+from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import Reward
 from autoloss_gym.tools import tree
@@ -74,6 +75,10 @@ class Player:
     repeat: int
     watch: Watch | None = None
     may_end: bool = True
+
+    @property
+    def description(self) -> RunDescription:
+        return self.features.description
 
     def play(
         self, runs: Runs, phases: Phases, controls: Sequence[Control], resting: np.ndarray

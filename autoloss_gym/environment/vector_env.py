@@ -9,17 +9,17 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from autoloss_gym.core.task import Control, Task
-from autoloss_gym.environment import pictures, snapshots
-from autoloss_gym.environment.attributes import RunAttributes
-from autoloss_gym.environment.batch import Batch
-from autoloss_gym.environment.building import available_device, build_features, build_task
-from autoloss_gym.environment.controls import (
+from autoloss_gym.controls import (
     CONTROLS,
     ActionControl,
     HoldSchedule,
     checked_control,
 )
+from autoloss_gym.core.task import Control, Task
+from autoloss_gym.environment import pictures, snapshots
+from autoloss_gym.environment.attributes import RunAttributes
+from autoloss_gym.environment.batch import Batch
+from autoloss_gym.environment.building import available_device, build_features, build_task
 from autoloss_gym.environment.infos import Reporter
 from autoloss_gym.environment.instances import Instances, is_seed, reset_options, seed_list
 from autoloss_gym.environment.phases import Phases
@@ -119,7 +119,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         )
         self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
         player = Player(self.task, self.reward, self.features, programs, self.repeat)
-        self.single_action_space = self.control.action_space(self.task)
+        self.single_action_space = self.control.action_space(self.description)
         self._batch = Batch(player, self.control, instances, phases, memory, self._pictures)
         self._reporter = Reporter(
             self.task, self.features, programs, array, self.device, self.autoreset_mode
@@ -152,7 +152,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         if isinstance(self.control, HoldSchedule):
             played = self._batch.decide(actions, resetting)
         else:
-            control = self.control(self.task, actions, self.num_envs, self.device)
+            control = self.control(self.description, actions, self.num_envs, self.device)
             played = self._batch.play([control], resetting)
         return self._end_step(played, resetting)
 

@@ -37,6 +37,12 @@ class RunDescription:
             )
 
     @property
+    def shares_blocks(self) -> bool:
+        """Whether some block belongs to several pairs; True where the blocks are not known."""
+        named = [block for blocks in self.blocks for block in blocks]
+        return not named or len(set(named)) < len(named)
+
+    @property
     def metric(self) -> Metric:
         """The metric that decides."""
         return self.validation_metrics[0]

@@ -10,10 +10,10 @@ import numpy as np
 from agents.environments import EnvironmentMaker
 from agents.evaluation.rollout import Episodes, rollout
 from agents.evaluation.store import EpisodeStore
-from agents.policies.policy import Policy
 from agents.policies.search_space import SearchSpace, spread_points
 from agents.policies.trained.trained_policy import TrainedPolicy
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Task
 from studies.mixtures.settings import Family
 

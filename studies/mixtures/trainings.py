@@ -11,8 +11,8 @@ from agents.evaluation.schedule_search import find_schedule
 from agents.learners.groups.base_files import load_base, save_base
 from agents.learners.learner import make_learner
 from agents.run_folders import save_configuration
-from autoloss_gym.controllers.schedule import Schedule
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.controls import HoldSchedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Real
 from autoloss_gym.tools.stored import read_values, write_values
@@ -93,7 +93,7 @@ class Training:
     def _decisions(self, kwargs: dict[str, Any]) -> int:
         envs = EnvironmentMaker(self.family.env, kwargs)(num_envs=1)
         assert isinstance(envs.control, HoldSchedule)
-        return len(envs.control.moments(envs.task))
+        return len(envs.control.moments(envs.description))
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.policies.draws import Draws
 from agents.policies.trained.trained_policy import choose_actions
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
+from autoloss_gym.controllers.draws import Draws
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.schedule_vectors import Evolution, check_cmaes, knots_of, label, normalised, schedule_of
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls.schedule import Schedule
 
 LOGS = np.log([[2.0, 4.0, 0.5], [1.0, 0.25, 3.0]])
 

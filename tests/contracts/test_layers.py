@@ -23,6 +23,7 @@ ORDER = (
     "data",
     "scoring",
     "signals",
+    "controls",
     "controllers",
     "tasks",
     "environment",
@@ -89,14 +90,14 @@ def test_the_package_never_imports_the_agents_nor_its_own_tests(path):
 
 @each_module
 def test_only_what_acts_as_an_environment_imports_gymnasium(path):
-    environments = {"environment", "adapters", "checker", "registration"}
+    environments = {"controls", "environment", "adapters", "checker", "registration"}
     assert "gymnasium" not in packages(path) or layer(path) in environments
 
 
 @each_module
 def test_signals_and_controllers_know_no_task(path):
     """They are shared by environments and by anyone's own training loop."""
-    if layer(path) in ("signals", "controllers"):
+    if layer(path) in ("signals", "controls", "controllers"):
         names = imported(path.read_text())
         assert not {name for name in names if name.rpartition(".")[2] in ("Task", "GradientTask")}
 

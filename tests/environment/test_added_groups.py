@@ -86,7 +86,8 @@ def test_gradient_noise_compares_the_last_update_with_the_next():
     assert observations[0, -3:] == pytest.approx(np.ones(3))
     state = tree.clone(envs._batch.runs.state)
     last = BLOCKS.gradients(state)
-    state, _ = BLOCKS.update(state, envs.control(BLOCKS, np.zeros((1, 3)), 1, envs.device))
+    control = envs.control(envs.description, np.zeros((1, 3)), 1, envs.device)
+    state, _ = BLOCKS.update(state, control)
     seen = envs.step(np.zeros((1, 3), np.float32))[0][0, -3:]
     for old, new, cosine in zip(last, BLOCKS.gradients(state), seen, strict=True):
         vectors = [torch.cat([*each.values()], dim=1) for each in (old, new)]

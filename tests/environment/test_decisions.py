@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls import HoldSchedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
-from autoloss_gym.environment.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
 from tests.support.toy_tasks import SMALL, TwoBlocks

@@ -78,14 +78,14 @@ KNOWN_WAITS = (
         "environment/infos.py", "Reporter.output", "cpu numpy", "array='numpy': what it is for",
     ),
     KnownWait(
-        "environment/controls/choose_pair.py", "ChoosePair.__call__", "upload", "actions of the host",
+        "controls/choose_pair.py", "ChoosePair.__call__", "upload", "actions of the host",
     ),
     KnownWait(
-        "environment/controls/choose_pair.py", "ChoosePair._with_step_size", "upload upload",
+        "controls/choose_pair.py", "ChoosePair._with_step_size", "upload upload",
         "actions of the host",
     ),
     KnownWait(
-        "environment/controls/hold_schedule.py", "HoldSchedule.shifts", "upload",
+        "controls/hold_schedule.py", "HoldSchedule.shifts", "upload",
         "actions of the host",
     ),
     KnownWait(
@@ -95,7 +95,7 @@ KNOWN_WAITS = (
     KnownWait(
         "environment/segments.py", "_on", "upload", "only where runs end before a segment does",
     ),
-    KnownWait("environment/controls/checks.py", "numbers", "upload", "actions of the host"),
+    KnownWait("controls/checks.py", "numbers", "upload", "actions of the host"),
     KnownWait(
         "scoring/sample_scores.py", "frechet_distance", "linalg",
         "eigenvalues: PyTorch asks whether they were found. At the end of a run, and at "
@@ -116,7 +116,7 @@ KNOWN_WAITS = (
     KnownWait("data/image_source.py", "ImageSource.pixels_on", "upload", _ONCE),
     KnownWait("data/image_source.py", "ImageSource.labels_on", "upload", _ONCE),
     KnownWait("optimizers/adam.py", "_constants", "upload " * 5, _ONCE),
-    KnownWait("controllers/schedule.py", "_knots", "upload", _ONCE),
+    KnownWait("controls/schedule.py", "_knots", "upload", _ONCE),
     KnownWait("signals/features.py", "_scale_columns", "upload upload upload", _ONCE),
     KnownWait("weightings/scaling.py", "row", "upload", _ONCE),
     KnownWait("weightings/softadapt.py", "_coefficients", "upload upload", _ONCE),
@@ -149,10 +149,10 @@ KNOWN_WAITS = (
     _none("data/clusters.py", "_second_class", "linalg linalg",
           "neither says whether a matrix is singular: the host has nothing to ask"),
     _none("data/clusters.py", "ClusterProblems._corners", "number", "an argument of the task"),
-    _none("environment/controls/checks.py", "finite_numbers", "numpy numpy", _CPU),
-    _none("environment/controls/checks.py", "checked_control", "numpy numpy", _CPU),
-    _none("environment/controls/checks.py", "check_rows", "condition", _NUMPY),
-    _none("environment/controls/hold_schedule.py", "_drawn", "numpy", _CPU),
+    _none("controls/checks.py", "finite_numbers", "numpy numpy", _CPU),
+    _none("controls/checks.py", "checked_control", "numpy numpy", _CPU),
+    _none("controls/checks.py", "check_rows", "condition", _NUMPY),
+    _none("controls/hold_schedule.py", "_drawn", "numpy", _CPU),
     _none("environment/decisions.py", "Decisions.open", "number", _NUMPY),
     _none("environment/decisions.py", "Decisions.play", "mask", _NUMPY),
     _none("environment/decisions.py", "Decisions._segment", "number", _NUMPY),

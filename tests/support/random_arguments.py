@@ -27,11 +27,11 @@ import autoloss_gym
 from autoloss_gym import ClosedForm, Metric, Pair
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controls import ChoosePair, WeighLosses
 from autoloss_gym.core.task import Task
 from autoloss_gym.data.images import load_images
 from autoloss_gym.data.tables import load_table
 from autoloss_gym.environment.building import build_task
-from autoloss_gym.environment.controls import ChoosePair, WeighLosses
 from autoloss_gym.environment.env import AutoLossEnv
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.controllers.draws import one_hot
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ...environments import MakeEnv
-from ...policies.draws import one_hot
 
 # Final figures of a run that are kept.
 FIGURES = ("best_score", "best_validation", "diverged", "instance")

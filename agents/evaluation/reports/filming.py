@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from autoloss_gym.controllers.policy import Policy
+
 from ...environments import MakeEnv
 from ...learners.sample_log import SampleLog
-from ...policies.policy import Policy
 from ...progress import show_progress
 from ..entrants import Entrant
 from ..loop import Step, play_episodes

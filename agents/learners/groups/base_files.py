@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Many, Named, Real
 from autoloss_gym.tools.stored import read_values, write_values

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls import HoldSchedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control, Task
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.environment.runs import describe
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.forms import Array
 
@@ -45,6 +46,7 @@ class BaseSearch:
 
     def __init__(self, task: Task, control: HoldSchedule, options: GroupOptions, seed: int) -> None:
         self._task = task
+        self._description = describe(task)
         self._control = control
         self._options = options
         knot = [1.0] * (len(task.pairs) - 1) + [_STEP_DEVIATION] * control.step_size
@@ -71,7 +73,7 @@ class BaseSearch:
     def best(self) -> Schedule:
         """The centre after all generations so far; without any, the base that is given."""
         if not self._evolution.told:
-            return self._control.schedule(self._task)
+            return self._control.schedule(self._description)
         return self._schedule(self._evolution.centre)
 
     def form(self) -> Array:
@@ -115,16 +117,17 @@ class BaseSearch:
         self, schedules: Sequence[Schedule], seeds: np.ndarray, envs: AutoLossVectorEnv
     ) -> list[Control]:
         """What all runs play, from the first update to the last."""
-        task, problems = self._task, self._options.search_problems
+        problems = self._options.search_problems
+        description = self._description
         runs = random.fold_in(torch.from_numpy(seeds).to(envs.device), "search")
         still = torch.zeros(
-            (problems, self._control.size(task)), dtype=torch.float32, device=envs.device
+            (problems, self._control.size(description)), dtype=torch.float32, device=envs.device
         )
         parts = []
         for index, schedule in enumerate(schedules):
             rows = runs[index * problems : (index + 1) * problems]
             held = replace(self._control, base=schedule)
-            parts.append(held.controls(task, rows, still, 0, task.max_steps))
+            parts.append(held.controls(description, rows, still, 0, description.max_steps))
         return [_joined(controls) for controls in zip(*parts, strict=True)]
 
 

@@ -4,7 +4,7 @@ import torch
 from gymnasium import spaces
 
 from autoloss_gym.controllers.shift_controller import ShiftController
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 
@@ -32,7 +32,7 @@ def build_shift_controller(
         raise ValueError(f"--algo group needs a Box of actions, got {space}: leave out levels")
     assert envs.single_observation_space.shape is not None
     controller = ShiftController(
-        len(control.moments(envs.task)),
+        len(control.moments(envs.description)),
         envs.single_observation_space.shape[0],
         space.shape[0],
         options.hidden_size,

@@ -8,8 +8,9 @@ import torch
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
+from autoloss_gym.controllers.draws import Draws
 from autoloss_gym.controllers.shift_controller import ShiftController
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ...learners import reinforce, stable_baselines3
@@ -17,7 +18,6 @@ from ...learners.checkpoints import load_weights, weights_digest
 from ...learners.groups.base_files import load_base
 from ...learners.groups.building import build_shift_controller
 from ...run_folders import load_configuration
-from ..draws import Draws
 
 # Arguments that decide what a policy sees and does, and their defaults.
 _SEEN_BY_POLICY = {
@@ -77,7 +77,7 @@ class TrainedPolicy:
     def load(self, envs: AutoLossVectorEnv) -> None:
         """Read the weights; ValueError if there are none, or they do not fit the spaces."""
         if isinstance(envs.control, HoldSchedule):
-            self._moments = np.array(envs.control.moments(envs.task))
+            self._moments = np.array(envs.control.moments(envs.description))
         if self.configuration.algo == "group":
             self._policy = build_shift_controller(self.configuration, envs)
         elif self.configuration.algo == "reinforce":

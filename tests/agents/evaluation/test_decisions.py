@@ -12,10 +12,10 @@ from agents.evaluation.loop import Step, decision_moments, play_episodes
 from agents.evaluation.rollout import rollout
 from agents.learners.learner import make_learner
 from agents.policies.grammar import parse_specification
-from agents.policies.policy import Policy
-from agents.policies.schedules import FixedWeights
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controllers.static import FixedWeights
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20}

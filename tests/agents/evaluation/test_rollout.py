@@ -13,10 +13,10 @@ from agents.evaluation.store import EpisodeStore
 from agents.evaluation.workers import worker_processes
 from agents.policies import search_plan
 from agents.policies.grammar import parse_specification
-from agents.policies.loss_schedule import LossSchedule
-from agents.policies.open_loop import OpenLoop
-from agents.policies.schedules import FixedWeights, RandomPair, Ratio
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controllers.loss_schedule import LossSchedule
+from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controls.schedule import Schedule
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}

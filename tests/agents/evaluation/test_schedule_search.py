@@ -10,7 +10,7 @@ from agents.evaluation.rollout import Episodes
 from agents.evaluation.schedule_search import find_schedule, search, whole_search
 from agents.policies.search_plan import Plan
 from agents.policies.search_space import SearchSpace
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls.schedule import Schedule
 from tests.support.toy_tasks import SMALL, Fragile
 
 SPLIT = replace(SMALL, penalty="split")

@@ -13,9 +13,9 @@ from agents.evaluation.store import Store, batch_key
 from agents.learners.checkpoints import save_weights
 from agents.learners.reinforce import build_controller
 from agents.policies.grammar import parse_specification
-from agents.policies.schedules import RandomPair, Ratio
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration
+from autoloss_gym.controllers.static import RandomPair, Ratio
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.tools.forms import Array

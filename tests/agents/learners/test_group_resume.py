@@ -27,7 +27,7 @@ from agents.learners.groups.base_files import (
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import load_configuration, save_configuration
 from agents.schedule_vectors import plain
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.tools.arguments import build
 
 ID = "AutoLoss/QuadraticRegression-v1"

@@ -8,10 +8,10 @@ import torch
 
 from agents.evaluation.entrants import make_entrant
 from agents.policies.grammar import parse_specification
-from agents.policies.loss_schedule import LossSchedule
-from agents.policies.open_loop import OpenLoop
 from agents.policies.search_space import SearchSpace, spread_points
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controllers.loss_schedule import LossSchedule
+from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controls.schedule import Schedule
 from tests.support.toy_tasks import SMALL, Fragile
 
 SPLIT = replace(SMALL, penalty="split")

@@ -9,8 +9,8 @@ from agents.evaluation.entrants import make_entrant
 from agents.evaluation.rollout import rollout
 from agents.policies.grammar import HELP, KINDS, parse_specification
 from agents.policies.kinds import RuleKind
-from agents.policies.weighting import WeightingPolicy
 from autoloss_gym import weightings
+from autoloss_gym.controllers.weighting import WeightingPolicy
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.weightings import (

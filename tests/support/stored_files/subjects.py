@@ -21,8 +21,8 @@ from agents.evaluation.curves import Job, play_all
 from agents.evaluation.reports import report
 from agents.evaluation.store import Store
 from agents.learners.learner import make_learner
-from agents.policies.schedules import Ratio
 from agents.run_folders import save_configuration
+from autoloss_gym.controllers.static import Ratio
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.scoring import classifiers
 

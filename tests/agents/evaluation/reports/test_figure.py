@@ -10,7 +10,7 @@ from agents.evaluation.reports.score_axes import GRAY, _log_ticks
 from agents.evaluation.results import Benchmark, make_row
 from agents.evaluation.rollout import Episodes
 from agents.policies.balance import Balance
-from agents.policies.schedules import Ratio
+from autoloss_gym.controllers.static import Ratio
 from autoloss_gym.core.task import Metric
 
 

@@ -11,7 +11,7 @@ from agents.evaluation.entrants import Entrant
 from agents.evaluation.reports.report import markdown_table, save_report, text_table
 from agents.evaluation.results import Benchmark, make_row
 from agents.evaluation.rollout import Episodes
-from agents.policies.schedules import Ratio
+from autoloss_gym.controllers.static import Ratio
 from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification

@@ -3,9 +3,10 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from autoloss_gym.controls import ChoosePair, ScaleStep, WeighLosses
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Control, Pair
-from autoloss_gym.environment.controls import ChoosePair, ScaleStep, WeighLosses
+from autoloss_gym.environment.runs import describe
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
 CPU = torch.device("cpu")
@@ -20,7 +21,7 @@ class Separate(TwoBlocks):
 
 
 def control(kind, actions, task: GradientTask = SMALL, num_envs: int | None = None) -> Control:
-    return kind(task, actions, len(actions) if num_envs is None else num_envs, CPU)
+    return kind(describe(task), actions, len(actions) if num_envs is None else num_envs, CPU)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_a_choice_is_a_copy_of_the_actions():
 
 
 def test_the_space_of_choices_is_discrete():
-    assert ChoosePair().action_space(TwoBlocks()) == spaces.Discrete(3)
+    assert ChoosePair().action_space(describe(TwoBlocks())) == spaces.Discrete(3)
 
 
 @pytest.mark.parametrize("bad", [-1, 2])
@@ -113,12 +114,14 @@ def test_what_is_no_batch_is_a_type_error_as_of_gymnasiums_environments(kind, ac
 
 
 def test_the_space_of_weights_is_a_unit_box():
-    assert WeighLosses().action_space(TwoBlocks()) == spaces.Box(-1.0, 1.0, (3,), np.float32)
+    assert WeighLosses().action_space(describe(TwoBlocks())) == spaces.Box(
+        -1.0, 1.0, (3,), np.float32
+    )
 
 
 def test_weights_are_refused_where_every_block_has_one_loss():
     with pytest.raises(ValueError, match="use control='pair'"):
-        WeighLosses().action_space(Separate())
+        WeighLosses().action_space(describe(Separate()))
 
 
 @pytest.mark.parametrize("wide", [1.0, 0.5, np.inf, np.nan])
@@ -131,7 +134,7 @@ def test_a_step_size_alone_leaves_all_losses_at_weight_one():
     made = control(ScaleStep(step_size_range=100.0), np.array([[-1.0], [0.0], [0.5], [3.0]]))
     torch.testing.assert_close(made.step_size, torch.tensor([0.01, 1.0, 10.0, 100.0]))
     assert made.weights.tolist() == [[1.0, 1.0]] * 4
-    assert ScaleStep().action_space(SMALL) == spaces.Box(-1.0, 1.0, (1,), np.float32)
+    assert ScaleStep().action_space(describe(SMALL)) == spaces.Box(-1.0, 1.0, (1,), np.float32)
 
 
 def test_a_step_size_beside_weights_is_one_more_entry():
@@ -139,7 +142,7 @@ def test_a_step_size_beside_weights_is_one_more_entry():
     made = control(kind, np.array([[0.0, 0.0, 1.0], [1.0, 0.0, -0.5]]))
     torch.testing.assert_close(made.step_size, torch.tensor([4.0, 0.5]))
     torch.testing.assert_close(made.weights, torch.tensor([[1.0, 1.0], [100.0, 1.0]]))
-    assert kind.action_space(SMALL).shape == (3,)
+    assert kind.action_space(describe(SMALL)).shape == (3,)
 
 
 def test_a_step_size_beside_a_pair_is_a_level_between_the_ends_of_its_range():
@@ -148,7 +151,7 @@ def test_a_step_size_beside_a_pair_is_a_level_between_the_ends_of_its_range():
     torch.testing.assert_close(made.step_size, torch.tensor([1 / 16, 1.0, 4.0, 16.0]))
     assert made.choice.tolist() == [0, 1, 1, 0]
     assert made.weights.tolist() == [[1, 0], [0, 1], [0, 1], [1, 0]]
-    assert kind.action_space(SMALL) == spaces.MultiDiscrete([2, 5])
+    assert kind.action_space(describe(SMALL)) == spaces.MultiDiscrete([2, 5])
 
 
 @pytest.mark.parametrize("bad", [[0, 5], [2, 0], [-1, 0]])

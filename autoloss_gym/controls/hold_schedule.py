@@ -12,15 +12,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.controllers.schedule import Schedule
-from autoloss_gym.core.task import Control, Task
-from autoloss_gym.environment.controls.checks import (
+from autoloss_gym.controls.checks import (
     check_integers,
     check_shape,
     finite_numbers,
     host_choice,
     is_integer,
 )
+from autoloss_gym.controls.schedule import Schedule
+from autoloss_gym.core.task import Control
+from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.bounds import BelowOne, Bounds, PositiveInt
 from autoloss_gym.tools.fields import check_fields
@@ -83,11 +84,11 @@ class HoldSchedule:
                 f"levels={self.levels}: expected an odd number, so that one action is the base"
             )
 
-    def action_space(self, task: Task) -> spaces.Box | spaces.Discrete:
+    def action_space(self, description: RunDescription) -> spaces.Box | spaces.Discrete:
         """The space of one run's action; ValueError where the task has no use for such actions."""
-        self.moments(task)
-        self.schedule(task)
-        size = self.size(task)
+        self.moments(description)
+        self.schedule(description)
+        size = self.size(description)
         if not size:
             raise ValueError(
                 "control='schedule' with step_size=False: this task has one pair, so there is "
@@ -102,13 +103,13 @@ class HoldSchedule:
             )
         return spaces.Discrete(self.levels**size)
 
-    def size(self, task: Task) -> int:
+    def size(self, description: RunDescription) -> int:
         """Entries of a shift."""
-        return len(task.pairs) - 1 + self.step_size
+        return len(description.pairs) - 1 + self.step_size
 
-    def schedule(self, task: Task) -> Schedule:
+    def schedule(self, description: RunDescription) -> Schedule:
         """The base, checked against the task's pairs."""
-        num_pairs = len(task.pairs)
+        num_pairs = len(description.pairs)
         base = self.base or Schedule.constant(num_pairs)
         assert isinstance(base, Schedule)
         if base.num_pairs != num_pairs:
@@ -118,24 +119,24 @@ class HoldSchedule:
             )
         return base
 
-    def moments(self, task: Task) -> tuple[int, ...]:
+    def moments(self, description: RunDescription) -> tuple[int, ...]:
         """Numbers of updates after which a decision is made, ascending."""
         if self.every is not None:
-            if self.every % task.validate_every:
+            if self.every % description.validate_every:
                 raise ValueError(
                     f"every={self.every}: expected a multiple of "
-                    f"validate_every={task.validate_every}"
+                    f"validate_every={description.validate_every}"
                 )
-            return tuple(range(0, task.max_steps, self.every))
-        validations = task.max_steps // task.validate_every
+            return tuple(range(0, description.max_steps, self.every))
+        validations = description.max_steps // description.validate_every
         found = {min(round(share * validations), validations - 1) for share in self.decide_at}
-        return tuple(number * task.validate_every for number in sorted(found))
+        return tuple(number * description.validate_every for number in sorted(found))
 
     def shifts(
-        self, task: Task, actions: Any, num_envs: int, device: torch.device
+        self, description: RunDescription, actions: Any, num_envs: int, device: torch.device
     ) -> Float[Tensor, "num_envs entries"]:
         """Actions as shifts within [-1, 1]; ValueError if they are bad."""
-        size = self.size(task)
+        size = self.size(description)
         if self.levels is None:
             values = finite_numbers(actions, (num_envs, size), "Box action")
             return values.clamp(-1, 1).to(device, torch.float32)
@@ -151,7 +152,7 @@ class HoldSchedule:
 
     def controls(
         self,
-        task: Task,
+        description: RunDescription,
         runs: Int64[Tensor, " num_envs"],
         shifts: Float[Tensor, "num_envs entries"],
         first: int,
@@ -160,7 +161,7 @@ class HoldSchedule:
         """What is played in the updates `first` … `last` − 1.
 
         Args:
-            task: its pairs and number of updates.
+            description: of the runs: their pairs and number of updates.
             runs: the keys of the runs' draws.
             shifts: what has been decided.
             first: number of updates that all the runs have made.
@@ -168,9 +169,9 @@ class HoldSchedule:
         """
         device = shifts.device
         updates = torch.arange(first, last, dtype=torch.float32, device=device)
-        log_weights, log_step = self.schedule(task).logs(updates / task.max_steps)
+        log_weights, log_step = self.schedule(description).logs(updates / description.max_steps)
 
-        others = len(task.pairs) - 1
+        others = len(description.pairs) - 1
         none = torch.zeros_like(shifts[:, :1])
         moved = torch.cat([none, shifts[:, :others]], dim=1) * self.weight_reach
         weights = _normalised(log_weights[:, None, :] + moved)
@@ -180,7 +181,7 @@ class HoldSchedule:
             log_step = log_step[:, None].expand(-1, len(shifts))
         step_size = torch.exp(log_step.contiguous())
 
-        draws = not task.shares_blocks if self.draw is None else self.draw
+        draws = not description.shares_blocks if self.draw is None else self.draw
         if draws and others:
             return _drawn(runs, weights, step_size, first, last)
         parts = zip(weights.unbind(), step_size.unbind(), strict=True)

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.controllers.draws import Draws, one_hot
 from autoloss_gym.core.task import Control
-
-from .draws import Draws, one_hot
 
 
 @dataclass

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from autoloss_gym.core.task import Control, Task
-from autoloss_gym.environment.controls.action_control import ActionControl
-from autoloss_gym.environment.controls.checks import finite_numbers
-from autoloss_gym.environment.controls.step_sizes import StepSizeRange, on_line
+from autoloss_gym.controls.action_control import ActionControl
+from autoloss_gym.controls.checks import finite_numbers
+from autoloss_gym.controls.step_sizes import StepSizeRange, on_line
+from autoloss_gym.core.task import Control
+from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.bounds import Bounds
 from autoloss_gym.tools.fields import check_fields
 
@@ -39,17 +40,19 @@ class WeighLosses(ActionControl):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def action_space(self, task: Task) -> spaces.Box:
-        if not task.shares_blocks:
+    def action_space(self, description: RunDescription) -> spaces.Box:
+        if not description.shares_blocks:
             raise ValueError(
                 "control='weights': every parameter block has one loss, and under Adam the weight "
                 "of a lone loss changes nothing; use control='pair'"
             )
-        return spaces.Box(-1.0, 1.0, (self._size(task),), np.float32)
+        return spaces.Box(-1.0, 1.0, (self._size(description),), np.float32)
 
-    def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
-        num_pairs = len(task.pairs)
-        values = finite_numbers(actions, (num_envs, self._size(task)), "Box action")
+    def __call__(
+        self, description: RunDescription, actions: Any, num_envs: int, device: torch.device
+    ) -> Control:
+        num_pairs = len(description.pairs)
+        values = finite_numbers(actions, (num_envs, self._size(description)), "Box action")
         clipped = values.clamp(-1, 1).to(device, torch.float32)
         weights = torch.exp(clipped[:, :num_pairs] * math.log(self.wide))
         if self.normalize:
@@ -60,5 +63,5 @@ class WeighLosses(ActionControl):
             step_size = on_line(clipped[:, num_pairs], self.step_size_range)
         return Control(weights=weights, step_size=step_size)
 
-    def _size(self, task: Task) -> int:
-        return len(task.pairs) + self.step_size
+    def _size(self, description: RunDescription) -> int:
+        return len(description.pairs) + self.step_size

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controllers.draws import Draws, one_hot
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
-
-from .draws import Draws, one_hot
 
 
 @dataclass

@@ -6,9 +6,10 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls import HoldSchedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
-from autoloss_gym.environment.controls import HoldSchedule
+from autoloss_gym.environment.runs import describe
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
@@ -25,7 +26,7 @@ def made(num_envs=3, task=SMALL, control=HELD, **arguments):
 def test_an_action_shifts_the_logarithms_of_weights_and_step_size():
     control = HoldSchedule(weight_reach=2.0, step_reach=0.5, base=BASE)
     shifts = torch.tensor([[0.5, -1.0], [0.0, 0.0]])
-    first, *_, last = control.controls(SMALL, KEYS, shifts, 5, 11)
+    first, *_, last = control.controls(describe(SMALL), KEYS, shifts, 5, 11)
     # After 5 of 20 updates a quarter of the way from .5 to 8 is .5 · 16^(1/4) = 1.
     moved = np.array([1.0, math.e]) * 2 / (1 + math.e)
     np.testing.assert_allclose(first.weights, [moved, [1.0, 1.0]], rtol=1e-5)
@@ -36,7 +37,7 @@ def test_an_action_shifts_the_logarithms_of_weights_and_step_size():
 
 
 def test_the_base_without_arguments_is_plain_training():
-    (control,) = HoldSchedule().controls(SMALL, KEYS, torch.zeros(2, 2), 3, 4)
+    (control,) = HoldSchedule().controls(describe(SMALL), KEYS, torch.zeros(2, 2), 3, 4)
     assert control.weights.tolist() == [[1.0, 1.0]] * 2
     assert control.step_size.tolist() == [1.0, 1.0]
 
@@ -49,7 +50,7 @@ def test_losses_that_share_no_block_are_drawn_with_the_weights_as_probabilities(
 
     task = Separate(max_steps=3000)
     base = Schedule(weights=((1.0, 3.0),), step_size=(1.0,))
-    controls = HoldSchedule(base=base).controls(task, KEYS, torch.zeros(2, 2), 0, 3000)
+    controls = HoldSchedule(base=base).controls(describe(task), KEYS, torch.zeros(2, 2), 0, 3000)
     chosen = np.stack([control.choice for control in controls])
     assert all(
         (control.weights.argmax(dim=1).numpy() == control.choice).all() for control in controls
@@ -57,7 +58,7 @@ def test_losses_that_share_no_block_are_drawn_with_the_weights_as_probabilities(
     # Within four standard deviations of 3/4, and different in the two runs.
     assert np.abs(chosen.mean(axis=0) - 0.75).max() < 4 * math.sqrt(0.75 * 0.25 / 3000)
     assert (chosen[:, 0] != chosen[:, 1]).any()
-    later = HoldSchedule(base=base).controls(task, KEYS, torch.zeros(2, 2), 1000, 1010)
+    later = HoldSchedule(base=base).controls(describe(task), KEYS, torch.zeros(2, 2), 1000, 1010)
     assert [c.choice.tolist() for c in later] == chosen[1000:1010].tolist()
 
 
@@ -99,7 +100,7 @@ def test_decisions_play_what_the_same_controls_play_update_by_update():
     for index, (shift, (first, last)) in enumerate(zip(shifts, moments, strict=True)):
         if index:
             observed, rewards, *_ = envs.step(actions[index - 1])
-        for control in HELD.controls(SMALL, keys, shift, first, last):
+        for control in HELD.controls(describe(SMALL), keys, shift, first, last):
             expected, paid, *_ = plain.step_control(control)
         np.testing.assert_array_equal(observed, expected)
     assert rewards.shape == paid.shape
@@ -114,19 +115,19 @@ def test_decisions_can_be_made_every_so_many_updates():
 
 
 def test_shares_that_fall_on_one_validation_are_one_decision():
-    assert HoldSchedule(decide_at=(0.26, 0.27, 0.6, 0.99)).moments(SMALL) == (5, 10, 15)
+    assert HoldSchedule(decide_at=(0.26, 0.27, 0.6, 0.99)).moments(describe(SMALL)) == (5, 10, 15)
 
 
 def test_a_grid_of_actions_has_the_base_in_its_middle():
     control = HoldSchedule(levels=3)
-    assert control.action_space(SMALL) == spaces.Discrete(9)
-    shifts = control.shifts(SMALL, np.array([0, 4, 5, 6]), 4, CPU)
+    assert control.action_space(describe(SMALL)) == spaces.Discrete(9)
+    shifts = control.shifts(describe(SMALL), np.array([0, 4, 5, 6]), 4, CPU)
     assert shifts.tolist() == [[-1, -1], [0, 0], [0, 1], [1, -1]]
 
 
 def test_without_a_step_size_an_action_has_an_entry_for_each_pair_but_the_first():
-    assert HoldSchedule(step_size=False).action_space(TwoBlocks()).shape == (2,)
-    assert HoldSchedule().action_space(TwoBlocks()).shape == (3,)
+    assert HoldSchedule(step_size=False).action_space(describe(TwoBlocks())).shape == (2,)
+    assert HoldSchedule().action_space(describe(TwoBlocks())).shape == (3,)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from autoloss_gym.core.task import Control, Task
-from autoloss_gym.environment.controls.action_control import ActionControl
-from autoloss_gym.environment.controls.checks import finite_numbers
-from autoloss_gym.environment.controls.step_sizes import StepSizeRange, on_line
+from autoloss_gym.controls.action_control import ActionControl
+from autoloss_gym.controls.checks import finite_numbers
+from autoloss_gym.controls.step_sizes import StepSizeRange, on_line
+from autoloss_gym.core.task import Control
+from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.fields import check_fields
 
 
@@ -29,12 +30,14 @@ class ScaleStep(ActionControl):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def action_space(self, task: Task) -> spaces.Box:
+    def action_space(self, description: RunDescription) -> spaces.Box:
         return spaces.Box(-1.0, 1.0, (1,), np.float32)
 
-    def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
+    def __call__(
+        self, description: RunDescription, actions: Any, num_envs: int, device: torch.device
+    ) -> Control:
         values = finite_numbers(actions, (num_envs, 1), "Box action")
-        shape = (num_envs, len(task.pairs))
+        shape = (num_envs, len(description.pairs))
         return Control(
             weights=torch.ones(shape, dtype=torch.float32, device=device),
             step_size=on_line(values[:, 0].to(device, torch.float32), self.step_size_range),

@@ -8,16 +8,17 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from autoloss_gym.core.task import Control, Task
-from autoloss_gym.environment.controls.action_control import ActionControl
-from autoloss_gym.environment.controls.checks import (
+from autoloss_gym.controls.action_control import ActionControl
+from autoloss_gym.controls.checks import (
     check_integers,
     check_shape,
     host_choice,
     host_integers,
     is_integer,
 )
-from autoloss_gym.environment.controls.step_sizes import StepSizeRange, on_levels
+from autoloss_gym.controls.step_sizes import StepSizeRange, on_levels
+from autoloss_gym.core.task import Control
+from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.bounds import Bounds
 from autoloss_gym.tools.fields import check_fields
 
@@ -41,13 +42,15 @@ class ChoosePair(ActionControl):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def action_space(self, task: Task) -> spaces.Discrete | spaces.MultiDiscrete:
+    def action_space(self, description: RunDescription) -> spaces.Discrete | spaces.MultiDiscrete:
         if self.step_size:
-            return spaces.MultiDiscrete([len(task.pairs), self.levels])
-        return spaces.Discrete(len(task.pairs))
+            return spaces.MultiDiscrete([len(description.pairs), self.levels])
+        return spaces.Discrete(len(description.pairs))
 
-    def __call__(self, task: Task, actions: Any, num_envs: int, device: torch.device) -> Control:
-        num_pairs = len(task.pairs)
+    def __call__(
+        self, description: RunDescription, actions: Any, num_envs: int, device: torch.device
+    ) -> Control:
+        num_pairs = len(description.pairs)
         if self.step_size:
             return self._with_step_size(num_pairs, actions, num_envs, device)
         step_size = torch.ones(num_envs, dtype=torch.float32, device=device)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from autoloss_gym.controllers.schedule import Schedule
+from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.tools.arguments import build
 
 

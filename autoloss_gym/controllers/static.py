@@ -1,0 +1,68 @@
+"""Policies that look at nothing: fixed orders, fixed probabilities and fixed loss weights."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from autoloss_gym.controllers.draws import Draws, one_hot, weigh
+from autoloss_gym.core.task import Control
+
+
+@dataclass
+class Ratio:
+    """Repeats a fixed order of pairs.
+
+    Args:
+        counts: updates of the first pair, then of the second, and so on.
+    """
+
+    label: str
+    counts: tuple[int, ...]
+    static: bool = True
+    diagnostics: bool = False
+    env_arguments: dict[str, Any] = field(default_factory=dict)
+
+    def reset(self, seeds: np.ndarray) -> None:
+        self._order = np.repeat(np.arange(len(self.counts)), self.counts)
+
+    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
+        place = infos["steps"] % len(self._order)
+        return one_hot(self._order[place], len(self.counts))
+
+
+@dataclass
+class RandomPair:
+    """Draws the pair of every step independently with fixed `probabilities`."""
+
+    label: str
+    probabilities: tuple[float, ...]
+    static: bool = True
+    diagnostics: bool = False
+    env_arguments: dict[str, Any] = field(default_factory=dict)
+
+    def reset(self, seeds: np.ndarray) -> None:
+        self._draws = Draws(seeds, "random pair")
+
+    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
+        num_pairs = len(self.probabilities)
+        weights = np.broadcast_to(np.asarray(self.probabilities), (len(observations), num_pairs))
+        return one_hot(self._draws.categorical(weights), num_pairs)
+
+
+@dataclass
+class FixedWeights:
+    """Updates with all losses at once, each with a fixed weight: the usual λ."""
+
+    label: str
+    weights: tuple[float, ...]
+    static: bool = True
+    diagnostics: bool = False
+    env_arguments: dict[str, Any] = field(default_factory=dict)
+
+    def reset(self, seeds: np.ndarray) -> None:
+        self._control = weigh(torch.tensor([self.weights] * len(seeds), dtype=torch.float32))
+
+    def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
+        return self._control
