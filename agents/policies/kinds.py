@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoloss_gym.controllers.policy import Policy
-
 from .arguments import OwnClass, Reader, Trained
 
 if TYPE_CHECKING:
+    from autoloss_gym.controllers.policy import Policy
+
     from .policy import Candidates, Setting
 
 # Installed, the package that holds `policies` is autoloss_gym.agents.

@@ -6,7 +6,7 @@ from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "autoloss_gym"
 _FOLDERS = (
-    "core", "tasks", "losses", "networks", "optimizers", "signals", "environment", "controllers",
+    "core", "tasks", "losses", "networks", "optimizers", "signals", "environment", "controls", "controllers",
     "weightings", "scoring", "data",
 )  # fmt: skip
 # Files and pictures of the host, which are read and drawn without a device.
@@ -59,6 +59,7 @@ _ONCE = "constants, sent once for a device and then kept"
 _RESET = "at a reset: the host says which runs begin, and with which seeds"
 _NUMPY = "a NumPy array of the host"
 _NUMBERS = "losses given as numbers or as an array"
+_HOST = "policies decide on the host"
 _CPU = "asked only where the values are on the CPU"
 KNOWN_WAITS = (
     # In steps and validations.
@@ -139,6 +140,14 @@ KNOWN_WAITS = (
     ),
     # No waits.
     _none("random.py", "_mixed", "number upload", "on the CPU, once for a stream"),
+    _none("controllers/draws.py", "Draws.__init__", "upload", _HOST),
+    _none("controllers/draws.py", "Draws.categorical", "numpy", _HOST),
+    _none("controllers/draws.py", "Draws.normal", "numpy", _HOST),
+    _none("controllers/draws.py", "one_hot", "upload", _HOST),
+    _none("controllers/loss_schedule.py", "LossSchedule.act", "numpy upload", _HOST),
+    _none("controllers/static.py", "FixedWeights.reset", "upload", _HOST),
+    _none("controllers/weighting.py", "WeightingPolicy.act", "numpy upload upload upload", _HOST),
+    _none("controllers/weighting.py", "WeightingPolicy.reset", "upload", _HOST),
     _none("core/differentiation.py", "_rows", "condition number nonzero", _CPU),
     _none("core/gradient_task.py", "_chosen", "tolist", _NUMPY),
     _none("data/image_source.py", "ImageSource.pixel_variance", "number", "on the CPU, once"),
