@@ -11,6 +11,9 @@ from autoloss_gym.registration import register_all, register_task
 
 if TYPE_CHECKING:
     from autoloss_gym.checker import check_task
+    from autoloss_gym.controllers.controller import Controller
+    from autoloss_gym.controllers.scheduler import Scheduler
+    from autoloss_gym.controls.schedule import Schedule
     from autoloss_gym.core.gradient_task import GradientTask
     from autoloss_gym.core.loss import ClosedForm
     from autoloss_gym.core.task import (
@@ -36,12 +39,15 @@ __all__ = [
     "BarzilaiBorwein",
     "ClosedForm",
     "Control",
+    "Controller",
     "Evaluation",
     "GradientTask",
     "ImageTask",
     "Keys",
     "Metric",
     "Pair",
+    "Schedule",
+    "Scheduler",
     "State",
     "Task",
     "check_task",
@@ -49,6 +55,9 @@ __all__ = [
 ]
 
 _HOME = {
+    "controllers.controller": ("Controller",),
+    "controllers.scheduler": ("Scheduler",),
+    "controls.schedule": ("Schedule",),
     "core.loss": ("ClosedForm",),
     "core.task": ("Control", "Evaluation", "ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
     "core.gradient_task": ("GradientTask",),

@@ -39,7 +39,7 @@ from .checkpoints import (
 from .groups import problems
 from .groups.base_files import as_array, from_array, save_base
 from .groups.base_search import BaseSearch
-from .groups.building import build_shift_controller
+from .groups.building import build_shift_network
 from .groups.gradient import GroupRuns, clipped_loss, group_advantages, log_probabilities
 from .groups.options import GroupOptions
 from .groups.playing import action_noise, play
@@ -57,7 +57,7 @@ class GroupLearner:
         envs = self._make(1, configuration.env_kwargs)
         self.task = envs.task
         torch.manual_seed(configuration.seed)
-        self.controller = build_shift_controller(configuration, envs).to(envs.device)
+        self.controller = build_shift_network(configuration, envs).to(envs.device)
         assert isinstance(envs.control, HoldSchedule)
         self._control = envs.control
         self._steps_per_update = configuration.num_envs * self.controller.num_decisions

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
-from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controllers.perceptron import Perceptron
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Array
@@ -38,7 +38,7 @@ from .sample_log import SampleLog
 from .training_log import EPISODE_FIGURES, tenths
 
 
-def build_controller(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> Controller:
+def build_controller(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> Perceptron:
     """The untrained controller of a configuration, for the spaces of `envs`."""
     options = build(ReinforceOptions, configuration.hyperparameters)
     space = envs.single_action_space
@@ -49,7 +49,7 @@ def build_controller(configuration: TrainingConfiguration, envs: AutoLossVectorE
         )
     assert envs.single_observation_space.shape is not None
     num_features = envs.single_observation_space.shape[0]
-    return Controller(num_features, int(space.n), options.hidden_sizes, options.temperature)
+    return Perceptron(num_features, int(space.n), options.hidden_sizes, options.temperature)
 
 
 class ReinforceLearner:

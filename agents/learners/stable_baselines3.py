@@ -109,6 +109,8 @@ def build_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) 
     """The untrained policy of a configuration, for the spaces of `envs`."""
     policy_class = algorithm_class(configuration.algo).policy_aliases["MlpPolicy"]
     arguments = copy.deepcopy(configuration.hyperparameters.get("policy_kwargs", {}))
+    if configuration.algo == "ddpg":
+        arguments.setdefault("n_critics", 1)  # as its algorithm does
     observations = envs.single_observation_space
     actions = envs.single_action_space
     try:

@@ -13,11 +13,14 @@ class Draws:
     Args:
         seeds: (num_envs,), one a run.
         stream: name that keeps these choices apart from others with the same seeds.
+
+    Attributes:
+        count: draws so far.
     """
 
     def __init__(self, seeds: np.ndarray, stream: str) -> None:
         self._keys = random.fold_in(torch.from_numpy(np.asarray(seeds, dtype=np.int64)), stream)
-        self._count = 0
+        self.count = 0
 
     def categorical(self, weights: np.ndarray) -> np.ndarray:
         """An index for each row of `weights`, drawn with probabilities ∝ the weights.
@@ -40,8 +43,8 @@ class Draws:
         return random.normal(self._next_keys(), (size,)).numpy()
 
     def _next_keys(self) -> torch.Tensor:
-        self._count += 1
-        return random.fold_in(self._keys, self._count)
+        self.count += 1
+        return random.fold_in(self._keys, self.count)
 
 
 def one_hot(choice: np.ndarray, num_pairs: int) -> Control:

@@ -1,5 +1,6 @@
 """Schedules of loss weights, or of probabilities, and of the step size: played as they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,14 @@ class LossSchedule:
         control = one_hot(self._draws.categorical(weights.numpy()), weights.shape[1])
         control.step_size = step_size
         return control
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of draws so far."""
+        return {"draws": self._draws.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the state was taken, after a `reset` with the same seeds."""
+        self._draws.count = int(state["draws"])
 
 
 def _normalised(logs: Float[Tensor, "steps pairs"]) -> Float[Tensor, "steps pairs"]:

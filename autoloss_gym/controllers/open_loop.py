@@ -1,5 +1,6 @@
 """Open-loop schedules p(t): probabilities that change with progress alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,3 +37,11 @@ class OpenLoop:
         columns = [np.interp(place, positions, column) for column in knots.T]
         probabilities = np.stack(columns, axis=1)
         return one_hot(self._draws.categorical(probabilities), knots.shape[1])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of draws so far."""
+        return {"draws": self._draws.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the state was taken, after a `reset` with the same seeds."""
+        self._draws.count = int(state["draws"])

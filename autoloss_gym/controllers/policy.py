@@ -1,12 +1,13 @@
 """A policy decides for a whole batch of runs, and its `repr` says all that it does."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from autoloss_gym.core.task import Control
 
 
+@runtime_checkable
 class Policy(Protocol):
     """A controller of many runs at once.
 

@@ -1,5 +1,6 @@
 """Policies that look at nothing: fixed orders, fixed probabilities and fixed loss weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,14 @@ class RandomPair:
         num_pairs = len(self.probabilities)
         weights = np.broadcast_to(np.asarray(self.probabilities), (len(observations), num_pairs))
         return one_hot(self._draws.categorical(weights), num_pairs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of draws so far."""
+        return {"draws": self._draws.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the state was taken, after a `reset` with the same seeds."""
+        self._draws.count = int(state["draws"])
 
 
 @dataclass

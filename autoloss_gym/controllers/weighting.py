@@ -1,5 +1,6 @@
 """Loss-weighting rules as policies."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,3 +46,12 @@ class WeightingPolicy:
         if self.sample:
             return one_hot(self._draws.categorical(weights.numpy()), weights.shape[1])
         return weigh(weights.clamp(min=_LEAST_WEIGHT))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rule has learned, and the number of draws so far."""
+        return {"rule": self.rule.state_dict(), "draws": self._draws.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the state was taken, after a `reset` with the same seeds."""
+        self.rule.load_state_dict(state["rule"])
+        self._draws.count = int(state["draws"])

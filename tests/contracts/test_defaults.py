@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controllers.perceptron import Perceptron
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import SGD
 from autoloss_gym.registration import TASKS
@@ -101,7 +101,7 @@ def test_bits_and_types_are_the_same_under_other_defaults(
 
 def test_a_controller_takes_observations_under_another_default_dtype():
     with float64_by_default():
-        controller = Controller(3, 2, (4,), 1.0)
+        controller = Perceptron(3, 2, (4,), 1.0)
         assert controller(torch.zeros(1, 3, dtype=torch.float32)).dtype == torch.float32
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controllers.perceptron import Perceptron
 from autoloss_gym.core.task import Control, ImageTask, Keys
 from autoloss_gym.environment import vector_env
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
@@ -154,7 +154,7 @@ def test_a_controller_decides_without_a_wait(id, image_folder):
     with AsOnAGpu(set()):
         envs = make(arguments_of(id, {}, image_folder))
         num_features = envs.single_observation_space.shape[0]
-        controller = Controller(num_features, len(envs.task.pairs), (8,), 1.0).to("meta")
+        controller = Perceptron(num_features, len(envs.task.pairs), (8,), 1.0).to("meta")
         observations, _ = envs.reset(seed=0)
         envs.step(controller(observations).argmax(dim=1))
 

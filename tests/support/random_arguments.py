@@ -26,7 +26,7 @@ import torch
 import autoloss_gym
 from autoloss_gym import ClosedForm, Metric, Pair
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
-from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controllers.perceptron import Perceptron
 from autoloss_gym.controls import ChoosePair, WeighLosses
 from autoloss_gym.core.task import Task
 from autoloss_gym.data.images import load_images
@@ -141,7 +141,7 @@ OTHERS: dict[Callable, dict[str, tuple]] = {
     Improvement: {"segment": (50,), "window": (5,), "floor": (1e-3,)},
     Features: {"description": (DESCRIPTION,), "scaling": ("scaled", "raw", "log"), "drop": ((), ("losses",)), "add": ((), ("best",), ("gradient_noise",))},
     RunDescription: {"pairs": (("a", "b"),), "validation_metrics": ((Metric("a"),),), "max_steps": (8,), "validate_every": (2,), "patience": (0, 3), "blocks": ((), (("x",), ("x", "y")))},
-    Controller: {"num_features": (3,), "num_actions": (2,), "hidden_sizes": ((4,), ()), "temperature": (1.0,)},
+    Perceptron: {"num_inputs": (3,), "num_outputs": (2,), "hidden_sizes": ((4,), ()), "temperature": (1.0,)},
     SoftAdapt: {"beta": (0.1,), "window": (2, 7), "every": (1, 3), "scale": ("sum", "count"), "normalized": (True, False)},
     DynamicWeightAverage: {"temperature": (2.0,), "scale": ("count",)},
     UncertaintyWeighting: {"optimizer": (Adam(learning_rate=0.1),)},
@@ -253,7 +253,7 @@ def use(result: Any) -> tuple[str, str]:
         for _ in range(2):
             result.update(x, torch.full((2, 3), 0.1), state, on, torch.ones(2))
         return _finite("parameters", x)
-    if isinstance(result, Controller):
+    if isinstance(result, Perceptron):
         return _finite("logits", result(torch.zeros(1, result.layers[0].in_features)))
     return "worked", ""
 

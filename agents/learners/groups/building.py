@@ -3,7 +3,7 @@
 import torch
 from gymnasium import spaces
 
-from autoloss_gym.controllers.shift_controller import ShiftController
+from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
@@ -12,9 +12,9 @@ from ...configuration import TrainingConfiguration
 from .options import GroupOptions
 
 
-def build_shift_controller(
+def build_shift_network(
     configuration: TrainingConfiguration, envs: AutoLossVectorEnv
-) -> ShiftController:
+) -> ShiftNetwork:
     """The untrained controller of a configuration, for the spaces of `envs`.
 
     Raises:
@@ -31,7 +31,7 @@ def build_shift_controller(
     if not isinstance(space, spaces.Box):
         raise ValueError(f"--algo group needs a Box of actions, got {space}: leave out levels")
     assert envs.single_observation_space.shape is not None
-    controller = ShiftController(
+    controller = ShiftNetwork(
         len(control.moments(envs.description)),
         envs.single_observation_space.shape[0],
         space.shape[0],

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autoloss_gym.controllers.shift_controller import ShiftController
+from autoloss_gym.controllers.shift_network import ShiftNetwork
 
 from .options import GroupOptions
 
@@ -53,7 +53,7 @@ def group_advantages(
 
 
 def log_probabilities(
-    controller: ShiftController, runs: GroupRuns
+    controller: ShiftNetwork, runs: GroupRuns
 ) -> Float[Tensor, "decisions num_envs"]:
     """Log density of the actions, without the constant that no gradient needs."""
     logs = controller.log_deviations

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.controllers.shift_controller import ShiftController
+from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ..training_log import EPISODE_FIGURES
@@ -23,7 +23,7 @@ Noise = Float[Tensor, "num_envs decisions actions"]
 @torch.no_grad()
 def play(
     envs: AutoLossVectorEnv,
-    controller: ShiftController,
+    controller: ShiftNetwork,
     seeds: np.ndarray,
     noise: Noise | None,
     options: GroupOptions,

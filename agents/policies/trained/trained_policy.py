@@ -9,14 +9,15 @@ from stable_baselines3.common.distributions import CategoricalDistribution, Diag
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from autoloss_gym.controllers.draws import Draws
-from autoloss_gym.controllers.shift_controller import ShiftController
+from autoloss_gym.controllers.perceptron import Perceptron
+from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ...learners import reinforce, stable_baselines3
 from ...learners.checkpoints import load_weights, weights_digest
 from ...learners.groups.base_files import load_base
-from ...learners.groups.building import build_shift_controller
+from ...learners.groups.building import build_shift_network
 from ...run_folders import load_configuration
 
 # Arguments that decide what a policy sees and does, and their defaults.
@@ -68,7 +69,7 @@ class TrainedPolicy:
         # Known once the weights are loaded: the steps of training behind them, and their digest.
         self.steps = 0
         self._digest = ""
-        self._policy: BasePolicy | reinforce.Controller | ShiftController | None = None
+        self._policy: BasePolicy | Perceptron | ShiftNetwork | None = None
         self._moments = np.zeros(0, dtype=np.int64)  # updates before each decision
 
     def __repr__(self) -> str:
@@ -79,7 +80,7 @@ class TrainedPolicy:
         if isinstance(envs.control, HoldSchedule):
             self._moments = np.array(envs.control.moments(envs.description))
         if self.configuration.algo == "group":
-            self._policy = build_shift_controller(self.configuration, envs)
+            self._policy = build_shift_network(self.configuration, envs)
         elif self.configuration.algo == "reinforce":
             self._policy = reinforce.build_controller(self.configuration, envs)
         else:
@@ -92,7 +93,7 @@ class TrainedPolicy:
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
         assert self._policy is not None
-        if isinstance(self._policy, ShiftController):
+        if isinstance(self._policy, ShiftNetwork):
             decisions = np.searchsorted(self._moments, infos["steps"], side="right") - 1
             chosen = self._policy.act(torch.from_numpy(observations), torch.from_numpy(decisions))
             return chosen.numpy().clip(-1, 1)
@@ -101,7 +102,7 @@ class TrainedPolicy:
 
 @torch.no_grad()
 def choose_actions(
-    policy: BasePolicy | reinforce.Controller,
+    policy: BasePolicy | Perceptron,
     observations: np.ndarray,
     draws: Draws,
     deterministic: bool,
@@ -118,8 +119,11 @@ def choose_actions(
         (num_envs, …), of the policy's action space.
     """
     values = torch.from_numpy(observations)
-    if isinstance(policy, reinforce.Controller):
-        probabilities = torch.softmax(policy(values), dim=1)
+    if isinstance(policy, Perceptron):
+        logits = policy(values)
+        # As the categorical distribution of Stable-Baselines3 has it, bit for bit.
+        logits = logits - logits.logsumexp(dim=1, keepdim=True)
+        probabilities = torch.softmax(logits, dim=1)
         return _categorical(probabilities.numpy(), draws, deterministic)
 
     if isinstance(policy, ActorCriticPolicy):

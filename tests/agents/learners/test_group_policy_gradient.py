@@ -15,7 +15,7 @@ from agents.learners.groups.gradient import log_probabilities as log_probabiliti
 from agents.learners.groups.options import GroupOptions
 from agents.learners.groups.outcomes import outcomes_of
 from agents.learners.groups.playing import action_noise, play
-from autoloss_gym.controllers.shift_controller import ShiftController
+from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.core.task import Metric
 
 ID = "AutoLoss/QuadraticRegression-v1"
@@ -81,7 +81,7 @@ def test_decisions_after_the_end_of_a_run_count_for_nothing():
 
 
 def test_differences_of_log_densities_are_those_of_a_normal_distribution():
-    controller = ShiftController(2, 3, 1, 4)
+    controller = ShiftNetwork(2, 3, 1, 4)
     controller.log_deviations.data[:] = math.log(0.5)
     actions = torch.tensor([[[0.0], [0.5]], [[1.0], [0.25]]])
     played = GroupRuns(torch.zeros(2, 2, 3), actions, torch.ones(2, 2), torch.zeros(2), {})
@@ -91,12 +91,12 @@ def test_differences_of_log_densities_are_those_of_a_normal_distribution():
 
 
 def test_an_untrained_controller_plays_the_base():
-    controller = ShiftController(3, 5, 2, 8)
+    controller = ShiftNetwork(3, 5, 2, 8)
     assert not controller(torch.randn(3, 4, 5)).any()
 
 
 def test_observations_are_standardised_for_each_decision_and_clipped():
-    controller = ShiftController(2, 1, 1, 4, clip=3.0)
+    controller = ShiftNetwork(2, 1, 1, 4, clip=3.0)
     controller.measure(torch.tensor([[[1.0], [3.0]], [[10.0], [10.0]]]))
     controller.action_weights.data.normal_()
     near = controller.at(0, torch.tensor([[2.0 + 3.0], [2.0 + 300.0], [2.0]]))
@@ -108,7 +108,7 @@ def test_observations_are_standardised_for_each_decision_and_clipped():
 
 def test_a_blind_controller_does_the_same_whatever_it_observes():
     torch.manual_seed(0)
-    sighted, blind = ShiftController(2, 3, 2, 4), ShiftController(2, 3, 2, 4, blind=True)
+    sighted, blind = ShiftNetwork(2, 3, 2, 4), ShiftNetwork(2, 3, 2, 4, blind=True)
     sighted.action_weights.data.normal_()
     sighted.action_biases.data.normal_()
     blind.load_state_dict(sighted.state_dict())
@@ -119,7 +119,7 @@ def test_a_blind_controller_does_the_same_whatever_it_observes():
 
 def test_runs_at_different_decisions_get_the_action_of_their_own():
     torch.manual_seed(0)
-    controller = ShiftController(3, 2, 1, 4)
+    controller = ShiftNetwork(3, 2, 1, 4)
     controller.action_weights.data.normal_()
     observations = torch.randn(4, 2)
     acted = controller.act(observations, torch.tensor([0, 2, 1, 2]))

@@ -15,7 +15,7 @@ from agents.learners.policy_gradient import (
     step_rewards,
 )
 from agents.learners.reinforce import ReinforceLearner
-from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controllers.perceptron import Perceptron
 
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "learning_rate": 0.05}
 
@@ -45,7 +45,7 @@ def sequences(actions, running=None, step_rewards=None):
 
 def controller(logits):
     """A linear controller with these logits at every observation."""
-    linear = Controller(1, len(logits), (), 1.0)
+    linear = Perceptron(1, len(logits), (), 1.0)
     linear.layers[0].weight.data.zero_()
     linear.layers[0].bias.data.copy_(torch.tensor(logits))
     return linear
@@ -110,8 +110,8 @@ def test_advantages_are_clipped():
 
 def test_the_temperature_flattens_the_controller():
     torch.manual_seed(0)
-    sharp = Controller(3, 2, (4,), 1.0)
-    flat = Controller(3, 2, (4,), 2.0)
+    sharp = Perceptron(3, 2, (4,), 1.0)
+    flat = Perceptron(3, 2, (4,), 2.0)
     flat.load_state_dict(sharp.state_dict())
     observations = torch.randn(5, 3)
     torch.testing.assert_close(flat(observations), sharp(observations) / 2)

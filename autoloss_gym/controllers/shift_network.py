@@ -10,7 +10,7 @@ from autoloss_gym.tools.fields import converted
 _LEAST_SCALE = 1e-6  # of an observation that never changes under the base
 
 
-class ShiftController(nn.Module):
+class ShiftNetwork(nn.Module):
     """One tanh network for each decision, from what is observed there to the mean of its action.
 
     Observations are standardised for each decision by what was measured under the base schedule,

@@ -1,0 +1,265 @@
+"""Drives anyone's training loop: which loss to optimise next, with which weights and step size."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controllers.decider import Decider
+from autoloss_gym.controllers.loop_signals import LoopSignals, evaluation_of, row
+from autoloss_gym.controllers.parameters import Blocks, gradient_norm
+from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controllers.ranks import shared_control
+from autoloss_gym.controls.schedule import Schedule
+from autoloss_gym.core.task import Control
+from autoloss_gym.tools.names import shown
+from autoloss_gym.weightings import WeightingRule
+
+Parameters = nn.Module | Iterable[Tensor] | Mapping[str, Any]
+
+
+class Scheduler:
+    """Decides for one training run, and is told how it goes.
+
+        scheduler = Scheduler(controller, losses=("generator", "discriminator"), max_steps=10_000)
+        for step in range(10_000):
+            name = scheduler.choose()
+            loss = train_on(name)  # forward, backward and a step of the optimizer
+            scheduler.record(loss=loss, parameters=models[name].parameters())
+            if step % 100 == 99:
+                scheduler.validated(validation_error())
+
+    A decision holds until the next `record`: until then, `choose`, `weights` and `step_size` answer
+    the same. A controller that observes the run needs every loss and a validation once; up to then
+    the losses are taken in turn, or all with weight 1. `begin` tells them before the first update.
+
+    Where `torch.distributed` is initialised, the first rank decides for all; every rank has to make
+    the same calls.
+
+    Args:
+        controller: a `Controller`; a `Schedule`; a `WeightingRule`; or a policy of one's own.
+        losses: their names, in the order of the controller's pairs.
+        max_steps: updates of the whole run.
+        validate_every: updates between two validations. Default: as often in a run as the
+            controller was trained with.
+        parameters: what the losses train: a module or parameters. Where the controller was trained
+            on several blocks, or where each loss has parameters of its own, a mapping with as
+            many, in the order of the controller's blocks, or by the names of the losses. They are
+            needed for gradient norms that are not told, and by controllers that observe "sizes" or
+            "sparsity".
+        draw: for a schedule or rule, whether `choose` draws one loss for each update, with the
+            weights as probabilities.
+        seed: of all that is drawn, int64.
+
+    Raises:
+        ValueError: one line; the controller does not fit such a run.
+    """
+
+    def __init__(
+        self,
+        controller: Controller | Schedule | WeightingRule | Policy,
+        losses: Sequence[str],
+        max_steps: int,
+        *,
+        validate_every: int | None = None,
+        parameters: Parameters | None = None,
+        draw: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self._decider = Decider(controller, tuple(losses), max_steps, validate_every, draw, seed)
+        self.description = self._decider.description
+        self._blocks = Blocks(parameters, self.description)
+        self._decider.check_blocks(self._blocks)
+        self._signals = LoopSignals(
+            self.description, self._decider.features, self._decider.needs_validation
+        )
+        self._control: Control | None = None
+        self._is_warned = False
+
+    @property
+    def steps(self) -> int:
+        """Updates that have been recorded."""
+        return self._signals.steps
+
+    def choose(self) -> str:
+        """The name of the loss to optimise in the next update.
+
+        Raises:
+            ValueError: the controller weighs all losses.
+        """
+        control = self.control()
+        if control.choice is None and int((control.weights != 0).sum()) != 1:
+            raise ValueError(
+                "choose(): this controller weighs all losses; call weights(), or draw one with "
+                "Scheduler(…, draw=True) where it is a schedule or a rule"
+            )
+        return self.description.pairs[int(control.weights[0].argmax())]
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each loss in the next update, by name; 0 for one that is left out."""
+        return dict(zip(self.description.pairs, self.control().weights[0].tolist(), strict=True))
+
+    def step_size(self) -> float:
+        """The factor on the learning rate in the next update; 1 where it is not controlled."""
+        return float(self.control().step_size[0])
+
+    def control(self) -> Control:
+        """The decision as tasks take it, of a batch of one."""
+        if self._control is None:
+            self._control = shared_control(self._decide, len(self.description.pairs))
+        return self._control
+
+    def begin(
+        self,
+        losses: Mapping[str, Any] | Sequence[Any],
+        gradient_norms: Mapping[str, Any] | Sequence[Any] | None = None,
+        validation: Any = (),
+    ) -> None:
+        """Tell every loss, its gradient norm and the validation metrics before the first update."""
+        if self.steps:
+            raise ValueError(f"begin() after {self.steps} updates: expected before the first")
+        values, told = self._by_loss("losses", losses)
+        norms = self._norms(gradient_norms, values)
+        metrics = self._metrics(validation) if self._decider.needs_validation else None
+        if metrics is None:
+            metrics = torch.zeros(1, len(self.description.validation_metrics), dtype=torch.float32)
+        self._signals.begin(evaluation_of(values, norms, told), metrics)
+
+    def record(
+        self,
+        loss: Any = None,
+        gradient_norm: Any = None,
+        *,
+        losses: Mapping[str, Any] | Sequence[Any] | None = None,
+        gradient_norms: Mapping[str, Any] | Sequence[Any] | None = None,
+        parameters: nn.Module | Iterable[Tensor] | None = None,
+    ) -> None:
+        """Tell what an update has measured, before its step moved the parameters.
+
+        Args:
+            loss: the value of the loss that was chosen.
+            gradient_norm: of its gradient, ‖∇‖₂ / √(number of parameters). Default: that in the
+                `.grad` of the parameters, as they are now.
+            losses, gradient_norms: the same of all losses by name, where all are weighed; those
+                of weight 0 may be left out. `gradient_norms(losses)` measures them.
+            parameters: what the chosen loss trains, where the scheduler has not been given it.
+
+        Raises:
+            ValueError: something is missing that the controller needs.
+        """
+        control = self.control()
+        if losses is None:
+            chosen = self.description.pairs.index(self.choose())
+            name = self.description.pairs[chosen]
+            if loss is None:
+                raise ValueError(f"record(): expected loss=, the value of {name!r}")
+            if gradient_norm is None and self._decider.needs_norms:
+                gradient_norm = self._norm_of(name, parameters)
+            losses = {name: loss}
+            gradient_norms = None if gradient_norm is None else {name: gradient_norm}
+        values, told = self._by_loss("losses", losses)
+        norms = self._norms(gradient_norms, values)
+        self._signals.record(evaluation_of(values, norms, told), control.weights)
+        self._control = None
+        self._warn_of_silence()
+
+    def validated(self, *metrics: Any) -> None:
+        """Tell the validation metrics that the controller was trained with, in their order.
+
+        It is for the controller to know whether a low or a high value is good, see
+        `description.validation_metrics`.
+        """
+        self._signals.validated(self._metrics(metrics))
+
+    def gradient_norms(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
+        """The gradient norm of each loss, before its graph is freed: one backward pass each."""
+        found = {}
+        for name, loss in losses.items():
+            own = self._blocks.of_loss(name)
+            gradients = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            found[name] = gradient_norm(gradients, own)
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on: tensors and plain values."""
+        control = self._control
+        return {
+            "losses": list(self.description.pairs),
+            "max_steps": self.description.max_steps,
+            "signals": self._signals.state_dict(),
+            "decider": self._decider.state_dict(),
+            "weights": None if control is None else control.weights.clone(),
+            "step_size": None if control is None else control.step_size.clone(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the state was taken, of a scheduler with the same arguments.
+
+        Raises:
+            ValueError: it is of another run.
+        """
+        own = {"losses": list(self.description.pairs), "max_steps": self.description.max_steps}
+        found = {name: state[name] for name in own}
+        if found != own:
+            raise ValueError(f"state of a scheduler with {found}: expected {own}")
+        self._signals.load_state_dict(state["signals"])
+        self._decider.load_state_dict(state["decider"])
+        self._control = None
+        if state["weights"] is not None:
+            self._control = Control(weights=state["weights"], step_size=state["step_size"])
+
+    def _decide(self) -> Control:
+        return self._decider.decide(self._signals, self._blocks)
+
+    def _by_loss(self, name: str, values: Any) -> tuple[Tensor, Tensor]:
+        """A row of values, 0 where there is none, and which were told."""
+        names = self.description.pairs
+        if not isinstance(values, Mapping):
+            values = dict(zip(names, values, strict=True))
+        unknown = [each for each in values if each not in names]
+        if unknown:
+            raise ValueError(f"{name} of {shown(unknown[0])}: expected {', '.join(names)}")
+        told = torch.tensor([[each in values for each in names]], dtype=torch.bool, device="cpu")
+        return row(name, [values.get(each, 0.0) for each in names]), told
+
+    def _norms(self, norms: Any, losses: Tensor) -> Tensor:
+        if norms is not None:
+            return self._by_loss("gradient_norms", norms)[0]
+        if self._decider.needs_norms:
+            raise ValueError(
+                "gradient_norms=None: this controller observes them; give them, such as "
+                "scheduler.gradient_norms(losses) before the backward pass"
+            )
+        return torch.zeros_like(losses)
+
+    def _norm_of(self, name: str, parameters: Any) -> float:
+        own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
+        return gradient_norm([parameter.grad for parameter in own], own)
+
+    def _metrics(self, values: Any) -> Tensor:
+        if isinstance(values, tuple | list) and len(values) == 1:
+            values = values[0]
+        found = row(
+            "metrics", torch.as_tensor(values) if isinstance(values, float | int) else values
+        )
+        metrics = self.description.validation_metrics
+        if found.shape[1] != len(metrics):
+            names = ", ".join(metric.name for metric in metrics)
+            raise ValueError(f"{found.shape[1]} metrics: expected {len(metrics)} ({names})")
+        return found
+
+    def _warn_of_silence(self) -> None:
+        """Say once that a controller waits for a validation."""
+        waits = self._decider.needs_validation and not self._signals.history
+        late = 2 * self.description.validate_every + len(self.description.pairs)
+        if waits and self.steps > late and not self._is_warned:
+            self._is_warned = True
+            warnings.warn(
+                f"after {self.steps} updates the controller has not been told a validation: it "
+                "takes the losses in turn until scheduler.validated(…) is called",
+                RuntimeWarning,
+                stacklevel=3,
+            )
