@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from autoloss_gym import AutoLossVectorEnv, Controller, Schedule, Scheduler
+from autoloss_gym.controllers.decider import Decider
 from autoloss_gym.controllers.perceptron import Perceptron
 from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
@@ -281,7 +282,7 @@ BAD = {
     "observes sizes of the parameters": lambda: Scheduler(
         network("pair", None, add=("sizes",)), LOSSES, 60
     ),
-    "expected a Controller, a Schedule": lambda: Scheduler("softadapt", LOSSES, 60),
+    "expected a Controller, a Schedule": lambda: Decider("softadapt", LOSSES, 60, 1, False, 0),
     "draw=True: expected": lambda: Scheduler(network("pair", None), LOSSES, 60, draw=True),
     "a schedule of 2 weights": lambda: Scheduler(build(Schedule, BASE), ("a", "b", "c"), 60),
     "call weights()": lambda: Scheduler(SoftAdapt(), LOSSES, 60).choose(),
