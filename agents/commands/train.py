@@ -99,7 +99,20 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
         goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
         print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
         learner.train(folder)
+        _export(folder)
     print(folder)
+
+
+def _export(folder: Path) -> None:
+    """Keep the controller beside the checkpoint, free of its environment."""
+    from autoloss_gym.controllers.controller import FILE
+
+    from ..learners.export import export
+
+    try:
+        export(folder).save(folder / FILE)
+    except ValueError as error:  # the policy is none that a file can hold
+        print(f"{folder / FILE} was not written: {error}", file=sys.stderr)
 
 
 def _kept(folder: Path) -> str:

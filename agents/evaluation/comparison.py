@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Task
 
@@ -84,6 +85,8 @@ def _load(entrants: Sequence[Entrant], make_env: MakeEnv) -> None:
                 envs = make_env(num_envs=1, **policy.env_arguments)
                 policy.load(envs)
                 entrant.training_runs = max(entrant.training_runs, training_runs(policy, envs))
+            elif isinstance(policy, Controller):
+                entrant.training_runs = max(entrant.training_runs, policy.training_runs)
 
 
 def _search(

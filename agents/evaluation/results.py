@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Metric
 
@@ -114,7 +115,7 @@ def make_row(
         label=entrant.label,
         static=entrant.static,
         reactive=_is_reactive(entrant),
-        trained=isinstance(policies[0], TrainedPolicy | ZipPolicy),
+        trained=isinstance(policies[0], TrainedPolicy | ZipPolicy | Controller),
         figures=figures,
         last_scores=_stacked(runs, "score"),
         others={metric.name: _stacked(runs, metric.name) for metric in metrics[1:]},

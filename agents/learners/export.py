@@ -16,6 +16,7 @@ from autoloss_gym.controllers.controller import Controller, Form
 from autoloss_gym.controllers.perceptron import ACTIVATIONS, Perceptron
 from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.tools.arguments import build
 
 from ..configuration import TrainingConfiguration
 from ..run_folders import load_configuration
@@ -44,19 +45,19 @@ def export(folder: Path) -> Controller:
     steps = load_weights(found, folder)
     runs = load_training_runs(folder) if configuration.algo == "group" else 0
     network, form, deviations = _parts(found, envs.single_action_space)
+    arguments = {
+        "label": configuration.algo,
+        "seed": configuration.seed,
+        "description": envs.description,
+        "control": chosen.get("control", "pair"),
+        "control_arguments": chosen.get("control_arguments") or {},
+        "network": network.eval(),
+        "form": form,
+        "deviations": deviations,
+        "training_runs": runs or _runs(steps, envs),
+    }
     seen = {mine: chosen[given] for given, mine in _SEEN.items() if given in chosen}
-    return Controller(
-        label=configuration.algo,
-        seed=configuration.seed,
-        description=envs.description,
-        control=chosen.get("control", "pair"),
-        control_arguments=chosen.get("control_arguments") or {},
-        network=network.eval(),
-        form=form,
-        deviations=deviations,
-        training_runs=runs or _runs(steps, envs),
-        **seen,
-    )
+    return build(Controller, arguments | seen)
 
 
 def _policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> nn.Module:
@@ -120,7 +121,7 @@ def _perceptron(parts: list[nn.Module], squash: bool = False) -> Perceptron:
             f"layers {', '.join(map(str, layers))}: expected linear ones with one of "
             f"{', '.join(ACTIVATIONS)} between them, which an exported controller can have"
         )
-    sizes = [linear[0].in_features, *[layer.out_features for layer in linear]]
+    sizes = [linear[0].in_features, *[int(layer.out_features) for layer in linear]]
     activation = str(names.pop())
     network = Perceptron(sizes[0], sizes[-1], sizes[1:-1], activation=activation, squash=squash)
     own = [layer for layer in network.layers if isinstance(layer, nn.Linear)]

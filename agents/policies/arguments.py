@@ -4,13 +4,10 @@ A reader turns text into the value that the policy is built from. It raises Valu
 reason, which the command puts behind the form that it expected.
 """
 
-import glob
-import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from autoloss_gym.tools.names import shown
@@ -18,7 +15,6 @@ from autoloss_gym.tools.names import shown
 Reader = Callable[[str], Any]
 
 _PLAIN = re.compile(r"[-+.0-9a-z]{1,40}", re.ASCII | re.IGNORECASE)
-_MOST_FOLDERS = 1000  # that a policy is pooled from
 _MOST_UPDATES = 1_000_000  # of one pair in a row: a fixed order is laid out in memory
 
 
@@ -128,14 +124,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained policy: the run folders of one training with several seeds, or a stored model."""
-
-    folders: tuple[Path, ...] = ()
-    zip_file: Path | None = None
-
-
-@dataclass(frozen=True)
 class OwnClass:
     """A class of the user's, named module:Class."""
 
@@ -205,32 +193,6 @@ def threshold(text: str) -> float:
     if not abs(value) < 1e6:
         raise ValueError(f"{text} is out of range")
     return value
-
-
-def trained(text: str) -> Trained:
-    """Patterns of run folders divided by commas, or the .zip file of a model."""
-    if text.endswith(".zip"):
-        if not Path(text).is_file():
-            raise ValueError(f"there is no file {shown(text)}")
-        return Trained(zip_file=Path(text))
-
-    found: list[Path] = []
-    for pattern in text.split(","):
-        folders = filter(Path.is_dir, map(Path, glob.iglob(pattern)))
-        # A pattern may fit half of the disk: no more is looked at than can be meant.
-        found += sorted(itertools.islice(folders, _MOST_FOLDERS + 1))
-        if len(found) > _MOST_FOLDERS:
-            raise ValueError(f"{shown(pattern)} stands for more than {_MOST_FOLDERS} folders")
-    if not found:
-        raise ValueError(f"there is no folder {shown(text)}")
-    return Trained(folders=tuple(found))
-
-
-def run_folders(text: str) -> Trained:
-    """Patterns of run folders divided by commas; no file."""
-    if text.endswith(".zip"):
-        raise ValueError("Stable-Baselines3 stores no such model")
-    return trained(text)
 
 
 def own_class(text: str) -> OwnClass:

@@ -29,7 +29,7 @@ def with_constant(specifications: Sequence[Specification]) -> list[Specification
     searched = any(
         each.kind.name in _SEARCHES and not _is_written_out(each) for each in specifications
     )
-    trained = any(each.kind.name in ALGORITHMS for each in specifications)
+    trained = any(each.kind.name in (*ALGORITHMS, "controller") for each in specifications)
     added = [parse_specification(SEARCH)] if trained and not searched else []
     return [*specifications, *added]
 

@@ -13,7 +13,7 @@ from . import arguments
 from .arguments import Flag, Number, Whole
 from .kinds import Kind, Specification, help_text
 from .search_arguments import Searched
-from .several_kinds import rule_kind, trained_kind
+from .several_kinds import controller_kind, rule_kind, trained_kind
 
 _RUNS = 10_000  # of a search; more find little that is better
 _MOST_KNOTS = 100  # of a searched schedule
@@ -237,6 +237,7 @@ _ROWS = (
         "the softmax of normal draws, new at every step (Lin et al.)",
     ),
     *[trained_kind(algorithm) for algorithm in ALGORITHMS],
+    controller_kind(),
     Kind(
         "module:Class",
         "module:Class with a class of your own",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import OwnClass, Reader, Trained
+from .arguments import OwnClass, Reader
+from .stored_paths import Trained
 
 if TYPE_CHECKING:
     from autoloss_gym.controllers.policy import Policy

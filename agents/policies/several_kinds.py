@@ -1,7 +1,7 @@
 """Rows of the table of policies that come in several: weighting rules and algorithms."""
 
 from ..configuration import ALGORITHMS
-from . import arguments
+from . import stored_paths
 from .arguments import Flag, OneOf, Options, Reader, Whole
 from .kinds import Kind, RuleKind
 
@@ -23,7 +23,7 @@ def trained_kind(algorithm: str) -> Kind:
     """The row of an algorithm, whose argument says where a training is kept."""
     # Stable-Baselines3 has neither of these, so there is no .zip file of them.
     is_own = algorithm in ("group", "reinforce")
-    read = arguments.run_folders if is_own else arguments.trained
+    read = stored_paths.run_folders if is_own else stored_paths.trained
     return Kind(
         algorithm,
         "ALGO:RUN[,RUN…] with run folders of train_agent.py or patterns of them, or ALGO:FILE.zip",
@@ -31,4 +31,15 @@ def trained_kind(algorithm: str) -> Kind:
         "pooled; a .zip file of Stable-Baselines3 can run code, and needs --trust-checkpoint",
         read,
         "policies.trained.stored:build_stored",
+    )
+
+
+def controller_kind() -> Kind:
+    """The row of controllers in files of their own."""
+    return Kind(
+        "controller",
+        "controller:FILE[,FILE…] with files of `autoloss export`, or patterns of them",
+        "a trained controller in a file of its own; several are trainings of one kind, and pooled",
+        stored_paths.files,
+        "policies.trained.stored:build_controllers",
     )

@@ -17,7 +17,7 @@ from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.controls import CONTROLS, ActionControl, HoldSchedule
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
-from autoloss_gym.tools.arguments import pick
+from autoloss_gym.tools.arguments import build, pick
 from autoloss_gym.tools.bounds import NonNegativeInt, PositiveInt
 from autoloss_gym.tools.fields import check_fields
 
@@ -71,6 +71,9 @@ class Controller:
         check_fields(self)
         self.features, self.moments  # noqa: B018  (refused here where they do not fit)
 
+    def __repr__(self) -> str:
+        return f"Controller({self.label!r}, seed={self.seed}, {files.digest(self)})"
+
     @classmethod
     def load(cls, path: str | Path) -> "Controller":
         """Read what `save` or `autoloss export` wrote; it runs no code.
@@ -88,7 +91,7 @@ class Controller:
                     f"{str(place)!r} holds no {FILE}: make it with: autoloss export {place}"
                 )
             place = place / FILE
-        return cls(**files.read(place))
+        return build(cls, files.read(place))
 
     def save(self, path: str | Path) -> None:
         """Write it to a file of safetensors with its description."""

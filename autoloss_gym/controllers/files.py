@@ -1,17 +1,20 @@
 """Files of controllers: a text that describes one, and its weights; reading them runs no code."""
 
 import dataclasses
+import hashlib
 import json
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from autoloss_gym.controllers.perceptron import Perceptron
 from autoloss_gym.controllers.shift_network import ShiftNetwork
 from autoloss_gym.core.task import Metric
 from autoloss_gym.signals.description import RunDescription
+from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Array, Text
 from autoloss_gym.tools.stored import read_arrays, read_value, write_arrays
 
@@ -36,6 +39,22 @@ _PLAIN = (
 
 def write(path: Path, controller: "Controller") -> None:
     """Write a controller."""
+    about, weights = _parts(controller)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(path, {"about": json.dumps(about), "weights": weights})
+
+
+def digest(controller: "Controller") -> str:
+    """Digest that tells a controller from others."""
+    about, weights = _parts(controller)
+    found = hashlib.sha256(json.dumps(about).encode())
+    for value in weights.values():
+        found.update(value.tobytes())
+    return found.hexdigest()[:16]
+
+
+def _parts(controller: "Controller") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Plain values that describe a controller, and its arrays."""
     about = {name: getattr(controller, name) for name in _PLAIN}
     about["description"] = dataclasses.asdict(controller.description)
     about["network"] = _arguments(controller.network)
@@ -44,8 +63,7 @@ def write(path: Path, controller: "Controller") -> None:
     weights = {name: value.numpy() for name, value in controller.network.state_dict().items()}
     if deviations is not None:
         weights["deviations"] = deviations.numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_arrays(path, {"about": json.dumps(about), "weights": weights})
+    return about, weights
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -78,8 +96,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def _description(values: dict[str, Any]) -> RunDescription:
     metrics = tuple(Metric(**metric) for metric in values["validation_metrics"])
-    blocks = tuple(tuple(names) for names in values["blocks"])
-    return RunDescription(**{**values, "validation_metrics": metrics, "blocks": blocks})
+    return build(RunDescription, {**values, "validation_metrics": metrics})
 
 
 def _arguments(network: Perceptron | ShiftNetwork) -> dict[str, Any]:

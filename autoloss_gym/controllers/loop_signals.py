@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Evaluation
@@ -14,7 +14,6 @@ from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.groups import Signals
 from autoloss_gym.signals.history import History
-from autoloss_gym.tools.names import shown
 
 _NOTHING = np.zeros((1, 0), dtype=np.float32)
 
@@ -141,29 +140,3 @@ class LoopSignals:
         self.history = History.start(self._first, validation, memory=0)
         self.history.steps += self.steps
         self.history.weight_sums += self._weight_sums
-
-
-def row(name: str, values: Any) -> Float[Tensor, "1 columns"]:
-    """One row of numbers, float32, on the CPU; the host waits for those of another device.
-
-    Args:
-        name: of the values, for the error.
-        values: a tensor, an array, or numbers and tensors of one element.
-    """
-    if isinstance(values, Tensor):
-        return values.detach().to("cpu", torch.float32).reshape(1, -1)
-    try:
-        numbers = [float(value) for value in values]
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{name}={shown(values)}: expected numbers") from None
-    return torch.tensor([numbers], dtype=torch.float32, device="cpu")
-
-
-def evaluation_of(
-    losses: Float[Tensor, "1 pairs"],
-    norms: Float[Tensor, "1 pairs"],
-    told: Bool[Tensor, "1 pairs"],
-) -> Evaluation:
-    """What an update measured; what is not finite counts as not measured."""
-    finite = torch.isfinite(losses) & torch.isfinite(norms)
-    return Evaluation(losses=losses, gradient_norms=norms, measured=told & finite)

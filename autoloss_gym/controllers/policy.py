@@ -11,19 +11,25 @@ from autoloss_gym.core.task import Control
 class Policy(Protocol):
     """A controller of many runs at once.
 
-    Attributes:
-        label: its name in tables.
-        static: whether it ignores what it observes; the best such policy is the reference of a
-            benchmark.
-        diagnostics: whether it needs `AutoLossVectorEnv.diagnostics` among the infos of every step.
-        env_arguments: arguments that its environment must be made with, such as the features it was
-            trained on.
+    One that depends on more than its arguments and seeds, such as on a number of draws, has
+    `state_dict()` and `load_state_dict(state)` too, so that a `Scheduler` can go on with it.
     """
 
-    label: str
-    static: bool
-    diagnostics: bool
-    env_arguments: dict[str, Any]
+    @property
+    def label(self) -> str:
+        """Its name in tables."""
+
+    @property
+    def static(self) -> bool:
+        """Whether it ignores what it observes; the best such policy is a benchmark's reference."""
+
+    @property
+    def diagnostics(self) -> bool:
+        """Whether it needs `AutoLossVectorEnv.diagnostics` among the infos of every step."""
+
+    @property
+    def env_arguments(self) -> dict[str, Any]:
+        """Arguments that its environment must be made with, such as the features that it sees."""
 
     def reset(self, seeds: np.ndarray) -> None:
         """Begin an episode in every run.

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.controllers.decider import Decider
-from autoloss_gym.controllers.loop_signals import LoopSignals, evaluation_of, row
+from autoloss_gym.controllers.loop_signals import LoopSignals
 from autoloss_gym.controllers.parameters import Blocks, gradient_norm
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controllers.ranks import shared_control
+from autoloss_gym.controllers.told import by_loss, evaluation_of, metrics_of
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
-from autoloss_gym.tools.names import shown
 from autoloss_gym.weightings import WeightingRule
 
 Parameters = nn.Module | Iterable[Tensor] | Mapping[str, Any]
@@ -121,9 +121,11 @@ class Scheduler:
         """Tell every loss, its gradient norm and the validation metrics before the first update."""
         if self.steps:
             raise ValueError(f"begin() after {self.steps} updates: expected before the first")
-        values, told = self._by_loss("losses", losses)
+        values, told = by_loss(self.description, "losses", losses)
         norms = self._norms(gradient_norms, values)
-        metrics = self._metrics(validation) if self._decider.needs_validation else None
+        metrics = (
+            metrics_of(self.description, validation) if self._decider.needs_validation else None
+        )
         if metrics is None:
             metrics = torch.zeros(1, len(self.description.validation_metrics), dtype=torch.float32)
         self._signals.begin(evaluation_of(values, norms, told), metrics)
@@ -160,7 +162,7 @@ class Scheduler:
                 gradient_norm = self._norm_of(name, parameters)
             losses = {name: loss}
             gradient_norms = None if gradient_norm is None else {name: gradient_norm}
-        values, told = self._by_loss("losses", losses)
+        values, told = by_loss(self.description, "losses", losses)
         norms = self._norms(gradient_norms, values)
         self._signals.record(evaluation_of(values, norms, told), control.weights)
         self._control = None
@@ -172,7 +174,7 @@ class Scheduler:
         It is for the controller to know whether a low or a high value is good, see
         `description.validation_metrics`.
         """
-        self._signals.validated(self._metrics(metrics))
+        self._signals.validated(metrics_of(self.description, metrics))
 
     def gradient_norms(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """The gradient norm of each loss, before its graph is freed: one backward pass each."""
@@ -214,20 +216,9 @@ class Scheduler:
     def _decide(self) -> Control:
         return self._decider.decide(self._signals, self._blocks)
 
-    def _by_loss(self, name: str, values: Any) -> tuple[Tensor, Tensor]:
-        """A row of values, 0 where there is none, and which were told."""
-        names = self.description.pairs
-        if not isinstance(values, Mapping):
-            values = dict(zip(names, values, strict=True))
-        unknown = [each for each in values if each not in names]
-        if unknown:
-            raise ValueError(f"{name} of {shown(unknown[0])}: expected {', '.join(names)}")
-        told = torch.tensor([[each in values for each in names]], dtype=torch.bool, device="cpu")
-        return row(name, [values.get(each, 0.0) for each in names]), told
-
     def _norms(self, norms: Any, losses: Tensor) -> Tensor:
         if norms is not None:
-            return self._by_loss("gradient_norms", norms)[0]
+            return by_loss(self.description, "gradient_norms", norms)[0]
         if self._decider.needs_norms:
             raise ValueError(
                 "gradient_norms=None: this controller observes them; give them, such as "
@@ -238,18 +229,6 @@ class Scheduler:
     def _norm_of(self, name: str, parameters: Any) -> float:
         own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
         return gradient_norm([parameter.grad for parameter in own], own)
-
-    def _metrics(self, values: Any) -> Tensor:
-        if isinstance(values, tuple | list) and len(values) == 1:
-            values = values[0]
-        found = row(
-            "metrics", torch.as_tensor(values) if isinstance(values, float | int) else values
-        )
-        metrics = self.description.validation_metrics
-        if found.shape[1] != len(metrics):
-            names = ", ".join(metric.name for metric in metrics)
-            raise ValueError(f"{found.shape[1]} metrics: expected {len(metrics)} ({names})")
-        return found
 
     def _warn_of_silence(self) -> None:
         """Say once that a controller waits for a validation."""

@@ -244,10 +244,14 @@ def test_a_decision_that_comes_before_its_signals_is_made_later():
 
 def test_silence_about_validation_is_told_once():
     scheduler = Scheduler(network("pair", None, drop=("gradient_norms", "norm_ratio")), LOSSES, 60)
-    with pytest.warns(RuntimeWarning, match="has not been told a validation") as told:
+
+    def plays():
         for _ in range(30):
             scheduler.choose()
             scheduler.record(loss=1.0)
+
+    with pytest.warns(RuntimeWarning, match="has not been told a validation") as told:
+        plays()
     assert len(told) == 1
 
 

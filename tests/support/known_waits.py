@@ -6,11 +6,26 @@ from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "autoloss_gym"
 _FOLDERS = (
-    "core", "tasks", "losses", "networks", "optimizers", "signals", "environment", "controls", "controllers",
-    "weightings", "scoring", "data",
+    "core", "tasks", "losses", "networks", "optimizers", "signals", "environment", "controls",
+    "controllers", "weightings", "scoring", "data",
 )  # fmt: skip
-# Files and pictures of the host, which are read and drawn without a device.
+# Files and pictures of the host, which are read and drawn without a device; policies, which decide
+# on the host, and what drives a loop of one's own with them.
 _ON_THE_HOST = (
+    "controllers/controller.py",
+    "controllers/decider.py",
+    "controllers/draws.py",
+    "controllers/files.py",
+    "controllers/loop_signals.py",
+    "controllers/loss_schedule.py",
+    "controllers/open_loop.py",
+    "controllers/parameters.py",
+    "controllers/policy.py",
+    "controllers/ranks.py",
+    "controllers/scheduler.py",
+    "controllers/static.py",
+    "controllers/told.py",
+    "controllers/weighting.py",
     "data/archives.py",
     "data/binary_images.py",
     "data/files.py",
@@ -59,7 +74,6 @@ _ONCE = "constants, sent once for a device and then kept"
 _RESET = "at a reset: the host says which runs begin, and with which seeds"
 _NUMPY = "a NumPy array of the host"
 _NUMBERS = "losses given as numbers or as an array"
-_HOST = "policies decide on the host"
 _CPU = "asked only where the values are on the CPU"
 KNOWN_WAITS = (
     # In steps and validations.
@@ -140,14 +154,6 @@ KNOWN_WAITS = (
     ),
     # No waits.
     _none("random.py", "_mixed", "number upload", "on the CPU, once for a stream"),
-    _none("controllers/draws.py", "Draws.__init__", "upload", _HOST),
-    _none("controllers/draws.py", "Draws.categorical", "numpy", _HOST),
-    _none("controllers/draws.py", "Draws.normal", "numpy", _HOST),
-    _none("controllers/draws.py", "one_hot", "upload", _HOST),
-    _none("controllers/loss_schedule.py", "LossSchedule.act", "numpy upload", _HOST),
-    _none("controllers/static.py", "FixedWeights.reset", "upload", _HOST),
-    _none("controllers/weighting.py", "WeightingPolicy.act", "numpy upload upload upload", _HOST),
-    _none("controllers/weighting.py", "WeightingPolicy.reset", "upload", _HOST),
     _none("core/differentiation.py", "_rows", "condition number nonzero", _CPU),
     _none("core/gradient_task.py", "_chosen", "tolist", _NUMPY),
     _none("data/image_source.py", "ImageSource.pixel_variance", "number", "on the CPU, once"),
