@@ -12,6 +12,7 @@ from agents.learners.export import _perceptron, _policy, export
 from agents.learners.groups.base_files import save_base
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration
+from autoloss_gym.controllers import files
 from autoloss_gym.controllers.controller import FILE
 from autoloss_gym.controls.schedule import Schedule
 
@@ -131,7 +132,6 @@ def changed(run, find, put):
 BAD = {
     "no label": (b'"label', b'"lebal', "describes no controller"),
     "no network": (b"network", b"netwerk", "describes no controller"),
-    "a network larger than the file": (b"[64, 64]", b"[999999]", "cannot hold"),
     "another activation": (b"tanh", b"tahn", "activation"),
 }
 
@@ -142,6 +142,12 @@ def test_a_damaged_file_is_one_line(fault, run):
     with pytest.raises(ValueError, match=expected) as raised:
         autoloss_gym.Controller.load(changed(run, find, put))
     assert "\n" not in str(raised.value)
+
+
+def test_a_network_that_its_file_cannot_hold_is_never_made():
+    sizes = {"num_inputs": 60_000, "num_outputs": 60_000, "hidden_sizes": []}
+    with pytest.raises(ValueError, match="cannot hold a network of 3600000000 weights"):
+        files._network(sizes, num_bytes=5000)
 
 
 def test_weights_that_were_changed_are_refused(run):
