@@ -81,10 +81,12 @@ def main_table(results: Results) -> str:
         Line("best of 20 shifted schedules of each", shifts[19:20], f"{budget:,}", 20),
     ]
     lines.sort(key=lambda line: results.sign * line.scores.mean())
+    reaction = interval(difference(results.controller, results.blind), "+.3f")
     parts = [
         f"Score: {results.task.score_metrics[0].name}, "
         f"{'low' if results.sign == 1 else 'high'} is good.",
         comparison(lines, results.open_loop, results.sign),
+        f"Controllers − blind copies with the same seeds: {reaction}.",
         curve("constants", constants, met),
         curve("shifted schedules", shifts, met),
         f"The controller is worth {worth(constants, met, results.sign)} constants "
