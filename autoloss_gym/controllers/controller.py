@@ -1,6 +1,7 @@
 """A trained controller as a wheel carries it: a small network, what it sees, what it decides."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,11 @@ class Controller:
                     f"runs with {found} {name}: this controller was trained with {expected} "
                     f"({', '.join(own.pairs)}): give as many"
                 )
-        moved = dataclasses.replace(self, description=description)
+        arguments = dict(self.control_arguments)
+        if arguments.get("every"):
+            decisions = arguments["every"] // own.validate_every
+            arguments["every"] = decisions * description.validate_every
+        moved = dataclasses.replace(self, description=description, control_arguments=arguments)
         moments = moved.moments
         if isinstance(self.network, ShiftNetwork) and len(moments) < self.network.num_decisions:
             raise ValueError(
@@ -121,12 +126,12 @@ class Controller:
             )
         return moved
 
-    @property
+    @functools.cached_property
     def features(self) -> Features:
         """What it sees of the runs."""
         return Features(self.description, self.scaling, self.drop, self.add)
 
-    @property
+    @functools.cached_property
     def action_control(self) -> ActionControl | HoldSchedule:
         """What turns its actions into what is done."""
         control: ActionControl | HoldSchedule = pick(
@@ -134,7 +139,7 @@ class Controller:
         )
         return control
 
-    @property
+    @functools.cached_property
     def moments(self) -> tuple[int, ...]:
         """Numbers of updates before each decision, where a decision is held until the next."""
         control = self.action_control

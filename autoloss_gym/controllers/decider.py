@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from autoloss_gym.controllers.controller import Controller
-from autoloss_gym.controllers.loop_signals import LoopSignals
+from autoloss_gym.controllers.loop_signals import NO_FEATURES, LoopSignals
 from autoloss_gym.controllers.loss_schedule import LossSchedule
+from autoloss_gym.controllers.open_loop import OpenLoop
 from autoloss_gym.controllers.parameters import Blocks
 from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controllers.weighting import WeightingPolicy
 from autoloss_gym.controls import ActionControl, HoldSchedule, checked_control
 from autoloss_gym.controls.schedule import Schedule
@@ -21,6 +23,7 @@ from autoloss_gym.tools.names import shown
 from autoloss_gym.weightings import WeightingRule
 
 _CPU = torch.device("cpu")
+_OURS = (FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio, WeightingPolicy)
 _OF_NORMS = {"gradient_norms", "norm_ratio"}
 _OF_PARAMETERS = {"sizes", "sparsity"}
 
@@ -105,17 +108,18 @@ class Decider:
     def decide(self, signals: LoopSignals, blocks: Blocks) -> Control:
         """The next control."""
         is_held = isinstance(self._control, HoldSchedule)
-        if self.observes and not signals.history and (signals.missing or not is_held):
+        if self.observes and not signals.are_complete and (signals.missing or not is_held):
             return self._opening(signals.missing, signals.steps)
         if isinstance(self._control, HoldSchedule):
             return self._next_ahead(self._control, signals, blocks)
         repeat = self._policy.repeat if isinstance(self._policy, Controller) else 1
         if self._held is None or signals.steps % repeat == 0:
             action = self._act(signals, blocks)
-            if not isinstance(action, Control):
+            if isinstance(action, Control):
+                self._held = self._checked(action)
+            else:
                 assert isinstance(self._control, ActionControl)
-                action = self._control(self.description, action, 1, _CPU)
-            self._held = checked_control(action, 1, len(self.description.pairs), _CPU)
+                self._held = self._control(self.description, action, 1, _CPU)
         return self._held
 
     def _opening(self, missing: list[int], steps: int) -> Control:
@@ -151,9 +155,17 @@ class Decider:
             policy.load_state_dict(state["policy"])
 
     def _act(self, signals: LoopSignals, blocks: Blocks) -> Any:
-        looks = self.features and _OF_PARAMETERS & set(self.features.groups)
-        observations, infos = signals.observe(blocks.packed() if looks else {}, self._shift)
-        return self._policy.act(observations, infos)
+        if not self.features:
+            infos = signals.infos() if self.observes else {"steps": np.array([signals.steps])}
+            return self._policy.act(NO_FEATURES, infos)
+        parameters = blocks.packed() if _OF_PARAMETERS & set(self.features.groups) else {}
+        observations = signals.observe(parameters, self._shift)
+        return self._policy.act(observations, {"steps": np.array([signals.steps])})
+
+    def _checked(self, control: Control) -> Control:
+        if isinstance(self._policy, _OURS):
+            return control
+        return checked_control(control, 1, len(self.description.pairs), _CPU)
 
     def _next_ahead(self, control: HoldSchedule, signals: LoopSignals, blocks: Blocks) -> Control:
         """The next update of the schedule that is held; at its moments, a decision first.
@@ -161,7 +173,7 @@ class Decider:
         A decision for which a signal is missing is made as soon as all are known.
         """
         passed = sum(moment <= signals.steps for moment in self._moments)
-        if passed > self._passed and (signals.history or not self.observes):
+        if passed > self._passed and (signals.are_complete or not self.observes):
             action = self._act(signals, blocks)
             self._shift = control.shifts(self.description, action, 1, _CPU)
             self._passed, self._ahead = passed, []

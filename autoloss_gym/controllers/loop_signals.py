@@ -1,7 +1,8 @@
 """What a loop of one's own has told so far, as observations and infos of an environment."""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.groups import Signals
 from autoloss_gym.signals.history import History
 
-_NOTHING = np.zeros((1, 0), dtype=np.float32)
+NO_FEATURES = np.zeros((1, 0), dtype=np.float32)
 
 
 class LoopSignals:
     """The signals of one training run, which are complete once every loss and metric was told.
+
+    An update only leaves plain numbers; tensors are made of them where a decision looks at them.
 
     Args:
         description: of the run.
@@ -30,88 +33,97 @@ class LoopSignals:
     def __init__(
         self, description: RunDescription, features: Features | None, needs_validation: bool
     ) -> None:
+        count = len(description.pairs)
         self._description = description
         self._features = features
         self._needs_validation = needs_validation
-        self.history: History | None = None
         self.steps = 0
-        self._weight_sums = torch.zeros(1, len(description.pairs), dtype=torch.float32)
-        self._first = Evaluation(
-            losses=torch.zeros_like(self._weight_sums),
-            gradient_norms=torch.zeros_like(self._weight_sums),
-            measured=torch.zeros_like(self._weight_sums, dtype=torch.bool),
-        )
-        self._validation: Tensor | None = None
+        # Of each loss, as it was last told.
+        self._losses = [0.0] * count
+        self._norms = [0.0] * count
+        self._is_known = [False] * count
+        self._is_refreshed = [False] * count
+        self._history: History | None = None
         self._is_validated = False
 
     @property
     def missing(self) -> list[int]:
         """Numbers of the losses that have never been told."""
-        return (~self._first.measured[0]).nonzero().flatten().tolist()
+        return [index for index, known in enumerate(self._is_known) if not known]
 
-    def begin(self, evaluation: Evaluation, validation: Float[Tensor, "1 metrics"]) -> None:
-        """Take in every loss, norm and metric before the first update."""
-        self._first, self._validation = evaluation, validation
-        self._is_validated = True
-        self._start_if_complete()
+    @property
+    def are_complete(self) -> bool:
+        """Whether all that a decision looks at has been told."""
+        return all(self._is_known) and (self._history is not None or not self._needs_validation)
 
-    def record(self, evaluation: Evaluation, weights: Float[Tensor, "1 pairs"]) -> None:
-        """Take in an update: what it measured, and the weights that it gave to the pairs."""
+    def tell(self, losses: Sequence[float | None], norms: Sequence[float | None]) -> None:
+        """Take in losses and gradient norms, None where there is none.
+
+        What is not finite leaves the last value.
+        """
+        for index, (loss, norm) in enumerate(zip(losses, norms, strict=True)):
+            is_told = loss is not None and math.isfinite(loss + (norm or 0.0))
+            self._is_refreshed[index] = is_told
+            if is_told:
+                assert loss is not None
+                self._losses[index] = loss
+                self._norms[index] = norm or 0.0
+                self._is_known[index] = True
+
+    def count_update(self) -> None:
+        """Note that an update has been made."""
         self.steps += 1
         self._is_validated = False
-        if self.history:
-            self.history.record_update(evaluation, weights)
-            return
-        self._weight_sums += weights / weights.sum().clamp(min=1e-30)
-        first, new = self._first, evaluation.measured
-        self._first = Evaluation(
-            losses=torch.where(new, evaluation.losses, first.losses),
-            gradient_norms=torch.where(new, evaluation.gradient_norms, first.gradient_norms),
-            measured=first.measured | new,
-        )
-        self._start_if_complete()
 
     def validated(self, values: Float[Tensor, "1 metrics"]) -> None:
         """Take in validation metrics; those that are not finite are not looked at."""
         self._is_validated = True
-        if self.history:
-            valid = torch.isfinite(values).all(dim=1)
-            self.history.record_validation(values, valid, self._description.metric.minimize)
-        elif torch.isfinite(values).all():
-            self._validation = values
-            self._start_if_complete()
+        valid = torch.isfinite(values).all(dim=1)
+        if self._history:
+            minimize = self._description.metric.minimize
+            self._history.record_validation(values, valid, minimize)
+        elif bool(valid):
+            self._history = History.start(self._evaluation(), values, memory=0)
 
-    def observe(
-        self, parameters: Mapping[str, Tensor], shift: Float[Tensor, "1 entries"]
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Observations (1, features), and the infos that an environment has of them."""
-        history = self.history
-        if not history:
-            return _NOTHING, {"steps": np.array([self.steps])}
-        infos = {
-            "losses": history.losses.numpy(),
-            "gradient_norms": history.gradient_norms.numpy(),
-            "losses_refreshed": history.losses_refreshed.numpy(),
-            "validation": history.validation.numpy(),
+    def infos(self) -> dict[str, Any]:
+        """What an environment tells of such a run."""
+        history = self._history
+        values = np.zeros((1, 1), np.float32) if history is None else history.validation.numpy()
+        return {
+            "losses": np.array([self._losses], dtype=np.float32),
+            "gradient_norms": np.array([self._norms], dtype=np.float32),
+            "losses_refreshed": np.array([self._is_refreshed]),
+            "validation": values,
             "validation_refreshed": np.array([self._is_validated]),
             "steps": np.array([self.steps]),
         }
-        if not self._features:
-            return _NOTHING, infos
-        extra = torch.zeros(1, 0, dtype=torch.float32)
+
+    def observe(
+        self, parameters: Mapping[str, Tensor], shift: Float[Tensor, "1 entries"]
+    ) -> np.ndarray:
+        """Observations (1, features), float32."""
+        history = self._history
+        if history is None or not self._features:
+            return NO_FEATURES
+        latest = self._evaluation()
+        history.losses, history.gradient_norms = latest.losses, latest.gradient_norms
+        history.losses_refreshed = latest.measured
+        history.steps.fill_(self.steps)
+        extra = torch.zeros(1, 0, dtype=torch.float32, device="cpu")
         observed, _ = self._features(
             Signals(history=history, extra=extra, parameters=parameters, shift=shift)
         )
-        return observed.numpy(), infos
+        return observed.numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values."""
-        history = dataclasses.asdict(self.history) if self.history else None
+        history = dataclasses.asdict(self._history) if self._history else None
         return {
             "steps": self.steps,
-            "weight_sums": self._weight_sums.clone(),
-            "first": dataclasses.asdict(self._first),
-            "validation": self._validation,
+            "losses": list(self._losses),
+            "norms": list(self._norms),
+            "is_known": list(self._is_known),
+            "is_refreshed": list(self._is_refreshed),
             "is_validated": self._is_validated,
             "history": history,
         }
@@ -119,24 +131,17 @@ class LoopSignals:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the state was taken."""
         self.steps = int(state["steps"])
-        self._weight_sums = state["weight_sums"].clone()
-        self._first = Evaluation(**state["first"])
-        self._validation = state["validation"]
+        self._losses = [float(value) for value in state["losses"]]
+        self._norms = [float(value) for value in state["norms"]]
+        self._is_known = [bool(value) for value in state["is_known"]]
+        self._is_refreshed = [bool(value) for value in state["is_refreshed"]]
         self._is_validated = bool(state["is_validated"])
         stored = state["history"]
-        self.history = None
+        self._history = None
         if stored is not None:
-            self.history = History(**{name: value.clone() for name, value in stored.items()})
+            self._history = History(**{name: value.clone() for name, value in stored.items()})
 
-    def _start_if_complete(self) -> None:
-        validation = self._validation
-        if validation is None:
-            if self._needs_validation:
-                return
-            count = len(self._description.validation_metrics)
-            validation = torch.zeros(1, count, dtype=torch.float32)
-        if not bool(self._first.measured.all()):
-            return
-        self.history = History.start(self._first, validation, memory=0)
-        self.history.steps += self.steps
-        self.history.weight_sums += self._weight_sums
+    def _evaluation(self) -> Evaluation:
+        values = torch.tensor([self._losses, self._norms], dtype=torch.float32, device="cpu")
+        refreshed = torch.tensor([self._is_refreshed], dtype=torch.bool, device="cpu")
+        return Evaluation(losses=values[:1], gradient_norms=values[1:], measured=refreshed)

@@ -13,7 +13,7 @@ from autoloss_gym.controllers.loop_signals import LoopSignals
 from autoloss_gym.controllers.parameters import Blocks, gradient_norm
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controllers.ranks import shared_control
-from autoloss_gym.controllers.told import by_loss, evaluation_of, metrics_of
+from autoloss_gym.controllers.told import by_loss, metrics_of
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
 from autoloss_gym.weightings import WeightingRule
@@ -91,12 +91,15 @@ class Scheduler:
             ValueError: the controller weighs all losses.
         """
         control = self.control()
-        if control.choice is None and int((control.weights != 0).sum()) != 1:
+        if control.choice is not None:
+            return self.description.pairs[control.choice[0]]
+        used = [index for index, weight in enumerate(control.weights[0].tolist()) if weight]
+        if len(used) != 1:
             raise ValueError(
                 "choose(): this controller weighs all losses; call weights(), or draw one with "
                 "Scheduler(…, draw=True) where it is a schedule or a rule"
             )
-        return self.description.pairs[int(control.weights[0].argmax())]
+        return self.description.pairs[used[0]]
 
     def weights(self) -> dict[str, float]:
         """The weight of each loss in the next update, by name; 0 for one that is left out."""
@@ -121,14 +124,10 @@ class Scheduler:
         """Tell every loss, its gradient norm and the validation metrics before the first update."""
         if self.steps:
             raise ValueError(f"begin() after {self.steps} updates: expected before the first")
-        values, told = by_loss(self.description, "losses", losses)
-        norms = self._norms(gradient_norms, values)
-        metrics = (
-            metrics_of(self.description, validation) if self._decider.needs_validation else None
-        )
-        if metrics is None:
-            metrics = torch.zeros(1, len(self.description.validation_metrics), dtype=torch.float32)
-        self._signals.begin(evaluation_of(values, norms, told), metrics)
+        values = by_loss(self.description, "losses", losses)
+        self._signals.tell(values, self._norms(gradient_norms))
+        if self._decider.needs_validation:
+            self.validated(validation)
 
     def record(
         self,
@@ -152,19 +151,17 @@ class Scheduler:
         Raises:
             ValueError: something is missing that the controller needs.
         """
-        control = self.control()
         if losses is None:
-            chosen = self.description.pairs.index(self.choose())
-            name = self.description.pairs[chosen]
+            name = self.choose()
             if loss is None:
                 raise ValueError(f"record(): expected loss=, the value of {name!r}")
             if gradient_norm is None and self._decider.needs_norms:
                 gradient_norm = self._norm_of(name, parameters)
             losses = {name: loss}
             gradient_norms = None if gradient_norm is None else {name: gradient_norm}
-        values, told = by_loss(self.description, "losses", losses)
-        norms = self._norms(gradient_norms, values)
-        self._signals.record(evaluation_of(values, norms, told), control.weights)
+        values = by_loss(self.description, "losses", losses)
+        self._signals.tell(values, self._norms(gradient_norms))
+        self._signals.count_update()
         self._control = None
         self._warn_of_silence()
 
@@ -216,15 +213,15 @@ class Scheduler:
     def _decide(self) -> Control:
         return self._decider.decide(self._signals, self._blocks)
 
-    def _norms(self, norms: Any, losses: Tensor) -> Tensor:
+    def _norms(self, norms: Any) -> list[float | None]:
         if norms is not None:
-            return by_loss(self.description, "gradient_norms", norms)[0]
+            return by_loss(self.description, "gradient_norms", norms)
         if self._decider.needs_norms:
             raise ValueError(
                 "gradient_norms=None: this controller observes them; give them, such as "
                 "scheduler.gradient_norms(losses) before the backward pass"
             )
-        return torch.zeros_like(losses)
+        return [None] * len(self.description.pairs)
 
     def _norm_of(self, name: str, parameters: Any) -> float:
         own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
@@ -232,7 +229,7 @@ class Scheduler:
 
     def _warn_of_silence(self) -> None:
         """Say once that a controller waits for a validation."""
-        waits = self._decider.needs_validation and not self._signals.history
+        waits = self._decider.needs_validation and not self._signals.are_complete
         late = 2 * self.description.validate_every + len(self.description.pairs)
         if waits and self.steps > late and not self._is_warned:
             self._is_warned = True

@@ -1,21 +1,18 @@
-"""What a loop tells of an update or a validation, brought to rows of numbers on the host."""
+"""What a loop tells of an update or a validation, brought to plain numbers on the host."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.core.task import Evaluation
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.names import shown
 
 
-def by_loss(
-    description: RunDescription, name: str, values: Any
-) -> tuple[Float[Tensor, "1 pairs"], Bool[Tensor, "1 pairs"]]:
-    """Values of the losses, 0 where there is none, and which of them were told.
+def by_loss(description: RunDescription, name: str, values: Any) -> list[float | None]:
+    """A number for each loss, None where there is none; the host waits for those of a device.
 
     Args:
         description: names the losses.
@@ -27,18 +24,22 @@ def by_loss(
         if len(values) != len(names):
             raise ValueError(f"{len(values)} {name}: expected {len(names)} ({', '.join(names)})")
         values = dict(zip(names, values, strict=True))
-    unknown = [each for each in values if each not in names]
-    if unknown:
-        raise ValueError(f"{name} of {shown(unknown[0])}: expected {', '.join(names)}")
-    told = torch.tensor([[each in values for each in names]], dtype=torch.bool, device="cpu")
-    return _row(name, [values.get(each, 0.0) for each in names]), told
+    for each in values:
+        if each not in names:
+            raise ValueError(f"{name} of {shown(each)}: expected {', '.join(names)}")
+    return [_number(name, values[each]) if each in values else None for each in names]
 
 
 def metrics_of(description: RunDescription, values: Any) -> Float[Tensor, "1 metrics"]:
     """The validation metrics, given one by one or in one tensor, list or array."""
     if isinstance(values, tuple | list) and len(values) == 1:
         values = values[0]
-    found = _row("metrics", [values] if isinstance(values, float | int) else values)
+    if isinstance(values, Tensor):
+        found = values.detach().to("cpu", torch.float32).reshape(1, -1)
+    else:
+        several = hasattr(values, "__len__") and not isinstance(values, str)
+        numbers = [_number("metrics", each) for each in (values if several else [values])]
+        found = torch.tensor([numbers], dtype=torch.float32, device="cpu")
     metrics = description.validation_metrics
     if found.shape[1] != len(metrics):
         names = ", ".join(metric.name for metric in metrics)
@@ -46,27 +47,8 @@ def metrics_of(description: RunDescription, values: Any) -> Float[Tensor, "1 met
     return found
 
 
-def _row(name: str, values: Any) -> Float[Tensor, "1 columns"]:
-    """One row of numbers, float32, on the CPU; the host waits for those of another device.
-
-    Args:
-        name: of the values, for the error.
-        values: a tensor, an array, or numbers and tensors of one element.
-    """
-    if isinstance(values, Tensor):
-        return values.detach().to("cpu", torch.float32).reshape(1, -1)
+def _number(name: str, value: Any) -> float:
     try:
-        numbers = [float(value) for value in values]
+        return float(value)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{name}={shown(values)}: expected numbers") from None
-    return torch.tensor([numbers], dtype=torch.float32, device="cpu")
-
-
-def evaluation_of(
-    losses: Float[Tensor, "1 pairs"],
-    norms: Float[Tensor, "1 pairs"],
-    told: Bool[Tensor, "1 pairs"],
-) -> Evaluation:
-    """What an update measured; what is not finite counts as not measured."""
-    finite = torch.isfinite(losses) & torch.isfinite(norms)
-    return Evaluation(losses=losses, gradient_norms=norms, measured=told & finite)
+        raise ValueError(f"{name}={shown(value)}: expected numbers") from None

@@ -224,10 +224,9 @@ def test_until_every_signal_is_known_the_losses_are_taken_in_turn():
         first.append(scheduler.choose())
         scheduler.record(loss=1.0)
     assert first == ["fit", "penalty", "fit", "penalty"]
+    assert not scheduler._signals.are_complete
     scheduler.validated(0.5)
-    observations, infos = scheduler._signals.observe({}, torch.zeros(1, 0))
-    assert observations.shape == (1, scheduler._decider.features and observations.shape[1])
-    assert infos["steps"].tolist() == [4]
+    assert scheduler._signals.are_complete
 
 
 def test_a_decision_that_comes_before_its_signals_is_made_later():
@@ -262,16 +261,16 @@ def test_the_norm_of_a_loss_is_that_in_the_gradients_of_its_parameters():
     scheduler.begin([1.0, 1.0], [1.0, 1.0], 1.0)
     name = scheduler.choose()
     scheduler.record(loss=2.0, parameters=model.parameters())
-    history = scheduler._signals.history
-    assert history.gradient_norms[0, LOSSES.index(name)] == 3.0
-    assert history.losses[0, LOSSES.index(name)] == 2.0
+    told = scheduler._signals.infos()
+    assert told["gradient_norms"][0, LOSSES.index(name)] == 3.0
+    assert told["losses"][0, LOSSES.index(name)] == 2.0
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_one_known():
     scheduler = Scheduler(SoftAdapt(), LOSSES, 60)
     scheduler.begin([1.0, 4.0])
     scheduler.record(losses={"fit": float("nan"), "penalty": 3.0})
-    assert scheduler._signals.history.losses.tolist() == [[1.0, 3.0]]
+    assert scheduler._signals.infos()["losses"].tolist() == [[1.0, 3.0]]
 
 
 def test_longer_runs_are_scheduled_in_proportion():
