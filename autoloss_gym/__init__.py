@@ -12,7 +12,9 @@ from autoloss_gym.registration import register_all, register_task
 if TYPE_CHECKING:
     from autoloss_gym.checker import check_task
     from autoloss_gym.core.gradient_task import GradientTask
-    from autoloss_gym.core.loss import ClosedForm
+    from autoloss_gym.core.loss import Buffered, ClosedForm
+    from autoloss_gym.core.module_task import from_module
+    from autoloss_gym.core.modules.task import ModuleTask
     from autoloss_gym.core.task import (
         Control,
         Evaluation,
@@ -34,6 +36,7 @@ __all__ = [
     "AutoLossEnv",
     "AutoLossVectorEnv",
     "BarzilaiBorwein",
+    "Buffered",
     "ClosedForm",
     "Control",
     "Evaluation",
@@ -41,17 +44,21 @@ __all__ = [
     "ImageTask",
     "Keys",
     "Metric",
+    "ModuleTask",
     "Pair",
     "State",
     "Task",
     "check_task",
+    "from_module",
     "register_task",
 ]
 
 _HOME = {
-    "core.loss": ("ClosedForm",),
+    "core.loss": ("Buffered", "ClosedForm"),
     "core.task": ("Control", "Evaluation", "ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
     "core.gradient_task": ("GradientTask",),
+    "core.module_task": ("from_module",),
+    "core.modules.task": ("ModuleTask",),
     "optimizers": ("SGD", "Adam", "BarzilaiBorwein"),
     "environment.vector_env": ("AutoLossVectorEnv",),
     "environment.env": ("AutoLossEnv",),
