@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from autoloss_gym.controllers.scheduler import Scheduler
     from autoloss_gym.controls.schedule import Schedule
     from autoloss_gym.core.gradient_task import GradientTask
-    from autoloss_gym.core.loss import ClosedForm
+    from autoloss_gym.core.loss import Buffered, ClosedForm
+    from autoloss_gym.core.module_task import from_module
+    from autoloss_gym.core.modules.task import ModuleTask
     from autoloss_gym.core.task import (
         Control,
         Evaluation,
@@ -37,6 +39,7 @@ __all__ = [
     "AutoLossEnv",
     "AutoLossVectorEnv",
     "BarzilaiBorwein",
+    "Buffered",
     "ClosedForm",
     "Control",
     "Controller",
@@ -45,12 +48,14 @@ __all__ = [
     "ImageTask",
     "Keys",
     "Metric",
+    "ModuleTask",
     "Pair",
     "Schedule",
     "Scheduler",
     "State",
     "Task",
     "check_task",
+    "from_module",
     "register_task",
 ]
 
@@ -58,9 +63,11 @@ _HOME = {
     "controllers.controller": ("Controller",),
     "controllers.scheduler": ("Scheduler",),
     "controls.schedule": ("Schedule",),
-    "core.loss": ("ClosedForm",),
+    "core.loss": ("Buffered", "ClosedForm"),
     "core.task": ("Control", "Evaluation", "ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
     "core.gradient_task": ("GradientTask",),
+    "core.module_task": ("from_module",),
+    "core.modules.task": ("ModuleTask",),
     "optimizers": ("SGD", "Adam", "BarzilaiBorwein"),
     "environment.vector_env": ("AutoLossVectorEnv",),
     "environment.env": ("AutoLossEnv",),

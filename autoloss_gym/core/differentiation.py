@@ -9,13 +9,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym.core.blocks import pack
-from autoloss_gym.core.loss import ClosedForm, Loss
+from autoloss_gym.core.loss import BUFFERS, Buffered, Buffers, ClosedForm, Loss
 from autoloss_gym.core.task import Evaluation, Pair
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.compiling import is_eager_on_cpu
 from autoloss_gym.tools.tree import Parameters
 
 Packed = Mapping[str, Float[Tensor, "num_envs _"]]  # blocks by name
+# Values (num_envs,) of a loss, its gradients by the blocks of a pair, and the buffers it changes.
+Parts = tuple[Tensor, tuple[Tensor, ...], Buffers]
 Gradients = dict[tuple[int, str], Float[Tensor, "num_envs _"]]  # by number of the pair and block
 
 
@@ -42,8 +44,12 @@ class Differentiator:
         used: Bool[Tensor, "num_envs pairs"],
         indices: Iterable[int],
         differentiable: bool,
-    ) -> tuple[Evaluation, Gradients]:
-        """Losses, norms and gradients of the pairs `indices`; what is not computed is 0."""
+        buffers: Buffers,
+    ) -> tuple[Evaluation, Gradients, Buffers]:
+        """Losses, norms and gradients of the pairs `indices`; what is not computed is 0.
+
+        The buffers are those after all losses that a run uses, one after another.
+        """
         num_envs = len(used)
         zeros = torch.zeros_like(used[:, 0], dtype=torch.float32)
         losses = [zeros] * len(self.pairs)
@@ -54,7 +60,11 @@ class Differentiator:
             rows = None if pair.cheap else _rows(used[:, index])
             if rows is not None and not len(rows):
                 continue
-            values, parts = self._by_chunks(pair, packed, batch, rows, differentiable)
+            values, parts, changed = self._by_chunks(
+                pair, packed, batch, buffers, rows, differentiable
+            )
+            if changed:
+                buffers = {**buffers, **_taken(buffers, changed, rows, used[:, index])}
             norm = _norm([part.detach() for part in parts])
             losses[index] = _scatter(values.detach(), rows, num_envs)
             norms[index] = _scatter(norm, rows, num_envs)
@@ -65,22 +75,29 @@ class Differentiator:
             gradient_norms=torch.stack(norms, dim=1),
             measured=used,
         )
-        return evaluation, gradients
+        return evaluation, gradients, buffers
 
     def _by_chunks(
-        self, pair: Pair, packed: Packed, batch: Any, rows: Tensor | None, differentiable: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Values and gradients of one loss for the runs `rows`, or where that is None for all."""
-        inputs = (dict(packed), batch)
+        self,
+        pair: Pair,
+        packed: Packed,
+        batch: Any,
+        buffers: Buffers,
+        rows: Tensor | None,
+        differentiable: bool,
+    ) -> Parts:
+        """Of one loss for the runs `rows`, or where that is None for all."""
+        inputs = (dict(packed), batch, dict(buffers))
         parts = []
         for chunk in self._chunks(pair, packed, rows):
             chosen = inputs if chunk is None else tree.select(inputs, chunk)
             parts.append(self._gradients(pair, *chosen, differentiable))
         if len(parts) == 1:
             return parts[0]
-        values, gradients = zip(*parts, strict=True)
+        values, gradients, changed = zip(*parts, strict=True)
         joined = tuple(torch.cat(each) for each in zip(*gradients, strict=True))
-        return torch.cat(values), joined
+        merged = {name: torch.cat([each[name] for each in changed]) for name in changed[0]}
+        return torch.cat(values), joined, merged
 
     def _chunks(self, pair: Pair, packed: Packed, rows: Tensor | None) -> Sequence[Tensor | None]:
         """Which runs are computed together: on the CPU, more of them would leave its caches."""
@@ -94,41 +111,48 @@ class Differentiator:
         return rows.split(size)
 
     def _gradients(
-        self, pair: Pair, packed: dict[str, Tensor], batch: Any, differentiable: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Values of a loss and its gradients by the pair's blocks."""
+        self,
+        pair: Pair,
+        packed: dict[str, Tensor],
+        batch: Any,
+        buffers: dict[str, Tensor],
+        differentiable: bool,
+    ) -> Parts:
+        """Of one loss for the runs that these are."""
         loss = self.losses[pair.loss]
         if isinstance(loss, ClosedForm):
             with torch.set_grad_enabled(differentiable):
                 values, written = loss.value_and_gradient(self.unpack(packed), batch)
-                return values, tuple(pack(written[block]) for block in pair.blocks)
+                return values, tuple(pack(written[block]) for block in pair.blocks), {}
         if torch.compiler.is_compiling():
-            return self._compiled_gradients(pair, packed, batch)
+            return self._compiled_gradients(pair, packed, batch, buffers)
         with torch.enable_grad():
             own = {block: _leaf(packed[block]) for block in pair.blocks}
-            total, values = self._total(pair, packed | own, batch)
+            total, (values, changed) = self._total(pair, packed | own, batch, buffers)
             gradients = torch.autograd.grad(total, list(own.values()), create_graph=differentiable)
-        return values, gradients
+        return values, gradients, changed
 
     def _compiled_gradients(
-        self, pair: Pair, packed: dict[str, Tensor], batch: Any
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self, pair: Pair, packed: dict[str, Tensor], batch: Any, buffers: dict[str, Tensor]
+    ) -> Parts:
         """The same with `torch.func`: PyTorch's compiler does not trace `torch.autograd.grad`."""
 
-        def total(blocks: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-            return self._total(pair, packed | blocks, batch)
+        def total(blocks: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Buffers]]:
+            return self._total(pair, packed | blocks, batch, buffers)
 
         own = {block: packed[block] for block in pair.blocks}
-        gradients, values = torch.func.grad(total, has_aux=True)(own)
-        return values, tuple(gradients[block] for block in pair.blocks)
+        gradients, (values, changed) = torch.func.grad(total, has_aux=True)(own)
+        return values, tuple(gradients[block] for block in pair.blocks), changed
 
     def _total(
-        self, pair: Pair, packed: dict[str, Tensor], batch: Any
-    ) -> tuple[Tensor, Float[Tensor, " num_envs"]]:
-        """The sum of a loss over all runs, which share nothing, and each run's own."""
-        values = self.losses[pair.loss](self.unpack(packed), batch)
+        self, pair: Pair, packed: dict[str, Tensor], batch: Any, buffers: Buffers
+    ) -> tuple[Tensor, tuple[Float[Tensor, " num_envs"], Buffers]]:
+        """The sum of a loss over all runs, which share nothing; each run's own, and its buffers."""
+        loss = self.losses[pair.loss]
+        result = loss(with_buffers(self.unpack(packed), buffers), batch)
+        values, changed = result if isinstance(loss, Buffered) else (result, {})
         check_shape(f"loss {pair.loss!r}", values, (len(packed[pair.blocks[0]]),))
-        return values.sum(), values
+        return values.sum(), (values, changed)
 
 
 def combine(
@@ -168,12 +192,27 @@ def combine(
     return total, of_users.any(dim=1)
 
 
+def with_buffers(parameters: Parameters, buffers: Buffers) -> Parameters:
+    """What the functions of a task are given: its parameters, and its buffers where it has any."""
+    return {**parameters, BUFFERS: buffers} if buffers else parameters
+
+
 def check_shape(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
     """ValueError if the values do not have the shape that the author of a task has to return."""
     if tuple(values.shape) != shape:
         raise ValueError(
             f"{name} returned shape {tuple(values.shape)}, expected {shape}: one row for each run"
         )
+
+
+def _taken(
+    buffers: Buffers, changed: Buffers, rows: Tensor | None, used: Bool[Tensor, " num_envs"]
+) -> Buffers:
+    """The buffers that a loss has changed, for the runs that use it; `changed` is of `rows`."""
+    old = {name: buffers[name] for name in changed}
+    if rows is None:
+        return tree.where(used, dict(changed), old)
+    return tree.map_tensors(lambda leaf, new: leaf.index_copy(0, rows, new), old, changed)
 
 
 def _leaf(packed: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import functools
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,17 +14,21 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.blocks import pack, view
-from autoloss_gym.core.differentiation import Differentiator, Gradients, check_shape, combine
-from autoloss_gym.core.loss import Loss
-from autoloss_gym.core.task import Control, Evaluation, Keys, State, Task
+from autoloss_gym.core.differentiation import (
+    Differentiator,
+    Gradients,
+    check_shape,
+    combine,
+    with_buffers,
+)
+from autoloss_gym.core.loss import Buffers, Loss
+from autoloss_gym.core.state import Keys, State
+from autoloss_gym.core.task import Control, Evaluation, Task
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.bounds import PositiveFloatRange
 from autoloss_gym.tools.compiling import is_eager_on_cpu
 from autoloss_gym.tools.tree import Parameters
-
-# Derived from the arguments, and derived anew in another process: a loss may not be picklable.
-_DERIVED = ("_differentiator", "_shapes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,13 @@ class GradientTask(Task):
         """Blocks by name, each a tensor (num_envs, …) or a dict of such tensors, drawn from
         `keys.run`.
         """
+
+    def initial_buffers(self, keys: Keys) -> Buffers:
+        """What else belongs to each model, by name, each (num_envs, …); none by default.
+
+        `Buffered` losses change them. The functions below find them in `parameters["buffers"]`.
+        """
+        return {}
 
     @abstractmethod
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> Any:
@@ -99,20 +110,21 @@ class GradientTask(Task):
             steps=torch.zeros_like(keys.run),
             diverged=torch.zeros_like(keys.run, dtype=torch.bool),
             learning_rate_factor=self._drawn_factor(keys.problem),
+            buffers=dict(self.initial_buffers(keys)),
         )
 
     def measure(self, state: State) -> Evaluation:
         return self._measured(state)[0]
 
     def gradients(self, state: State) -> tuple[dict[str, Float[Tensor, "num_envs _"]], ...]:
-        _, found = self._measured(state)
+        _, found, _ = self._measured(state)
         by_pair = []
         for index, pair in enumerate(self.pairs):
             by_pair.append({block: found[index, block] for block in pair.blocks})
         return tuple(by_pair)
 
-    def _measured(self, state: State) -> tuple[Evaluation, Gradients]:
-        """Every loss, norm and gradient of all runs."""
+    def _measured(self, state: State) -> tuple[Evaluation, Gradients, Buffers]:
+        """Every loss, norm and gradient of all runs, and what the losses make of the buffers."""
         shape = (len(state.steps), len(self.pairs))
         everything = torch.ones(shape, dtype=torch.bool, device=state.steps.device)
         return self._differentiator.measure(
@@ -121,6 +133,7 @@ class GradientTask(Task):
             everything,
             range(len(self.pairs)),
             differentiable=False,
+            buffers=state.buffers,
         )
 
     def update(
@@ -128,8 +141,8 @@ class GradientTask(Task):
     ) -> tuple[State, Evaluation]:
         used = control.weights != 0
         indices = range(len(self.pairs)) if control.choice is None else _chosen(control.choice)
-        evaluation, gradients = self._differentiator.measure(
-            state.parameters, self._batch(state), used, indices, differentiable
+        evaluation, gradients, buffers = self._differentiator.measure(
+            state.parameters, self._batch(state), used, indices, differentiable, state.buffers
         )
         if differentiable:
             state = tree.clone(state)
@@ -139,6 +152,8 @@ class GradientTask(Task):
         evaluation.measured = used & (largest < math.inf)
         state.diverged |= (used != evaluation.measured).any(dim=1)
 
+        if state.buffers:
+            state.buffers = tree.where(state.diverged, state.buffers, dict(buffers))
         moving = used & ~state.diverged[:, None]
         step_size = control.step_size
         if state.learning_rate_factor is not None:
@@ -175,7 +190,8 @@ class GradientTask(Task):
         return random.ranged(stream, self.learning_rate_factor, logarithmic=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in _DERIVED}
+        # The rest is derived from them, and anew in another process: a loss may not be picklable.
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @functools.cached_property
     def _differentiator(self) -> Differentiator:
@@ -200,13 +216,16 @@ class GradientTask(Task):
         """Metrics (num_envs, width) of all runs, computed for not too many at once on the CPU."""
         num_envs = len(state.steps)
         size = self.runs_at_once if is_eager_on_cpu(state.steps) else num_envs
-        inputs = (state.parameters, state.data)
+        inputs = (state.parameters, state.data, state.buffers)
         parts = []
         for first in range(0, num_envs, size):
             last = min(first + size, num_envs)
-            packed, data = inputs if size >= num_envs else _between(inputs, first, last)
-            with torch.no_grad():
-                part = values(self.unpack(packed), data)
+            chunk = inputs if size >= num_envs else _between(inputs, first, last)
+            packed, data, buffers = tree.map_tensors(Tensor.detach, chunk)
+            # A figure may have a derivative by its inputs in it; without a leaf that asks for a
+            # gradient, PyTorch records nothing.
+            with torch.enable_grad():
+                part = values(with_buffers(self.unpack(packed), buffers), data).detach()
             check_shape(name, part, (last - first, width))
             parts.append(part)
         return parts[0] if len(parts) == 1 else torch.cat(parts)

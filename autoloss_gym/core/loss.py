@@ -1,18 +1,19 @@
-"""What a loss is: a function of parameters and batch, with its gradient where the author writes
-that down too.
-"""
+"""What a loss is: a function of parameters and batch; some give their gradient, or new buffers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from autoloss_gym.tools.names import shown
 from autoloss_gym.tools.tree import Parameters
 
-Loss = Callable[[Parameters, Any], Float[Tensor, " num_envs"]]
+Loss = Callable[[Parameters, Any], Any]  # values (num_envs,), of `Buffered` with new buffers
+Buffers = Mapping[str, Shaped[Tensor, "num_envs ..."]]
+# Where the buffers stand among the parameters that functions of a task are given.
+BUFFERS = "buffers"
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,27 @@ class ClosedForm:
             raise ValueError(f"ClosedForm({given}): expected two functions")
 
     def __call__(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
+        return self.loss(parameters, batch)
+
+
+@dataclass(frozen=True)
+class Buffered:
+    """A loss that changes buffers, such as the running statistics of a batch normalisation.
+
+    Only runs that the loss updates take the new ones, and `Task.measure` changes none.
+
+    Args:
+        loss: (parameters, batch) → (num_envs,), and the buffers that it changes by name, without a
+            graph. It finds all of them in `parameters["buffers"]`.
+    """
+
+    loss: Callable[[Parameters, Any], tuple[Float[Tensor, " num_envs"], Buffers]]
+
+    def __post_init__(self) -> None:
+        if not callable(self.loss):
+            raise ValueError(f"Buffered({shown(self.loss)}): expected a function")
+
+    def __call__(
+        self, parameters: Parameters, batch: Any
+    ) -> tuple[Float[Tensor, " num_envs"], Buffers]:
         return self.loss(parameters, batch)

@@ -3,18 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autoloss_gym.optimizers import OptimizerState
+from autoloss_gym.core.state import Keys, Split, State
 from autoloss_gym.tools.bounds import BelowOne, NonNegativeInt, PositiveInt
 from autoloss_gym.tools.fields import check_fields
 from autoloss_gym.tools.names import shown
-
-Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -70,21 +68,6 @@ class Metric:
 
 
 @dataclass
-class Keys:
-    """What makes a run, 64 bits each.
-
-    Args:
-        problem: decides the data.
-        run: decides the draws of the run itself: initialisation and mini-batches.
-        split: whose problems these are.
-    """
-
-    problem: Int64[Tensor, " num_envs"]
-    run: Int64[Tensor, " num_envs"]
-    split: Split = "train"
-
-
-@dataclass
 class Control:
     """What to do next.
 
@@ -111,29 +94,6 @@ class Evaluation:
     losses: Float[Tensor, "num_envs pairs"]
     gradient_norms: Float[Tensor, "num_envs pairs"]
     measured: Bool[Tensor, "num_envs pairs"]
-
-
-@dataclass
-class State:
-    """All that belongs to a run. Every tensor's first dimension is the run.
-
-    Args:
-        keys: the run's problem and draws.
-        data: the run's own data, a tree of tensors.
-        parameters: packed blocks by name.
-        optimizer: the optimizer's state of each block.
-        steps: updates since the reset, idle ones included.
-        diverged: runs whose loss or gradient was not finite; they take no further step.
-        learning_rate_factor: the problem's own factor on every step size; None where it is 1.
-    """
-
-    keys: Keys
-    data: Any
-    parameters: dict[str, Float[Tensor, "num_envs _"]]
-    optimizer: dict[str, OptimizerState]
-    steps: Int64[Tensor, " num_envs"]
-    diverged: Bool[Tensor, " num_envs"]
-    learning_rate_factor: Float[Tensor, " num_envs"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

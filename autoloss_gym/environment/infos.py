@@ -1,7 +1,7 @@
 """What an environment says of its runs: observations, and infos of plain numbers, one row a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.core.task import Metric, State, Task
+from autoloss_gym.core.state import Model, State
+from autoloss_gym.core.task import Metric, Task
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.runs import Observations, Runs, mask_on, on_rows
 from autoloss_gym.signals.features import Features
@@ -124,7 +125,7 @@ def running_infos(
 
 
 def final_infos(
-    task: Task, state: State, best: dict[str, Tensor], history: History, ended: np.ndarray
+    task: Task, state: State, best: Model, history: History, ended: np.ndarray
 ) -> dict[str, Tensor]:
     """The figures of merit of the runs that end here; the rows of the others mean nothing.
 
@@ -134,7 +135,7 @@ def final_infos(
         `pair_shares`, (num_envs, pairs).
     """
     last_scores = _bounded_scores(task, state, ended)
-    best_scores = _bounded_scores(task, replace(state, parameters=best), ended)
+    best_scores = _bounded_scores(task, state.with_model(best), ended)
     named_scores = zip(task.score_metrics, best_scores.unbind(dim=1), strict=True)
     return {
         "score": last_scores[:, 0],

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autoloss_gym.core.task import Control, Evaluation, Keys, State, Task
+from autoloss_gym.core.state import Keys, Model, State
+from autoloss_gym.core.task import Control, Evaluation, Task
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.groups import Signals
@@ -30,7 +31,7 @@ class Runs:
     Args:
         state: what the task needs to go on.
         history: what is known of the runs so far.
-        best: the parameters at the best validation so far, by block.
+        best: parameters and buffers at the best validation so far.
         shift: of a schedule that is held, as the last decision has set it, within [-1, 1]; without
             columns where no schedule is.
         gradients: of each pair, for the "next" and the "last" update, as far as they are observed.
@@ -38,7 +39,7 @@ class Runs:
 
     state: State
     history: History
-    best: dict[str, Tensor]
+    best: Model
     shift: Float[Tensor, "num_envs entries"]
     gradients: dict[str, Gradients] = field(default_factory=dict)
 
@@ -70,7 +71,7 @@ def start(
         history = History.start(evaluation, validation, memory)
         shape = (len(keys.run), shift_size)
         shift = torch.zeros(shape, dtype=torch.float32, device=state.steps.device)
-        best = tree.clone(state.parameters)
+        best = tree.clone(state.model)
         observed = {name: _gradients(task, state) for name in gradients}
         return Runs(state=state, history=history, best=best, shift=shift, gradients=observed)
 
@@ -133,7 +134,7 @@ def record_validation(
     state.diverged.logical_or_(due & ~torch.isfinite(values).all(dim=1))
     valid = due & ~state.diverged
     improved = history.record_validation(values, valid, task.validation_metrics[0].minimize)
-    runs.best = tree.where(improved, state.parameters, runs.best)
+    runs.best = tree.where(improved, state.model, runs.best)
     if task.collapse_share:
         history.collapsed = history.collapsed | (valid & _fallen(task, history))
     history.collapsed = history.collapsed & ~state.diverged

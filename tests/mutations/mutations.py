@@ -180,8 +180,8 @@ MUTATIONS = (
         _RUNS,
         (
             (
-                "runs.best = tree.where(improved, state.parameters, runs.best)",
-                "runs.best = tree.clone(state.parameters)",
+                "runs.best = tree.where(improved, state.model, runs.best)",
+                "runs.best = tree.clone(state.model)",
             ),
         ),
         f"environment/test_infos.py {_ENVIRONMENT_TESTS}",

@@ -121,6 +121,10 @@ KNOWN_WAITS = (
     KnownWait("environment/instances.py", "_mask", "condition", "a caller's own mask, brought to the host"),
     KnownWait("environment/runs.py", "replaced", "upload", _RESET),
     KnownWait("environment/batch.py", "Batch._begun", "upload upload", _RESET),
+    KnownWait(
+        "core/modules/models.py", "on_host", "cpu tolist",
+        "at a reset: a user's functions make the modules and data on the host, from these seeds",
+    ),
     KnownWait("tasks/surfaces/surface.py", "Surface.initial_parameters", "upload", _RESET),
     KnownWait("data/clusters.py", "ClusterProblems._corners", "upload upload upload", _RESET),
     KnownWait("data/resampled_tables.py", "resampled_classification", "upload", _RESET),
@@ -155,6 +159,12 @@ KNOWN_WAITS = (
     # No waits.
     _none("random.py", "_mixed", "number upload", "on the CPU, once for a stream"),
     _none("core/differentiation.py", "_rows", "condition number nonzero", _CPU),
+    _none("core/modules/data.py", "_tensors", "upload cpu", "a user's data, brought to the host"),
+    _none("core/modules/data.py", "_split", "upload", "stays on the CPU"),
+    _none("core/modules/task.py", "ModuleTask.losses", "number", "names of the host"),
+    _none("core/modules/template.py", "made", "cpu", "a user's module, as it was made"),
+    _none("core/modules/trial.py", "try_out", "number", "on the CPU, once"),
+    _none("core/modules/trial.py", "_called", "equal", "on the CPU, once"),
     _none("core/gradient_task.py", "_chosen", "tolist", _NUMPY),
     _none("data/image_source.py", "ImageSource.pixel_variance", "number", "on the CPU, once"),
     _none("data/partition.py", "five_way_partition", "upload numpy", "on the CPU, once"),

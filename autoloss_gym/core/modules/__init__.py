@@ -1,0 +1,1 @@
+"""From an ordinary `nn.Module` and functions of one run to the batched functions of a task."""
