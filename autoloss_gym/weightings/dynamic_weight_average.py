@@ -30,7 +30,7 @@ class DynamicWeightAverage(WeightingRule):
         temperature: T; the greater, the more equal the weights.
         window: number of measured values in an average.
         scale: "count" (default) for weights that sum to n.
-        prior, every: see `WeightingRule`.
+        prior, every, reduce: see `WeightingRule`.
     """
 
     negative_losses: ClassVar[str] = "the ratio of its values does not tell how fast it falls"

@@ -13,6 +13,7 @@ from autoloss_gym.weightings.learned import descend
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
+from autoloss_gym.weightings.shared import parameters_of
 
 _LEAST_WEIGHT = 1e-6  # a step of the optimizer neither turns a loss off for good nor its sign round
 
@@ -21,8 +22,9 @@ _LEAST_WEIGHT = 1e-6  # a step of the optimizer neither turns a loss off for goo
 class GradNorm(WeightingRule):
     """Weights learned so that each weighted gradient norm G_k = w_k ‖∇L_k‖ meets a target.
 
-    The norm is over the parameters that the losses share, as it was last measured. With the first
-    measured value L(0), the relative inverse training rate is
+    The norm is over the parameters that the losses share, as it was last measured: by the rule
+    itself, by a backward pass for each loss down to `shared`, or by you (`gradient_norms`). With
+    the first measured value L(0), the relative inverse training rate is
 
         r_k = (L_k / L_k(0)) / mean_l (L_l / L_l(0)).
 
@@ -39,7 +41,9 @@ class GradNorm(WeightingRule):
         alpha: α, how strongly a loss that lags behind is favoured; 0 makes all norms equal.
         optimizer: optimizer of w.
         scale: "count" (default) for weights that sum to n.
-        prior, every: see `WeightingRule`.
+        shared: parameters that all losses share, or modules of them. They are not saved. Default:
+            none, and calls bring gradient norms.
+        prior, every, reduce: see `WeightingRule`.
     """
 
     needs_gradient_norms: ClassVar[bool] = True
@@ -49,6 +53,13 @@ class GradNorm(WeightingRule):
     _: KW_ONLY
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=0.025))
     scale: Scale = "count"
+    shared: Any = field(default=None, repr=False, metadata={"saved": False})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shared = self.shared
+        del self.shared  # a module would be a part of this one, and be saved with it
+        self.shared = parameters_of(shared)
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         weights = torch.ones_like(losses)

@@ -68,6 +68,10 @@ class Runs:
         moved = tree.map_tensors(lambda leaf: leaf.to(values.device), self.tensors)
         return values.to(weights.dtype), moved
 
+    def move(self, device: torch.device) -> None:
+        """Take the state to a device; the losses of the next call may take it elsewhere."""
+        self.tensors = tree.map_tensors(lambda leaf: leaf.to(device), self.tensors)
+
     def commit(self, tensors: dict[str, Any], names: Names | None) -> None:
         """Keep the state after a call."""
         tensors["calls"].add_(1)

@@ -50,7 +50,7 @@ class SoftAdapt(WeightingRule):
         window: number of values that a line is fitted to, and that loss_value="mean" averages.
         loss_value: with `loss_weighted`, the "latest" value of each loss (the paper; the authors'
             code of 2020), or the "mean" of the last `window` (their code of 2023).
-        prior, scale, every: see `WeightingRule`.
+        prior, scale, every, reduce: see `WeightingRule`.
     """
 
     beta: FiniteFloat = 0.1

@@ -32,7 +32,7 @@ class UncertaintyWeighting(WeightingRule):
     Args:
         optimizer: optimizer of s.
         scale: None (default) leaves the weights as they are, ½ each at the start.
-        prior, every: see `WeightingRule`.
+        prior, every, reduce: see `WeightingRule`.
     """
 
     negative_losses: ClassVar[str] = (

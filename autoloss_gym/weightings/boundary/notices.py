@@ -26,11 +26,12 @@ class Notices:
         if line not in self._told:
             self._noted[line] = met | self._noted.get(line, False)
 
-    def tell(self, *, wait: bool) -> None:
-        """Warn of what is due, as if the caller of the caller had.
+    def tell(self, *, wait: bool, depth: int = 1) -> None:
+        """Warn of what is due, as if a caller of the caller had.
 
         Args:
             wait: whether the host may wait for a device.
+            depth: number of calls between the caller and the one that is to be named.
         """
         if not self._noted:
             return
@@ -39,7 +40,7 @@ class Notices:
             if bool(self._noted.pop(line)):
                 self._told.add(line)
                 text = f"{line} (this warning appears once)"
-                warnings.warn(text, RuntimeWarning, stacklevel=3)
+                warnings.warn(text, RuntimeWarning, stacklevel=2 + depth)
 
 
 def note_losses(

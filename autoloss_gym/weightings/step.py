@@ -1,0 +1,167 @@
+"""One call of a rule: what it was given, what it learns from that, and the weights it gives."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from autoloss_gym.weightings.boundary.losses import (
+    Names,
+    Values,
+    as_batch,
+    as_mask,
+    as_tensor,
+    entries_of,
+    listed,
+    names_of,
+)
+from autoloss_gym.weightings.boundary.notices import note_losses
+from autoloss_gym.weightings.measurements import Measurements, finite_ones
+from autoloss_gym.weightings.reduction import averaged
+from autoloss_gym.weightings.scaling import representable, scaled
+from autoloss_gym.weightings.shared import norms_by
+
+
+@dataclass
+class Call:
+    """What a rule was called with.
+
+    Args:
+        losses: as the user has them.
+        refreshed: likewise, or None for all.
+        gradient_norms: likewise, or None.
+        names: of the losses, where they are a dict.
+        values: the losses as a tensor, with their graph.
+    """
+
+    losses: Any
+    refreshed: Values | None
+    gradient_norms: Values | None
+    names: Names | None
+    values: Shaped[Tensor, "*num_envs losses"]
+
+    @property
+    def batch(self) -> Shaped[Tensor, "num_envs losses"]:
+        """The losses of one run as a batch of one."""
+        return self.values if self.values.dim() == 2 else self.values[None]
+
+    def mask(self) -> Bool[Tensor, "num_envs losses"]:
+        """Which losses were measured anew."""
+        return as_mask("refreshed", self.refreshed, self.batch, self.names)
+
+
+def call_of(
+    rule: Any, losses: Values, refreshed: Values | None, gradient_norms: Values | None
+) -> Call:
+    """The call of a rule with these arguments.
+
+    Raises:
+        ValueError: the losses are no real numbers, or have other names than before.
+    """
+    losses = listed(losses)
+    names = names_of(losses, rule._runs.names) if isinstance(losses, Mapping) else None
+    return Call(losses, refreshed, gradient_norms, names, as_tensor("losses", losses, names))
+
+
+def step(rule: Any, call: Call) -> Float[Tensor, "num_envs losses"]:
+    """Let the rule learn from a call; returns the weights in the dtype of the losses."""
+    # What is kept must serve outside of inference mode as well.
+    with torch.inference_mode(False), torch.no_grad():
+        values = call.batch.clone() if call.values.is_inference() else call.batch.detach()
+        weights = _weights(rule, call, values)
+        dtype = values.dtype if values.is_floating_point() else weights.dtype
+        return representable(weights, dtype, rule._notices)
+
+
+def weighted_sum(
+    call: Call, weights: Float[Tensor, "num_envs losses"]
+) -> Float[Tensor, "*num_envs"]:
+    """Σ_k w_k L_k over the losses that were measured anew."""
+    batch = call.batch
+    if call.refreshed is not None:
+        batch = torch.where(call.mask(), batch, 0)
+    total = (weights * batch).sum(dim=1)
+    return total if call.values.dim() == 2 else total[0]
+
+
+def _weights(rule: Any, call: Call, given: Tensor) -> Float[Tensor, "num_envs losses"]:
+    values, state = rule._runs.begin(given, rule._fresh)
+    mask = call.mask()
+    norms = _norms(rule, call, values, mask)
+    measured, failed = _measured(rule, values, mask, norms)
+    weights = rule._weigh(state, measured)
+    if weights.shape != values.shape:
+        raise ValueError(
+            f"{type(rule).__name__}._weigh gave weights of shape {tuple(weights.shape)}: "
+            f"expected {tuple(values.shape)}"
+        )
+    weights = scaled(weights, failed, rule.prior, rule.scale)
+
+    if rule.every > 1:
+        due = state["calls"] % rule.every == 0
+        if failed is not None:
+            due = due | failed
+        weights = torch.where(due[:, None], weights, state["weights"])
+    state["weights"] = weights
+    rule._runs.commit(state, call.names)
+    return weights
+
+
+def _norms(
+    rule: Any, call: Call, values: Tensor, mask: Tensor
+) -> Float[Tensor, "num_envs losses"] | None:
+    """The norms that this call brings; None where it need not."""
+    if not rule.needs_gradient_norms:
+        return None
+    given = call.gradient_norms
+    if given is not None:
+        return as_batch("gradient_norms", given, values, call.names).to(values.dtype)
+    if not rule.gradient_norms_due:
+        return None
+    if rule.shared is None:
+        raise ValueError(
+            "gradient_norms=None: expected the norm of each loss's gradient, which "
+            f"{type(rule).__name__} needs where gradient_norms_due; give "
+            f"{type(rule).__name__}(shared=trunk.parameters()), which measures them, or "
+            "update(losses, gradient_norms=…)"
+        )
+    if len(values) > 1:
+        raise ValueError(
+            f"losses of {len(values)} runs with shared=: expected those of one model, whose "
+            "parameters shared= names; give gradient_norms=…"
+        )
+    losses = call.losses
+    if isinstance(losses, Tensor) and losses.dim() == 2:
+        losses = losses[0]
+    entries, labels = entries_of(losses, call.names)
+    asked = mask[0].tolist() if call.refreshed is not None else [True] * len(entries)
+    norms, unreached = norms_by(rule.shared, entries, labels, asked)
+    for label in unreached:
+        rule._notices.note(
+            f"{type(rule).__name__}: {label} does not reach the shared parameters; its gradient "
+            "norm counts as 0, and its weight grows without a reason",
+            True,
+        )
+    return as_batch("gradient_norms", norms, values).to(values.dtype)
+
+
+def _measured(
+    rule: Any, values: Tensor, mask: Tensor, norms: Tensor | None
+) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
+    """Measurements for `_weigh`, and the runs with values that are not finite, if any."""
+    measured = Measurements(
+        losses=values, refreshed=mask, gradient_norms=values if norms is None else norms
+    )
+    failed, least = None, math.nan
+    if rule.reads_losses:
+        if rule.reduce is not None:
+            measured = averaged(measured, rule.reduce)
+        measured, failed, least = finite_ones(measured)
+    note_losses(rule._notices, rule, measured, failed, least)
+    if rule.needs_gradient_norms and norms is None:
+        measured = replace(measured, refreshed=torch.zeros_like(mask))
+    return measured, failed
