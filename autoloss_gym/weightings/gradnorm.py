@@ -57,9 +57,7 @@ class GradNorm(WeightingRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shared = self.shared
-        del self.shared  # a module would be a part of this one, and be saved with it
-        self.shared = parameters_of(shared)
+        self.shared = parameters_of(self.shared)
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         weights = torch.ones_like(losses)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from autoloss_gym.tools.compiling import uncompiled
 from autoloss_gym.weightings.boundary.arguments import Count, check_arguments, factors
 from autoloss_gym.weightings.boundary.losses import Values
 from autoloss_gym.weightings.boundary.module import RuleModule
@@ -115,6 +116,7 @@ class WeightingRule(RuleModule):
         gradient_norms: Values | None = None,
     ) -> Tensor: ...
 
+    @uncompiled
     def update(
         self, losses: Values, refreshed: Values | None = None, gradient_norms: Values | None = None
     ) -> Float[Tensor, "*num_envs losses"] | dict[Any, Float[Tensor, ""]]:
@@ -146,6 +148,7 @@ class WeightingRule(RuleModule):
         by_name = dict(zip(call.names, weights[0], strict=True))
         return {name: by_name[name] for name in call.losses}
 
+    @uncompiled
     def forward(
         self, losses: Values, refreshed: Values | None = None, gradient_norms: Values | None = None
     ) -> Float[Tensor, "*num_envs"]:
@@ -159,7 +162,7 @@ class WeightingRule(RuleModule):
         """
         call = call_of(self, losses, refreshed, gradient_norms)
         weights = step(self, call)
-        self._notices.tell(wait=False, depth=3)  # two of them of nn.Module
+        self._notices.tell(wait=False)
         return weighted_sum(call, weights)
 
     def reset(

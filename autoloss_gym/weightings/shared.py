@@ -47,7 +47,7 @@ def _entries(shared: Any) -> list[Any]:
 
 def norms_by(
     shared: Sequence[Tensor], losses: Sequence[Any], labels: Sequence[str], asked: Sequence[bool]
-) -> tuple[list[Tensor | float], list[str]]:
+) -> tuple[list[Tensor | float], list[bool]]:
     """‖∇L‖ of each loss, at least in float32; the graphs stay for the caller's own backward.
 
     Args:
@@ -57,7 +57,7 @@ def norms_by(
         asked: of which losses the norm is wanted; it is 0 for the others.
 
     Returns:
-        The norms, 0 where a loss does not reach the parameters, and the labels of such losses.
+        The norms, 0 where a loss does not reach the parameters, and which losses reach them.
 
     Raises:
         ValueError: no loss has a graph, or PyTorch cannot differentiate one.
@@ -72,13 +72,12 @@ def norms_by(
             "shared= takes the norms; or give gradient_norms=…"
         )
     norms: list[Tensor | float] = []
-    unreached = []
+    reached = []
     for loss, label, is_asked in zip(losses, labels, asked, strict=True):
         gradients = _gradients(loss, label, parameters) if is_asked else []
-        if is_asked and not gradients:
-            unreached.append(label)
+        reached.append(bool(gradients))
         norms.append(_norm(gradients) if gradients else 0.0)
-    return norms, unreached
+    return norms, reached
 
 
 def _gradients(loss: Any, label: str, parameters: list[Tensor]) -> list[Tensor]:

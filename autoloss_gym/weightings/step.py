@@ -23,7 +23,7 @@ from autoloss_gym.weightings.boundary.notices import note_losses
 from autoloss_gym.weightings.measurements import Measurements, finite_ones
 from autoloss_gym.weightings.reduction import averaged
 from autoloss_gym.weightings.scaling import representable, scaled
-from autoloss_gym.weightings.shared import norms_by
+from autoloss_gym.weightings.shared import norms_by, parameters_of
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _weights(rule: Any, call: Call, given: Tensor) -> Float[Tensor, "num_envs lo
     values, state = rule._runs.begin(given, rule._fresh)
     mask = call.mask()
     norms = _norms(rule, call, values, mask)
-    measured, failed = _measured(rule, values, mask, norms)
+    measured, failed = _measured(rule, call.names, values, mask, norms)
     weights = rule._weigh(state, measured)
     if weights.shape != values.shape:
         raise ValueError(
@@ -122,7 +122,8 @@ def _norms(
         return as_batch("gradient_norms", given, values, call.names).to(values.dtype)
     if not rule.gradient_norms_due:
         return None
-    if rule.shared is None:
+    shared = parameters_of(rule.shared)
+    if shared is None:
         raise ValueError(
             "gradient_norms=None: expected the norm of each loss's gradient, which "
             f"{type(rule).__name__} needs where gradient_norms_due; give "
@@ -134,23 +135,33 @@ def _norms(
             f"losses of {len(values)} runs with shared=: expected those of one model, whose "
             "parameters shared= names; give gradient_norms=…"
         )
-    losses = call.losses
-    if isinstance(losses, Tensor) and losses.dim() == 2:
-        losses = losses[0]
-    entries, labels = entries_of(losses, call.names)
-    asked = mask[0].tolist() if call.refreshed is not None else [True] * len(entries)
-    norms, unreached = norms_by(rule.shared, entries, labels, asked)
-    for label in unreached:
-        rule._notices.note(
-            f"{type(rule).__name__}: {label} does not reach the shared parameters; its gradient "
-            "norm counts as 0, and its weight grows without a reason",
-            True,
-        )
+    asked = mask[0].tolist() if call.refreshed is not None else [True] * values.shape[1]
+    norms = _norms_by_shared(rule, call, shared, asked)
     return as_batch("gradient_norms", norms, values).to(values.dtype)
 
 
+def _norms_by_shared(
+    rule: Any, call: Call, shared: tuple[Tensor, ...], asked: list[bool]
+) -> list[Tensor | float]:
+    """The norms from the graphs of one model's losses, with a note of each that is 0 for good."""
+    in_one = isinstance(call.losses, Tensor)
+    with torch.enable_grad():  # the entries of a tensor have a graph, too
+        entries, labels = entries_of(call.batch[0] if in_one else call.losses, call.names)
+    norms, reached = norms_by(shared, entries, labels, asked)
+    for index, label in enumerate(labels):
+        # In a tensor every loss reaches what one of them does, perhaps with the gradient 0.
+        is_unreached = norms[index] == 0 if in_one else not reached[index]
+        if asked[index]:
+            rule._notices.note(
+                f"{type(rule).__name__}: {label} does not reach the shared parameters; its "
+                "gradient norm counts as 0, and its weight grows without a reason",
+                is_unreached,
+            )
+    return norms
+
+
 def _measured(
-    rule: Any, values: Tensor, mask: Tensor, norms: Tensor | None
+    rule: Any, names: Names | None, values: Tensor, mask: Tensor, norms: Tensor | None
 ) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
     """Measurements for `_weigh`, and the runs with values that are not finite, if any."""
     measured = Measurements(
@@ -159,7 +170,7 @@ def _measured(
     failed, least = None, math.nan
     if rule.reads_losses:
         if rule.reduce is not None:
-            measured = averaged(measured, rule.reduce)
+            measured = averaged(measured, rule.reduce, names, not rule._runs.begun)
         measured, failed, least = finite_ones(measured)
     note_losses(rule._notices, rule, measured, failed, least)
     if rule.needs_gradient_norms and norms is None:

@@ -141,6 +141,10 @@ KNOWN_WAITS = (
         "which losses to differentiate, where shared= and refreshed= are given and norms are due",
     ),
     KnownWait(
+        "weightings/reduction.py", "_compare", "upload equal",
+        "at the first call of a rule in a training of several processes",
+    ),
+    KnownWait(
         "weightings/runs.py", "Runs.due", "number",
         "a caller asks whether norms are due, and runs have had different numbers of calls",
     ),

@@ -41,6 +41,10 @@ class RuleModule(nn.Module, ABC):
         cls.__eq__ = object.__eq__  # type: ignore[method-assign]
         cls.__hash__ = object.__hash__  # type: ignore[method-assign]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A module or parameter among the arguments is a part of another module, and saved there.
+        object.__setattr__(self, name, value)
+
     @abstractmethod
     def _fresh(self, losses: Any) -> dict[str, Any]:
         """State of runs that begin, but for `keys` and `calls`."""
