@@ -12,6 +12,7 @@ from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
+from autoloss_gym.weightings.single import Numbers, Single, total
 
 Window = Annotated[int, Bounds("a whole number from 1 to 10,000", least=1, below=10_001)]
 
@@ -54,3 +55,14 @@ class DynamicWeightAverage(WeightingRule):
         weights = torch.softmax(latest / previous / self.temperature, dim=1)
         known = (state["seen"] == 2 * self.window).all(dim=1, keepdim=True)
         return torch.where(known, weights, 1 / weights.shape[1])
+
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        history = memory.remember_one(single)
+        if history is None:
+            return None
+        ratios = []
+        for values in history:
+            shares = [value / self.window for value in values]
+            latest, previous = total(shares[: self.window]), total(shares[self.window :])
+            ratios.append(latest / previous / self.temperature)
+        return single.numbers(torch.softmax(single.tensor(ratios), dim=1))

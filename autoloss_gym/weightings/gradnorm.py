@@ -9,11 +9,12 @@ from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools.bounds import NonNegativeFloat
-from autoloss_gym.weightings.learned import descend
+from autoloss_gym.weightings.learned import descend, descend_one
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
 from autoloss_gym.weightings.shared import parameters_of
+from autoloss_gym.weightings.single import Numbers, Single, total
 
 _LEAST_WEIGHT = 1e-6  # a step of the optimizer neither turns a loss off for good nor its sign round
 
@@ -102,3 +103,36 @@ class GradNorm(WeightingRule):
         # No pow: its vector and scalar paths round differently, so a run's bits would depend on
         # the size of the batch.
         return mean * torch.exp(self.alpha * torch.log(rates))
+
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        state, kind = single.state, single.kind
+        if not all(state["seen"]):
+            return None
+        before = weights = state["learned"]
+        if single.norms is not None:
+            state["latest"], state["norms"] = single.losses, single.norms
+            weighted = [a * b for a, b in zip(weights, single.norms, strict=True)]
+            gradients = [
+                norm * (kind(value > target) - kind(value < target))
+                for norm, value, target in zip(
+                    single.norms, weighted, self._targets_of_one(single, weighted), strict=True
+                )
+            ]
+            step = descend_one(self.optimizer, weights, gradients, state["optimizer"], kind)
+            if step is None:
+                return None
+            weights, state["optimizer"] = step
+        weights = [max(weight, kind(_LEAST_WEIGHT)) for weight in weights]
+        factor = 1 / total(weights) * len(weights)  # as PyTorch divides a number by a tensor
+        state["learned"] = [weight * factor for weight in weights]
+        return before
+
+    def _targets_of_one(self, single: Single, weighted: Numbers) -> Numbers:
+        state, count = single.state, len(weighted)
+        ratios = [a / b for a, b in zip(state["latest"], state["initial"], strict=True)]
+        mean_ratio = total(ratios) / count
+        smallest = single.kind(torch.finfo(single.dtype).tiny)
+        rates = [max(ratio / mean_ratio, smallest) for ratio in ratios]
+        powers = single.numbers(single.tensor(rates).log_().mul_(self.alpha).exp_())
+        mean = total(weighted) / count
+        return [mean * power for power in powers]

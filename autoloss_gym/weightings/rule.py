@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, overload
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -139,13 +138,12 @@ class WeightingRule(RuleModule):
             ValueError: a value is missing or no real number, or there are other names or another
                 number of losses or runs than before. The call has then changed nothing.
         """
-        with torch.no_grad():
-            call = call_of(self, losses, refreshed, gradient_norms)
+        call = call_of(self, losses, refreshed, gradient_norms)
         weights = step(self, call)
         self._notices.tell(wait=False)
         if call.names is None:
-            return weights if call.values.dim() == 2 else weights[0]
-        by_name = dict(zip(call.names, weights[0], strict=True))
+            return weights
+        by_name = dict(zip(call.names, weights.unbind(), strict=True))
         return {name: by_name[name] for name in call.losses}
 
     @uncompiled
@@ -161,6 +159,7 @@ class WeightingRule(RuleModule):
             A scalar, or (num_envs,) for a batch of runs.
         """
         call = call_of(self, losses, refreshed, gradient_norms)
+        call.values  # noqa: B018 (with their graph)
         weights = step(self, call)
         self._notices.tell(wait=False)
         return weighted_sum(call, weights)

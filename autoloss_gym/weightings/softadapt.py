@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from autoloss_gym.tools.bounds import Bounds, FiniteFloat
 from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.single import Numbers, Single, total
 
 Slope = Literal["backward", "least_squares", "forward"]
 Order = Annotated[
@@ -103,6 +105,30 @@ class SoftAdapt(WeightingRule):
             exponents = exponents + torch.log(values.clamp(min=0))
         return torch.softmax(exponents, dim=1)
 
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        history = memory.remember_one(single)
+        if history is None:
+            return None
+        slopes, averages = _factors_of_full(
+            self.slope, self._points, self._size, single.dtype, single.kind
+        )
+        changes = [_weighted([value - each[0] for value in each], slopes) for each in history]
+        if self.normalized:
+            smallest = torch.finfo(single.dtype).tiny
+            divisor = max(total([abs(change) for change in changes]), single.kind(smallest))
+            changes = [change / divisor for change in changes]
+
+        largest = single.kind(torch.finfo(single.dtype).max / 4)
+        exponents = [min(max(change * self.beta, -largest), largest) for change in changes]
+        if self.loss_weighted:
+            values = single.losses
+            if self.loss_value == "mean":
+                values = [_weighted(each, averages) for each in history]
+            positive = [max(value, single.kind(0)) for value in values]
+            logarithms = single.numbers(single.tensor(positive).log_())
+            exponents = [a + b for a, b in zip(exponents, logarithms, strict=True)]
+        return single.numbers(torch.softmax(single.tensor(exponents), dim=1))
+
 
 @functools.lru_cache(maxsize=64)
 def _coefficients(
@@ -123,6 +149,20 @@ def _coefficients(
         torch.tensor(slopes, device=device, dtype=dtype),
         torch.tensor(means, device=device, dtype=dtype),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _factors_of_full(
+    slope: str, points: int, size: int, dtype: torch.dtype, kind: Callable[[float], Any]
+) -> tuple[Numbers, Numbers]:
+    """The factors for a loss all of whose `size` values are known."""
+    tables = _coefficients(slope, points, size, torch.device("cpu"), dtype)
+    slopes, averages = ([kind(number) for number in table[-1].tolist()] for table in tables)
+    return slopes, averages
+
+
+def _weighted(values: Numbers, factors: Numbers) -> Any:
+    return total([value * factor for value, factor in zip(values, factors, strict=True)])
 
 
 def _slope_factors(slope: str, points: int) -> list[float]:

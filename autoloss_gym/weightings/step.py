@@ -1,5 +1,6 @@
 """One call of a rule: what it was given, what it learns from that, and the weights it gives."""
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from autoloss_gym.weightings import single
 from autoloss_gym.weightings.boundary.losses import (
     Names,
     Values,
@@ -35,14 +37,21 @@ class Call:
         refreshed: likewise, or None for all.
         gradient_norms: likewise, or None.
         names: of the losses, where they are a dict.
-        values: the losses as a tensor, with their graph.
     """
 
     losses: Any
     refreshed: Values | None
     gradient_norms: Values | None
     names: Names | None
-    values: Shaped[Tensor, "*num_envs losses"]
+
+    @functools.cached_property
+    def values(self) -> Shaped[Tensor, "*num_envs losses"]:
+        """The losses as a tensor, with its graph if it is first asked for where there are graphs.
+
+        Raises:
+            ValueError: the losses are no real numbers.
+        """
+        return as_tensor("losses", self.losses, self.names)
 
     @property
     def batch(self) -> Shaped[Tensor, "num_envs losses"]:
@@ -60,38 +69,48 @@ def call_of(
     """The call of a rule with these arguments.
 
     Raises:
-        ValueError: the losses are no real numbers, or have other names than before.
+        ValueError: the losses have other names than before.
     """
     losses = listed(losses)
     names = names_of(losses, rule._runs.names) if isinstance(losses, Mapping) else None
-    return Call(losses, refreshed, gradient_norms, names, as_tensor("losses", losses, names))
+    return Call(losses, refreshed, gradient_norms, names)
 
 
-def step(rule: Any, call: Call) -> Float[Tensor, "num_envs losses"]:
+def step(rule: Any, call: Call) -> Float[Tensor, "*num_envs losses"]:
     """Let the rule learn from a call; returns the weights in the dtype of the losses."""
+    if rule.needs_gradient_norms and call.gradient_norms is None and rule.gradient_norms_due:
+        call.gradient_norms = _norms_by_shared(rule, call)
+    if call.refreshed is None and rule.reduce is None:
+        weights = single.weigh(rule, call.losses, call.gradient_norms, call.names)
+        if weights is not None:
+            return weights
     # What is kept must serve outside of inference mode as well.
     with torch.inference_mode(False), torch.no_grad():
         values = call.batch.clone() if call.values.is_inference() else call.batch.detach()
         weights = _weights(rule, call, values)
         dtype = values.dtype if values.is_floating_point() else weights.dtype
-        return representable(weights, dtype, rule._notices)
+        weights = representable(weights, dtype, rule._notices)
+        return weights if call.values.dim() == 2 else weights[0]
 
 
 def weighted_sum(
-    call: Call, weights: Float[Tensor, "num_envs losses"]
+    call: Call, weights: Float[Tensor, "*num_envs losses"]
 ) -> Float[Tensor, "*num_envs"]:
     """Σ_k w_k L_k over the losses that were measured anew."""
-    batch = call.batch
+    values = call.values
     if call.refreshed is not None:
-        batch = torch.where(call.mask(), batch, 0)
-    total = (weights * batch).sum(dim=1)
-    return total if call.values.dim() == 2 else total[0]
+        values = torch.where(call.mask().view(values.shape), values, 0)
+    products = weights * values
+    # The order in which many numbers are summed depends on the number of rows.
+    if products.dim() == 1 and len(products) > single.MOST:
+        return products[None].sum(dim=1)[0]
+    return products.sum(dim=-1)
 
 
 def _weights(rule: Any, call: Call, given: Tensor) -> Float[Tensor, "num_envs losses"]:
     values, state = rule._runs.begin(given, rule._fresh)
     mask = call.mask()
-    norms = _norms(rule, call, values, mask)
+    norms = _norms(rule, call, values)
     measured, failed = _measured(rule, call.names, values, mask, norms)
     weights = rule._weigh(state, measured)
     if weights.shape != values.shape:
@@ -111,53 +130,48 @@ def _weights(rule: Any, call: Call, given: Tensor) -> Float[Tensor, "num_envs lo
     return weights
 
 
-def _norms(
-    rule: Any, call: Call, values: Tensor, mask: Tensor
-) -> Float[Tensor, "num_envs losses"] | None:
+def _norms(rule: Any, call: Call, values: Tensor) -> Float[Tensor, "num_envs losses"] | None:
     """The norms that this call brings; None where it need not."""
-    if not rule.needs_gradient_norms:
+    if not rule.needs_gradient_norms or call.gradient_norms is None:
         return None
-    given = call.gradient_norms
-    if given is not None:
-        return as_batch("gradient_norms", given, values, call.names).to(values.dtype)
-    if not rule.gradient_norms_due:
-        return None
+    return as_batch("gradient_norms", call.gradient_norms, values, call.names).to(values.dtype)
+
+
+def _norms_by_shared(rule: Any, call: Call) -> Values:
+    """The norms from the graphs of one model's losses, with a note of each that is 0 for good.
+
+    Raises:
+        ValueError: the rule was not told what the losses share, or they have no graph.
+    """
     shared = parameters_of(rule.shared)
+    name = type(rule).__name__
     if shared is None:
         raise ValueError(
-            "gradient_norms=None: expected the norm of each loss's gradient, which "
-            f"{type(rule).__name__} needs where gradient_norms_due; give "
-            f"{type(rule).__name__}(shared=trunk.parameters()), which measures them, or "
-            "update(losses, gradient_norms=…)"
+            f"gradient_norms=None: expected the norm of each loss's gradient, which {name} needs "
+            f"where gradient_norms_due; give {name}(shared=trunk.parameters()), which measures "
+            "them, or update(losses, gradient_norms=…)"
         )
-    if len(values) > 1:
-        raise ValueError(
-            f"losses of {len(values)} runs with shared=: expected those of one model, whose "
-            "parameters shared= names; give gradient_norms=…"
-        )
-    asked = mask[0].tolist() if call.refreshed is not None else [True] * values.shape[1]
-    norms = _norms_by_shared(rule, call, shared, asked)
-    return as_batch("gradient_norms", norms, values).to(values.dtype)
-
-
-def _norms_by_shared(
-    rule: Any, call: Call, shared: tuple[Tensor, ...], asked: list[bool]
-) -> list[Tensor | float]:
-    """The norms from the graphs of one model's losses, with a note of each that is 0 for good."""
     in_one = isinstance(call.losses, Tensor)
     with torch.enable_grad():  # the entries of a tensor have a graph, too
-        entries, labels = entries_of(call.batch[0] if in_one else call.losses, call.names)
+        batch = call.batch
+        if len(batch) > 1:
+            raise ValueError(
+                f"losses of {len(batch)} runs with shared=: expected those of one model, whose "
+                "parameters shared= names; give gradient_norms=…"
+            )
+        entries, labels = entries_of(batch[0] if in_one else call.losses, call.names)
+    asked = call.mask()[0].tolist() if call.refreshed is not None else [True] * len(entries)
     norms, reached = norms_by(shared, entries, labels, asked)
     for index, label in enumerate(labels):
         # In a tensor every loss reaches what one of them does, perhaps with the gradient 0.
         is_unreached = norms[index] == 0 if in_one else not reached[index]
         if asked[index]:
             rule._notices.note(
-                f"{type(rule).__name__}: {label} does not reach the shared parameters; its "
-                "gradient norm counts as 0, and its weight grows without a reason",
+                f"{name}: {label} does not reach the shared parameters; its gradient norm counts "
+                "as 0, and its weight grows without a reason",
                 is_unreached,
             )
-    return norms
+    return norms if call.names is None else dict(zip(call.names, norms, strict=True))
 
 
 def _measured(

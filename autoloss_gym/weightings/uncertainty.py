@@ -9,10 +9,11 @@ from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
-from autoloss_gym.weightings.learned import descend
+from autoloss_gym.weightings.learned import descend, descend_one
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
+from autoloss_gym.weightings.single import Numbers, Single
 
 _WIDEST = 30.0  # of |log σ²|: else the weights of losses that fall to 0 or below would overflow
 
@@ -67,3 +68,21 @@ class UncertaintyWeighting(WeightingRule):
         )
         log_variances.clamp_(-_WIDEST, _WIDEST)
         return precisions / 2
+
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        log_variances, kind = single.state["log_variances"], single.kind
+        precisions = single.numbers(single.tensor([-each for each in log_variances]).exp_())
+        moved = []
+        moments: dict[str, Any] = {name: [] for name in single.state["optimizer"]}
+        for index, loss in enumerate(single.losses):
+            gradient = (1 - precisions[index] * loss) / 2
+            row = {name: part[index] for name, part in single.state["optimizer"].items()}
+            step = descend_one(self.optimizer, [log_variances[index]], [gradient], row, kind)
+            if step is None:
+                return None
+            moved.append(min(max(step[0][0], kind(-_WIDEST)), kind(_WIDEST)))
+            for name, part in step[1].items():
+                moments[name].append(part)
+        single.state["log_variances"] = moved
+        single.state["optimizer"] = moments
+        return [precision / 2 for precision in precisions]

@@ -40,10 +40,17 @@ class RuleModule(nn.Module, ABC):
         # Modules are compared and hashed by identity; a dataclass leaves these as it finds them.
         cls.__eq__ = object.__eq__  # type: ignore[method-assign]
         cls.__hash__ = object.__hash__  # type: ignore[method-assign]
+        own = vars(cls)
+        if ("_weigh" in own or "_start" in own) and "_weigh_one" not in own:
+            cls._weigh_one = None  # that of a parent follows another formula
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A module or parameter among the arguments is a part of another module, and saved there.
         object.__setattr__(self, name, value)
+
+    # The weights of one run in plain numbers (see `weightings.single`), where a rule has such a
+    # formula beside that for tensors.
+    _weigh_one: Any = None
 
     @abstractmethod
     def _fresh(self, losses: Any) -> dict[str, Any]:
