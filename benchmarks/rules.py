@@ -26,7 +26,7 @@ class Trainee:
     """A net with a head for each loss, and the training step of it that is measured."""
 
     def __init__(self, count: int) -> None:
-        width = 192
+        width = 224
         self.trunk = nn.Sequential(
             nn.Linear(32, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
@@ -36,7 +36,9 @@ class Trainee:
         self.inputs = torch.randn(96, 32)
         self.targets = torch.randn(count, 96, 1)
 
-    def step(self, weigh: Weigh) -> None:
+    def step(self, weigh: Weigh) -> float:
+        """One training step; returns its milliseconds of CPU time."""
+        started = time.thread_time()
         hidden = self.trunk(self.inputs)
         losses = [
             nn.functional.mse_loss(head(hidden), targets)
@@ -46,26 +48,31 @@ class Trainee:
         self.optimizer.zero_grad()
         (weights * torch.stack(losses)).sum().backward()
         self.optimizer.step()
+        return (time.thread_time() - started) * 1e3
 
 
 def sides(count: int) -> dict[str, Weigh]:
     """Fixed numbers, which are what the others are compared with, and every rule."""
     ones = torch.ones(count)
-    norms = [1.0, 2.0, 3.0][:count]
+    numbers = [1.0, 2.0, 3.0][:count]
+    norms = [torch.tensor(number) for number in numbers]
     made: dict[str, Weigh] = {"no rule": lambda losses: ones}
     for name in weightings.__all__:
         if name in ("WeightingRule", "Fixed"):
             continue
         rule = getattr(weightings, name)()
         made[name] = rule.update
-    made["Fixed"] = weightings.Fixed(weights=norms).update
+    made["Fixed"] = weightings.Fixed(weights=numbers).update
     balance = weightings.GradNorm()
     made["GradNorm"] = lambda losses: balance.update(losses, gradient_norms=norms)
     return made
 
 
 def measure(count: int, turns: int) -> dict[str, np.ndarray]:
-    """Milliseconds of CPU time of a step with each side, (turns,); the order changes every turn."""
+    """Milliseconds of CPU time of a step with each side, (turns,); the order changes every turn.
+
+    Of the steps of a side in a turn the median counts, because other processes take the caches.
+    """
     trainee = Trainee(count)
     measured = sides(count)
     names = list(measured)
@@ -73,11 +80,9 @@ def measure(count: int, turns: int) -> dict[str, np.ndarray]:
     for turn in range(-2, turns):  # two turns warm up
         for index in range(len(names)):
             name = names[(index + turn) % len(names)]
-            started = time.thread_time()
-            for _ in range(STEPS):
-                trainee.step(measured[name])
+            steps = [trainee.step(measured[name]) for _ in range(STEPS)]
             if turn >= 0:
-                spent[name].append((time.thread_time() - started) / STEPS * 1e3)
+                spent[name].append(float(np.median(steps)))
     return {name: np.array(values) for name, values in spent.items()}
 
 

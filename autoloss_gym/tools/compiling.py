@@ -9,6 +9,11 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
+# What compiles the frames that run at the moment, if anything does. Where a PyTorch does not tell,
+# something may.
+_callback: Callable[[], Any] = getattr(
+    torch._C._dynamo.eval_frame, "get_eval_frame_callback", lambda: True
+)
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -46,8 +51,9 @@ def uncompiled(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        # `torch.compiler.disable` would import PyTorch's compiler; before it there is no program.
-        if "torch._dynamo" not in sys.modules:
+        # `torch.compiler.disable` would import PyTorch's compiler, and takes a while at each call;
+        # it is for what a compiled program has called.
+        if "torch._dynamo" not in sys.modules or _callback() is None:
             return function(*arguments, **keywords)
         if not without_compiler:
             without_compiler.append(torch.compiler.disable(function))

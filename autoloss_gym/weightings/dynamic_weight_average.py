@@ -65,4 +65,4 @@ class DynamicWeightAverage(WeightingRule):
             shares = [value / self.window for value in values]
             latest, previous = total(shares[: self.window]), total(shares[self.window :])
             ratios.append(latest / previous / self.temperature)
-        return single.numbers(torch.softmax(single.tensor(ratios), dim=1))
+        return single.numbers(torch.softmax(single.tensor(ratios), dim=0))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools.bounds import NonNegativeFloat
-from autoloss_gym.weightings.learned import descend, descend_one
+from autoloss_gym.weightings.learned import Moments, descend, descend_one
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
@@ -105,27 +105,39 @@ class GradNorm(WeightingRule):
         return mean * torch.exp(self.alpha * torch.log(rates))
 
     def _weigh_one(self, single: Single) -> Numbers | None:
-        state, kind = single.state, single.kind
-        if not all(state["seen"]):
+        state, optimizer = single.state, self.optimizer
+        if not all(state["seen"]) or type(optimizer) is not Adam:
             return None
         before = weights = state["learned"]
         if single.norms is not None:
             state["latest"], state["norms"] = single.losses, single.norms
-            weighted = [a * b for a, b in zip(weights, single.norms, strict=True)]
-            gradients = [
-                norm * (kind(value > target) - kind(value < target))
-                for norm, value, target in zip(
-                    single.norms, weighted, self._targets_of_one(single, weighted), strict=True
-                )
-            ]
-            step = descend_one(self.optimizer, weights, gradients, state["optimizer"], kind)
-            if step is None:
-                return None
-            weights, state["optimizer"] = step
-        weights = [max(weight, kind(_LEAST_WEIGHT)) for weight in weights]
+            weights = self._moved(single, optimizer)
+        least = single.kind(_LEAST_WEIGHT)
+        weights = [max(weight, least) for weight in weights]
         factor = 1 / total(weights) * len(weights)  # as PyTorch divides a number by a tensor
         state["learned"] = [weight * factor for weight in weights]
         return before
+
+    def _moved(self, single: Single, optimizer: Adam) -> Numbers:
+        """The weights after a step of Adam, whose moments are then those after it."""
+        weights, kept, kind = single.state["learned"], single.state["optimizer"], single.kind
+        norms = single.state["norms"]
+        weighted = [a * b for a, b in zip(weights, norms, strict=True)]
+        gradients = []
+        for norm, value, target in zip(
+            norms, weighted, self._targets_of_one(single, weighted), strict=True
+        ):
+            gradients.append(norm * (kind(value > target) - kind(value < target)))
+        powers = [kept["powers"]] * len(weights)
+        moments = Moments(powers, kept["first_moment"], kept["second_moment"])
+        weights, moments = descend_one(optimizer, single, weights, gradients, moments)
+        single.state["optimizer"] = {
+            "steps": kept["steps"] + 1,
+            "powers": moments.powers[0],
+            "first_moment": moments.first,
+            "second_moment": moments.second,
+        }
+        return weights
 
     def _targets_of_one(self, single: Single, weighted: Numbers) -> Numbers:
         state, count = single.state, len(weighted)

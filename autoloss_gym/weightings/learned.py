@@ -1,15 +1,13 @@
 """One step of an optimizer on numbers that a rule learns."""
 
-import math
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer, OptimizerState
-from autoloss_gym.weightings.single import Numbers
+from autoloss_gym.weightings.single import Numbers, Single
 
 _LARGEST = 1e15  # of a gradient: Adam squares it, and squares above 3e38 overflow float32
 
@@ -27,43 +25,45 @@ def descend(
     optimizer.update(parameters, gradients, state, active, torch.ones_like(parameters[:, 0]))
 
 
+@dataclass
+class Moments:
+    """What Adam keeps of each number.
+
+    Args:
+        powers: β₁ᵗ and β₂ᵗ of each.
+        first: moments.
+        second: likewise.
+    """
+
+    powers: list[list[float]]
+    first: Numbers
+    second: Numbers
+
+
 def descend_one(
-    optimizer: Optimizer,
-    parameters: Numbers,
-    gradients: Numbers,
-    state: dict[str, Any],
-    kind: Callable[[float], Any],
-) -> tuple[Numbers, dict[str, Any]] | None:
-    """`descend` for one active row in plain numbers; None for other optimizers than Adam.
+    optimizer: Adam, single: Single, parameters: Numbers, gradients: Numbers, moments: Moments
+) -> tuple[Numbers, Moments]:
+    """`descend` for active numbers of Adam in plain numbers.
 
     Returns:
-        The parameters and the state after the step.
+        The parameters and the moments after the step.
     """
-    if type(optimizer) is not Adam:
-        return None
-    betas = optimizer.betas
+    kind, betas = single.kind, optimizer.betas
     kept = [kind(beta) for beta in betas]
     new = [kind(1 - beta) for beta in betas]
-    epsilon = kind(optimizer.epsilon)
-    powers = [power * beta for power, beta in zip(state["powers"], betas, strict=True)]
-    corrections = [kind(1 - power) for power in powers]
-    rate = kind(optimizer.learning_rate) / corrections[0]
-    root = kind(math.sqrt(corrections[1]))
-
-    moved, moments, variances = [], [], []
-    rows = zip(parameters, gradients, state["first_moment"], state["second_moment"], strict=True)
-    for parameter, gradient, moment, variance in rows:
+    epsilon, learning_rate = kind(optimizer.epsilon), kind(optimizer.learning_rate)
+    after = Moments([[row[0] * betas[0], row[1] * betas[1]] for row in moments.powers], [], [])
+    for gradient, first, second in zip(gradients, moments.first, moments.second, strict=True):
         gradient = kind(min(max(gradient, -_LARGEST), _LARGEST))
-        moment = moment * kept[0] + gradient * new[0]
-        variance = variance * kept[1] + gradient * gradient * new[1]
-        denominator = kind(math.sqrt(variance)) / root + epsilon
-        moved.append(parameter - moment * rate / denominator)
-        moments.append(moment)
-        variances.append(variance)
-    after = {
-        "steps": state["steps"] + 1,
-        "powers": powers,
-        "first_moment": moments,
-        "second_moment": variances,
-    }
+        after.first.append(first * kept[0] + gradient * new[0])
+        after.second.append(second * kept[1] + gradient * gradient * new[1])
+
+    # PyTorch's roots are not always the nearest numbers.
+    corrections = [kind(1 - row[1]) for row in after.powers]
+    roots = single.numbers(single.tensor(after.second + corrections).sqrt_())
+    moved = []
+    for index, parameter in enumerate(parameters):
+        denominator = roots[index] / roots[len(parameters) + index] + epsilon
+        rate = learning_rate / kind(1 - after.powers[index][0])
+        moved.append(parameter - after.first[index] * rate / denominator)
     return moved, after

@@ -32,6 +32,7 @@ class Runs:
     ) -> None:
         self._tensors: dict[str, Any] = tensors or {}
         self._numbers: dict[str, Any] | None = None  # newer than the tensors where there are any
+        self._is_of: tuple[torch.dtype, int] | None = None  # dtype and count of the numbers
         self.names = names
         self.calls = calls
 
@@ -58,12 +59,15 @@ class Runs:
 
         None where it is something else. It is read-only, and the tensors are what they were.
         """
+        if self._numbers is not None and self._is_of == (dtype, count):
+            return self._numbers
         weights = self._tensors.get("weights")
         if weights is None or weights.shape != (1, count) or weights.dtype != dtype:
             return None
         if not weights.is_cpu or torch.is_inference(weights):
             return None
-        return self._numbers or _as_numbers(self._tensors)
+        self._is_of = dtype, count
+        return _as_numbers(self._tensors) if self._numbers is None else self._numbers
 
     def due(self, every: int) -> bool:
         """Whether the next call is, for some run, the first of `every` calls."""

@@ -2,13 +2,13 @@
 
 A rule's formula costs some dozens of operations. On tensors of three numbers each of these takes
 microseconds, which a small training step feels; on plain numbers they take hardly any time. Sums,
-products, quotients and roots of NumPy's float32 and of Python's floats round as those of tensors
-do, so that the bits are the same; exponentials and logarithms are left to PyTorch. Whatever is out
+products and quotients of NumPy's float32 and of Python's floats round as those of tensors do, so
+that the bits are the same; roots, exponentials and logarithms are left to PyTorch. Whatever is out
 of the ordinary goes the way of tensors, which goes on from the same state.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +51,12 @@ class Single:
         return _KINDS[self.dtype]
 
     def tensor(self, numbers: Numbers) -> Tensor:
-        """The numbers as a row (1, n)."""
-        return row_of(numbers, self.dtype)[None]
+        """The numbers as a tensor (n,)."""
+        return row_of(numbers, self.dtype)
 
     def numbers(self, row: Tensor) -> Numbers:
         """The reverse of `tensor`."""
-        return list(map(_KINDS[self.dtype], row[0].tolist()))
+        return list(map(_KINDS[self.dtype], row.tolist()))
 
 
 def weigh(rule: Any, losses: Any, norms: Any, names: Names | None) -> Tensor | None:
@@ -118,7 +118,7 @@ def _are_usual(rule: Any, losses: Numbers) -> bool:
 def _read(values: Any, names: Names | None) -> tuple[torch.dtype, Numbers] | None:
     """A few tensors of one number each, or one of a few numbers, all of a dtype and on the CPU."""
     if names is not None:
-        if not isinstance(values, Mapping) or values.keys() != set(names):
+        if not isinstance(values, dict) or values.keys() != set(names):
             return None
         values = [values[name] for name in names]
     if isinstance(values, Tensor):
@@ -127,17 +127,21 @@ def _read(values: Any, names: Names | None) -> tuple[torch.dtype, Numbers] | Non
         return values.dtype, list(map(_KINDS[values.dtype], values.tolist()))
     if not isinstance(values, list | tuple) or not 0 < len(values) <= MOST:
         return None
-    if not isinstance(values[0], Tensor):
-        return None
-    dtype = values[0].dtype
+    dtype = None
     numbers = []
     for value in values:
-        if not isinstance(value, Tensor) or value.dtype != dtype or not _is_readable(value):
+        if isinstance(value, Tensor):
+            if (dtype is not None and value.dtype != dtype) or not _is_readable(value):
+                return None
+            dtype = value.dtype
+            value = value.item() if value.dim() == 0 else value.tolist()
+        if type(value) is not float:  # several numbers in one tensor, or a number of another kind
             return None
-        if value.dim() and value.numel() != 1:
-            return None
-        numbers.append(_KINDS[dtype](value.item()))
-    return dtype, numbers
+        numbers.append(value)
+    if dtype is None:
+        dtype = torch.get_default_dtype()  # of plain numbers; beside tensors they take theirs
+    kind = _KINDS.get(dtype)
+    return None if kind is None else (dtype, list(map(kind, numbers)))
 
 
 def _is_readable(values: Tensor) -> bool:

@@ -127,7 +127,7 @@ class SoftAdapt(WeightingRule):
             positive = [max(value, single.kind(0)) for value in values]
             logarithms = single.numbers(single.tensor(positive).log_())
             exponents = [a + b for a, b in zip(exponents, logarithms, strict=True)]
-        return single.numbers(torch.softmax(single.tensor(exponents), dim=1))
+        return single.numbers(torch.softmax(single.tensor(exponents), dim=0))
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
-from autoloss_gym.weightings.learned import descend, descend_one
+from autoloss_gym.weightings.learned import Moments, descend, descend_one
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
@@ -70,19 +70,22 @@ class UncertaintyWeighting(WeightingRule):
         return precisions / 2
 
     def _weigh_one(self, single: Single) -> Numbers | None:
-        log_variances, kind = single.state["log_variances"], single.kind
+        optimizer = self.optimizer
+        if type(optimizer) is not Adam:
+            return None
+        log_variances, kept = single.state["log_variances"], single.state["optimizer"]
         precisions = single.numbers(single.tensor([-each for each in log_variances]).exp_())
-        moved = []
-        moments: dict[str, Any] = {name: [] for name in single.state["optimizer"]}
-        for index, loss in enumerate(single.losses):
-            gradient = (1 - precisions[index] * loss) / 2
-            row = {name: part[index] for name, part in single.state["optimizer"].items()}
-            step = descend_one(self.optimizer, [log_variances[index]], [gradient], row, kind)
-            if step is None:
-                return None
-            moved.append(min(max(step[0][0], kind(-_WIDEST)), kind(_WIDEST)))
-            for name, part in step[1].items():
-                moments[name].append(part)
-        single.state["log_variances"] = moved
-        single.state["optimizer"] = moments
+        gradients = [(1 - a * b) / 2 for a, b in zip(precisions, single.losses, strict=True)]
+        first = [row[0] for row in kept["first_moment"]]
+        second = [row[0] for row in kept["second_moment"]]
+        moments = Moments(kept["powers"], first, second)
+        moved, moments = descend_one(optimizer, single, log_variances, gradients, moments)
+        widest = single.kind(_WIDEST)
+        single.state["log_variances"] = [min(max(each, -widest), widest) for each in moved]
+        single.state["optimizer"] = {
+            "steps": [count + 1 for count in kept["steps"]],
+            "powers": moments.powers,
+            "first_moment": [[moment] for moment in moments.first],
+            "second_moment": [[moment] for moment in moments.second],
+        }
         return [precision / 2 for precision in precisions]
