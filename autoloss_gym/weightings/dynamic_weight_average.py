@@ -1,6 +1,7 @@
 """Dynamic Weight Average: more weight for the losses that fall relatively slowly."""
 
 from dataclasses import KW_ONLY, dataclass
+from operator import truediv
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
-from autoloss_gym.weightings.single import Numbers, Single, total
+from autoloss_gym.weightings.single import Numbers, Single
 
 Window = Annotated[int, Bounds("a whole number from 1 to 10,000", least=1, below=10_001)]
 
@@ -60,9 +61,11 @@ class DynamicWeightAverage(WeightingRule):
         history = memory.remember_one(single)
         if history is None:
             return None
-        ratios = []
+        latest, previous = [], []
         for values in history:
-            shares = [value / self.window for value in values]
-            latest, previous = total(shares[: self.window]), total(shares[self.window :])
-            ratios.append(latest / previous / self.temperature)
-        return single.numbers(torch.softmax(single.tensor(ratios), dim=0))
+            shares = single.each(truediv, values, float(self.window))
+            latest.append(single.total(shares[: self.window]))
+            previous.append(single.total(shares[self.window :]))
+        ratios = single.each(truediv, latest, previous)
+        ratios = single.each(truediv, ratios, single.number(self.temperature))
+        return torch.softmax(single.tensor(ratios), dim=0).tolist()

@@ -32,4 +32,4 @@ class Equal(WeightingRule):
 
     def _weigh_one(self, single: Single) -> Numbers:
         count = len(single.losses)
-        return [single.kind(1 / count)] * count
+        return [single.number(1 / count)] * count

@@ -47,4 +47,4 @@ class Fixed(WeightingRule):
         return row(tuple(self.weights), losses.device, losses.dtype).expand_as(losses)
 
     def _weigh_one(self, single: Single) -> Numbers:
-        return list(map(single.kind, self.weights))
+        return single.rounded(self.weights)

@@ -1,6 +1,7 @@
 """GradNorm: weights that bring the gradients of all losses to comparable norms."""
 
 from dataclasses import KW_ONLY, dataclass, field
+from operator import mul, truediv
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
 from autoloss_gym.weightings.shared import parameters_of
-from autoloss_gym.weightings.single import Numbers, Single, total
+from autoloss_gym.weightings.single import Numbers, Single
 
 _LEAST_WEIGHT = 1e-6  # a step of the optimizer neither turns a loss off for good nor its sign round
 
@@ -112,22 +113,21 @@ class GradNorm(WeightingRule):
         if single.norms is not None:
             state["latest"], state["norms"] = single.losses, single.norms
             weights = self._moved(single, optimizer)
-        least = single.kind(_LEAST_WEIGHT)
+        least = single.number(_LEAST_WEIGHT)
         weights = [max(weight, least) for weight in weights]
-        factor = 1 / total(weights) * len(weights)  # as PyTorch divides a number by a tensor
-        state["learned"] = [weight * factor for weight in weights]
+        # PyTorch divides a number by a tensor in these two steps.
+        inverse = single.number(1 / single.total(weights))
+        state["learned"] = single.each(mul, weights, single.number(inverse * len(weights)))
         return before
 
     def _moved(self, single: Single, optimizer: Adam) -> Numbers:
         """The weights after a step of Adam, whose moments are then those after it."""
-        weights, kept, kind = single.state["learned"], single.state["optimizer"], single.kind
+        weights, kept = single.state["learned"], single.state["optimizer"]
         norms = single.state["norms"]
-        weighted = [a * b for a, b in zip(weights, norms, strict=True)]
-        gradients = []
-        for norm, value, target in zip(
-            norms, weighted, self._targets_of_one(single, weighted), strict=True
-        ):
-            gradients.append(norm * (kind(value > target) - kind(value < target)))
+        weighted = single.each(mul, weights, norms)
+        targets = self._targets_of_one(single, weighted)
+        signs = [(a > b) - (a < b) for a, b in zip(weighted, targets, strict=True)]
+        gradients = single.each(mul, norms, signs)
         powers = [kept["powers"]] * len(weights)
         moments = Moments(powers, kept["first_moment"], kept["second_moment"])
         weights, moments = descend_one(optimizer, single, weights, gradients, moments)
@@ -141,10 +141,10 @@ class GradNorm(WeightingRule):
 
     def _targets_of_one(self, single: Single, weighted: Numbers) -> Numbers:
         state, count = single.state, len(weighted)
-        ratios = [a / b for a, b in zip(state["latest"], state["initial"], strict=True)]
-        mean_ratio = total(ratios) / count
-        smallest = single.kind(torch.finfo(single.dtype).tiny)
-        rates = [max(ratio / mean_ratio, smallest) for ratio in ratios]
-        powers = single.numbers(single.tensor(rates).log_().mul_(self.alpha).exp_())
-        mean = total(weighted) / count
-        return [mean * power for power in powers]
+        ratios = single.each(truediv, state["latest"], state["initial"])
+        mean_ratio = single.number(single.total(ratios) / count)
+        smallest = torch.finfo(single.like.dtype).tiny
+        rates = [max(rate, smallest) for rate in single.each(truediv, ratios, mean_ratio)]
+        powers = single.tensor(rates).log_().mul_(self.alpha).exp_().tolist()
+        mean = single.number(single.total(weighted) / count)
+        return single.each(mul, powers, mean)

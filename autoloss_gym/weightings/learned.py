@@ -1,6 +1,7 @@
 """One step of an optimizer on numbers that a rule learns."""
 
 from dataclasses import dataclass
+from operator import add, mul, sub, truediv
 
 import torch
 from jaxtyping import Bool, Float
@@ -48,22 +49,21 @@ def descend_one(
     Returns:
         The parameters and the moments after the step.
     """
-    kind, betas = single.kind, optimizer.betas
-    kept = [kind(beta) for beta in betas]
-    new = [kind(1 - beta) for beta in betas]
-    epsilon, learning_rate = kind(optimizer.epsilon), kind(optimizer.learning_rate)
-    after = Moments([[row[0] * betas[0], row[1] * betas[1]] for row in moments.powers], [], [])
-    for gradient, first, second in zip(gradients, moments.first, moments.second, strict=True):
-        gradient = kind(min(max(gradient, -_LARGEST), _LARGEST))
-        after.first.append(first * kept[0] + gradient * new[0])
-        after.second.append(second * kept[1] + gradient * gradient * new[1])
+    each, count = single.each, len(parameters)
+    (kept, kept_squares), new = optimizer.betas, [1 - beta for beta in optimizer.betas]
+    gradients = single.rounded([min(max(number, -_LARGEST), _LARGEST) for number in gradients])
+    powers = [[row[0] * kept, row[1] * kept_squares] for row in moments.powers]
+    kept, kept_squares, new_gradient, new_square, epsilon, learning_rate = single.rounded(
+        (kept, kept_squares, *new, optimizer.epsilon, optimizer.learning_rate)
+    )
+    squares = each(mul, gradients, gradients)
+    first = each(add, each(mul, moments.first, kept), each(mul, gradients, new_gradient))
+    second = each(add, each(mul, moments.second, kept_squares), each(mul, squares, new_square))
 
     # PyTorch's roots are not always the nearest numbers.
-    corrections = [kind(1 - row[1]) for row in after.powers]
-    roots = single.numbers(single.tensor(after.second + corrections).sqrt_())
-    moved = []
-    for index, parameter in enumerate(parameters):
-        denominator = roots[index] / roots[len(parameters) + index] + epsilon
-        rate = learning_rate / kind(1 - after.powers[index][0])
-        moved.append(parameter - after.first[index] * rate / denominator)
-    return moved, after
+    corrections = single.rounded([1 - row[1] for row in powers])
+    roots = single.tensor(second + corrections).sqrt_().tolist()
+    denominators = each(add, each(truediv, roots[:count], roots[count:]), epsilon)
+    rates = each(truediv, [learning_rate] * count, single.rounded([1 - row[0] for row in powers]))
+    steps = each(truediv, each(mul, first, rates), denominators)
+    return each(sub, parameters, steps), Moments(powers, first, second)

@@ -48,14 +48,14 @@ class RandomLossWeighting(WeightingRule):
 
     def _weigh_one(self, single: Single) -> Numbers:
         call, count = single.state["calls"], len(single.losses)
-        wanted = (single.state["keys"], call // _BLOCK, count, single.dtype, self.seed)
+        wanted = (single.state["keys"], call // _BLOCK, count, single.like.dtype, self.seed)
         if self._block is None or self._block[0] != wanted:
             start = call - call % _BLOCK
             calls = torch.arange(start, start + _BLOCK, dtype=torch.int64, device="cpu")
             keys = torch.full_like(calls, single.state["keys"])
-            rows = self._drawn(keys, calls, count, single.dtype).tolist()
+            rows = self._drawn(keys, calls, count, single.like.dtype).tolist()
             self._block = wanted, rows
-        return list(map(single.kind, self._block[1][call % _BLOCK]))
+        return self._block[1][call % _BLOCK]
 
     def _drawn(
         self,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +31,6 @@ class Runs:
     ) -> None:
         self._tensors: dict[str, Any] = tensors or {}
         self._numbers: dict[str, Any] | None = None  # newer than the tensors where there are any
-        self._is_of: tuple[torch.dtype, int] | None = None  # dtype and count of the numbers
         self.names = names
         self.calls = calls
 
@@ -54,20 +52,24 @@ class Runs:
         """Whether there was a call since all runs were reset."""
         return "weights" in self._tensors
 
-    def numbers(self, dtype: torch.dtype, count: int) -> dict[str, Any] | None:
+    def numbers(
+        self, dtype: torch.dtype, count: int
+    ) -> tuple[Tensor | None, dict[str, Any] | None]:
         """The state of one run on the CPU in plain numbers, for so many losses of a dtype.
 
-        None where it is something else. It is read-only, and the tensors are what they were.
+        It is read-only, and the tensors are what they were.
+
+        Returns:
+            A tensor of the dtype, and the state; None where it is something else.
         """
-        if self._numbers is not None and self._is_of == (dtype, count):
-            return self._numbers
         weights = self._tensors.get("weights")
-        if weights is None or weights.shape != (1, count) or weights.dtype != dtype:
-            return None
-        if not weights.is_cpu or torch.is_inference(weights):
-            return None
-        self._is_of = dtype, count
-        return _as_numbers(self._tensors) if self._numbers is None else self._numbers
+        if weights is None or weights.dtype != dtype or weights.shape != (1, count):
+            return None, None
+        if self._numbers is not None:
+            return weights, self._numbers
+        if not weights.is_cpu or weights.is_inference():
+            return None, None
+        return weights, _as_numbers(self._tensors)
 
     def due(self, every: int) -> bool:
         """Whether the next call is, for some run, the first of `every` calls."""
@@ -156,15 +158,10 @@ def _begin(keys: Tensor, fresh: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_numbers(tree: Any) -> Any:
-    """The tensors (1, …) of a tree in nested lists, of NumPy's float32 where they are that."""
+    """The tensors (1, …) of a tree in nested lists."""
     if isinstance(tree, dict):
         return {name: _as_numbers(part) for name, part in tree.items()}
-    values = tree[0].tolist()
-    return _rounded(values) if tree.dtype == torch.float32 else values
-
-
-def _rounded(values: Any) -> Any:
-    return [_rounded(each) for each in values] if isinstance(values, list) else np.float32(values)
+    return tree[0].tolist()
 
 
 def _as_tensors(numbers: Any, like: Any) -> Any:

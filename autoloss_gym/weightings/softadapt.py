@@ -2,8 +2,8 @@
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from operator import add, mul, sub, truediv
 from typing import Annotated, Any, Literal
 
 import torch
@@ -14,7 +14,7 @@ from autoloss_gym.tools.bounds import Bounds, FiniteFloat
 from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
-from autoloss_gym.weightings.single import Numbers, Single, total
+from autoloss_gym.weightings.single import Numbers, Single
 
 Slope = Literal["backward", "least_squares", "forward"]
 Order = Annotated[
@@ -109,25 +109,26 @@ class SoftAdapt(WeightingRule):
         history = memory.remember_one(single)
         if history is None:
             return None
-        slopes, averages = _factors_of_full(
-            self.slope, self._points, self._size, single.dtype, single.kind
-        )
-        changes = [_weighted([value - each[0] for value in each], slopes) for each in history]
+        slopes, averages = _factors_of_full(self.slope, self._points, self._size, single.like.dtype)
+        changes = []
+        for values in history:
+            differences = single.each(sub, values, values[0])
+            changes.append(single.total(single.each(mul, differences, slopes)))
         if self.normalized:
-            smallest = torch.finfo(single.dtype).tiny
-            divisor = max(total([abs(change) for change in changes]), single.kind(smallest))
-            changes = [change / divisor for change in changes]
+            whole = single.total([abs(change) for change in changes])
+            divisor = max(whole, torch.finfo(single.like.dtype).tiny)
+            changes = single.each(truediv, changes, divisor)
 
-        largest = single.kind(torch.finfo(single.dtype).max / 4)
-        exponents = [min(max(change * self.beta, -largest), largest) for change in changes]
+        largest = torch.finfo(single.like.dtype).max / 4
+        exponents = single.each(mul, changes, single.number(self.beta))
+        exponents = [min(max(exponent, -largest), largest) for exponent in exponents]
         if self.loss_weighted:
             values = single.losses
             if self.loss_value == "mean":
-                values = [_weighted(each, averages) for each in history]
-            positive = [max(value, single.kind(0)) for value in values]
-            logarithms = single.numbers(single.tensor(positive).log_())
-            exponents = [a + b for a, b in zip(exponents, logarithms, strict=True)]
-        return single.numbers(torch.softmax(single.tensor(exponents), dim=0))
+                values = [single.total(single.each(mul, each, averages)) for each in history]
+            positive = single.tensor([max(value, 0.0) for value in values])
+            exponents = single.each(add, exponents, positive.log_().tolist())
+        return torch.softmax(single.tensor(exponents), dim=0).tolist()
 
 
 @functools.lru_cache(maxsize=64)
@@ -153,16 +154,11 @@ def _coefficients(
 
 @functools.lru_cache(maxsize=64)
 def _factors_of_full(
-    slope: str, points: int, size: int, dtype: torch.dtype, kind: Callable[[float], Any]
+    slope: str, points: int, size: int, dtype: torch.dtype
 ) -> tuple[Numbers, Numbers]:
     """The factors for a loss all of whose `size` values are known."""
-    tables = _coefficients(slope, points, size, torch.device("cpu"), dtype)
-    slopes, averages = ([kind(number) for number in table[-1].tolist()] for table in tables)
-    return slopes, averages
-
-
-def _weighted(values: Numbers, factors: Numbers) -> Any:
-    return total([value * factor for value, factor in zip(values, factors, strict=True)])
+    slopes, means = _coefficients(slope, points, size, torch.device("cpu"), dtype)
+    return slopes[-1].tolist(), means[-1].tolist()
 
 
 def _slope_factors(slope: str, points: int) -> list[float]:

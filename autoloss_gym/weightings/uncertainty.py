@@ -1,6 +1,7 @@
 """Uncertainty weighting: weights from a learned noise variance of every loss."""
 
 from dataclasses import KW_ONLY, dataclass, field
+from operator import mul
 from typing import Any, ClassVar
 
 import torch
@@ -74,14 +75,14 @@ class UncertaintyWeighting(WeightingRule):
         if type(optimizer) is not Adam:
             return None
         log_variances, kept = single.state["log_variances"], single.state["optimizer"]
-        precisions = single.numbers(single.tensor([-each for each in log_variances]).exp_())
-        gradients = [(1 - a * b) / 2 for a, b in zip(precisions, single.losses, strict=True)]
+        precisions = single.tensor([-each for each in log_variances]).exp_().tolist()
+        products = single.each(mul, precisions, single.losses)
+        gradients = single.rounded([(1 - product) / 2 for product in products])
         first = [row[0] for row in kept["first_moment"]]
         second = [row[0] for row in kept["second_moment"]]
         moments = Moments(kept["powers"], first, second)
         moved, moments = descend_one(optimizer, single, log_variances, gradients, moments)
-        widest = single.kind(_WIDEST)
-        single.state["log_variances"] = [min(max(each, -widest), widest) for each in moved]
+        single.state["log_variances"] = [min(max(each, -_WIDEST), _WIDEST) for each in moved]
         single.state["optimizer"] = {
             "steps": [count + 1 for count in kept["steps"]],
             "powers": moments.powers,
