@@ -9,7 +9,6 @@ rule = SoftAdapt(beta=0.1, normalized=True)
 for _ in range(500):
     code = encoder(inputs)
     losses = [(decoder(code) - inputs).square().mean(), 0.1 * code.abs().mean()]
-    weights = rule.update(losses)
     optimizer.zero_grad()
-    (weights * torch.stack(losses)).sum().backward()
+    rule(losses).backward()
     optimizer.step()

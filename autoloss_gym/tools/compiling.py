@@ -1,14 +1,21 @@
 """What eager and compiled programs need to agree: constants of graphs, and where a program runs."""
 
 import functools
+import sys
 import types
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+# What compiles the frames that run at the moment, if anything does. Where a PyTorch does not tell,
+# something may.
+_callback: Callable[[], Any] = getattr(
+    torch._C._dynamo.eval_frame, "get_eval_frame_callback", lambda: True
+)
 Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def graph_constant(maxsize: int = 64) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
@@ -36,6 +43,24 @@ def graph_constant(maxsize: int = 64) -> Callable[[Callable[..., Result]], Calla
         return constant
 
     return decorate
+
+
+def uncompiled(function: Function) -> Function:
+    """Decorates a function that a compiled program calls as it is, between two graphs."""
+    without_compiler: list[Any] = []
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        # `torch.compiler.disable` would import PyTorch's compiler, and takes a while at each call;
+        # it is for what a compiled program has called.
+        if "torch._dynamo" not in sys.modules or _callback() is None:
+            return function(*arguments, **keywords)
+        if not without_compiler:
+            without_compiler.append(torch.compiler.disable(function))
+        return without_compiler[0](*arguments, **keywords)
+
+    call._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return cast(Function, call)
 
 
 def is_eager_on_cpu(tensor: Tensor) -> bool:

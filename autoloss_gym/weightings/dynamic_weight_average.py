@@ -1,6 +1,7 @@
 """Dynamic Weight Average: more weight for the losses that fall relatively slowly."""
 
 from dataclasses import KW_ONLY, dataclass
+from operator import truediv
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
+from autoloss_gym.weightings.single import Numbers, Single
 
 Window = Annotated[int, Bounds("a whole number from 1 to 10,000", least=1, below=10_001)]
 
@@ -30,7 +32,7 @@ class DynamicWeightAverage(WeightingRule):
         temperature: T; the greater, the more equal the weights.
         window: number of measured values in an average.
         scale: "count" (default) for weights that sum to n.
-        prior, every: see `WeightingRule`.
+        prior, every, reduce: see `WeightingRule`.
     """
 
     negative_losses: ClassVar[str] = "the ratio of its values does not tell how fast it falls"
@@ -54,3 +56,16 @@ class DynamicWeightAverage(WeightingRule):
         weights = torch.softmax(latest / previous / self.temperature, dim=1)
         known = (state["seen"] == 2 * self.window).all(dim=1, keepdim=True)
         return torch.where(known, weights, 1 / weights.shape[1])
+
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        history = memory.remember_one(single)
+        if history is None:
+            return None
+        latest, previous = [], []
+        for values in history:
+            shares = single.each(truediv, values, float(self.window))
+            latest.append(single.total(shares[: self.window]))
+            previous.append(single.total(shares[self.window :]))
+        ratios = single.each(truediv, latest, previous)
+        ratios = single.each(truediv, ratios, single.number(self.temperature))
+        return torch.softmax(single.tensor(ratios), dim=0).tolist()

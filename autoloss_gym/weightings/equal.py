@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.single import Numbers, Single
 
 
 @dataclass(kw_only=True)
@@ -28,3 +29,7 @@ class Equal(WeightingRule):
         self, state: dict[str, Any], measured: Measurements
     ) -> Float[Tensor, "num_envs losses"]:
         return torch.full_like(measured.losses, 1 / measured.losses.shape[1])
+
+    def _weigh_one(self, single: Single) -> Numbers:
+        count = len(single.losses)
+        return [single.number(1 / count)] * count

@@ -11,6 +11,7 @@ from autoloss_gym.weightings.boundary.arguments import factors
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale, row
+from autoloss_gym.weightings.single import Numbers, Single
 
 
 @dataclass
@@ -44,3 +45,6 @@ class Fixed(WeightingRule):
     ) -> Float[Tensor, "num_envs losses"]:
         losses = measured.losses
         return row(tuple(self.weights), losses.device, losses.dtype).expand_as(losses)
+
+    def _weigh_one(self, single: Single) -> Numbers:
+        return single.rounded(self.weights)

@@ -5,6 +5,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from autoloss_gym.weightings.measurements import Measurements
+from autoloss_gym.weightings.single import MOST, Numbers, Single
 
 
 def start(
@@ -28,3 +29,14 @@ def remember(state: dict[str, Tensor], measured: Measurements) -> None:
     pushed = torch.cat([measured.losses[..., None], history[..., :-1]], dim=-1)
     state["history"] = torch.where(refreshed[..., None], pushed, history)
     state["seen"] = (state["seen"] + refreshed).clamp(0, history.shape[-1])
+
+
+def remember_one(single: Single) -> list[Numbers] | None:
+    """`remember` for one run all of whose losses were measured; None until its memory is full."""
+    history = single.state["history"]
+    size = len(history[0])
+    if size > MOST or any(known < size for known in single.state["seen"]):
+        return None
+    pushed = [[loss, *values[:-1]] for loss, values in zip(single.losses, history, strict=True)]
+    single.state["history"] = pushed
+    return pushed

@@ -1,16 +1,19 @@
 """Random loss weighting: new random weights at every step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.weightings.boundary.arguments import Seed
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.single import Numbers, Single
+
+_BLOCK = 64
 
 
 @dataclass
@@ -31,6 +34,8 @@ class RandomLossWeighting(WeightingRule):
     reads_losses: ClassVar[bool] = False
 
     seed: Seed = 0
+    # Of one run, the draws of so many calls at once, and for which run and calls they are.
+    _block: tuple[Any, list[list[float]]] | None = field(default=None, init=False, repr=False)
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         return {}
@@ -39,6 +44,26 @@ class RandomLossWeighting(WeightingRule):
         self, state: dict[str, Any], measured: Measurements
     ) -> Float[Tensor, "num_envs losses"]:
         losses = measured.losses
-        keys = random.fold_in(state["keys"], f"random weights {self.seed}")
-        draws = random.normal(random.fold_in(keys, state["calls"]), (losses.shape[1],))
-        return torch.softmax(draws.to(losses.dtype), dim=1)
+        return self._drawn(state["keys"], state["calls"], losses.shape[1], losses.dtype)
+
+    def _weigh_one(self, single: Single) -> Numbers:
+        call, count = single.state["calls"], len(single.losses)
+        wanted = (single.state["keys"], call // _BLOCK, count, single.like.dtype, self.seed)
+        if self._block is None or self._block[0] != wanted:
+            start = call - call % _BLOCK
+            calls = torch.arange(start, start + _BLOCK, dtype=torch.int64, device="cpu")
+            keys = torch.full_like(calls, single.state["keys"])
+            rows = self._drawn(keys, calls, count, single.like.dtype).tolist()
+            self._block = wanted, rows
+        return self._block[1][call % _BLOCK]
+
+    def _drawn(
+        self,
+        keys: Int64[Tensor, " runs"],
+        calls: Int64[Tensor, " runs"],
+        count: int,
+        dtype: torch.dtype,
+    ) -> Float[Tensor, "runs losses"]:
+        keys = random.fold_in(keys, f"random weights {self.seed}")
+        draws = random.normal(random.fold_in(keys, calls), (count,))
+        return torch.softmax(draws.to(dtype), dim=1)

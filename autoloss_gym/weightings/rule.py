@@ -1,43 +1,38 @@
 """Loss-weighting rules: measured losses in, weights out, for one model or a batch of runs."""
 
-import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, overload
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from autoloss_gym.tools.compiling import uncompiled
 from autoloss_gym.weightings.boundary.arguments import Count, check_arguments, factors
-from autoloss_gym.weightings.boundary.losses import (
-    Names,
-    Values,
-    as_batch,
-    as_mask,
-    as_tensor,
-    names_of,
-)
-from autoloss_gym.weightings.boundary.notices import Notices, note_losses
-from autoloss_gym.weightings.boundary.saving import pack, unpack
-from autoloss_gym.weightings.measurements import Measurements, finite_ones
+from autoloss_gym.weightings.boundary.losses import Values
+from autoloss_gym.weightings.boundary.module import RuleModule
+from autoloss_gym.weightings.boundary.notices import Notices
+from autoloss_gym.weightings.measurements import Measurements
+from autoloss_gym.weightings.reduction import check_reduce
 from autoloss_gym.weightings.runs import Runs
-from autoloss_gym.weightings.scaling import Scale, default_weights, representable, scaled
+from autoloss_gym.weightings.scaling import Scale, default_weights
+from autoloss_gym.weightings.step import call_of, step, weighted_sum
 
 Name = TypeVar("Name", bound=str | int)
 
 
 @dataclass(kw_only=True)
-class WeightingRule(ABC):
+class WeightingRule(RuleModule):
     """Loss weights for any training loop, from the losses that it measures.
 
-        weights = rule.update(losses)
-        sum(weight * loss for weight, loss in zip(weights, losses)).backward()
+        rule(losses).backward()         # the weighted sum
+        weights = rule.update(losses)   # or the weights themselves
 
     A rule holds the history of one model, or of `num_envs` runs that share nothing. No gradient
-    flows through the weights, and no graph is kept alive.
+    flows through the weights, and no graph is kept alive. It is an `nn.Module` without parameters:
+    as an attribute of a model it is saved and loaded with it.
 
     If some refreshed losses of a run (or gradient norms, where the rule needs them) are not finite,
     the run gets equal weights, or the prior, and those values are left out of its history. The
@@ -53,6 +48,9 @@ class WeightingRule(ABC):
         every: number of calls for which weights are kept; the first call gives new ones. Losses
             count at every call, gradient norms at those that bring them (see
             `gradient_norms_due`).
+        reduce: in a training of several processes, "mean" to learn from the losses' means over all
+            of them, so that each gets the same weights; a process group for the means over it, or
+            a function that averages a tensor. It is not saved.
 
     Raises:
         ValueError: an argument is of another type or out of its bounds.
@@ -65,11 +63,14 @@ class WeightingRule(ABC):
     prior: Sequence[float | int] | None = None
     scale: Scale = "sum"
     every: Count = 1
-    _runs: Runs = field(default_factory=Runs, init=False, repr=False, compare=False)
-    _notices: Notices = field(default_factory=Notices, init=False, repr=False, compare=False)
+    shared = None  # parameters by which a rule measures gradient norms itself
+    reduce: Any = field(default=None, metadata={"saved": False})
+    _runs: Runs = field(default_factory=Runs, init=False, repr=False)
+    _notices: Notices = field(default_factory=Notices, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_arguments(self)
+        check_reduce(self.reduce)
         if self.prior is not None:
             self.prior = factors("prior", self.prior)
 
@@ -114,10 +115,11 @@ class WeightingRule(ABC):
         gradient_norms: Values | None = None,
     ) -> Tensor: ...
 
+    @uncompiled
     def update(
         self, losses: Values, refreshed: Values | None = None, gradient_norms: Values | None = None
     ) -> Float[Tensor, "*num_envs losses"] | dict[Any, Float[Tensor, ""]]:
-        """Take in the losses and return their weights; `rule(losses)` does the same.
+        """Take in the losses and return their weights; `rule(losses)` returns the weighted sum.
 
         Args:
             losses: n scalars (tensors of one element, or numbers) in a list, a tuple, a generator
@@ -136,22 +138,31 @@ class WeightingRule(ABC):
             ValueError: a value is missing or no real number, or there are other names or another
                 number of losses or runs than before. The call has then changed nothing.
         """
-        if torch.is_inference_mode_enabled():  # what is kept must serve outside of it as well
-            with torch.inference_mode(False):
-                return self.update(losses, refreshed, gradient_norms)
-        with torch.no_grad():
-            names = None
-            if isinstance(losses, Mapping):
-                names = names_of(losses, self._runs.names)
-            given = as_tensor("losses", losses, names)
-            weights = self._update(given, names, refreshed, gradient_norms)
+        call = call_of(self, losses, refreshed, gradient_norms)
+        weights = step(self, call)
         self._notices.tell(wait=False)
-        if names is None:
+        if call.names is None:
             return weights
-        by_name = dict(zip(names, weights, strict=True))
-        return {name: by_name[name] for name in losses}
+        by_name = dict(zip(call.names, weights.unbind(), strict=True))
+        return {name: by_name[name] for name in call.losses}
 
-    __call__ = update
+    @uncompiled
+    def forward(
+        self, losses: Values, refreshed: Values | None = None, gradient_norms: Values | None = None
+    ) -> Float[Tensor, "*num_envs"]:
+        """Take in the losses and return Σ_k w_k L_k, through which gradients reach the losses.
+
+        Arguments and errors are those of `update`. A loss that was not refreshed is no part of the
+        sum.
+
+        Returns:
+            A scalar, or (num_envs,) for a batch of runs.
+        """
+        call = call_of(self, losses, refreshed, gradient_norms)
+        call.values  # noqa: B018 (with their graph)
+        weights = step(self, call)
+        self._notices.tell(wait=False)
+        return weighted_sum(call, weights)
 
     def reset(
         self,
@@ -170,87 +181,6 @@ class WeightingRule(ABC):
         """
         self._notices.tell(wait=True)
         self._runs.reset(runs, keys, self._fresh)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Copies of all that was learned, with the rule's arguments.
-
-        Returns:
-            Plain values and, under "tensors", nested dicts of tensors, which `torch.load` reads
-            with `weights_only=True`.
-        """
-        self._notices.tell(wait=True)
-        return pack(self, self._runs)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from the result of `state_dict`.
-
-        Raises:
-            ValueError: it is something else, or the state of another rule or of other arguments.
-                The rule is then what it was.
-        """
-        self._runs = unpack(self, state, self._fresh)
-
-    def _update(
-        self,
-        given: Tensor,
-        names: Names | None,
-        refreshed: Values | None,
-        gradient_norms: Values | None,
-    ) -> Tensor:
-        values, state = self._runs.begin(given if given.dim() == 2 else given[None], self._fresh)
-        mask = as_mask("refreshed", refreshed, values, names)
-        norms = self._norms(gradient_norms, values, names)
-        measured, failed = self._measured(values, mask, norms)
-        weights = self._weigh(state, measured)
-        if weights.shape != values.shape:
-            raise ValueError(
-                f"{type(self).__name__}._weigh gave weights of shape {tuple(weights.shape)}: "
-                f"expected {tuple(values.shape)}"
-            )
-        weights = scaled(weights, failed, self.prior, self.scale)
-
-        if self.every > 1:
-            due = state["calls"] % self.every == 0
-            if failed is not None:
-                due = due | failed
-            weights = torch.where(due[:, None], weights, state["weights"])
-        state["weights"] = weights
-        self._runs.commit(state, names)
-
-        dtype = given.dtype if given.is_floating_point() else weights.dtype
-        weights = representable(weights, dtype, self._notices)
-        return weights if given.dim() == 2 else weights[0]
-
-    def _norms(
-        self, gradient_norms: Values | None, values: Tensor, names: Names | None
-    ) -> Float[Tensor, "num_envs losses"] | None:
-        """The norms that this call brings; None where it need not."""
-        if not self.needs_gradient_norms:
-            return None
-        if gradient_norms is not None:
-            return as_batch("gradient_norms", gradient_norms, values, names).to(values.dtype)
-        if self.gradient_norms_due:
-            raise ValueError(
-                "gradient_norms=None: expected the norm of each loss's gradient, which "
-                f"{type(self).__name__} needs where gradient_norms_due; give "
-                "update(losses, gradient_norms=…)"
-            )
-        return None
-
-    def _measured(
-        self, values: Tensor, mask: Tensor, norms: Tensor | None
-    ) -> tuple[Measurements, Bool[Tensor, " num_envs"] | None]:
-        """Measurements for `_weigh`, and the runs with values that are not finite, if any."""
-        measured = Measurements(
-            losses=values, refreshed=mask, gradient_norms=values if norms is None else norms
-        )
-        failed, least = None, math.nan
-        if self.reads_losses:
-            measured, failed, least = finite_ones(measured)
-        note_losses(self._notices, self, measured, failed, least)
-        if self.needs_gradient_norms and norms is None:
-            measured = replace(measured, refreshed=torch.zeros_like(mask))
-        return measured, failed
 
     def _fresh(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         count = losses.shape[1]

@@ -1,7 +1,6 @@
 """What a rule knows of its runs: begun at the first call, forgotten run by run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from autoloss_gym.weightings.boundary.losses import Names, shape_of
 Fresh = Callable[[Tensor], dict[str, Any]]
 
 
-@dataclass
 class Runs:
     """The state of all runs, and what the host knows about it without asking the device.
 
@@ -25,14 +23,53 @@ class Runs:
         calls: number of calls since all runs were reset; None where some were reset later.
     """
 
-    tensors: dict[str, Any] = field(default_factory=dict)
-    names: Names | None = None
-    calls: int | None = 0
+    def __init__(
+        self,
+        tensors: dict[str, Any] | None = None,
+        names: Names | None = None,
+        calls: int | None = 0,
+    ) -> None:
+        self._tensors: dict[str, Any] = tensors or {}
+        self._numbers: dict[str, Any] | None = None  # newer than the tensors where there are any
+        self.names = names
+        self.calls = calls
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """The state."""
+        if self._numbers is not None:
+            self._tensors = _as_tensors(self._numbers, self._tensors)
+            self._numbers = None
+        return self._tensors
+
+    @tensors.setter
+    def tensors(self, tensors: dict[str, Any]) -> None:
+        self._tensors = tensors
+        self._numbers = None
 
     @property
     def begun(self) -> bool:
         """Whether there was a call since all runs were reset."""
-        return "weights" in self.tensors
+        return "weights" in self._tensors
+
+    def numbers(
+        self, dtype: torch.dtype, count: int
+    ) -> tuple[Tensor | None, dict[str, Any] | None]:
+        """The state of one run on the CPU in plain numbers, for so many losses of a dtype.
+
+        It is read-only, and the tensors are what they were.
+
+        Returns:
+            A tensor of the dtype, and the state; None where it is something else.
+        """
+        weights = self._tensors.get("weights")
+        if weights is None or weights.dtype != dtype or weights.shape != (1, count):
+            return None, None
+        if self._numbers is not None:
+            return weights, self._numbers
+        if not weights.is_cpu or weights.is_inference():
+            return None, None
+        return weights, _as_numbers(self._tensors)
 
     def due(self, every: int) -> bool:
         """Whether the next call is, for some run, the first of `every` calls."""
@@ -68,10 +105,21 @@ class Runs:
         moved = tree.map_tensors(lambda leaf: leaf.to(values.device), self.tensors)
         return values.to(weights.dtype), moved
 
+    def move(self, device: torch.device) -> None:
+        """Take the state to a device; the losses of the next call may take it elsewhere."""
+        self.tensors = tree.map_tensors(lambda leaf: leaf.to(device), self.tensors)
+
     def commit(self, tensors: dict[str, Any], names: Names | None) -> None:
         """Keep the state after a call."""
         tensors["calls"].add_(1)
         self.tensors = tensors
+        self.names = names or self.names
+        if self.calls is not None:
+            self.calls += 1
+
+    def commit_numbers(self, numbers: dict[str, Any], names: Names | None) -> None:
+        """Keep the state after a call that counted itself."""
+        self._numbers = numbers
         self.names = names or self.names
         if self.calls is not None:
             self.calls += 1
@@ -107,6 +155,20 @@ def _begin(keys: Tensor, fresh: dict[str, Any]) -> dict[str, Any]:
     if len(keys) != runs:
         raise ValueError(f"keys of shape {tuple(keys.shape)}: expected ({runs},), one for each run")
     return {"keys": keys.clone(), "calls": torch.zeros_like(keys)} | fresh
+
+
+def _as_numbers(tree: Any) -> Any:
+    """The tensors (1, …) of a tree in nested lists."""
+    if isinstance(tree, dict):
+        return {name: _as_numbers(part) for name, part in tree.items()}
+    return tree[0].tolist()
+
+
+def _as_tensors(numbers: Any, like: Any) -> Any:
+    """The reverse of `_as_numbers`, with the dtypes of another such tree."""
+    if isinstance(like, dict):
+        return {name: _as_tensors(numbers[name], part) for name, part in like.items()}
+    return torch.tensor([numbers], dtype=like.dtype, device=like.device)
 
 
 def _is_row(values: Any, dtype: torch.dtype) -> bool:

@@ -3,6 +3,7 @@
 import functools
 import math
 from dataclasses import KW_ONLY, dataclass
+from operator import add, mul, sub, truediv
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from autoloss_gym.tools.bounds import Bounds, FiniteFloat
 from autoloss_gym.weightings import memory
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
+from autoloss_gym.weightings.single import Numbers, Single
 
 Slope = Literal["backward", "least_squares", "forward"]
 Order = Annotated[
@@ -50,7 +52,7 @@ class SoftAdapt(WeightingRule):
         window: number of values that a line is fitted to, and that loss_value="mean" averages.
         loss_value: with `loss_weighted`, the "latest" value of each loss (the paper; the authors'
             code of 2020), or the "mean" of the last `window` (their code of 2023).
-        prior, scale, every: see `WeightingRule`.
+        prior, scale, every, reduce: see `WeightingRule`.
     """
 
     beta: FiniteFloat = 0.1
@@ -103,6 +105,31 @@ class SoftAdapt(WeightingRule):
             exponents = exponents + torch.log(values.clamp(min=0))
         return torch.softmax(exponents, dim=1)
 
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        history = memory.remember_one(single)
+        if history is None:
+            return None
+        slopes, averages = _factors_of_full(self.slope, self._points, self._size, single.like.dtype)
+        changes = []
+        for values in history:
+            differences = single.each(sub, values, values[0])
+            changes.append(single.total(single.each(mul, differences, slopes)))
+        if self.normalized:
+            whole = single.total([abs(change) for change in changes])
+            divisor = max(whole, torch.finfo(single.like.dtype).tiny)
+            changes = single.each(truediv, changes, divisor)
+
+        largest = torch.finfo(single.like.dtype).max / 4
+        exponents = single.each(mul, changes, single.number(self.beta))
+        exponents = [min(max(exponent, -largest), largest) for exponent in exponents]
+        if self.loss_weighted:
+            values = single.losses
+            if self.loss_value == "mean":
+                values = [single.total(single.each(mul, each, averages)) for each in history]
+            positive = single.tensor([max(value, 0.0) for value in values])
+            exponents = single.each(add, exponents, positive.log_().tolist())
+        return torch.softmax(single.tensor(exponents), dim=0).tolist()
+
 
 @functools.lru_cache(maxsize=64)
 def _coefficients(
@@ -123,6 +150,15 @@ def _coefficients(
         torch.tensor(slopes, device=device, dtype=dtype),
         torch.tensor(means, device=device, dtype=dtype),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _factors_of_full(
+    slope: str, points: int, size: int, dtype: torch.dtype
+) -> tuple[Numbers, Numbers]:
+    """The factors for a loss all of whose `size` values are known."""
+    slopes, means = _coefficients(slope, points, size, torch.device("cpu"), dtype)
+    return slopes[-1].tolist(), means[-1].tolist()
 
 
 def _slope_factors(slope: str, points: int) -> list[float]:

@@ -1,6 +1,7 @@
 """Uncertainty weighting: weights from a learned noise variance of every loss."""
 
 from dataclasses import KW_ONLY, dataclass, field
+from operator import mul
 from typing import Any, ClassVar
 
 import torch
@@ -9,10 +10,11 @@ from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
-from autoloss_gym.weightings.learned import descend
+from autoloss_gym.weightings.learned import Moments, descend, descend_one
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
+from autoloss_gym.weightings.single import Numbers, Single
 
 _WIDEST = 30.0  # of |log σ²|: else the weights of losses that fall to 0 or below would overflow
 
@@ -32,7 +34,7 @@ class UncertaintyWeighting(WeightingRule):
     Args:
         optimizer: optimizer of s.
         scale: None (default) leaves the weights as they are, ½ each at the start.
-        prior, every: see `WeightingRule`.
+        prior, every, reduce: see `WeightingRule`.
     """
 
     negative_losses: ClassVar[str] = (
@@ -67,3 +69,24 @@ class UncertaintyWeighting(WeightingRule):
         )
         log_variances.clamp_(-_WIDEST, _WIDEST)
         return precisions / 2
+
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        optimizer = self.optimizer
+        if type(optimizer) is not Adam:
+            return None
+        log_variances, kept = single.state["log_variances"], single.state["optimizer"]
+        precisions = single.tensor([-each for each in log_variances]).exp_().tolist()
+        products = single.each(mul, precisions, single.losses)
+        gradients = single.rounded([(1 - product) / 2 for product in products])
+        first = [row[0] for row in kept["first_moment"]]
+        second = [row[0] for row in kept["second_moment"]]
+        moments = Moments(kept["powers"], first, second)
+        moved, moments = descend_one(optimizer, single, log_variances, gradients, moments)
+        single.state["log_variances"] = [min(max(each, -_WIDEST), _WIDEST) for each in moved]
+        single.state["optimizer"] = {
+            "steps": [count + 1 for count in kept["steps"]],
+            "powers": moments.powers,
+            "first_moment": [[moment] for moment in moments.first],
+            "second_moment": [[moment] for moment in moments.second],
+        }
+        return [precision / 2 for precision in precisions]

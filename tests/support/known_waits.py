@@ -153,6 +153,17 @@ KNOWN_WAITS = (
         "weightings/boundary/saving.py", "_calls", "tolist", "when the state of a rule is loaded",
     ),
     KnownWait(
+        "weightings/boundary/saving.py", "_read", "tolist", "when the state of a rule is loaded",
+    ),
+    KnownWait(
+        "weightings/step.py", "_norms", "tolist",
+        "which losses to differentiate, where shared= and refreshed= are given and norms are due",
+    ),
+    KnownWait(
+        "weightings/reduction.py", "_compare", "upload equal",
+        "at the first call of a rule in a training of several processes",
+    ),
+    KnownWait(
         "weightings/runs.py", "Runs.due", "number",
         "a caller asks whether norms are due, and runs have had different numbers of calls",
     ),
@@ -204,5 +215,7 @@ KNOWN_WAITS = (
     _none("weightings/boundary/arguments.py", "factors", "tolist", "an argument of the rule"),
     _none("weightings/boundary/losses.py", "least_if_finite", "item item item", _CPU),
     _none("weightings/boundary/losses.py", "_number", "item", _NUMPY),
+    _none("weightings/boundary/saving.py", "_written", "upload", "stays on the CPU"),
+    _none("weightings/shared.py", "_norm", "linalg linalg", "norms of vectors ask nothing"),
     _none("weightings/scaling.py", "_known_to_be_positive", "item item", _CPU),
 )  # fmt: skip

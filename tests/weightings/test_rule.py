@@ -34,14 +34,6 @@ def same_state(one, two):
 
 
 @each_rule
-def test_a_rule_can_be_called_like_its_update(make):
-    rule, other = make(), make()
-    for losses in losses_of(4):
-        weights = rule(losses, None, losses)
-        assert torch.equal(weights, other.update(losses, gradient_norms=losses))
-
-
-@each_rule
 @pytest.mark.parametrize(
     "bad",
     [

@@ -209,7 +209,7 @@ def test_gradnorm_learns_from_the_norms_and_losses_that_were_last_measured():
 def test_gradnorm_needs_the_norms():
     with pytest.raises(
         ValueError,
-        match=r"gradient_norms=None: .* GradNorm needs .*; give update\(losses, gradient_norms=",
+        match=r"gradient_norms=None: .* GradNorm needs .*; give GradNorm\(shared=.* or update\(losses, gradient_norms=",
     ) as caught:
         GradNorm().update([1.0, 2.0])
     assert "\n" not in str(caught.value)
@@ -436,7 +436,6 @@ def test_the_example_of_a_training_loop_learns():
     torch.manual_seed(0)
     final = runpy.run_path(str(path))
     assert final["losses"][0] < 0.1
-    assert final["weights"].sum().item() == pytest.approx(1.0)
 
 
 def test_importing_the_rules_does_not_import_the_compiler_of_pytorch():

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,21 @@ def names_of(losses: Mapping[Any, Any], before: Names | None) -> Names:
     return before
 
 
+def listed(values: Any) -> Any:
+    """`values`, and a generator or another iterator as the list of what it yields."""
+    return list(values) if isinstance(values, Iterator) else values
+
+
+def entries_of(values: Any, names: Names | None) -> tuple[list[Any], list[str]]:
+    """The losses of one model one by one, as they were given, and what errors call them."""
+    entries = list(values) if names is None else [values[name] for name in names]
+    return entries, [_entry("losses", names, index) for index in range(len(entries))]
+
+
 def as_tensor(
     label: str, values: Values, names: Names | None = None
 ) -> Shaped[Tensor, "*num_envs losses"]:
-    """`values` as a tensor (n,) or (num_envs, n) of real numbers without a graph.
+    """`values` as a tensor (n,) or (num_envs, n) of real numbers, with their graph if there is one.
 
     Plain numbers take the floating-point dtype and the device of the tensors beside them; tensors
     on the CPU take the device of the others.
@@ -70,7 +81,7 @@ def as_tensor(
     if values.dim() not in (1, 2) or not values.numel():
         shape = tuple(values.shape)
         raise ValueError(f"{label} of shape {shape}: expected (n,), n scalars, or (num_envs, n)")
-    return values.detach()
+    return values
 
 
 def as_mask(
@@ -147,9 +158,7 @@ def _stacked(label: str, values: Any, names: Names | None) -> Tensor:
     if not tensors:
         numbers = [_number(label, names, index, entry) for index, entry in enumerate(entries)]
         return torch.tensor(numbers)
-    scalars = _scalars(label, names, entries, tensors)
-    with torch.no_grad():
-        return torch.stack(scalars)
+    return torch.stack(_scalars(label, names, entries, tensors))
 
 
 def _scalars(

@@ -1,5 +1,6 @@
 """Warnings that a rule gives once in its life."""
 
+import sys
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from autoloss_gym.weightings.measurements import Measurements
+
+_INSIDE = ("autoloss_gym", "torch", "jaxtyping", "beartype")  # the last two check tests
 
 
 @dataclass
@@ -27,7 +30,7 @@ class Notices:
             self._noted[line] = met | self._noted.get(line, False)
 
     def tell(self, *, wait: bool) -> None:
-        """Warn of what is due, as if the caller of the caller had.
+        """Warn of what is due, at the line of the user's that led here.
 
         Args:
             wait: whether the host may wait for a device.
@@ -39,7 +42,7 @@ class Notices:
             if bool(self._noted.pop(line)):
                 self._told.add(line)
                 text = f"{line} (this warning appears once)"
-                warnings.warn(text, RuntimeWarning, stacklevel=3)
+                warnings.warn(text, RuntimeWarning, stacklevel=_levels_to_user())
 
 
 def note_losses(
@@ -76,3 +79,16 @@ def note_losses(
 
 def _is_elsewhere(met: Tensor | bool) -> bool:
     return isinstance(met, Tensor) and met.device.type != "cpu"
+
+
+def _levels_to_user() -> int:
+    """The `stacklevel` for `tell` of the nearest line that is neither ours nor PyTorch's.
+
+    How many calls are between depends on whether the rule is a part of a model, and compiled.
+    """
+    frame = sys._getframe(1)
+    level = 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
+        frame = frame.f_back
+        level += 1
+    return level

@@ -73,7 +73,7 @@ def make_env(num_envs, **more):
 )
 def test_a_name_with_options_is_a_rule_with_arguments(text, rule, sample):
     policy = policy_of(text)
-    assert (policy.label, policy.rule, policy.sample) == (text, rule, sample)
+    assert (policy.label, repr(policy.rule), policy.sample) == (text, repr(rule), sample)
     assert policy.static == isinstance(rule, Equal | RandomLossWeighting)  # they look at nothing
 
 

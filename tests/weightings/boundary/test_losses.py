@@ -61,7 +61,7 @@ def test_weights_of_a_dict_have_its_names_and_order():
     first = {"fit": torch.tensor(3.0, requires_grad=True), "penalty": 1.0, 7: torch.tensor([2.0])}
     rule.update(first)
     by_position.update(list(first.values()))
-    weights = rule({7: 2.5, "penalty": torch.tensor(1.0), "fit": 1.0})
+    weights = rule.update({7: 2.5, "penalty": torch.tensor(1.0), "fit": 1.0})
     expected = by_position.update([1.0, 1.0, 2.5])
     assert list(weights) == [7, "penalty", "fit"]
     assert all(weight.shape == () for weight in weights.values())
@@ -124,7 +124,7 @@ def test_losses_of_another_kind_are_one_line_and_leave_the_rule_as_it_was(losses
     with pytest.raises(ValueError, match=expected) as caught:
         rule.update(losses, **more)
     assert "\n" not in str(caught.value)
-    assert rule.state_dict() == SoftAdapt().state_dict()
+    assert list(rule.state_dict()) == ["about"]
     rule.update([1.0, 2.0, 3.0])  # as many losses as one likes: none were taken
 
 

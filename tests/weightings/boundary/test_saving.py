@@ -1,6 +1,7 @@
 """Saved states: what they hold, and which rule takes them."""
 
 import io
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -39,14 +40,30 @@ def used(rule, calls=3):
     return rule
 
 
+def about(state):
+    return json.loads(bytes(state["about"].tolist()))
+
+
+def with_about(state, **changes):
+    text = json.dumps(about(state) | changes).encode()
+    return state | {"about": torch.tensor(list(text), dtype=torch.uint8)}
+
+
+def as_version_1(rule):
+    """What `state_dict` returned before states were flat."""
+    said = about(rule.state_dict())
+    kept = {name: said[name] for name in ("rule", "arguments", "names")}
+    return {"version": 1, **kept, "tensors": tree.clone(rule._runs.tensors)}
+
+
 def refused(rule, state, expected):
     """The rule refuses the state in one line, and is what it was."""
-    before = tree.clone(rule.state_dict()["tensors"])
+    before = rule.state_dict()
     with pytest.raises(ValueError, match=expected) as caught:
         rule.load_state_dict(state)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
-    pairs = zip(tree.leaves(before), tree.leaves(rule.state_dict()["tensors"]), strict=True)
+    pairs = zip(tree.leaves(before), tree.leaves(rule.state_dict()), strict=True)
     assert all(torch.equal(one, two) for one, two in pairs)
 
 
@@ -96,8 +113,11 @@ def test_a_state_of_other_arguments_is_refused_and_the_line_names_the_argument(
     [
         (None, "state=None: expected the result of state_dict"),
         ([1], r"state=\[1\]: expected the result of state_dict"),
-        ({"version": 2}, "state of version 2: expected 1"),
-        ({"version": torch.ones(3)}, r"state of version tensor\(.*: expected 1"),
+        ({"version": 2}, "state of version 2: expected at most 2"),
+        ({"version": torch.ones(3)}, r"state of version tensor\(.*: expected at most 2"),
+        ({"about": None}, r"state\['about'\]=None: expected the bytes of state_dict"),
+        ({"about": torch.ones(3)}, r"state\['about'\]=tensor.*: expected the bytes"),
+        ({"about": torch.ones(3, dtype=torch.uint8)}, r"state\['about'\]=tensor.*: expected the"),
         ({"version": 1}, "state without 'rule': expected the result of state_dict"),
     ],
 )
@@ -110,8 +130,6 @@ def test_what_is_no_state_is_one_line(state, expected):
     [
         ({"arguments": None}, r"state\['arguments'\]=None: expected a dict"),
         ({"arguments": {"gamma": 1}}, "with gamma=1: expected no gamma"),
-        ({"tensors": []}, r"state\['tensors'\]=\[\]: expected a dict of tensors"),
-        ({"tensors": {}, "names": ["a"]}, r"state\['names'\]=\['a'\]: expected 0 names"),
         ({"names": ["a", "a"]}, "expected 2 names"),
         ({"names": 5}, "expected 2 names"),
         ({"rule": 5}, "state of rule 5: expected that of SoftAdapt"),
@@ -119,7 +137,20 @@ def test_what_is_no_state_is_one_line(state, expected):
 )
 def test_a_damaged_state_is_one_line(change, expected):
     rule = used(SoftAdapt())
-    refused(rule, rule.state_dict() | change, expected)
+    refused(rule, with_about(rule.state_dict(), **change), expected)
+    refused(rule, as_version_1(rule) | change, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"tensors": []}, r"state\['tensors'\]=\[\]: expected a dict of tensors"),
+        ({"tensors": {}, "names": ["a"]}, r"state\['names'\]=\['a'\]: expected 0 names"),
+    ],
+)
+def test_a_damaged_state_of_version_1_is_one_line(change, expected):
+    rule = used(SoftAdapt())
+    refused(rule, as_version_1(rule) | change, expected)
 
 
 @pytest.mark.parametrize(
@@ -135,17 +166,19 @@ def test_a_damaged_state_is_one_line(change, expected):
 )
 def test_damaged_tensors_are_one_line(change, expected):
     rule = used(SoftAdapt())
-    state = rule.state_dict()
-    refused(rule, state | {"tensors": state["tensors"] | change}, expected)
+    refused(rule, rule.state_dict() | change, expected)
+    first = as_version_1(rule)
+    refused(rule, first | {"tensors": first["tensors"] | change}, expected)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
-def test_a_state_from_before_versions_goes_on(rule):
-    """It was the tensors alone."""
+@pytest.mark.parametrize("versioned", [True, False])
+def test_a_nested_state_of_earlier_versions_goes_on(rule, versioned):
+    """At first it was the tensors alone."""
     rule.reset()
-    state = used(rule).state_dict()
+    state = as_version_1(used(rule))
     other = type(rule)((1, 2)) if isinstance(rule, Fixed) else type(rule)()
-    other.load_state_dict(state["tensors"])
+    other.load_state_dict(state if versioned else state["tensors"])
     losses = torch.tensor([0.3, 0.4])
     expected = rule.update(losses, gradient_norms=losses)
     assert torch.equal(other.update(losses, gradient_norms=losses), expected)
@@ -153,7 +186,9 @@ def test_a_state_from_before_versions_goes_on(rule):
 
 def test_an_argument_that_a_rule_got_later_was_its_default():
     state = used(SoftAdapt(0.5)).state_dict()
-    del state["arguments"]["loss_value"]
+    arguments = about(state)["arguments"]
+    del arguments["loss_value"]
+    state = with_about(state, arguments=arguments)
     SoftAdapt(0.5).load_state_dict(state)
     refused(SoftAdapt(0.5, loss_value="mean"), state, "with loss_value='latest': expected")
 
@@ -196,6 +231,6 @@ def test_a_rule_of_the_users_own_saves_its_arguments_whatever_they_are():
 
     rule = used(Own(2.0, table={1: object()}))
     state = rule.state_dict()
-    assert state["arguments"]["table"] == {"type": "dict"}
+    assert about(state)["arguments"]["table"] == {"type": "dict"}
     Own(2.0, table={}).load_state_dict(state)
     refused(Own(2.5, table={}), state, "state of Own with power=2.0: expected power=2.5")
