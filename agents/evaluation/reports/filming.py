@@ -11,7 +11,7 @@ from ...policies.policy import Policy
 from ...progress import show_progress
 from ..entrants import Entrant
 from ..loop import Step, play_episodes
-from ..results import Benchmark
+from ..rows import Benchmark
 
 
 def winner(benchmark: Benchmark, entrants: Sequence[Entrant]) -> Policy | None:
