@@ -77,7 +77,7 @@ def compare(
     named = named_rules(rules)
     numbers = _seeds(seeds)
     _check(train, named, num_workers, reference)
-    function = f"{getattr(train, '__module__', '')}.{getattr(train, '__qualname__', shown(train))}"
+    function = _name(train)
     with _folder(output) as folder:
         record = Record(folder, function, code_digest(train))
         jobs = [(each, seed) for seed in numbers for each in named]
@@ -90,6 +90,16 @@ def compare(
         if folder:
             result.save(folder)
     return result
+
+
+def _name(train: Any) -> str:
+    """Module and function, the same whether the module is imported or run as a script."""
+    module = getattr(train, "__module__", None)
+    if module == "__main__":
+        file = getattr(sys.modules["__main__"], "__file__", None)
+        module = Path(file).stem if file else None
+    name = getattr(train, "__qualname__", type(train).__name__)
+    return f"{module}.{name}" if module else name
 
 
 def _check_main() -> None:
@@ -137,20 +147,26 @@ def _check(train: Any, named: Sequence[Named], num_workers: Any, reference: Any)
     if num_workers > 1:
         _check_pickle("train", train)
         for each in named:
-            _check_pickle(f"rule {each.label!r}", each)
+            _check_pickle(f"rule {each.label!r}", each.rule)
 
 
 def _check_pickle(what: str, value: Any) -> None:
-    main = sys.modules["__main__"]
     try:
         pickle.dumps(value)
-        if getattr(value, "__module__", "") == "__main__" and not hasattr(main, "__file__"):
-            raise TypeError("it was typed in, and other processes cannot import it")
+        if _was_typed_in(value):
+            raise TypeError("it was typed in, and no file has it")
     except Exception as error:
         raise ValueError(
             f"{what} cannot be sent to other processes ({error}): "
             "define it in a module, or take num_workers=1"
         ) from None
+
+
+def _was_typed_in(value: Any) -> bool:
+    """Whether pickle would name something that only this process has."""
+    parts = (value, type(value), getattr(value, "func", None))
+    modules = {getattr(part, "__module__", None) for part in parts}
+    return "__main__" in modules and not hasattr(sys.modules["__main__"], "__file__")
 
 
 @contextlib.contextmanager

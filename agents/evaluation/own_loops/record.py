@@ -71,8 +71,9 @@ def _check_header(found: Any, expected: dict[str, Any], path: Path) -> None:
         raise ValueError(f"{str(path)!r} holds no runs that can be read: give another output")
     if found.get("digest") != expected["digest"]:
         raise ValueError(
-            f"{str(path)!r} holds runs of {found.get('function')}, and the code of "
-            f"{expected['function']} is another now: give another output, or delete the file"
+            f"{str(path)!r} holds runs of {found.get('function')}; the code of "
+            f"{expected['function']}, or a value of your modules that it reads, is another now: "
+            "give another output, or delete the file"
         )
 
 

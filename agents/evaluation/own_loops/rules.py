@@ -127,7 +127,7 @@ def _parsed(specification: Specification) -> WeightingRule:
 
 def _label(rule: WeightingRule) -> str:
     """The class, and the arguments that are not the defaults."""
-    parts = []
+    parts: list[str] = []
     for each in fields(rule):
         value = getattr(rule, each.name)
         is_shown = each.init and each.repr and repr(value) != repr(_default(each))

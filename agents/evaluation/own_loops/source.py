@@ -2,7 +2,9 @@
 
 A digest covers the code of a function, and all functions, classes and plain values of the user's
 modules that the code names. What it cannot see is the content of other objects, such as data that
-were loaded when the module was imported, and of files.
+were loaded when the module was imported, and of files. Of lists and dicts plain values, functions
+and classes count, as settings have them; what else they hold may be a cache, which is filled while
+the function runs.
 """
 
 import dataclasses
@@ -13,9 +15,21 @@ import re
 import sys
 import sysconfig
 import types
+from collections.abc import Collection
 from typing import Any
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis))
+_SETTINGS = (
+    *_PLAIN,
+    tuple,
+    list,
+    dict,
+    set,
+    frozenset,
+    type,
+    functools.partial,
+    types.FunctionType,
+)
 _OURS = ("autoloss_gym", "agents")
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
@@ -71,10 +85,12 @@ class _Walk:
         if id(value) in self._seen:
             return
         self._seen[id(value)] = value
-        if isinstance(value, tuple | list):
-            self._visit_all(type(value).__name__, value)
+        if isinstance(value, tuple):
+            self._visit_all("tuple", value)
+        elif isinstance(value, list):
+            self._visit_settings(list(enumerate(value)))
         elif isinstance(value, dict):
-            self._visit_all("dict", [part for item in value.items() for part in item])
+            self._visit_settings(list(value.items()))
         elif isinstance(value, set | frozenset):
             self._visit_all("set", sorted(map(repr, value)))
         elif isinstance(value, functools.partial):
@@ -90,10 +106,16 @@ class _Walk:
         else:
             self._visit_object(value)
 
-    def _visit_all(self, kind: str, values: Any) -> None:
+    def _visit_all(self, kind: str, values: Collection[Any]) -> None:
         self.lines.append(f"{kind} of {len(values)}")
         for value in values:
             self.visit(value)
+
+    def _visit_settings(self, items: Collection[tuple[Any, Any]]) -> None:
+        for key, value in items:
+            if isinstance(value, _SETTINGS):
+                self.visit(key)
+                self.visit(value)
 
     def _visit_function(self, function: types.FunctionType) -> None:
         wrapped = inspect.unwrap(function)
@@ -144,4 +166,4 @@ class _Walk:
         if isinstance(value, types.ModuleType) or not _is_users(type(value)):
             return
         if dataclasses.is_dataclass(value) or hasattr(value, "__dict__"):
-            self.visit(dict(vars(value)))
+            self._visit_settings(list(vars(value).items()))
