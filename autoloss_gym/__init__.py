@@ -83,7 +83,16 @@ def _application(module: str) -> ModuleType:
     found = importlib.util.find_spec("agents") if beside.is_file() else None
     if found and found.origin and Path(found.origin).samefile(beside):
         return importlib.import_module(f"agents.{module}")
-    return importlib.import_module(f"autoloss_gym.agents.{module}")
+    try:
+        return importlib.import_module(f"autoloss_gym.agents.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "autoloss_gym.agents":
+            raise
+        other = found.origin if found else "nothing"
+        raise ImportError(
+            f"'agents' is {other} here, expected {beside}: put {beside.parent.parent} first on "
+            "PYTHONPATH, or install autoloss_gym"
+        ) from None
 
 
 register_all()

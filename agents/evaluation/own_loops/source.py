@@ -123,18 +123,20 @@ class _Walk:
             self.lines.append(f"{function.__module__}.{function.__qualname__}")
             return
         closure = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-        self._visit_code(function.__code__, function.__globals__)
+        self._visit_code(function.__code__, function.__globals__, function.__doc__)
         self._visit_all("around it", [function.__defaults__, function.__kwdefaults__, closure])
         if wrapped is not function:
             self.visit(wrapped)
 
-    def _visit_code(self, code: types.CodeType, names: dict[str, Any]) -> None:
+    def _visit_code(
+        self, code: types.CodeType, names: dict[str, Any], doc: str | None = None
+    ) -> None:
         self.lines.append(code.co_code.hex())
         self.lines.append(" ".join(code.co_names))
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
                 self._visit_code(constant, names)
-            else:
+            elif constant is None or constant != doc:
                 self.visit(constant)
         for name in code.co_names:
             if name in names:
@@ -156,9 +158,10 @@ class _Walk:
         self._visit_all("bases", cls.__bases__)
         for name, value in vars(cls).items():
             inside = getattr(value, "__func__", getattr(value, "fget", value))
-            if inspect.isfunction(inside) or isinstance(value, _PLAIN):
+            # Python's own entries, such as the module and the first line, are no code.
+            is_setting = isinstance(value, _SETTINGS) and not name.startswith("__")
+            if inspect.isfunction(inside) or is_setting:
                 self.lines.append(name)
-                # A dataclass writes methods of its own, whose code is that of its fields.
                 self.visit(inside)
 
     def _visit_object(self, value: Any) -> None:

@@ -1,7 +1,6 @@
 """The digest of a function changes with its code, and with nothing else."""
 
 import functools
-import linecache
 import sys
 import types
 
@@ -41,16 +40,13 @@ def train(rule, seed):
 '''
 
 
-def digest(source, name="train"):
-    module = types.ModuleType("a_users_module")
-    module.__file__ = "/somewhere/a_users_module.py"
-    sys.modules["a_users_module"] = module
-    try:
+def digest(source, name="a_users_module"):
+    module = types.ModuleType(name)
+    module.__file__ = f"/somewhere/{name}.py"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, name, module)
         exec(compile(source, module.__file__, "exec"), vars(module))
-        return code_digest(getattr(module, name))
-    finally:
-        del sys.modules["a_users_module"]
-        linecache.clearcache()
+        return code_digest(module.train)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +72,18 @@ def test_it_changes_with_all_code_that_the_function_reaches(old, new):
     [
         ("def helper", "# a remark\n\n\ndef helper"),
         ("return 1", "return 2"),  # of what is not used
+        ("Words.", "Other words."),
         ('KINDS = {"a", ', "KINDS = {"),
     ],
 )
 def test_it_stays_where_other_code_changes(old, new):
     assert old in SOURCE
     assert digest(SOURCE.replace(old, new)) == digest(SOURCE)
+
+
+def test_a_module_may_be_imported_or_be_the_script_itself():
+    assert digest(SOURCE, "another_name") == digest(SOURCE)
+    assert digest(SOURCE, "__main__") == digest(SOURCE)
 
 
 def closure(value):
