@@ -1,6 +1,7 @@
 """`autoloss_gym.compare`: rules on a training loop of the user's, paired by seed."""
 
 import contextlib
+import math
 import multiprocessing
 import pickle
 import sys
@@ -77,6 +78,7 @@ def compare(
     named = named_rules(rules)
     numbers = _seeds(seeds)
     _check(train, named, num_workers, reference)
+    _check_worst(worst)
     function = _name(train)
     with _folder(output) as folder:
         record = Record(folder, function, code_digest(train))
@@ -148,6 +150,12 @@ def _check(train: Any, named: Sequence[Named], num_workers: Any, reference: Any)
         _check_pickle("train", train)
         for each in named:
             _check_pickle(f"rule {each.label!r}", each.rule)
+
+
+def _check_worst(worst: Any) -> None:
+    is_number = isinstance(worst, int | float) and not isinstance(worst, bool)
+    if worst is not None and not (is_number and math.isfinite(worst)):
+        raise ValueError(f"worst={shown(worst)}: expected a finite number")
 
 
 def _check_pickle(what: str, value: Any) -> None:

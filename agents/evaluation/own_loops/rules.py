@@ -62,8 +62,8 @@ def named_rules(rules: Iterable[Any]) -> list[Named]:
     """
     if isinstance(rules, str | WeightingRule) or not isinstance(rules, Iterable):
         raise ValueError(f"rules={shown(rules)}: expected a list, such as ['equal', 'softadapt']")
-    named = _from_dict(rules) if isinstance(rules, Mapping) else []
-    for rule in () if named else rules:
+    named: list[Named] = []
+    for rule in [rules] if isinstance(rules, Mapping) else rules:
         named += _from_dict(rule) if isinstance(rule, Mapping) else [_with_own_name(rule)]
     if not named:
         raise ValueError(f"rules={shown(rules)}: expected at least one, such as 'equal'")

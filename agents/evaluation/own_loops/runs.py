@@ -105,6 +105,8 @@ def _read(returned: Any) -> tuple[float, dict[str, float]]:
 
 
 def _number(what: str, value: Any) -> float:
+    if isinstance(value, torch.Tensor):
+        value = value.detach()  # with a graph, the conversion would warn
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

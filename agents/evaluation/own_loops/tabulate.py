@@ -44,14 +44,21 @@ def tabulated(
     """
     scores = {each.label: np.array([run.score for run in runs[each.label]]) for each in named}
     least = _worst(np.concatenate(list(scores.values())), minimize, worst)
-    figures = {label: _filled(values, least)[None] for label, values in scores.items()}
+    figures = {label: _filled(values, least) for label, values in scores.items()}
+    sign = 1 if minimize else -1
     chosen = reference or _best_static(named, figures, minimize)
 
     rows = []
     for each in named:
-        is_challenger = each.label != chosen and (reference is not None or not each.static)
-        rows.append(_row(each, runs[each.label], figures, chosen, is_challenger, minimize))
-    sign = 1 if minimize else -1
+        row = _row(each, runs[each.label], figures[each.label])
+        # What is compared with a reference that was given may be static too.
+        row.reactive = each.label != chosen and (reference is not None or not each.static)
+        if chosen is not None and each.label != chosen:
+            row.difference = paired_difference(row.figures, figures[chosen])
+            # A failed run is worse than any other, also than one that has the worst score.
+            own, others = (_filled(scores[label], math.inf * sign) for label in (row.label, chosen))
+            row.improvement = probability_of_improvement(own, others, minimize)
+        rows.append(row)
     rows.sort(key=lambda row: sign * row.mean.value)
     seeds = np.array([run.seed for run in runs[named[0].label]])
     benchmark = Benchmark(
@@ -84,7 +91,8 @@ def _worst(scores: np.ndarray, minimize: bool, given: float | None) -> float:
 
 
 def _filled(scores: np.ndarray, worst: float) -> np.ndarray:
-    return np.where(np.isfinite(scores), scores, worst)
+    """Scores (1, seeds) in which a failed run has the worst."""
+    return np.where(np.isfinite(scores), scores, worst)[None]
 
 
 def _best_static(
@@ -96,33 +104,22 @@ def _best_static(
     return min(means, key=means.__getitem__) if means else None
 
 
-def _row(
-    named: Named,
-    runs: Sequence[Run],
-    figures: dict[str, np.ndarray],
-    reference: str | None,
-    is_challenger: bool,
-    minimize: bool,
-) -> Row:
-    own = figures[named.label]
-    difference, improvement = None, None
-    if reference is not None and named.label != reference:
-        difference = paired_difference(own, figures[reference])
-        improvement = probability_of_improvement(own, figures[reference], minimize)
+def _row(named: Named, runs: Sequence[Run], own: np.ndarray) -> Row:
+    """The row of a rule that is compared with no other yet."""
     names = dict.fromkeys(name for run in runs for name in run.figures)
     others = {name: np.array([[run.figures.get(name, math.nan) for run in runs]]) for name in names}
     return Row(
         label=named.label,
         static=named.static,
-        reactive=is_challenger,
+        reactive=not named.static,
         trained=False,
         figures=own,
         last_scores=own,
         others=others,
         mean=bootstrap(own),
         interquartile_mean=bootstrap(own, interquartile_mean),
-        difference=difference,
-        improvement=improvement,
+        difference=None,
+        improvement=None,
         chosen=None,
         shares=np.empty((0, 0)),
         diverged=0.0,

@@ -110,9 +110,19 @@ def test_the_better_score_may_be_the_higher_one_and_the_reference_a_rule_of_choi
     assert "confirm it with other seeds" in result.verdict
 
 
+def test_the_reference_may_read_losses():
+    result = compare(falling, RULES, seeds=20, reference="softadapt")
+    assert result.reference == "softadapt"
+    assert "fixed:1,3, the best of 2 rules, is better than softadapt by 1.095" in result.verdict
+
+
 def test_other_figures_are_shown_by_their_means():
     def several(rule, seed):
-        return {"score": torch.tensor(seed / 3), "accuracy": np.float32(seed), "loss": 1}
+        return {
+            "score": torch.tensor(seed / 3, requires_grad=True),
+            "accuracy": np.float32(seed),
+            "loss": 1,
+        }
 
     result = compare(several, ["equal"], seeds=[2, 4])
     header, _, row, *_ = str(result).splitlines()
@@ -163,6 +173,9 @@ def test_failed_runs_are_counted_shown_and_worse_than_all_others(tmp_path, worst
     assert row.label == "softadapt"
     expected = [counts if seed in (1, 3) else falling(None, seed) for seed in range(20)]
     assert row.mean.value == pytest.approx(np.mean(expected))
+    assert row.difference.value == pytest.approx(
+        np.mean([value - falling(Fixed([1, 3]), seed) for seed, value in enumerate(expected)])
+    )
     assert "20 (2 failed)" in str(result)
     (line,) = [line for line in str(result).splitlines() if line.startswith("Failed runs")]
     assert "softadapt 2 of 20" in line
@@ -174,6 +187,16 @@ def test_failed_runs_are_counted_shown_and_worse_than_all_others(tmp_path, worst
     assert np.isnan(result.scores["softadapt"]).sum() == 2
     again = compare(diverging, RULES, seeds=20, output=tmp_path, worst=worst)
     assert str(again) == str(result)
+
+
+@pytest.mark.parametrize("minimize", [True, False])
+def test_a_failed_run_is_worse_than_the_worst_score(minimize):
+    def one_fails(rule, seed):
+        return float("nan") if isinstance(rule, SoftAdapt) and seed == 1 else 2.0
+
+    row = compare(one_fails, ["equal", "softadapt"], seeds=2, minimize=minimize).benchmark.rows[1]
+    assert row.difference.value == 0  # it counts as 2, the worst score here
+    assert row.improvement.value == 0.25  # a tie, and the one that failed
 
 
 def test_with_no_finite_score_at_all_or_one_below_the_worst_there_is_no_table():
@@ -235,6 +258,7 @@ def test_anything_may_stand_under_a_name():
         ({"rules": ["equal"], "seeds": [-1]}, "from 0 to"),
         ({"rules": ["equal"], "reference": "equl"}, "did you mean 'equal'"),
         ({"rules": ["equal"], "num_workers": 0}, "num_workers=0"),
+        ({"rules": ["equal"], "worst": float("inf")}, "a finite number"),
         ({"rules": [{"a": (each for each in ())}]}, "cannot be copied"),
     ],
 )

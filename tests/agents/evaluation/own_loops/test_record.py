@@ -23,7 +23,8 @@ def train(rule, seed):
 
 
 @pytest.fixture(autouse=True)
-def forget():
+def forget(monkeypatch):
+    monkeypatch.setattr("agents.evaluation.reports.figure.draw", lambda *arguments: None)
     CALLS.clear()
     STOP_AT[0] = None
 
