@@ -5,6 +5,9 @@ first used.
 """
 
 import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from autoloss_gym.registration import register_all, register_task
@@ -55,6 +58,7 @@ __all__ = [
     "State",
     "Task",
     "check_task",
+    "compare",
     "from_module",
     "register_task",
 ]
@@ -73,13 +77,38 @@ _HOME = {
     "environment.env": ("AutoLossEnv",),
     "checker": ("check_task",),
 }
+# What the application layer gives, by its module there.
+_APPLICATION = {"compare": "evaluation.own_loops.comparison"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _APPLICATION:
+        return getattr(_application(_APPLICATION[name]), name)
     for module, names in _HOME.items():
         if name in names:
             return getattr(importlib.import_module(f"autoloss_gym.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _application(module: str) -> ModuleType:
+    """A module of the application layer, which is installed as `autoloss_gym.agents`.
+
+    In a checkout it lies beside this package, as `agents`.
+    """
+    beside = Path(__file__).parent.parent / "agents" / "__init__.py"
+    found = importlib.util.find_spec("agents") if beside.is_file() else None
+    if found and found.origin and Path(found.origin).samefile(beside):
+        return importlib.import_module(f"agents.{module}")
+    try:
+        return importlib.import_module(f"autoloss_gym.agents.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "autoloss_gym.agents":
+            raise
+        other = found.origin if found else "nothing"
+        raise ImportError(
+            f"'agents' is {other} here, expected {beside}: put {beside.parent.parent} first on "
+            "PYTHONPATH, or install autoloss_gym"
+        ) from None
 
 
 register_all()

@@ -14,7 +14,7 @@ from ..evaluation.comparison import run_benchmark
 from ..evaluation.entrants import Entrant, make_entrants, warnings
 from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
-from ..evaluation.results import Benchmark
+from ..evaluation.rows import Benchmark
 from ..policies.constants import SEARCH, with_constant
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress

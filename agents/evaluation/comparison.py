@@ -16,8 +16,9 @@ from ..policies.searched import Search
 from ..policies.trained.trained_policy import TrainedPolicy
 from .costs import training_runs
 from .entrants import Entrant
-from .results import Benchmark, make_row
+from .results import make_row
 from .rollout import Episodes, Play, Progress, rollout
+from .rows import Benchmark
 from .schedule_search import Found, search, whole_search
 from .selection import choose
 from .store import EpisodeStore

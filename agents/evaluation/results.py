@@ -1,7 +1,6 @@
-"""Results of a benchmark: one row for each entrant."""
+"""The row of an entrant, from the episodes that it has played."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,80 +13,13 @@ from ..policies.trained.trained_policy import TrainedPolicy
 from ..policies.trained.zip_policy import ZipPolicy
 from .entrants import Entrant
 from .rollout import Episodes
+from .rows import Row
 from .statistics import (
-    Estimate,
     bootstrap,
     interquartile_mean,
     paired_difference,
     probability_of_improvement,
 )
-
-
-@dataclass
-class Row:
-    """An entrant's results.
-
-    Args:
-        label: its name.
-        static: ignores what it observes, and may be the reference.
-        reactive: decides by what it observes, at the cost of one training run a problem.
-        trained: was learned.
-        figures: `best_score`, (training seeds, problems).
-        last_scores: `score` at the last step, of the same shape.
-        others: the other score metrics by name, at the best validation, of the same shape.
-        mean, interquartile_mean: of `best_score`.
-        difference: paired mean difference to the reference; None for the reference itself, or where
-            there is none.
-        improvement: probability of a better score than the reference's on the same problem; None
-            like `difference`.
-        chosen: the candidate that did best on validation problems, if there was a choice.
-        shares: mean share of each pair at every step, (max_steps, pairs).
-        diverged, collapsed: share of runs that did.
-        training_runs: what its search and its choice, or its training with one seed, have cost
-            before these problems; None where that is not known, as of .zip files.
-        training_runs_each: trainings of each of these problems.
-        constants: number of constants of which it is the best; 0 for what is no choice of them.
-    """
-
-    label: str
-    static: bool
-    reactive: bool
-    trained: bool
-    figures: np.ndarray
-    last_scores: np.ndarray
-    others: dict[str, np.ndarray]
-    mean: Estimate
-    interquartile_mean: Estimate
-    difference: Estimate | None
-    improvement: Estimate | None
-    chosen: str | None
-    shares: np.ndarray
-    diverged: float
-    collapsed: float
-    training_runs: int | None = 0
-    training_runs_each: int = 1
-    constants: int = 0
-
-
-@dataclass
-class Benchmark:
-    """The rows, best mean first, and what they were compared with.
-
-    Args:
-        rows: one for each entrant.
-        metric: the figure of merit.
-        reference: label of the static entrant with the best mean on validation problems.
-        instances: the number that names each problem, (problems,).
-        pairs: names of the task's pairs.
-        noun: "problems", or "resamples" of one data set, or "runs of …" where some are repeated.
-    """
-
-    rows: list[Row]
-    metric: Metric
-    reference: str | None
-    instances: np.ndarray
-    pairs: list[str]
-    noun: str
 
 
 def make_row(

@@ -23,9 +23,6 @@ def build_own_class(specification: Specification, setting: Setting) -> Policy:
     """
     text = specification.text
     found = _load(specification)
-    if not isinstance(found, type):
-        raise ValueError(f"policy {text!r}: {specification.value.name} is not a class")
-
     if issubclass(found, WeightingRule):
         check_weights(text, setting.task)
         return rule_policy(text, _make(text, found))
@@ -45,7 +42,18 @@ def build_own_class(specification: Specification, setting: Setting) -> Policy:
     return policy
 
 
-def _load(specification: Specification) -> Any:
+def own_rule(specification: Specification) -> WeightingRule:
+    """The same where there is no task: ValueError also for what is no rule."""
+    text = specification.text
+    found = _load(specification)
+    if not issubclass(found, WeightingRule):
+        raise ValueError(
+            f"rule {text!r}: the class is no subclass of autoloss_gym.weightings.WeightingRule"
+        )
+    return _make(text, found)
+
+
+def _load(specification: Specification) -> type:
     own = specification.value
     try:
         module = importlib.import_module(own.module)
@@ -58,7 +66,10 @@ def _load(specification: Specification) -> Any:
         raise ValueError(
             f"policy {specification.text!r}: module {own.module!r} has no class {own.name!r}"
         )
-    return getattr(module, own.name)
+    found = getattr(module, own.name)
+    if not isinstance(found, type):
+        raise ValueError(f"policy {specification.text!r}: {own.name} is not a class")
+    return found
 
 
 def _make(text: str, cls: type, *arguments: Any) -> Any:

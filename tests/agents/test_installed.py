@@ -103,6 +103,32 @@ def test_a_wheel_in_a_clean_environment_trains_and_evaluates_from_another_folder
     assert (tmp_path / "results").is_dir()
 
 
+COMPARING = """
+import autoloss_gym
+
+def train(rule, seed):
+    return seed + float(rule.update([1.0, 2.0])[0])
+
+if __name__ == "__main__":
+    result = autoloss_gym.compare(train, ["equal", "softadapt"], 2, output="out", num_workers=2)
+    print(type(result).__module__, autoloss_gym.compare.__module__)
+    print(result.verdict)
+"""
+
+
+def test_a_script_elsewhere_compares_rules_with_the_wheel(programs, tmp_path):
+    (tmp_path / "script.py").write_text(COMPARING)
+    result = call([programs / "python", "script.py"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    modules, verdict = result.stdout.splitlines()
+    assert modules.split() == [
+        "autoloss_gym.agents.evaluation.own_loops.result",
+        "autoloss_gym.agents.evaluation.own_loops.comparison",
+    ]
+    assert "softadapt" in verdict
+    assert (tmp_path / "out" / "figure.png").is_file()
+
+
 def test_errors_of_the_program_are_one_line_with_its_name(programs, tmp_path):
     for arguments, expected in (
         (["trian"], "autoloss: error: argument COMMAND: unknown command 'trian'; did you mean"),
@@ -134,6 +160,9 @@ def test_an_editable_installation_has_the_program_too(checkout, tmp_path):
     assert result.returncode == 0, result.stderr
     assert ID in result.stdout
     program = "import autoloss_gym.agents.learners.learner as it; print(it.__file__)"
+    where = call([programs / "python", "-c", program], tmp_path)
+    assert Path(where.stdout.strip()).is_relative_to(checkout / "agents"), where.stderr
+    program = "import autoloss_gym; print(autoloss_gym.compare.__code__.co_filename)"
     where = call([programs / "python", "-c", program], tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(checkout / "agents"), where.stderr
 

@@ -159,6 +159,25 @@ def test_environments_load_neither_stable_baselines3_nor_tensorboard_nor_matplot
     assert not {name.partition(".")[0] for name in loaded} & slow
 
 
+def test_a_comparison_on_an_own_loop_loads_nothing_that_only_environments_and_figures_need():
+    loaded = modules_loaded_by("import autoloss_gym; autoloss_gym.compare")
+    slow = {"stable_baselines3", "tensorboard", "matplotlib", "cmaes", "rich"}
+    assert "agents.evaluation.own_loops.comparison" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & slow
+
+
+def test_another_package_named_agents_is_not_taken_for_that_of_the_checkout(tmp_path):
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "__init__.py").write_text("")
+    program = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; sys.meta_path[:] = ["
+    program += "each for each in sys.meta_path if 'editable' not in repr(each).lower()]; "
+    command = [sys.executable, "-c", program + "import autoloss_gym; autoloss_gym.compare"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith(f"ImportError: 'agents' is {tmp_path}")
+    assert line.endswith("or install autoloss_gym")
+
+
 def test_every_public_name_can_be_had_from_the_package():
     for name in autoloss_gym.__all__:
         assert getattr(autoloss_gym, name).__name__ == name

@@ -15,7 +15,7 @@ import numpy as np
 
 from autoloss_gym.tools.files import replacing
 
-from ..results import Benchmark, Row
+from ..rows import Benchmark, Row
 from ..statistics import performance_profile
 from .score_axes import GRAY, near_and_far, score_axes
 
@@ -148,7 +148,7 @@ def _draw_curves(panel: Any, benchmark: Benchmark, styles: dict[str, _Style]) ->
 def _pairs_with_panels(benchmark: Benchmark) -> list[int]:
     """Indices of the pairs whose shares are drawn; of two, the second is what the first leaves."""
     count = len(benchmark.pairs)
-    if count == 1:
+    if count < 2:
         return []
     return [0] if count == 2 else list(range(count))
 

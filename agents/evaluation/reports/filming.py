@@ -12,7 +12,7 @@ from ...learners.sample_log import SampleLog
 from ...progress import show_progress
 from ..entrants import Entrant
 from ..loop import Step, play_episodes
-from ..results import Benchmark
+from ..rows import Benchmark
 
 
 def winner(benchmark: Benchmark, entrants: Sequence[Entrant]) -> Policy | None:

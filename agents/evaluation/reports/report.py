@@ -12,7 +12,7 @@ import numpy as np
 
 from autoloss_gym.tools.files import write_text
 
-from ..results import Benchmark, Row
+from ..rows import Benchmark, Row
 from ..statistics import Estimate
 from .figure import draw
 from .tables import as_markdown, as_text
@@ -31,29 +31,42 @@ def markdown_table(benchmark: Benchmark, remarks: Sequence[str] = ()) -> str:
 
 def _lines(benchmark: Benchmark) -> list[list[str]]:
     """The cells of the header and of every row."""
-    header = ["policy", "n", "mean [95 % interval]", "IQM"]
+    form = f".{benchmark.decimals}f"
+    header = [benchmark.words.entrant, "n", "mean [95 % interval]", "IQM"]
     if benchmark.reference:
         header += [f"difference to {benchmark.reference} [95 %]", "P(better) [95 %]"]
     shown = benchmark.pairs[:-1] or benchmark.pairs  # the last share follows from the others
-    header.append(f"share of {'/'.join(shown)}")
+    header += [f"share of {'/'.join(shown)}"] if shown else list(benchmark.rows[0].others)
 
     lines = [header]
     for row in benchmark.rows:
-        comparison = _comparison(row) if benchmark.reference else []
-        lines.append([*_scores(row), *comparison, _shares(row, len(shown))])
+        comparison = _comparison(row, form) if benchmark.reference else []
+        last = [_shares(row, len(shown))] if shown else _others(row)
+        lines.append([*_scores(row, form), *comparison, *last])
     return lines
 
 
-def _scores(row: Row) -> list[str]:
+def _scores(row: Row, form: str) -> list[str]:
     seeds, problems = row.figures.shape
     count = str(problems) if seeds == 1 else f"{seeds}×{problems}"
-    return [row.label, count, _interval(row.mean), f"{row.interquartile_mean.value:.3f}"]
+    if row.failed:
+        count += f" ({row.failed} failed)"
+    return [row.label, count, _interval(row.mean, form), f"{row.interquartile_mean.value:{form}}"]
 
 
-def _comparison(row: Row) -> list[str]:
+def _comparison(row: Row, form: str) -> list[str]:
     if row.difference is None or row.improvement is None:
         return ["reference", "—"]
-    return [_interval(row.difference, "+.3f"), _interval(row.improvement, ".2f")]
+    return [_interval(row.difference, f"+{form}"), _interval(row.improvement, ".2f")]
+
+
+def _others(row: Row) -> list[str]:
+    """Means of the other figures, over the runs that have them."""
+    means = []
+    for values in row.others.values():
+        found = values[np.isfinite(values)]
+        means.append(f"{found.mean():.4g}" if found.size else "—")
+    return means
 
 
 def _shares(row: Row, count: int) -> str:
@@ -61,7 +74,7 @@ def _shares(row: Row, count: int) -> str:
     return "/".join(f"{value:.2f}" for value in means)
 
 
-def _interval(estimate: Estimate, form: str = ".3f") -> str:
+def _interval(estimate: Estimate, form: str) -> str:
     if estimate.low == estimate.high:  # a single figure has no interval
         return f"{estimate.value:{form}}"
     return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
@@ -82,18 +95,18 @@ def _under(benchmark: Benchmark, remarks: Sequence[str]) -> list[str]:
 
 
 def _notes_on_scores(benchmark: Benchmark) -> list[str]:
-    noun, reference = benchmark.noun, benchmark.reference
+    noun, reference, words = benchmark.noun, benchmark.reference, benchmark.words
     direction = "lower" if benchmark.metric.minimize else "higher"
     notes = [
-        f"{benchmark.metric.name} at the best validation so far; {direction} is better. "
-        f"n: (training seeds ×) {noun}."
+        f"{benchmark.metric.name} {words.scored}; {direction} is better. "
+        f"n: {words.counted.format(noun=noun)}."
     ]
     chosen = [f"{row.label} → {row.chosen}" for row in benchmark.rows if row.chosen]
     if chosen:
         notes.append(f"Chosen on validation {noun}: {', '.join(chosen)}.")
     if reference:
         notes += [
-            f"{reference}: the best static schedule on validation {noun}; differences are paired.",
+            f"{reference}: {words.reference.format(noun=noun)}; differences are paired.",
             f"P(better): probability of a better score than {reference} in a paired run; "
             "a tie counts one half.",
         ]
@@ -170,7 +183,7 @@ def _plain(benchmark: Benchmark, command: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for row in benchmark.rows:
         content = asdict(row)
-        for name in ("figures", "last_scores", "shares"):
+        for name in ("figures", "last_scores", "shares", "failed"):
             del content[name]
         content["others"] = {name: values.tolist() for name, values in row.others.items()}
         content["best_scores"] = row.figures.tolist()

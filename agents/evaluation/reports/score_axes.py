@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..results import Benchmark, Row
+from ..rows import Benchmark, Row
 
 GRAY = "#8a949e"
 _REACH = 4  # times the usual distance from the best mean: policies beyond this are far

@@ -2,18 +2,12 @@
 
 import math
 
-from ..results import Benchmark, Row
+from ..rows import Benchmark, Row
 from ..statistics import Estimate
 
 MIN_SEEDS = 5  # of a trained policy, for an interval that says how training varies
 MIN_PROBLEMS = 20  # below, a percentile bootstrap covers clearly less than it says
 MIN_CONSTANTS = 10  # a choice of fewer is no search
-_WITHOUT_REFERENCE = (
-    "Every policy here reacts to what it observes: "
-    "for a verdict, add a static schedule, such as round_robin."
-)
-
-
 _ADD_CONSTANTS = "add constant:20 to --policies"
 
 
@@ -25,39 +19,41 @@ def verdict(benchmark: Benchmark) -> str | None:
     trained policy does not: beat the reference, or beat it by more. Nothing trained is recommended
     before it has met the best of several constants.
     """
+    words = benchmark.words
     reactive = [row for row in benchmark.rows if row.reactive]
     reference = next((row for row in benchmark.rows if row.label == benchmark.reference), None)
     if len(benchmark.rows) < 2:
         return None
     if reference is None:
-        return _WITHOUT_REFERENCE if reactive else None
+        without = f"Every {words.entrant} here {words.reads}: for a verdict, {words.add_reference}."
+        return without if reactive else None
     if not reactive:
         return (
-            f"No policy here reacts to what it observes: use {_name(reference)}, "
-            f"which did best on validation {benchmark.noun}."
+            f"No {words.entrant} here {words.reads}: use {_name(reference)}, "
+            f"which did best {words.winner.format(noun=benchmark.noun)}."
         )
     if len(benchmark.instances) < 2:
-        return "A single problem has no interval: give more --episodes for a verdict."
+        return words.single
 
     trained = [row for row in reactive if row.trained]
     rules = [row for row in reactive if not row.trained]
     field = trained or rules
     best = field[0]  # the rows come best mean first
     direction = _direction(best, benchmark)
-    words = _judged(best, field, reference, benchmark)
+    sentence = _judged(best, field, reference, benchmark)
     if trained and rules and _overtakes(rules[0], best, benchmark):
         rule = rules[0]
-        words += f", and {_name(rule)} is better than it by {_amount(rule)}"
-        advice = _picked(rule)
+        sentence += f", and {_name(rule)} is better than it by {_amount(rule)}"
+        advice = _picked(rule, benchmark)
     elif direction > 0 and _lacks_constants(best, benchmark):
-        return f"{words}, but met no search of constants: {_ADD_CONSTANTS} before you use it."
+        return f"{sentence}, but met no search of constants: {_ADD_CONSTANTS} before you use it."
     elif direction > 0:
-        advice = _picked(best) if len(field) > 1 else _name(best)
+        advice = _picked(best, benchmark) if len(field) > 1 else _name(best)
     elif direction < 0:
         advice = _name(reference)
     else:
         advice = f"the simpler one, {_name(reference)}"
-    return f"{words}: use {advice}{_caveats(best, benchmark)}."
+    return f"{sentence}: use {advice}{_caveats(best, benchmark)}."
 
 
 def _judged(best: Row, field: list[Row], reference: Row, benchmark: Benchmark) -> str:
@@ -86,9 +82,10 @@ def _facts(best: Row, reference: Row) -> str:
     return f"{facts}; training runs: {before}, {reference.label} {reference.training_runs or 0:,}"
 
 
-def _picked(row: Row) -> str:
+def _picked(row: Row, benchmark: Benchmark) -> str:
     """The winner of several was picked by the very scores that it is judged by."""
-    return f"{_name(row)}, but it was picked by these scores: confirm it with another --seed"
+    again = benchmark.words.again
+    return f"{_name(row)}, but it was picked by these scores: confirm it with {again}"
 
 
 def _caveats(best: Row, benchmark: Benchmark) -> str:

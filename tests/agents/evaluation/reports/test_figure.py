@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from agents.evaluation.entrants import Entrant
 from agents.evaluation.reports import figure as module
 from agents.evaluation.reports.score_axes import GRAY, _log_ticks
-from agents.evaluation.results import Benchmark, make_row
+from agents.evaluation.results import make_row
 from agents.evaluation.rollout import Episodes
+from agents.evaluation.rows import Benchmark
 from agents.policies.balance import Balance
 from autoloss_gym.controllers.static import Ratio
 from autoloss_gym.core.task import Metric

@@ -9,8 +9,9 @@ import pytest
 
 from agents.evaluation.entrants import Entrant
 from agents.evaluation.reports.report import markdown_table, save_report, text_table
-from agents.evaluation.results import Benchmark, make_row
+from agents.evaluation.results import make_row
 from agents.evaluation.rollout import Episodes
+from agents.evaluation.rows import Benchmark
 from autoloss_gym.controllers.static import Ratio
 from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.images.image_gan import ImageGAN

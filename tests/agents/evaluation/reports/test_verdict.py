@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents.evaluation.reports.verdict import verdict
-from agents.evaluation.results import Benchmark, Row
+from agents.evaluation.rows import Benchmark, Row
 from agents.evaluation.statistics import bootstrap, interquartile_mean, paired_difference
 from autoloss_gym.core.task import Metric
 

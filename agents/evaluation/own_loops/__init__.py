@@ -1,0 +1,1 @@
+"""Rules compared on a training loop that is a function of the user's."""
