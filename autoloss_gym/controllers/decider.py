@@ -1,5 +1,6 @@
 """What a scheduler asks: a policy, for one run, with the control that its actions are for."""
 
+import bisect
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 from autoloss_gym.controllers.controller import Controller
+from autoloss_gym.controllers.decision import Decision
 from autoloss_gym.controllers.loop_signals import NO_FEATURES, LoopSignals
 from autoloss_gym.controllers.loss_schedule import LossSchedule
 from autoloss_gym.controllers.open_loop import OpenLoop
@@ -23,6 +25,7 @@ from autoloss_gym.tools.names import shown
 from autoloss_gym.weightings import WeightingRule
 
 _CPU = torch.device("cpu")
+_AHEAD = 256  # updates of a schedule that are planned at once
 _OURS = (FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio, WeightingPolicy)
 _OF_NORMS = {"gradient_norms", "norm_ratio"}
 _OF_PARAMETERS = {"sizes", "sparsity"}
@@ -66,8 +69,9 @@ class Decider:
         self._key = torch.tensor([seed], dtype=torch.int64, device="cpu")
         self._policy.reset(np.array([seed], dtype=np.int64))
         self._shift = torch.zeros(1, self._shift_size, dtype=torch.float32, device="cpu")
-        self._ahead: list[Control] = []  # of a schedule that is held, for the updates to come
-        self._held: Control | None = None  # for the updates that an action holds
+        self._plan: list[Decision] = []  # of a schedule, for the updates to come
+        self._planned_from = 0  # the number of the first of them
+        self._held: Decision | None = None  # for the updates that an action holds
         self._moments: tuple[int, ...] = ()
         if isinstance(self._control, HoldSchedule):
             self._moments = self._control.moments(description)
@@ -77,6 +81,11 @@ class Decider:
     def _shift_size(self) -> int:
         control = self._control
         return control.size(self.description) if isinstance(control, HoldSchedule) else 0
+
+    @property
+    def _is_planned(self) -> bool:
+        """Whether a schedule is played as it is."""
+        return isinstance(self._policy, LossSchedule) and not self._policy.draw
 
     @property
     def observes(self) -> bool:
@@ -105,42 +114,43 @@ class Decider:
                 "Scheduler(…, parameters=model)"
             )
 
-    def decide(self, signals: LoopSignals, blocks: Blocks) -> Control:
-        """The next control."""
+    def decide(self, signals: LoopSignals, blocks: Blocks) -> Decision:
+        """What to do next."""
         is_held = isinstance(self._control, HoldSchedule)
         if self.observes and not signals.are_complete and (signals.missing or not is_held):
             return self._opening(signals.missing, signals.steps)
-        if isinstance(self._control, HoldSchedule):
-            return self._next_ahead(self._control, signals, blocks)
+        if is_held:
+            self._shift_when_due(signals, blocks)
+        if is_held or self._is_planned:
+            return self._planned(signals.steps)
         repeat = self._policy.repeat if isinstance(self._policy, Controller) else 1
         if self._held is None or signals.steps % repeat == 0:
             action = self._act(signals, blocks)
-            if isinstance(action, Control):
-                self._held = self._checked(action)
-            else:
+            if not isinstance(action, Control):
                 assert isinstance(self._control, ActionControl)
-                self._held = self._control(self.description, action, 1, _CPU)
+                action = self._control(self.description, action, 1, _CPU)
+            elif not isinstance(self._policy, _OURS):
+                action = checked_control(action, 1, len(self.description.pairs), _CPU)
+            self._held = Decision.of(action)
         return self._held
 
-    def _opening(self, missing: list[int], steps: int) -> Control:
+    def _opening(self, missing: list[int], steps: int) -> Decision:
         """What is done until every signal is known: one loss after another, or all of them."""
         count = len(self.description.pairs)
-        weights = torch.ones(1, count, dtype=torch.float32, device="cpu")
         chooses = self._control is not None and self._control_chooses()
         if chooses or (isinstance(self._policy, WeightingPolicy) and self._policy.sample):
-            index = missing[0] if missing else steps % count
-            weights = torch.zeros_like(weights)
-            weights[0, index] = 1.0
-        return Control(weights=weights, step_size=torch.ones_like(weights[:, 0]))
+            chosen = missing[0] if missing else steps % count
+            weights = tuple(float(index == chosen) for index in range(count))
+            return Decision(weights, chosen=chosen)
+        return Decision((1.0,) * count)
 
     def state_dict(self) -> dict[str, Any]:
         """Its shift, what it holds, and the state of the policy."""
         keep = getattr(self._policy, "state_dict", None)
-        held = self._held
         return {
             "shift": self._shift.clone(),
             "passed": self._passed,
-            "held": None if held is None else (held.weights.clone(), held.step_size.clone()),
+            "held": None if self._held is None else dataclasses.asdict(self._held),
             "policy": keep() if keep else {},
         }
 
@@ -148,8 +158,8 @@ class Decider:
         """Go on where the state was taken."""
         self._shift = state["shift"].clone()
         self._passed = int(state["passed"])
-        self._held = None if state["held"] is None else Control(*state["held"])
-        self._ahead = []
+        self._held = None if state["held"] is None else Decision(**state["held"])
+        self._plan = []
         if state["policy"]:
             policy: Any = self._policy
             policy.load_state_dict(state["policy"])
@@ -162,29 +172,32 @@ class Decider:
         observations = signals.observe(parameters, self._shift)
         return self._policy.act(observations, {"steps": np.array([signals.steps])})
 
-    def _checked(self, control: Control) -> Control:
-        if isinstance(self._policy, _OURS):
-            return control
-        return checked_control(control, 1, len(self.description.pairs), _CPU)
-
-    def _next_ahead(self, control: HoldSchedule, signals: LoopSignals, blocks: Blocks) -> Control:
-        """The next update of the schedule that is held; at its moments, a decision first.
-
-        A decision for which a signal is missing is made as soon as all are known.
-        """
-        passed = sum(moment <= signals.steps for moment in self._moments)
+    def _shift_when_due(self, signals: LoopSignals, blocks: Blocks) -> None:
+        """Decide anew at a moment, or where a signal was missing then, as soon as all are known."""
+        passed = bisect.bisect_right(self._moments, signals.steps)
         if passed > self._passed and (signals.are_complete or not self.observes):
+            assert isinstance(self._control, HoldSchedule)
             action = self._act(signals, blocks)
-            self._shift = control.shifts(self.description, action, 1, _CPU)
-            self._passed, self._ahead = passed, []
-        if not self._ahead:
+            self._shift = self._control.shifts(self.description, action, 1, _CPU)
+            self._passed, self._plan = passed, []
+
+    def _planned(self, steps: int) -> Decision:
+        """The decision for an update of a schedule that is known up to the next moment."""
+        place = steps - self._planned_from
+        if not 0 <= place < len(self._plan):
             # A loop may go on after its last step, with what it has.
-            ends = (*self._moments, self.description.max_steps, signals.steps + 1)
-            end = next(each for each in ends if each > signals.steps)
-            self._ahead = control.controls(
-                self.description, self._key, self._shift, signals.steps, end
-            )
-        return self._ahead.pop(0)
+            ends = (*self._moments[self._passed :][:1], self.description.max_steps)
+            end = min(each for each in (*ends, steps + _AHEAD) if each > steps)
+            self._plan = Decision.all_of(self._controls(steps, max(end, steps + 1)))
+            self._planned_from, place = steps, 0
+        return self._plan[place]
+
+    def _controls(self, first: int, last: int) -> list[Control]:
+        """Those of the updates `first` … `last` − 1."""
+        if isinstance(self._policy, LossSchedule):
+            return self._policy.controls(first, last)
+        assert isinstance(self._control, HoldSchedule)
+        return self._control.controls(self.description, self._key, self._shift, first, last)
 
     def _control_chooses(self) -> bool:
         """Whether its controls take one loss at a time."""

@@ -41,6 +41,15 @@ class LossSchedule:
         self._weights = _normalised(log_weights)
         self._step_size = torch.exp(log_step_size.contiguous())
 
+    def controls(self, first: int, last: int) -> list[Control]:
+        """The controls of one run for the updates `first` … `last` − 1; after its end, the last."""
+        steps = torch.arange(first, last).clamp(max=self.max_steps - 1)
+        weights, step_size = self._weights[steps], self._step_size[steps]
+        return [
+            Control(weights=weights[index : index + 1], step_size=step_size[index : index + 1])
+            for index in range(len(steps))
+        ]
+
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
         steps = torch.from_numpy(np.asarray(infos["steps"], dtype=np.int64))
         weights, step_size = self._weights[steps], self._step_size[steps]

@@ -5,20 +5,24 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
-from autoloss_gym.core.task import Control
+from autoloss_gym.controllers.decision import Decision
+
+_NOBODY = -1.0  # in the place of the chosen loss
 
 
-def shared_control(decide: Callable[[], Control], num_pairs: int) -> Control:
-    """The control that the first rank decides; without several ranks, that of this process."""
+def shared_decision(decide: Callable[[], Decision], num_losses: int) -> Decision:
+    """What the first rank decides; without several ranks, what this process does."""
     if not _has_ranks():
         return decide()
-    numbers = torch.zeros(num_pairs + 1, dtype=torch.float32, device=_device())
+    numbers = torch.zeros(num_losses + 2, dtype=torch.float32, device=_device())
     if dist.get_rank() == 0:
-        control = decide()
-        numbers = torch.cat([control.weights[0], control.step_size]).to(numbers.device)
+        own = decide()
+        chosen = _NOBODY if own.chosen is None else float(own.chosen)
+        values = [*own.weights, own.step_size, chosen]
+        numbers = torch.tensor(values, dtype=torch.float32, device=numbers.device)
     dist.broadcast(numbers, src=0)
-    found = numbers.cpu()
-    return Control(weights=found[None, :-1], step_size=found[-1:])
+    *weights, step_size, chosen = numbers.tolist()
+    return Decision(tuple(weights), step_size, None if chosen == _NOBODY else int(chosen))
 
 
 def _has_ranks() -> bool:
@@ -27,5 +31,4 @@ def _has_ranks() -> bool:
 
 def _device() -> torch.device:
     """Where the process group sends tensors."""
-    name = "cpu" if "gloo" in dist.get_backend() else "cuda"
-    return torch.device(name)
+    return torch.device("cpu" if "gloo" in dist.get_backend() else "cuda")

@@ -1,5 +1,7 @@
 """Drives anyone's training loop: which loss to optimise next, with which weights and step size."""
 
+import dataclasses
+import functools
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,10 +11,11 @@ from torch import Tensor, nn
 
 from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.controllers.decider import Decider
+from autoloss_gym.controllers.decision import Decision
 from autoloss_gym.controllers.loop_signals import LoopSignals
 from autoloss_gym.controllers.parameters import Blocks, gradient_norm
 from autoloss_gym.controllers.policy import Policy
-from autoloss_gym.controllers.ranks import shared_control
+from autoloss_gym.controllers.ranks import shared_decision
 from autoloss_gym.controllers.told import by_loss, metrics_of
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
@@ -76,7 +79,7 @@ class Scheduler:
         self._signals = LoopSignals(
             self.description, self._decider.features, self._decider.needs_validation
         )
-        self._control: Control | None = None
+        self._pending: Decision | None = None
         self._is_warned = False
 
     @property
@@ -90,30 +93,29 @@ class Scheduler:
         Raises:
             ValueError: the controller weighs all losses.
         """
-        control = self.control()
-        if control.choice is not None:
-            return self.description.pairs[control.choice[0]]
-        used = [index for index, weight in enumerate(control.weights[0].tolist()) if weight]
-        if len(used) != 1:
-            raise ValueError(
-                "choose(): this controller weighs all losses; call weights(), or draw one with "
-                "Scheduler(…, draw=True) where it is a schedule or a rule"
-            )
-        return self.description.pairs[used[0]]
+        decision = self._decision()
+        chosen = decision.chosen
+        if chosen is None:
+            used = [index for index, weight in enumerate(decision.weights) if weight]
+            if len(used) != 1:
+                raise ValueError(
+                    "choose(): this controller weighs all losses; call weights(), or draw one with "
+                    "Scheduler(…, draw=True) where it is a schedule or a rule"
+                )
+            (chosen,) = used
+        return self.description.pairs[chosen]
 
     def weights(self) -> dict[str, float]:
         """The weight of each loss in the next update, by name; 0 for one that is left out."""
-        return dict(zip(self.description.pairs, self.control().weights[0].tolist(), strict=True))
+        return dict(zip(self.description.pairs, self._decision().weights, strict=True))
 
     def step_size(self) -> float:
         """The factor on the learning rate in the next update; 1 where it is not controlled."""
-        return float(self.control().step_size[0])
+        return self._decision().step_size
 
     def control(self) -> Control:
         """The decision as tasks take it, of a batch of one."""
-        if self._control is None:
-            self._control = shared_control(self._decide, len(self.description.pairs))
-        return self._control
+        return self._decision().control()
 
     def begin(
         self,
@@ -140,6 +142,8 @@ class Scheduler:
     ) -> None:
         """Tell what an update has measured, before its step moved the parameters.
 
+        The values of a schedule or order, which looks at nothing, are not read.
+
         Args:
             loss: the value of the loss that was chosen.
             gradient_norm: of its gradient, ‖∇‖₂ / √(number of parameters). Default: that in the
@@ -151,18 +155,11 @@ class Scheduler:
         Raises:
             ValueError: something is missing that the controller needs.
         """
-        if losses is None:
-            name = self.choose()
-            if loss is None:
-                raise ValueError(f"record(): expected loss=, the value of {name!r}")
-            if gradient_norm is None and self._decider.needs_norms:
-                gradient_norm = self._norm_of(name, parameters)
-            losses = {name: loss}
-            gradient_norms = None if gradient_norm is None else {name: gradient_norm}
-        values = by_loss(self.description, "losses", losses)
-        self._signals.tell(values, self._norms(gradient_norms))
+        self._decision()
+        if self._decider.observes:
+            self._tell(loss, gradient_norm, losses, gradient_norms, parameters)
         self._signals.count_update()
-        self._control = None
+        self._pending = None
         self._warn_of_silence()
 
     def validated(self, *metrics: Any) -> None:
@@ -184,14 +181,13 @@ class Scheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on: tensors and plain values."""
-        control = self._control
+        pending = self._pending
         return {
             "losses": list(self.description.pairs),
             "max_steps": self.description.max_steps,
             "signals": self._signals.state_dict(),
             "decider": self._decider.state_dict(),
-            "weights": None if control is None else control.weights.clone(),
-            "step_size": None if control is None else control.step_size.clone(),
+            "pending": None if pending is None else dataclasses.asdict(pending),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -206,12 +202,29 @@ class Scheduler:
             raise ValueError(f"state of a scheduler with {found}: expected {own}")
         self._signals.load_state_dict(state["signals"])
         self._decider.load_state_dict(state["decider"])
-        self._control = None
-        if state["weights"] is not None:
-            self._control = Control(weights=state["weights"], step_size=state["step_size"])
+        pending = state["pending"]
+        self._pending = None if pending is None else Decision(**pending)
 
-    def _decide(self) -> Control:
-        return self._decider.decide(self._signals, self._blocks)
+    def _decision(self) -> Decision:
+        if self._pending is None:
+            decide = functools.partial(self._decider.decide, self._signals, self._blocks)
+            self._pending = shared_decision(decide, len(self.description.pairs))
+        return self._pending
+
+    def _tell(
+        self, loss: Any, gradient_norm: Any, losses: Any, gradient_norms: Any, parameters: Any
+    ) -> None:
+        """Take in the arguments of `record`."""
+        if losses is None:
+            name = self.choose()
+            if loss is None:
+                raise ValueError(f"record(): expected loss=, the value of {name!r}")
+            if gradient_norm is None and self._decider.needs_norms:
+                gradient_norm = self._norm_of(name, parameters)
+            losses = {name: loss}
+            gradient_norms = None if gradient_norm is None else {name: gradient_norm}
+        values = by_loss(self.description, "losses", losses)
+        self._signals.tell(values, self._norms(gradient_norms))
 
     def _norms(self, norms: Any) -> list[float | None]:
         if norms is not None:

@@ -49,6 +49,6 @@ def metrics_of(description: RunDescription, values: Any) -> Float[Tensor, "1 met
 
 def _number(name: str, value: Any) -> float:
     try:
-        return float(value.detach() if isinstance(value, Tensor) else value)
+        return float(value.item() if isinstance(value, Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name}={shown(value)}: expected numbers") from None

@@ -289,7 +289,7 @@ BAD = {
     "draw=True: expected": lambda: Scheduler(network("pair", None), LOSSES, 60, draw=True),
     "a schedule of 2 weights": lambda: Scheduler(build(Schedule, BASE), ("a", "b", "c"), 60),
     "call weights()": lambda: Scheduler(SoftAdapt(), LOSSES, 60).choose(),
-    "expected loss=": lambda: Scheduler(Ratio("1:1", (1, 1)), LOSSES, 60).record(),
+    "expected loss=": lambda: Scheduler(SoftAdapt(), LOSSES, 60, draw=True).record(),
     "gradient_norms=None": lambda: Scheduler(GradNorm(), LOSSES, 60).record(losses=[1.0, 2.0]),
     "the gradient norm of 'fit'": lambda: Scheduler(network("pair", None), LOSSES, 60).record(1.0),
     "'other': expected fit, penalty": lambda: Scheduler(SoftAdapt(), LOSSES, 60).record(

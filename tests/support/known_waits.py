@@ -14,6 +14,7 @@ _FOLDERS = (
 _ON_THE_HOST = (
     "controllers/controller.py",
     "controllers/decider.py",
+    "controllers/decision.py",
     "controllers/draws.py",
     "controllers/files.py",
     "controllers/loop_signals.py",
