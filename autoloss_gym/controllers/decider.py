@@ -84,8 +84,11 @@ class Decider:
 
     @property
     def _is_planned(self) -> bool:
-        """Whether a schedule is played as it is."""
-        return isinstance(self._policy, LossSchedule) and not self._policy.draw
+        """Whether it is known in advance, without draws."""
+        policy = self._policy
+        if isinstance(policy, LossSchedule):
+            return not policy.draw
+        return isinstance(policy, Ratio | FixedWeights)
 
     @property
     def observes(self) -> bool:
@@ -194,7 +197,7 @@ class Decider:
 
     def _controls(self, first: int, last: int) -> list[Control]:
         """Those of the updates `first` … `last` − 1."""
-        if isinstance(self._policy, LossSchedule):
+        if isinstance(self._policy, LossSchedule | Ratio | FixedWeights):
             return self._policy.controls(first, last)
         assert isinstance(self._control, HoldSchedule)
         return self._control.controls(self.description, self._key, self._shift, first, last)

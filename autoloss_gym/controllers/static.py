@@ -29,7 +29,14 @@ class Ratio:
         self._order = np.repeat(np.arange(len(self.counts)), self.counts)
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        place = infos["steps"] % len(self._order)
+        return self._at(infos["steps"])
+
+    def controls(self, first: int, last: int) -> list[Control]:
+        """The controls of one run for the updates `first` … `last` − 1."""
+        return [self._at(np.array([step])) for step in range(first, last)]
+
+    def _at(self, steps: np.ndarray) -> Control:
+        place = steps % len(self._order)
         return one_hot(self._order[place], len(self.counts))
 
 
@@ -75,3 +82,7 @@ class FixedWeights:
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
         return self._control
+
+    def controls(self, first: int, last: int) -> list[Control]:
+        """The controls of one run for the updates `first` … `last` − 1."""
+        return [self._control] * (last - first)
