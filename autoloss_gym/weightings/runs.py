@@ -63,11 +63,12 @@ class Runs:
             A tensor of the dtype, and the state; None where it is something else.
         """
         weights = self._tensors.get("weights")
-        if weights is None or weights.dtype != dtype or weights.shape != (1, count):
+        if weights is None or weights.dtype != dtype:
             return None, None
         if self._numbers is not None:
-            return weights, self._numbers
-        if not weights.is_cpu or weights.is_inference():
+            fits = len(self._numbers["weights"]) == count
+            return (weights, self._numbers) if fits else (None, None)
+        if weights.shape != (1, count) or not weights.is_cpu or weights.is_inference():
             return None, None
         return weights, _as_numbers(self._tensors)
 

@@ -10,7 +10,7 @@ Whatever is out of the ordinary goes the way of tensors, which goes on from the 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import add, mul, truediv
+from operator import mul, truediv
 from struct import Struct
 from typing import Any
 
@@ -22,6 +22,7 @@ from autoloss_gym.weightings.boundary.losses import Names
 MOST = 4  # numbers whose sum PyTorch takes from the first to the last
 _DTYPES = (torch.float32, torch.float64)
 _FLOATS = [Struct(f"{count}f") for count in range(2 * MOST + 1)]
+_FLOAT = _FLOATS[1]
 
 Numbers = list[float]
 
@@ -36,6 +37,7 @@ class Single:
 
     Args:
         like: a tensor of the dtype of the state.
+        is_double: whether that is float64.
         losses: finite where the rule reads them.
         norms: of the gradients; None where the call has brought none, or the rule needs none.
         state: as the rule has it, of the one run and in lists; to be written into, but not the
@@ -43,21 +45,22 @@ class Single:
     """
 
     like: Tensor
+    is_double: bool
     losses: Numbers
     norms: Numbers | None
     state: dict[str, Any]
 
     def rounded(self, numbers: Iterable[float]) -> Numbers:
         """At most 2 MOST numbers in the dtype."""
-        if self.like.dtype == torch.float64:
-            return list(numbers)
-        given = tuple(numbers)
+        given = list(numbers)
+        if self.is_double:
+            return given
         floats = _FLOATS[len(given)]
         return list(floats.unpack(floats.pack(*given)))
 
     def number(self, number: float) -> float:
         """One number in the dtype."""
-        return self.rounded((number,))[0]
+        return number if self.is_double else _FLOAT.unpack(_FLOAT.pack(number))[0]
 
     def each(
         self,
@@ -73,7 +76,7 @@ class Single:
         """The sum from the first to the last."""
         result = numbers[0]
         for number in numbers[1:]:
-            result = self.each(add, [result], [number])[0]
+            result = self.number(result + number)
         return result
 
     def tensor(self, numbers: Numbers) -> Tensor:
@@ -102,7 +105,7 @@ def weigh(rule: Any, losses: Any, norms: Any, names: Names | None) -> Tensor | N
     like, state = rule._runs.numbers(dtype, len(numbers))
     if state is None:
         return None
-    single = Single(like, numbers, None, dict(state))
+    single = Single(like, dtype == torch.float64, numbers, None, dict(state))
     if norms is not None and rule.needs_gradient_norms:
         read = _read(norms, names)
         if read is None or read[0] != dtype or not all(map(math.isfinite, read[1])):

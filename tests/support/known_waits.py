@@ -157,7 +157,7 @@ KNOWN_WAITS = (
         "weightings/boundary/saving.py", "_read", "tolist", "when the state of a rule is loaded",
     ),
     KnownWait(
-        "weightings/step.py", "_norms", "tolist",
+        "weightings/step.py", "_norms_by_shared", "tolist",
         "which losses to differentiate, where shared= and refreshed= are given and norms are due",
     ),
     KnownWait(
@@ -217,6 +217,17 @@ KNOWN_WAITS = (
     _none("weightings/boundary/losses.py", "least_if_finite", "item item item", _CPU),
     _none("weightings/boundary/losses.py", "_number", "item", _NUMPY),
     _none("weightings/boundary/saving.py", "_written", "upload", "stays on the CPU"),
+    _none("weightings/dynamic_weight_average.py", "DynamicWeightAverage._weigh_one",
+          "number tolist", _CPU),
+    _none("weightings/gradnorm.py", "GradNorm._targets_of_one", "tolist", _CPU),
+    _none("weightings/learned.py", "descend_one", "tolist", _CPU),
+    _none("weightings/random_weights.py", "RandomLossWeighting._weigh_one", "tolist", _CPU),
+    _none("weightings/runs.py", "_as_numbers", "tolist", _CPU),
+    _none("weightings/runs.py", "_as_tensors", "upload", _CPU),
+    _none("weightings/single.py", "_read", "item tolist", _CPU),
+    _none("weightings/softadapt.py", "SoftAdapt._weigh_one", "tolist tolist", _CPU),
+    _none("weightings/softadapt.py", "_factors_of_full", "tolist tolist", _CPU),
+    _none("weightings/uncertainty.py", "UncertaintyWeighting._weigh_one", "tolist", _CPU),
     _none("weightings/shared.py", "_norm", "linalg linalg", "norms of vectors ask nothing"),
     _none("weightings/scaling.py", "_known_to_be_positive", "item item", _CPU),
 )  # fmt: skip
