@@ -26,7 +26,8 @@ from autoloss_gym.weightings import WeightingRule
 
 _CPU = torch.device("cpu")
 _AHEAD = 256  # updates of a schedule that are planned at once
-_OURS = (FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio, WeightingPolicy)
+_KNOWN = (FixedWeights, LossSchedule, Ratio)
+_OURS = (*_KNOWN, OpenLoop, RandomPair, WeightingPolicy)
 _OF_NORMS = {"gradient_norms", "norm_ratio"}
 _OF_PARAMETERS = {"sizes", "sparsity"}
 
@@ -86,9 +87,7 @@ class Decider:
     def _is_planned(self) -> bool:
         """Whether it is known in advance, without draws."""
         policy = self._policy
-        if isinstance(policy, LossSchedule):
-            return not policy.draw
-        return isinstance(policy, Ratio | FixedWeights)
+        return isinstance(policy, _KNOWN) and not getattr(policy, "draw", False)
 
     @property
     def observes(self) -> bool:
@@ -197,7 +196,7 @@ class Decider:
 
     def _controls(self, first: int, last: int) -> list[Control]:
         """Those of the updates `first` … `last` − 1."""
-        if isinstance(self._policy, LossSchedule | Ratio | FixedWeights):
+        if isinstance(self._policy, _KNOWN):
             return self._policy.controls(first, last)
         assert isinstance(self._control, HoldSchedule)
         return self._control.controls(self.description, self._key, self._shift, first, last)

@@ -126,7 +126,7 @@ class GradNorm(WeightingRule):
         norms = single.state["norms"]
         weighted = single.each(mul, weights, norms)
         targets = self._targets_of_one(single, weighted)
-        signs = [(a > b) - (a < b) for a, b in zip(weighted, targets, strict=True)]
+        signs = [float((a > b) - (a < b)) for a, b in zip(weighted, targets, strict=True)]
         gradients = single.each(mul, norms, signs)
         powers = [kept["powers"]] * len(weights)
         moments = Moments(powers, kept["first_moment"], kept["second_moment"])

@@ -83,7 +83,7 @@ def test_runs_of_other_code_are_refused_in_one_line(tmp_path, monkeypatch):
     compare(train, RULES, seeds=1, output=tmp_path)
     monkeypatch.setitem(globals(), "OFFSET", 2.0)  # which train reads
     with pytest.raises(
-        ValueError, match="the code of .*train, or a value .* is another now"
+        ValueError, match=r"the code of .*train, or a value .* is another now"
     ) as error:
         compare(train, RULES, seeds=1, output=tmp_path)
     assert "\n" not in str(error.value)
