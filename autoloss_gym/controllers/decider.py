@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.controllers.loop_signals import NO_FEATURES, LoopSignals
 from autoloss_gym.controllers.loss_schedule import LossSchedule
 from autoloss_gym.controllers.open_loop import OpenLoop
-from autoloss_gym.controllers.parameters import Blocks
+from autoloss_gym.controllers.parameters import Blocks, example_of
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controllers.weighting import WeightingPolicy
@@ -100,9 +101,10 @@ class Decider:
         """ValueError if it looks at parameters that are not known."""
         needed = _OF_PARAMETERS & set(self.features.groups if self.features else ())
         if needed and not blocks.are_known:
+            names = dict.fromkeys(name for pair in self.description.blocks for name in pair)
             raise ValueError(
                 f"this controller observes {', '.join(sorted(needed))} of the parameters: give "
-                "Scheduler(…, parameters=model)"
+                f"them to Scheduler(…), {example_of(tuple(names))}"
             )
 
     def decide(self, signals: LoopSignals, blocks: Blocks) -> Control:
@@ -164,6 +166,11 @@ class Decider:
 
     def _checked(self, control: Control) -> Control:
         if isinstance(self._policy, _OURS):
+            if control.weights.shape[1] != len(self.description.pairs):
+                raise ValueError(
+                    f"{self._policy.label} of {control.weights.shape[1]} losses: expected "
+                    f"{len(self.description.pairs)} ({', '.join(self.description.pairs)})"
+                )
             return control
         return checked_control(control, 1, len(self.description.pairs), _CPU)
 
@@ -205,6 +212,11 @@ def _as_trained(
             f"losses={list(losses)}: expected {len(trained.pairs)}, in the order of "
             f"{', '.join(trained.pairs)}, which the controller was trained with"
         )
+    if losses != trained.pairs and set(losses) == set(trained.pairs):
+        raise ValueError(
+            f"losses={list(losses)}: expected the order in which the controller was trained, "
+            f"{list(trained.pairs)}"
+        )
     if validate_every is None:
         validate_every = max(1, round(trained.validate_every * max_steps / trained.max_steps))
     return dataclasses.replace(
@@ -224,9 +236,12 @@ def _policy(controller: Any, description: RunDescription, draw: bool) -> Policy:
         static = not controller.reads_losses
         return WeightingPolicy(type(controller).__name__, controller, draw, static)
     if not isinstance(controller, Policy):
+        what = "a policy with static, diagnostics, reset(seeds) and act(observations, infos)"
+        if isinstance(controller, str | Path):
+            what = "a policy; from a file: Controller.load(path)"
         raise ValueError(
             f"controller={shown(controller)}: expected a Controller, a Schedule, a WeightingRule, "
-            "or a policy with static, diagnostics, reset(seeds) and act(observations, infos)"
+            f"or {what}"
         )
     if getattr(controller, "diagnostics", False):
         raise ValueError(

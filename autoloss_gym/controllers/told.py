@@ -11,6 +11,18 @@ from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.names import shown
 
 
+def loss_names(losses: Any) -> tuple[str, ...]:
+    """The names of the losses; ValueError where they are not text, or two are the same."""
+    names = () if isinstance(losses, str) else tuple(losses)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f'losses={shown(losses)}: expected their names, such as ("generator", "discriminator")'
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(f"losses={list(names)}: expected every name once")
+    return names
+
+
 def by_loss(description: RunDescription, name: str, values: Any) -> list[float | None]:
     """A number for each loss, None where there is none; the host waits for those of a device.
 
@@ -49,6 +61,6 @@ def metrics_of(description: RunDescription, values: Any) -> Float[Tensor, "1 met
 
 def _number(name: str, value: Any) -> float:
     try:
-        return float(value)
+        return float(value.detach() if isinstance(value, Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name}={shown(value)}: expected numbers") from None
