@@ -1,8 +1,8 @@
 """An own GAN on a ring of eight Gaussians: its training becomes an environment, and a controller
 that was trained there drives a plain PyTorch loop.
 
-    autoloss train --env own_gan:Example/RingGan-v0 -f runs
-    python own_gan.py runs/group/own_gan-Example-RingGan-v0_1
+    python ../train_agent.py --env own_gan:Example/RingGan-v0
+    python own_gan.py runs/group/Example-RingGan-v0_1
 """
 
 import copy
@@ -75,16 +75,16 @@ class RingGan(ModuleTask):
     """The training of `Gan` as a task: `register_task` needs the name of a class."""
 
     def __new__(cls, **options):
+        usual = {"max_steps": 400, "validate_every": 20, "batch_size": BATCH_SIZE}
         return from_module(
             Gan,
             LOSSES,
             pairs={name: name for name in LOSSES},
             validation=distance,
             data=DATA,
-            batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE,
             optimizer_arguments={"betas": BETAS},
-            **({"max_steps": 400, "validate_every": 20} | options),
+            **(usual | options),
         )
 
 

@@ -85,7 +85,7 @@ class Blocks:
         return found
 
     @staticmethod
-    def listed(parameters: nn.Module | Iterable[Tensor]) -> list[Tensor]:
+    def listed(parameters: Any) -> list[Tensor]:
         """Those of a module, or the parameters themselves; at least one."""
         given = parameters.parameters() if isinstance(parameters, nn.Module) else parameters
         found = [given] if isinstance(given, Tensor) else given

@@ -229,7 +229,13 @@ class Scheduler:
 
     def _norm_of(self, name: str, parameters: Any) -> float:
         own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
-        return gradient_norm([parameter.grad for parameter in own], own)
+        gradients = [parameter.grad for parameter in own]
+        if all(gradient is None for gradient in gradients):
+            raise ValueError(
+                f"record(): no parameter of {name!r} has a gradient; call it after backward() and "
+                "before zero_grad(), or give gradient_norm="
+            )
+        return gradient_norm(gradients, own)
 
     def _warn_of_silence(self) -> None:
         """Say once that a controller waits for a validation."""
