@@ -13,15 +13,14 @@ from autoloss_gym.controllers.decision import Decision
 from autoloss_gym.controllers.loop_signals import NO_FEATURES, LoopSignals
 from autoloss_gym.controllers.loss_schedule import LossSchedule
 from autoloss_gym.controllers.open_loop import OpenLoop
-from autoloss_gym.controllers.parameters import Blocks
-from autoloss_gym.controllers.policy import Policy
+from autoloss_gym.controllers.parameters import Blocks, example_of
 from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.suiting import as_trained, check_features, policy_of
 from autoloss_gym.controllers.weighting import WeightingPolicy
 from autoloss_gym.controls import ActionControl, HoldSchedule, checked_control
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control, Metric
 from autoloss_gym.signals.description import RunDescription
-from autoloss_gym.tools.names import shown
 from autoloss_gym.weightings import WeightingRule
 
 _CPU = torch.device("cpu")
@@ -53,10 +52,10 @@ class Decider:
         self._control: ActionControl | HoldSchedule | None = None
         self.features = None
         if isinstance(controller, Controller):
-            description = _as_trained(controller, losses, max_steps, validate_every)
+            description = as_trained(controller, losses, max_steps, validate_every)
             controller = controller.on(description)
             self._control, self.features = controller.action_control, controller.features
-            _check_features(self.features.groups)
+            check_features(self.features.groups)
         else:
             metric = Metric("validation")
             description = RunDescription(
@@ -66,7 +65,7 @@ class Decider:
                 validate_every=validate_every or 1,
             )
         self.description = description
-        self._policy = _policy(controller, description, draw)
+        self._policy = policy_of(controller, description, draw)
         self._key = torch.tensor([seed], dtype=torch.int64, device="cpu")
         self._policy.reset(np.array([seed], dtype=np.int64))
         self._shift = torch.zeros(1, self._shift_size, dtype=torch.float32, device="cpu")
@@ -111,9 +110,10 @@ class Decider:
         """ValueError if it looks at parameters that are not known."""
         needed = _OF_PARAMETERS & set(self.features.groups if self.features else ())
         if needed and not blocks.are_known:
+            names = dict.fromkeys(name for pair in self.description.blocks for name in pair)
             raise ValueError(
                 f"this controller observes {', '.join(sorted(needed))} of the parameters: give "
-                "Scheduler(…, parameters=model)"
+                f"them to Scheduler(…), {example_of(tuple(names))}"
             )
 
     def decide(self, signals: LoopSignals, blocks: Blocks) -> Decision:
@@ -133,7 +133,7 @@ class Decider:
                 action = self._control(self.description, action, 1, _CPU)
             elif not isinstance(self._policy, _OURS):
                 action = checked_control(action, 1, len(self.description.pairs), _CPU)
-            self._held = Decision.of(action)
+            self._held = self._fitting(Decision.of(action))
         return self._held
 
     def _opening(self, missing: list[int], steps: int) -> Decision:
@@ -192,6 +192,7 @@ class Decider:
             end = min(each for each in (*ends, steps + _AHEAD) if each > steps)
             self._plan = Decision.all_of(self._controls(steps, max(end, steps + 1)))
             self._planned_from, place = steps, 0
+            self._fitting(self._plan[0])
         return self._plan[place]
 
     def _controls(self, first: int, last: int) -> list[Control]:
@@ -201,6 +202,15 @@ class Decider:
         assert isinstance(self._control, HoldSchedule)
         return self._control.controls(self.description, self._key, self._shift, first, last)
 
+    def _fitting(self, decision: Decision) -> Decision:
+        """The decision, or ValueError where the policy was made for other losses."""
+        if len(decision.weights) != len(self.description.pairs):
+            raise ValueError(
+                f"{self._policy.label} of {len(decision.weights)} losses: expected "
+                f"{len(self.description.pairs)} ({', '.join(self.description.pairs)})"
+            )
+        return decision
+
     def _control_chooses(self) -> bool:
         """Whether its controls take one loss at a time."""
         control = self._control
@@ -208,53 +218,3 @@ class Decider:
             draws = control.draw
             return not self.description.shares_blocks if draws is None else draws
         return type(control).__name__ == "ChoosePair"
-
-
-def _as_trained(
-    controller: Controller, losses: tuple[str, ...], max_steps: int, validate_every: int | None
-) -> RunDescription:
-    """The description of the loop's runs: that of the training, with other names and lengths."""
-    trained = controller.description
-    if len(losses) != len(trained.pairs):
-        raise ValueError(
-            f"losses={list(losses)}: expected {len(trained.pairs)}, in the order of "
-            f"{', '.join(trained.pairs)}, which the controller was trained with"
-        )
-    if validate_every is None:
-        validate_every = max(1, round(trained.validate_every * max_steps / trained.max_steps))
-    return dataclasses.replace(
-        trained, pairs=losses, max_steps=max_steps, validate_every=validate_every
-    )
-
-
-def _policy(controller: Any, description: RunDescription, draw: bool) -> Policy:
-    if isinstance(controller, Schedule):
-        if controller.num_pairs != len(description.pairs):
-            raise ValueError(
-                f"a schedule of {controller.num_pairs} weights: expected one for each of "
-                f"{', '.join(description.pairs)}"
-            )
-        return LossSchedule("schedule", controller, description.max_steps, draw)
-    if isinstance(controller, WeightingRule):
-        static = not controller.reads_losses
-        return WeightingPolicy(type(controller).__name__, controller, draw, static)
-    if not isinstance(controller, Policy):
-        raise ValueError(
-            f"controller={shown(controller)}: expected a Controller, a Schedule, a WeightingRule, "
-            "or a policy with static, diagnostics, reset(seeds) and act(observations, infos)"
-        )
-    if getattr(controller, "diagnostics", False):
-        raise ValueError(
-            f"controller={shown(controller)}: it asks for diagnostics, which only an environment "
-            "can measure"
-        )
-    return controller
-
-
-def _check_features(groups: tuple[str, ...]) -> None:
-    unseen = [group for group in groups if group in ("gradient_noise", "gradient_cosines")]
-    if unseen:
-        raise ValueError(
-            f"this controller observes {', '.join(unseen)}, for which a loop would have to measure "
-            "gradients anew; train one without"
-        )

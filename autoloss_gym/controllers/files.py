@@ -87,7 +87,10 @@ def read(path: Path) -> dict[str, Any]:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{str(path)!r} describes no controller ({reason})") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is no file of a controller: {error}") from None
+        raise ValueError(
+            f"{str(path)!r} is no file of a controller ({error}): expected what `autoloss export` "
+            "wrote, such as the controller.safetensors of a run folder"
+        ) from None
     weights = {name: torch.from_numpy(value.copy()) for name, value in stored.items()}
     arguments["deviations"] = weights.pop("deviations", None)
     network.load_state_dict(weights)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autoloss_gym.signals.description import RunDescription
+from autoloss_gym.tools.names import shown
 
 
 class Blocks:
@@ -15,7 +16,9 @@ class Blocks:
 
     Args:
         parameters: a module or parameters where there is one block; else a mapping with as many as
-            there are blocks, in their order.
+            there are blocks: by their names, by the names of the losses where each trains a block
+            of its own, or in their order. Where the description knows no blocks, a mapping has
+            those of each loss.
         description: names the blocks of each pair.
     """
 
@@ -27,14 +30,29 @@ class Blocks:
             return
         if not isinstance(parameters, Mapping):
             parameters = {"parameters": parameters}
-        names = names or ("parameters",)
+        if not names:  # a rule that knows no blocks: one for all losses, or one for each
+            names = description.pairs if len(parameters) > 1 else ("parameters",)
         if len(parameters) != len(names):
             raise ValueError(
-                f"parameters of {len(parameters)} blocks ({', '.join(parameters)}): expected "
-                f"{len(names)} ({', '.join(names)})"
+                f"parameters of {len(parameters)} blocks ({', '.join(map(str, parameters))}): "
+                f"expected {len(names)}, {example_of(names)}"
             )
-        for name, part in zip(names, parameters.values(), strict=True):
+        for name, part in zip(names, self._in_order(parameters, names), strict=True):
             self._parts[name] = self.listed(part)
+
+    def _in_order(self, parameters: Mapping[str, Any], names: tuple[str, ...]) -> list[Any]:
+        """The parts in the order of the blocks: by their names or those of losses, else as given.
+
+        The names of losses serve where each loss trains one block, and no two the same.
+        """
+        pairs = self._description.pairs
+        blocks = self._description.blocks or tuple((name,) for name in pairs)
+        of_losses = [blocks[pairs.index(loss)] for loss in parameters if loss in pairs]
+        if set(parameters) == set(names):
+            return [parameters[name] for name in names]
+        if set(parameters) == set(pairs) and set(of_losses) == {(name,) for name in names}:
+            return [parameters[pairs[blocks.index((name,))]] for name in names]
+        return list(parameters.values())
 
     @property
     def are_known(self) -> bool:
@@ -53,7 +71,9 @@ class Blocks:
                 "that this loss trains, such as parameters=model.parameters()"
             )
         index = self._description.pairs.index(name)
-        blocks = self._description.blocks[index] if self._description.blocks else self._parts
+        blocks = (name,) if name in self._parts else tuple(self._parts)
+        if self._description.blocks:
+            blocks = self._description.blocks[index]
         return [parameter for block in blocks for parameter in self._parts[block]]
 
     def packed(self) -> dict[str, Tensor]:
@@ -65,13 +85,28 @@ class Blocks:
         return found
 
     @staticmethod
-    def listed(parameters: nn.Module | Iterable[Tensor]) -> list[Tensor]:
+    def listed(parameters: Any) -> list[Tensor]:
         """Those of a module, or the parameters themselves; at least one."""
         given = parameters.parameters() if isinstance(parameters, nn.Module) else parameters
-        found = [given] if isinstance(given, Tensor) else list(given)
+        found = [given] if isinstance(given, Tensor) else given
+        found = list(found) if isinstance(found, Iterable) else [found]
         if not found:
             raise ValueError("parameters=[]: expected at least one parameter")
+        for each in found:
+            if not isinstance(each, Tensor):
+                raise ValueError(
+                    f"parameters with {shown(each)}: expected a module or tensors, such as "
+                    "model.parameters()"
+                )
         return found
+
+
+def example_of(blocks: Sequence[str]) -> str:
+    """How parameters are given for such blocks."""
+    if len(blocks) < 2:
+        return "such as parameters=model"
+    inside = ", ".join(f'"{name}": …' for name in blocks)
+    return f"such as parameters={{{inside}}}, each a module or its parameters"
 
 
 def gradient_norm(gradients: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> float:

@@ -16,9 +16,11 @@ from autoloss_gym.controllers.loop_signals import LoopSignals
 from autoloss_gym.controllers.parameters import Blocks, gradient_norm
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controllers.ranks import shared_decision
-from autoloss_gym.controllers.told import by_loss, metrics_of
+from autoloss_gym.controllers.told import by_loss, loss_names, metrics_of
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
+from autoloss_gym.tools.bounds import PositiveInt
+from autoloss_gym.tools.fields import converted
 from autoloss_gym.weightings import WeightingRule
 
 Parameters = nn.Module | Iterable[Tensor] | Mapping[str, Any]
@@ -50,9 +52,9 @@ class Scheduler:
             controller was trained with.
         parameters: what the losses train: a module or parameters. Where the controller was trained
             on several blocks, or where each loss has parameters of its own, a mapping with as
-            many, in the order of the controller's blocks, or by the names of the losses. They are
-            needed for gradient norms that are not told, and by controllers that observe "sizes" or
-            "sparsity".
+            many: by the names of the losses, or of the controller's blocks, or in their order.
+            They are needed for gradient norms that are not told, and by controllers that observe
+            "sizes" or "sparsity", as those of `--algo group` do.
         draw: for a schedule or rule, whether `choose` draws one loss for each update, with the
             weights as probabilities.
         seed: of all that is drawn, int64.
@@ -72,7 +74,9 @@ class Scheduler:
         draw: bool = False,
         seed: int = 0,
     ) -> None:
-        self._decider = Decider(controller, tuple(losses), max_steps, validate_every, draw, seed)
+        names = loss_names(losses)
+        max_steps = converted("max_steps", max_steps, PositiveInt)
+        self._decider = Decider(controller, names, max_steps, validate_every, draw, seed)
         self.description = self._decider.description
         self._blocks = Blocks(parameters, self.description)
         self._decider.check_blocks(self._blocks)
@@ -140,7 +144,7 @@ class Scheduler:
         gradient_norms: Mapping[str, Any] | Sequence[Any] | None = None,
         parameters: nn.Module | Iterable[Tensor] | None = None,
     ) -> None:
-        """Tell what an update has measured, before its step moved the parameters.
+        """Tell what an update has measured, for which its gradients must not be cleared yet.
 
         The values of a schedule or order, which looks at nothing, are not read.
 
@@ -238,7 +242,13 @@ class Scheduler:
 
     def _norm_of(self, name: str, parameters: Any) -> float:
         own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
-        return gradient_norm([parameter.grad for parameter in own], own)
+        gradients = [parameter.grad for parameter in own]
+        if all(gradient is None for gradient in gradients):
+            raise ValueError(
+                f"record(): no parameter of {name!r} has a gradient; call it after backward() and "
+                "before zero_grad(), or give gradient_norm="
+            )
+        return gradient_norm(gradients, own)
 
     def _warn_of_silence(self) -> None:
         """Say once that a controller waits for a validation."""

@@ -11,6 +11,18 @@ from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.names import shown
 
 
+def loss_names(losses: Any) -> tuple[str, ...]:
+    """The names of the losses; ValueError where they are not text, or two are the same."""
+    names = () if isinstance(losses, str) else tuple(losses)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f'losses={shown(losses)}: expected their names, such as ("generator", "discriminator")'
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(f"losses={list(names)}: expected every name once")
+    return names
+
+
 def by_loss(description: RunDescription, name: str, values: Any) -> list[float | None]:
     """A number for each loss, None where there is none; the host waits for those of a device.
 

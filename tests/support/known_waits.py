@@ -25,6 +25,7 @@ _ON_THE_HOST = (
     "controllers/ranks.py",
     "controllers/scheduler.py",
     "controllers/static.py",
+    "controllers/suiting.py",
     "controllers/told.py",
     "controllers/weighting.py",
     "data/archives.py",
