@@ -84,6 +84,16 @@ class Scheduler:
         """Updates that have been recorded."""
         return self._signals.steps
 
+    @property
+    def needs_gradient_norms(self) -> bool:
+        """Whether the controller looks at gradient norms."""
+        return self._decider.needs_norms
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether the controller waits for validations."""
+        return self._decider.needs_validation
+
     def choose(self) -> str:
         """The name of the loss to optimise in the next update.
 
@@ -156,7 +166,7 @@ class Scheduler:
             if loss is None:
                 raise ValueError(f"record(): expected loss=, the value of {name!r}")
             if gradient_norm is None and self._decider.needs_norms:
-                gradient_norm = self._norm_of(name, parameters)
+                gradient_norm = self.gradient_norm(name, parameters)
             losses = {name: loss}
             gradient_norms = None if gradient_norm is None else {name: gradient_norm}
         values = by_loss(self.description, "losses", losses)
@@ -172,6 +182,13 @@ class Scheduler:
         `description.validation_metrics`.
         """
         self._signals.validated(metrics_of(self.description, metrics))
+
+    def gradient_norm(
+        self, name: str, parameters: nn.Module | Iterable[Tensor] | None = None
+    ) -> float:
+        """The norm in the `.grad` of what a loss trains, or of these parameters."""
+        own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
+        return gradient_norm([parameter.grad for parameter in own], own)
 
     def gradient_norms(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """The gradient norm of each loss, before its graph is freed: one backward pass each."""
@@ -222,10 +239,6 @@ class Scheduler:
                 "scheduler.gradient_norms(losses) before the backward pass"
             )
         return [None] * len(self.description.pairs)
-
-    def _norm_of(self, name: str, parameters: Any) -> float:
-        own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
-        return gradient_norm([parameter.grad for parameter in own], own)
 
     def _warn_of_silence(self) -> None:
         """Say once that a controller waits for a validation."""
