@@ -123,13 +123,14 @@ class LossSchedulingMixin:
 
     def training_step(self, *arguments: Any, **keywords: Any) -> Tensor:
         """A batch; with the last one of an update, tell the update."""
-        trainer: Any = super()
+        trainer: Any = self
+        above: Any = super()
         self._is_training = True
         try:
-            loss = trainer.training_step(*arguments, **keywords)
+            loss = above.training_step(*arguments, **keywords)
         finally:
             self._is_training = False
-        if self.accelerator.sync_gradients and self._loop.is_pending:
+        if trainer.accelerator.sync_gradients and self._loop.is_pending:
             self._tell_update()
         return loss
 
@@ -148,9 +149,10 @@ class LossSchedulingMixin:
         self, resume_from_checkpoint: str | bool | None = None, *arguments: Any, **keywords: Any
     ) -> Any:
         """Train, with the state of the scheduler that lies in the checkpoint, if any."""
+        trainer: Any = self
         folder = resume_from_checkpoint
         if folder is True:
-            folder = get_last_checkpoint(self.args.output_dir)
+            folder = get_last_checkpoint(trainer.args.output_dir)
         if folder:
             path = Path(folder) / FILE
             if not path.exists():
@@ -159,8 +161,8 @@ class LossSchedulingMixin:
                     "a LossSchedulingMixin"
                 )
             self._loop.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        trainer: Any = super()
-        return trainer.train(resume_from_checkpoint, *arguments, **keywords)
+        above: Any = super()
+        return above.train(resume_from_checkpoint, *arguments, **keywords)
 
     def _tell_update(self) -> None:
         """Before the Trainer clips gradients, and while a gradient scaler still has them scaled."""

@@ -228,7 +228,9 @@ class Scheduler:
             self._control = Control(weights=state["weights"], step_size=state["step_size"])
 
     def _decide(self) -> Control:
-        return self._decider.decide(self._signals, self._blocks)
+        # A loop may ask within its own autocast, which would make a decision of half as many bits.
+        with torch.autocast("cpu", enabled=False):
+            return self._decider.decide(self._signals, self._blocks)
 
     def _norms(self, norms: Any) -> list[float | None]:
         if norms is not None:

@@ -15,7 +15,7 @@ PLAN = Schedule(weights=((1.0, 0.1), (1.0, 10.0)), step_size=(2.0, 0.2))
 CASES = {
     "schedule": lambda: PLAN,
     "softadapt": lambda: SoftAdapt(beta=1.0),
-    "gradnorm": lambda: GradNorm(),
+    "gradnorm": GradNorm,
     "controller of pairs": lambda: controller("pair"),
     "controller of weights": lambda: controller("weights"),
 }
@@ -42,11 +42,13 @@ class Own(Trainer):
     """With a compute_loss of its own, which computes the chosen loss alone."""
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        losses = model(inputs["inputs"])["losses"]
+        outputs = model(inputs["inputs"])
+        losses = outputs["losses"]
         if self.is_in_train and self.model.training:
             name = self.choose()
             losses = {name: losses[name]}
-        return self.weighted(losses)
+        loss = self.weighted(losses)
+        return (loss, outputs) if return_outputs else loss
 
 
 def rows(data):
@@ -54,25 +56,23 @@ def rows(data):
 
 
 def make(given, folder, kind=Trainer, steps=12, **options):
-    arguments = transformers.TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=8,
-        per_device_eval_batch_size=8,
-        learning_rate=0.01,
-        lr_scheduler_type="constant",
-        optim="adamw_torch",
-        weight_decay=0.0,
-        eval_strategy="steps",
-        eval_steps=4,
-        logging_steps=1,
-        report_to=[],
-        use_cpu=True,
-        disable_tqdm=True,
-        save_strategy="no",
-        dataloader_pin_memory=False,
-        **{"max_grad_norm": 0.0, "train_sampling_strategy": "sequential"} | options,
-    )
+    defaults = {
+        "max_steps": steps,
+        "per_device_train_batch_size": 8,
+        "learning_rate": 0.01,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": 0.0,
+        "train_sampling_strategy": "sequential",
+        "eval_strategy": "steps",
+        "eval_steps": 4,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+    arguments = transformers.TrainingArguments(output_dir=str(folder), **defaults | options)
     return kind(
         model=Model(),
         args=arguments,
@@ -109,7 +109,7 @@ def test_each_loss_is_logged_beside_the_loss_of_the_trainer(tmp_path):
     alone = make(PLAN, tmp_path, steps=1)
     alone.train()
     log = alone.state.log_history[0]
-    measured = {name: float(value) for name, value in Net().losses(batches()[0]).items()}
+    measured = {name: float(value.detach()) for name, value in Net().losses(batches()[0]).items()}
     assert {name: log[f"loss/{name}"] for name in LOSSES} == measured
 
 
@@ -119,8 +119,12 @@ def test_accumulated_batches_are_one_update_and_norms_are_those_before_clipping(
     trainer.train()
     net = Net()
     scheduler = Scheduler(controller("pair"), LOSSES, 6, parameters=net)
-    by_hand(net, scheduler, 6, 2, accumulate=2, clip=0.01, optimizers=adam(net))
-    same_parameters(trainer.model.net, net)
+    options = {"accumulate": 2, "clip": 0.01, "optimizers": adam(net)}
+    decisions = by_hand(net, scheduler, 6, 2, **options)
+    logs = [log for log in trainer.state.log_history if "loss" in log]
+    assert [[log[f"weight/{name}"] for name in LOSSES] for log in logs] == decisions
+    for ours, theirs in zip(trainer.model.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
 def test_a_trainer_with_a_loss_of_its_own_may_compute_the_chosen_one_alone(tmp_path):
