@@ -162,16 +162,16 @@ def test_two_optimizers_take_turns_in_manual_optimisation(tmp_path):
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(case, tmp_path):
     def made():
         given, options = CASES[case]()
-        return LossScheduler(given, LOSSES, monitor="val_loss", max_steps=12, **options)
+        return LossScheduler(given, LOSSES, monitor="val_loss", max_steps=24, **options)
 
     whole = Module()
-    train(whole, [made()], folder=tmp_path)
+    train(whole, [made()], steps=24, folder=tmp_path)
     stopped, first = Module(), made()
-    trainer = train(stopped, [first], steps=7, folder=tmp_path)
+    trainer = train(stopped, [first], steps=12, folder=tmp_path)
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
     resumed, second = Module(), made()
-    train(resumed, [second], folder=tmp_path, ckpt_path=tmp_path / "stopped.ckpt")
-    assert second.scheduler.steps == 12
+    train(resumed, [second], steps=24, folder=tmp_path, ckpt_path=tmp_path / "stopped.ckpt")
+    assert second.scheduler.steps == 24
     same_parameters(resumed.net, whole.net)
 
 
