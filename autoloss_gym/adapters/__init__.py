@@ -1,1 +1,1 @@
-"""Adapters from the vector environment to other libraries' interfaces."""
+"""Adapters: environments for other libraries, and loss schedulers for their training loops."""

@@ -84,6 +84,23 @@ class Blocks:
             found[name] = flat.to("cpu", torch.float32)[None]
         return found
 
+    def norm_in_gradients(self, name: str, parameters: Any = None) -> float:
+        """That in the `.grad` of what a loss trains, or of these parameters."""
+        own = self.of_loss(name) if parameters is None else self.listed(parameters)
+        gradients = [parameter.grad for parameter in own]
+        if all(gradient is None for gradient in gradients):
+            raise ValueError(
+                f"record(): no parameter of {name!r} has a gradient; call it after backward() and "
+                "before zero_grad(), or give gradient_norm="
+            )
+        return gradient_norm(gradients, own)
+
+    def norm_of(self, name: str, loss: Tensor) -> float:
+        """That of a loss whose graph is there, and stays."""
+        own = self.of_loss(name)
+        gradients = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+        return gradient_norm(gradients, own)
+
     @staticmethod
     def listed(parameters: Any) -> list[Tensor]:
         """Those of a module, or the parameters themselves; at least one."""

@@ -13,7 +13,7 @@ from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.controllers.decider import Decider
 from autoloss_gym.controllers.decision import Decision
 from autoloss_gym.controllers.loop_signals import LoopSignals
-from autoloss_gym.controllers.parameters import Blocks, gradient_norm
+from autoloss_gym.controllers.parameters import Blocks
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controllers.ranks import shared_decision
 from autoloss_gym.controllers.told import by_loss, loss_names, metrics_of
@@ -90,6 +90,16 @@ class Scheduler:
     def steps(self) -> int:
         """Updates that have been recorded."""
         return self._signals.steps
+
+    @property
+    def needs_gradient_norms(self) -> bool:
+        """Whether the controller looks at gradient norms."""
+        return self._decider.needs_norms
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether the controller waits for validations."""
+        return self._decider.needs_validation
 
     def choose(self) -> str:
         """The name of the loss to optimise in the next update.
@@ -174,14 +184,15 @@ class Scheduler:
         """
         self._signals.validated(metrics_of(self.description, metrics))
 
+    def gradient_norm(
+        self, name: str, parameters: nn.Module | Iterable[Tensor] | None = None
+    ) -> float:
+        """The norm in the `.grad` of what a loss trains, or of these parameters."""
+        return self._blocks.norm_in_gradients(name, parameters)
+
     def gradient_norms(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """The gradient norm of each loss, before its graph is freed: one backward pass each."""
-        found = {}
-        for name, loss in losses.items():
-            own = self._blocks.of_loss(name)
-            gradients = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            found[name] = gradient_norm(gradients, own)
-        return found
+        return {name: self._blocks.norm_of(name, loss) for name, loss in losses.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on: tensors and plain values."""
@@ -212,7 +223,9 @@ class Scheduler:
     def _decision(self) -> Decision:
         if self._pending is None:
             decide = functools.partial(self._decider.decide, self._signals, self._blocks)
-            self._pending = shared_decision(decide, len(self.description.pairs))
+            # A loop may ask within its own autocast, which would halve the bits of a decision.
+            with torch.autocast("cpu", enabled=False):
+                self._pending = shared_decision(decide, len(self.description.pairs))
         return self._pending
 
     def _tell(
@@ -224,7 +237,7 @@ class Scheduler:
             if loss is None:
                 raise ValueError(f"record(): expected loss=, the value of {name!r}")
             if gradient_norm is None and self._decider.needs_norms:
-                gradient_norm = self._norm_of(name, parameters)
+                gradient_norm = self.gradient_norm(name, parameters)
             losses = {name: loss}
             gradient_norms = None if gradient_norm is None else {name: gradient_norm}
         values = by_loss(self.description, "losses", losses)
@@ -239,16 +252,6 @@ class Scheduler:
                 "scheduler.gradient_norms(losses) before the backward pass"
             )
         return [None] * len(self.description.pairs)
-
-    def _norm_of(self, name: str, parameters: Any) -> float:
-        own = self._blocks.of_loss(name) if parameters is None else Blocks.listed(parameters)
-        gradients = [parameter.grad for parameter in own]
-        if all(gradient is None for gradient in gradients):
-            raise ValueError(
-                f"record(): no parameter of {name!r} has a gradient; call it after backward() and "
-                "before zero_grad(), or give gradient_norm="
-            )
-        return gradient_norm(gradients, own)
 
     def _warn_of_silence(self) -> None:
         """Say once that a controller waits for a validation."""

@@ -30,6 +30,13 @@ ORDER = (
     "adapters",
     "registration",
 )
+# Libraries that only one file imports.
+ADAPTED = {
+    "stable_baselines3": "stable_baselines3.py",
+    "lightning": "lightning.py",
+    "pytorch_lightning": "lightning.py",
+    "transformers": "transformers.py",
+}
 DOORS = ("__init__", "checker")  # they may look at everything
 MODULES = sorted(PACKAGE.rglob("*.py"))
 each_module = pytest.mark.parametrize(
@@ -111,9 +118,18 @@ def test_nothing_but_a_task_imports_a_task(path):
 
 
 @each_module
-def test_only_the_adapter_imports_stable_baselines3(path):
-    adapter = PACKAGE / "adapters" / "stable_baselines3.py"
-    assert "stable_baselines3" not in packages(path) or path == adapter
+@pytest.mark.parametrize("library", ADAPTED)
+def test_only_its_adapter_imports_a_library(path, library):
+    adapter = PACKAGE / "adapters" / ADAPTED[library]
+    assert library not in packages(path) or path == adapter
+
+
+@each_module
+def test_adapters_of_training_loops_know_no_environment(path):
+    if layer(path) == "adapters" and path.name not in ("stable_baselines3.py", "__init__.py"):
+        names = imported(path.read_text())
+        assert not {name for name in names if name.startswith("autoloss_gym.environment")}
+        assert "gymnasium" not in packages(path)
 
 
 def test_agents_are_imported_relatively_so_that_they_can_be_installed_elsewhere():
