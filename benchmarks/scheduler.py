@@ -15,9 +15,9 @@ import torch
 from agents.command_line import OneLineParser, main
 from agents.options import positive
 from autoloss_gym import AutoLossVectorEnv, Controller, Schedule, Scheduler
-from autoloss_gym.controllers.perceptron import Perceptron
-from autoloss_gym.controllers.shift_network import ShiftNetwork
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.networks.perceptron import Perceptron
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.weightings import SoftAdapt
 from benchmarks.rules import STEPS, Trainee, median_with_interval

@@ -22,7 +22,7 @@ from autoloss_gym import (
     from_module,
     register_task,
 )
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 
 
 class Gan(nn.Module):

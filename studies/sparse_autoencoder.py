@@ -34,8 +34,8 @@ from agents.options import positive
 from agents.policies.grammar import parse_specification
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.policies.weighting import weighting_policy
+from autoloss_gym.controllers.policies.static import FixedWeights
 from autoloss_gym.controllers.policy import Policy
-from autoloss_gym.controllers.static import FixedWeights
 from autoloss_gym.data.images import load_images
 from autoloss_gym.tools.files import write_text
 from autoloss_gym.weightings import SoftAdapt

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from autoloss_gym.controllers.loss_schedule import LossSchedule
-from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controllers.policy import Policy
-from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controls import ActionControl, HoldSchedule
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv

@@ -13,8 +13,8 @@ from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor, nn
 
 from autoloss_gym.controllers.controller import Controller, Form
-from autoloss_gym.controllers.perceptron import ACTIVATIONS, Perceptron
-from autoloss_gym.controllers.shift_network import ShiftNetwork
+from autoloss_gym.controllers.networks.perceptron import ACTIVATIONS, Perceptron
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
-from autoloss_gym.controllers.perceptron import Perceptron
+from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Array

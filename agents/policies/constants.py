@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from autoloss_gym.controllers.loss_schedule import LossSchedule
-from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair
 from autoloss_gym.controllers.policy import Policy
-from autoloss_gym.controllers.static import FixedWeights, RandomPair
 
 from ..configuration import ALGORITHMS
 from .grammar import parse_specification

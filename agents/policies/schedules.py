@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
 

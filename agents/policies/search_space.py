@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoloss_gym.controllers.loss_schedule import LossSchedule
-from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Task

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from autoloss_gym.controllers.draws import one_hot
+from autoloss_gym.controllers.policies.draws import one_hot
 from autoloss_gym.core.task import Control, Task
 
 from .kinds import Specification

@@ -2,7 +2,7 @@
 
 import importlib
 
-from autoloss_gym.controllers.weighting import WeightingPolicy
+from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.weightings import WeightingRule
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from autoloss_gym.controllers import files
-from autoloss_gym.controllers.draws import Draws
-from autoloss_gym.controllers.perceptron import Perceptron
-from autoloss_gym.controllers.shift_network import ShiftNetwork
+from autoloss_gym.controllers.networks.perceptron import Perceptron
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
+from autoloss_gym.controllers.policies.draws import Draws
 from autoloss_gym.controls import CONTROLS, ActionControl, HoldSchedule
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features

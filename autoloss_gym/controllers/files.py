@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from autoloss_gym.controllers.perceptron import Perceptron
-from autoloss_gym.controllers.shift_network import ShiftNetwork
+from autoloss_gym.controllers.networks.perceptron import Perceptron
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.core.task import Metric
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.arguments import build

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from autoloss_gym.controllers.controller import Controller
-from autoloss_gym.controllers.decider import Decider
-from autoloss_gym.controllers.decision import Decision
-from autoloss_gym.controllers.loop_signals import LoopSignals
-from autoloss_gym.controllers.parameters import Blocks
+from autoloss_gym.controllers.loops.decider import Decider
+from autoloss_gym.controllers.loops.decision import Decision
+from autoloss_gym.controllers.loops.parameters import Blocks
+from autoloss_gym.controllers.loops.ranks import shared_decision
+from autoloss_gym.controllers.loops.signals import LoopSignals
+from autoloss_gym.controllers.loops.told import by_loss, loss_names, metrics_of
 from autoloss_gym.controllers.policy import Policy
-from autoloss_gym.controllers.ranks import shared_decision
-from autoloss_gym.controllers.told import by_loss, loss_names, metrics_of
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
 from autoloss_gym.tools.bounds import PositiveInt
@@ -84,7 +83,6 @@ class Scheduler:
             self.description, self._decider.features, self._decider.needs_validation
         )
         self._pending: Decision | None = None
-        self._is_warned = False
 
     @property
     def steps(self) -> int:
@@ -174,7 +172,6 @@ class Scheduler:
             self._tell(loss, gradient_norm, losses, gradient_norms, parameters)
         self._signals.count_update()
         self._pending = None
-        self._warn_of_silence()
 
     def validated(self, *metrics: Any) -> None:
         """Tell the validation metrics that the controller was trained with, in their order.
@@ -252,16 +249,3 @@ class Scheduler:
                 "scheduler.gradient_norms(losses) before the backward pass"
             )
         return [None] * len(self.description.pairs)
-
-    def _warn_of_silence(self) -> None:
-        """Say once that a controller waits for a validation."""
-        waits = self._decider.needs_validation and not self._signals.are_complete
-        late = 2 * self.description.validate_every + len(self.description.pairs)
-        if waits and self.steps > late and not self._is_warned:
-            self._is_warned = True
-            warnings.warn(
-                f"after {self.steps} updates the controller has not been told a validation: it "
-                "takes the losses in turn until scheduler.validated(…) is called",
-                RuntimeWarning,
-                stacklevel=3,
-            )

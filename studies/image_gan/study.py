@@ -28,7 +28,7 @@ from agents.evaluation.curves import Job, check_every, every, play_all
 from agents.evaluation.entrants import Entrant
 from agents.evaluation.store import Store
 from agents.interruption import goes_on
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools.files import write_text
 from autoloss_gym.tools.forms import Text

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from autoloss_gym import AutoLossVectorEnv, Controller
-from autoloss_gym.controllers.perceptron import Perceptron
+from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 
 LOSSES = ("fit", "sparse")

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from autoloss_gym import Schedule, Scheduler
-from autoloss_gym.controllers.static import RandomPair
+from autoloss_gym.controllers.policies.static import RandomPair
 from autoloss_gym.weightings import GradNorm, SoftAdapt
 from tests.adapters.loops import LOSSES, Net, batches, by_hand, controller, same_parameters
 

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.policies.trained.trained_policy import choose_actions
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
-from autoloss_gym.controllers.draws import Draws
+from autoloss_gym.controllers.policies.draws import Draws
 
 pytestmark = pytest.mark.filterwarnings("error")
 

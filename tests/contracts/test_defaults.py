@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoloss_gym.controllers.perceptron import Perceptron
+from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import SGD
 from autoloss_gym.registration import TASKS

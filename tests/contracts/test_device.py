@@ -13,7 +13,7 @@ from agents.environments import EnvironmentMaker
 from agents.evaluation.rollout import rollout
 from agents.learners.learner import make_learner
 from autoloss_gym import check_task, random
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
 from tests.support.recording import play

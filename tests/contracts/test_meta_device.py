@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.controllers.perceptron import Perceptron
+from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.core.task import Control, ImageTask, Keys
 from autoloss_gym.environment import vector_env
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from autoloss_gym import Controller, Schedule, Scheduler
-from autoloss_gym.controllers.decider import Decider
-from autoloss_gym.controllers.parameters import Blocks
-from autoloss_gym.controllers.perceptron import Perceptron
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.loops.decider import Decider
+from autoloss_gym.controllers.loops.parameters import Blocks
+from autoloss_gym.controllers.networks.perceptron import Perceptron
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.core.task import Metric
 from autoloss_gym.signals.description import RunDescription
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from autoloss_gym import AutoLossVectorEnv, Controller, Schedule, Scheduler
-from autoloss_gym.controllers.decider import Decider
-from autoloss_gym.controllers.perceptron import Perceptron
-from autoloss_gym.controllers.shift_network import ShiftNetwork
-from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.loops.decider import Decider
+from autoloss_gym.controllers.networks.perceptron import Perceptron
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.core.task import Control
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.tools import tree

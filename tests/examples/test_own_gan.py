@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from autoloss_gym import Schedule, check_task
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 from tests.support.paths import ROOT
 
 

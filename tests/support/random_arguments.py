@@ -26,7 +26,7 @@ import torch
 import autoloss_gym
 from autoloss_gym import ClosedForm, Metric, Pair
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
-from autoloss_gym.controllers.perceptron import Perceptron
+from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.controls import ChoosePair, WeighLosses
 from autoloss_gym.core.task import Task
 from autoloss_gym.data.images import load_images

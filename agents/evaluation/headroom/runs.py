@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.controllers.draws import one_hot
+from autoloss_gym.controllers.policies.draws import one_hot
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 

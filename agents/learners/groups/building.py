@@ -3,7 +3,7 @@
 import torch
 from gymnasium import spaces
 
-from autoloss_gym.controllers.shift_network import ShiftNetwork
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build

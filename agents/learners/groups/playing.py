@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.controllers.shift_network import ShiftNetwork
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ..training_log import EPISODE_FIGURES

@@ -8,9 +8,9 @@ import torch
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
-from autoloss_gym.controllers.draws import Draws
-from autoloss_gym.controllers.perceptron import Perceptron
-from autoloss_gym.controllers.shift_network import ShiftNetwork
+from autoloss_gym.controllers.networks.perceptron import Perceptron
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
+from autoloss_gym.controllers.policies.draws import Draws
 from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 
-from autoloss_gym.controllers.draws import Draws
+from autoloss_gym.controllers.policies.draws import Draws
 from autoloss_gym.tools.forms import Array
 
 from ...learners.stable_baselines3 import algorithm_class

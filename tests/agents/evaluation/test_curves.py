@@ -9,7 +9,7 @@ from agents.environments import EnvironmentMaker
 from agents.evaluation import curves
 from agents.evaluation.curves import Job, check_every, every, play, play_all
 from agents.evaluation.store import Store
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.tools.forms import Array
 
 REGRESSION = {

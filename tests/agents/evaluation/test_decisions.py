@@ -14,8 +14,8 @@ from agents.learners.learner import make_learner
 from agents.policies.grammar import parse_specification
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration
+from autoloss_gym.controllers.policies.static import FixedWeights
 from autoloss_gym.controllers.policy import Policy
-from autoloss_gym.controllers.static import FixedWeights
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20}

@@ -13,9 +13,9 @@ from agents.evaluation.store import EpisodeStore
 from agents.evaluation.workers import worker_processes
 from agents.policies import search_plan
 from agents.policies.grammar import parse_specification
-from autoloss_gym.controllers.loss_schedule import LossSchedule
-from autoloss_gym.controllers.open_loop import OpenLoop
-from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controls.schedule import Schedule
 
 ID = "AutoLoss/QuadraticRegression-v1"

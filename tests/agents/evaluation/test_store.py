@@ -15,7 +15,7 @@ from agents.learners.reinforce import build_controller
 from agents.policies.grammar import parse_specification
 from agents.policies.trained.trained_policy import TrainedPolicy
 from agents.run_folders import save_configuration
-from autoloss_gym.controllers.static import RandomPair, Ratio
+from autoloss_gym.controllers.policies.static import RandomPair, Ratio
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.tools.forms import Array

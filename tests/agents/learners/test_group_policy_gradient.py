@@ -15,7 +15,7 @@ from agents.learners.groups.gradient import log_probabilities as log_probabiliti
 from agents.learners.groups.options import GroupOptions
 from agents.learners.groups.outcomes import outcomes_of
 from agents.learners.groups.playing import action_noise, play
-from autoloss_gym.controllers.shift_network import ShiftNetwork
+from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.core.task import Metric
 
 ID = "AutoLoss/QuadraticRegression-v1"

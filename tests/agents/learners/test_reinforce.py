@@ -15,7 +15,7 @@ from agents.learners.policy_gradient import (
     step_rewards,
 )
 from agents.learners.reinforce import ReinforceLearner
-from autoloss_gym.controllers.perceptron import Perceptron
+from autoloss_gym.controllers.networks.perceptron import Perceptron
 
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20, "learning_rate": 0.05}
 

@@ -13,8 +13,8 @@ from agents.evaluation.entrants import make_entrant
 from agents.policies.balance import Balance
 from agents.policies.grammar import HELP, KINDS, parse_specification
 from agents.policies.threshold_rules import ThresholdRule, thresholds
-from autoloss_gym.controllers.open_loop import OpenLoop
-from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from tests.support.paths import ROOT

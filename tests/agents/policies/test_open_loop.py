@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
 
 
 def shares(policy, step, runs=20_000):

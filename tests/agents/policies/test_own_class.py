@@ -9,7 +9,7 @@ import pytest
 
 from agents.evaluation.entrants import make_entrant
 from agents.policies.grammar import parse_specification
-from autoloss_gym.controllers.weighting import WeightingPolicy
+from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from tests.support.paths import ROOT
 from tests.support.toy_tasks import SMALL, Fragile
 

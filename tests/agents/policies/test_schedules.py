@@ -6,9 +6,9 @@ import torch
 
 from agents.evaluation.rollout import rollout
 from agents.policies.balance import Balance
-from autoloss_gym.controllers.draws import Draws
-from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
-from autoloss_gym.controllers.weighting import WeightingPolicy
+from autoloss_gym.controllers.policies.draws import Draws
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.weightings.softadapt import SoftAdapt
 from tests.support.toy_tasks import Painter

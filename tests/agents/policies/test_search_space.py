@@ -9,8 +9,8 @@ import torch
 from agents.evaluation.entrants import make_entrant
 from agents.policies.grammar import parse_specification
 from agents.policies.search_space import SearchSpace, spread_points
-from autoloss_gym.controllers.loss_schedule import LossSchedule
-from autoloss_gym.controllers.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controls.schedule import Schedule
 from tests.support.toy_tasks import SMALL, Fragile
 

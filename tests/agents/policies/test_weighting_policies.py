@@ -10,7 +10,7 @@ from agents.evaluation.rollout import rollout
 from agents.policies.grammar import HELP, KINDS, parse_specification
 from agents.policies.kinds import RuleKind
 from autoloss_gym import weightings
-from autoloss_gym.controllers.weighting import WeightingPolicy
+from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.weightings import (

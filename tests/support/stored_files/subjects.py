@@ -22,7 +22,7 @@ from agents.evaluation.reports import report
 from agents.evaluation.store import Store
 from agents.learners.learner import make_learner
 from agents.run_folders import save_configuration
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.scoring import classifiers
 

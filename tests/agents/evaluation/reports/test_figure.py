@@ -11,7 +11,7 @@ from agents.evaluation.results import make_row
 from agents.evaluation.rollout import Episodes
 from agents.evaluation.rows import Benchmark
 from agents.policies.balance import Balance
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.core.task import Metric
 
 

@@ -12,7 +12,7 @@ from agents.evaluation.reports.report import markdown_table, save_report, text_t
 from agents.evaluation.results import make_row
 from agents.evaluation.rollout import Episodes
 from agents.evaluation.rows import Benchmark
-from autoloss_gym.controllers.static import Ratio
+from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.core.task import Metric
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification

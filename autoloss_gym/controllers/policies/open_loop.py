@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autoloss_gym.controllers.draws import Draws, one_hot
+from autoloss_gym.controllers.policies.draws import Draws, one_hot
 from autoloss_gym.core.task import Control
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from autoloss_gym.controllers.controller import Controller
-from autoloss_gym.controllers.decision import Decision
-from autoloss_gym.controllers.loop_signals import NO_FEATURES, LoopSignals
-from autoloss_gym.controllers.loss_schedule import LossSchedule
-from autoloss_gym.controllers.open_loop import OpenLoop
-from autoloss_gym.controllers.parameters import Blocks, example_of
-from autoloss_gym.controllers.static import FixedWeights, RandomPair, Ratio
-from autoloss_gym.controllers.suiting import as_trained, check_features, policy_of
-from autoloss_gym.controllers.weighting import WeightingPolicy
+from autoloss_gym.controllers.loops.decision import Decision
+from autoloss_gym.controllers.loops.parameters import Blocks, example_of
+from autoloss_gym.controllers.loops.signals import NO_FEATURES, LoopSignals
+from autoloss_gym.controllers.loops.suiting import as_trained, check_features, policy_of
+from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
+from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.controls import ActionControl, HoldSchedule, checked_control
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control, Metric

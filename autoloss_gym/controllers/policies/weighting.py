@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from autoloss_gym import random
-from autoloss_gym.controllers.draws import Draws, one_hot, weigh
+from autoloss_gym.controllers.policies.draws import Draws, one_hot, weigh
 from autoloss_gym.core.task import Control
 from autoloss_gym.weightings import WeightingRule
 

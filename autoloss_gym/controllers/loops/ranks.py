@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
-from autoloss_gym.controllers.decision import Decision
+from autoloss_gym.controllers.loops.decision import Decision
 
 _NOBODY = -1.0  # in the place of the chosen loss
 

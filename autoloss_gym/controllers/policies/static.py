@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from autoloss_gym.controllers.draws import Draws, one_hot, weigh
+from autoloss_gym.controllers.policies.draws import Draws, one_hot, weigh
 from autoloss_gym.core.task import Control
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.controllers.draws import Draws, one_hot
+from autoloss_gym.controllers.policies.draws import Draws, one_hot
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
 

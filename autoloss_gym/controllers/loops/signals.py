@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ class LoopSignals:
         self._is_refreshed = [False] * count
         self._history: History | None = None
         self._is_validated = False
+        self._is_warned = not needs_validation
 
     @property
     def missing(self) -> list[int]:
@@ -71,9 +73,18 @@ class LoopSignals:
                 self._is_known[index] = True
 
     def count_update(self) -> None:
-        """Note that an update has been made."""
+        """Note that an update has been made; once, that a controller waits for a validation."""
         self.steps += 1
         self._is_validated = False
+        late = 2 * self._description.validate_every + len(self._losses)
+        if self.steps > late and not (self.are_complete or self._is_warned):
+            self._is_warned = True
+            warnings.warn(
+                f"after {self.steps} updates the controller has not been told a validation: it "
+                "takes the losses in turn until scheduler.validated(…) is called",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def validated(self, values: Float[Tensor, "1 metrics"]) -> None:
         """Take in validation metrics; those that are not finite are not looked at."""

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from autoloss_gym.controllers.controller import Controller
-from autoloss_gym.controllers.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.controllers.policy import Policy
-from autoloss_gym.controllers.weighting import WeightingPolicy
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.tools.names import shown
