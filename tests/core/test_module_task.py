@@ -56,9 +56,7 @@ def plain_loop(task, row, optimizer):
     with seeded(int(keys.run[row])):
         model = task.factory()
     named = dict(model.named_parameters())
-    optimizers = {
-        block: optimizer([named[name] for name in names]) for block, names in task.blocks
-    }
+    optimizers = {block: optimizer([named[name] for name in names]) for block, names in task.blocks}
     losses, gradients = [], []
     for step in range(STEPS):
         key = random.fold_in(keys.run[row : row + 1], step)
@@ -312,7 +310,10 @@ def test_a_difference_by_the_inputs_may_be_part_of_losses_and_figures():
 
         task = from_module(
             lambda: nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)),
-            losses={"residual": residual, "start": lambda model, x: model(x[:1] * 0).square().sum()},
+            losses={
+                "residual": residual,
+                "start": lambda model, x: model(x[:1] * 0).square().sum(),
+            },
             validation=residual,
             data=x,
         )
@@ -386,7 +387,9 @@ def test_shared_parameters_are_one_and_frozen_ones_stay():
     optimizer = torch.optim.SGD([each for each in model.parameters() if each.requires_grad], lr=0.1)
     for _ in range(STEPS):
         optimizer.zero_grad()
-        (model(task.source.example["train"]) - task.source.example["train"]).square().mean().backward()
+        (
+            model(task.source.example["train"]) - task.source.example["train"]
+        ).square().mean().backward()
         optimizer.step()
     torch.testing.assert_close(
         task.unpack(plain.parameters)["in"]["encoder.weight"][0], model.decoder.weight.detach()
