@@ -49,9 +49,7 @@ def two_heads(data: Any, **options: Any) -> ModuleTask:
         TwoHeads,
         losses={"digit": digit, "odd": odd},
         validation=digit,
-        data=data,
-        batch_size=32,
-        **options,
+        **{"data": data, "batch_size": 32, **options},
     )
     # end
 
@@ -87,9 +85,7 @@ def convolutions(data: Any, dropout: float = 0.2, **options: Any) -> ModuleTask:
         lambda: Convolutions(dropout),
         losses={"fit": fit, "confidence": confidence},
         validation=fit,
-        data=data,
-        batch_size=32,
-        **options,
+        **{"data": data, "batch_size": 32, **options},
     )
     # end
 
@@ -161,9 +157,7 @@ def transformer(data: Any, dropout: float = 0.0, **options: Any) -> ModuleTask:
         lambda: Transformer(dropout),
         losses={"digit": digit, "following": following},
         validation=digit,
-        data=data,
-        batch_size=32,
-        **options,
+        **{"data": data, "batch_size": 32, **options},
     )
     # end
 

@@ -163,10 +163,9 @@ def named_task(task: str) -> Any:
         raise ValueError(
             f"task={task!r}: {expected}, but module {module!r} cannot be imported ({error})"
         ) from None
-    is_class = isinstance(found, type)
-    if isinstance(found, Task) or (is_class and issubclass(found, Task)):
+    if isinstance(found, Task) or (isinstance(found, type) and issubclass(found, Task)):
         return found
-    if is_class or not callable(found):
+    if isinstance(found, type) or not callable(found):
         raise ValueError(f"task={task!r}: {expected}; {name!r} is not one, but {shown(found)}")
     return found
 

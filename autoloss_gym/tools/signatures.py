@@ -62,13 +62,13 @@ def task_signature(task: str) -> Signature:
 
 def _other_signature(task: str) -> Signature:
     module, _, name = task.partition(":")
-    source = _source(module)
-    for node in source.body if source else ():
+    source = _source(module) or ast.Module([], [])
+    for node in source.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             arguments = _parameters(node.args)
             return Signature(name, ast.get_docstring(node) or "", arguments, ())
         if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
-            return Signature(name, ast.get_docstring(source) or "", {}, ())  # type: ignore[arg-type]
+            return Signature(name, ast.get_docstring(source) or "", {}, ())
     raise ValueError(f"task={task!r}: expected 'module:Class'")
 
 

@@ -424,6 +424,19 @@ def test_a_failed_run_is_worth_ten_times_an_untrained_one_unless_something_else_
     assert [metric.worst for metric in task.score_metrics] == pytest.approx([0.4, 0.0, 7.0])
 
 
+def test_a_differentiable_update_keeps_the_graph_and_leaves_the_state(data):
+    task = module_cases.convolutions(data)
+    state = task.reset(keys_of())
+    before = tree.clone(state)
+    control = one_hot(task, [0, 1, 0, 1])
+    control = Control(weights=control.weights.requires_grad_(), step_size=torch.ones(NUM_ENVS))
+    after, _ = task.update(state, control, differentiable=True)
+    after.parameters["module"].sum().backward()
+    assert (control.weights.grad != 0).any()
+    assert all(map(torch.equal, tree.leaves(state), tree.leaves(before)))
+    assert after.buffers["body.1.num_batches_tracked"].tolist() == [1] * NUM_ENVS
+
+
 def test_an_environment_of_modules_trains(data):
     task = module_cases.two_heads(data, max_steps=60, validate_every=20, learning_rate=1e-2)
     envs = AutoLossVectorEnv(task, 3)
