@@ -29,7 +29,8 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
 
     Args:
         id: Gymnasium id, such as "My/Task-v0". Registering the same id and task again does nothing.
-        task: "module:Class"; the module must be importable wherever the environment is made.
+        task: "module:Class", or the name of a task or of a function that makes one; the module must
+            be importable wherever the environment is made.
         arguments: default arguments of the environment and the task, plain JSON values.
 
     Raises:

@@ -137,7 +137,8 @@ class Differentiator:
     ) -> Parts:
         """The same with `torch.func`: PyTorch's compiler does not trace `torch.autograd.grad`."""
 
-        def total(blocks: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Buffers]]:
+        # Not annotated in full: PyTorch's compiler does not trace such types.
+        def total(blocks: dict[str, Tensor]) -> Any:
             return self._total(pair, packed | blocks, batch, buffers)
 
         own = {block: packed[block] for block in pair.blocks}

@@ -11,7 +11,7 @@ from autoloss_gym.tools.names import shown
 from autoloss_gym.tools.tree import Parameters
 
 Loss = Callable[[Parameters, Any], Any]  # values (num_envs,), of `Buffered` with new buffers
-Buffers = Mapping[str, Shaped[Tensor, "num_envs ..."]]
+Buffers = Mapping[str, Shaped[Tensor, "..."]]  # each (num_envs, …)
 # Where the buffers stand among the parameters that functions of a task are given.
 BUFFERS = "buffers"
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,10 +25,10 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 def build_task(
     task: Task | str, preset: str | None, arguments: Mapping[str, Any], others: Iterable[str] = ()
 ) -> Task:
-    """`task` itself, or the class that it names, made with these arguments.
+    """`task` itself, or what it names, made with these arguments.
 
     Args:
-        task: a task, or "module:Class".
+        task: a task; or "module:name" of a class, of a function that makes a task, or of a task.
         preset: one of the class's named sets of arguments.
         arguments: arguments that replace those of the preset. A `learning_rate` replaces that of
             the task's optimizer.
@@ -44,20 +45,58 @@ def build_task(
     if isinstance(task, Task):
         _refuse_arguments(task, preset, arguments, others)
         return task
-    cls = _task_class(task)
+    found = named_task(task)
+    chosen = dict(arguments)
+    learning_rate = chosen.pop("learning_rate", None)
+    if isinstance(found, type):
+        built = _made_by_class(found, preset, chosen, others)
+    else:
+        if preset is not None:
+            raise ValueError(unknown("preset", preset, ()))
+        built = _made(task, found, chosen, others)
+    _check_worst_scores(built)
+    return built if learning_rate is None else _with_learning_rate(built, learning_rate)
+
+
+def _made_by_class(
+    cls: type[Task], preset: str | None, arguments: Mapping[str, Any], others: Iterable[str]
+) -> Task:
     if preset is not None and not (isinstance(preset, str) and preset in cls.presets):
         raise ValueError(unknown("preset", preset, cls.presets))
     chosen = {} if preset is None else dict(cls.presets[preset])
     chosen |= arguments
-    learning_rate = chosen.pop("learning_rate", None)
     known = [field.name for field in dataclasses.fields(cls) if field.init]
-    for name in chosen:
+    _refuse_unknown(cls.__name__, chosen, known, others)
+    return build(cls, chosen)
+
+
+def _made(name: str, found: Any, arguments: Mapping[str, Any], others: Iterable[str]) -> Task:
+    """A task that a module has, or that a function of it makes, with some fields replaced."""
+    own: dict[str, Any] = {}
+    parameters: list[str] = []
+    if not isinstance(found, Task):
+        signature = inspect.signature(found).parameters
+        parameters = [each.name for each in signature.values() if each.kind != each.VAR_KEYWORD]
+        takes_all = len(parameters) < len(signature)
+        own = {key: value for key, value in arguments.items() if takes_all or key in parameters}
+        found = found(**own)
+    if not isinstance(found, Task):
+        raise ValueError(
+            f"task={name!r}: the function returned {shown(found)}; expected an autoloss_gym.Task"
+        )
+    fields = [field.name for field in dataclasses.fields(found) if field.init]
+    rest = {key: value for key, value in arguments.items() if key not in own}
+    _refuse_unknown(name, rest, [*parameters, *fields], others)
+    return dataclasses.replace(found, **rest)
+
+
+def _refuse_unknown(
+    owner: str, given: Iterable[str], known: Sequence[str], others: Iterable[str]
+) -> None:
+    for name in given:
         if name not in known:
-            kind = f"argument of the environment or of {cls.__name__}"
+            kind = f"argument of the environment or of {owner}"
             raise unexpected(kind, name, [*known, *others])
-    built = build(cls, chosen)
-    _check_worst_scores(built)
-    return built if learning_rate is None else _with_learning_rate(built, learning_rate)
 
 
 def build_features(
@@ -112,22 +151,23 @@ def _refuse_arguments(
         raise unexpected(kind, names[0], others)
 
 
-def _task_class(task: str) -> type[Task]:
+def named_task(task: str) -> Any:
+    """A class of tasks, a function that makes one, or a task, which "module:name" names."""
+    expected = "expected 'module:Class', or the name of a task or of a function that makes one"
     module, _, name = task.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
-        raise ValueError(f"task={shown(task)}: expected 'module:Class'")
+        raise ValueError(f"task={shown(task)}: {expected}")
     try:
-        cls = getattr(importlib.import_module(module), name, None)
+        found = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise ValueError(
-            f"task={task!r}: expected 'module:Class', but module {module!r} cannot be imported "
-            f"({error})"
+            f"task={task!r}: {expected}, but module {module!r} cannot be imported ({error})"
         ) from None
-    if not (isinstance(cls, type) and issubclass(cls, Task)):
-        raise ValueError(
-            f"task={task!r}: expected 'module:Class' with a subclass of autoloss_gym.Task"
-        )
-    return cls
+    if isinstance(found, Task) or (isinstance(found, type) and issubclass(found, Task)):
+        return found
+    if isinstance(found, type) or not callable(found):
+        raise ValueError(f"task={task!r}: {expected}; {name!r} is not one, but {shown(found)}")
+    return found
 
 
 def _check_worst_scores(task: Task) -> None:

@@ -39,7 +39,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
     """Trains `num_envs` models at once; each environment is one training run of a task.
 
     Args:
-        task: a task, or "module:Class" with `task_arguments`.
+        task: a task; or "module:name" of a class, a task, or a function that makes one.
         num_envs: number of runs.
         control: what an action is: "pair" chooses the pair to update, "weights" weighs all of them,
             "step_size" sets the step size, "schedule" shifts a schedule until the next decision.

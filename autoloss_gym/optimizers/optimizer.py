@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
@@ -15,6 +16,9 @@ OptimizerState = dict[str, Shaped[Tensor, "num_envs ..."]]
 @dataclass(frozen=True, kw_only=True)
 class Optimizer(ABC):
     """Rule that turns gradients into updates; `learning_rate` is its step size ε."""
+
+    # In errors: those of PyTorch step one model each.
+    in_words: ClassVar[str] = "an autoloss_gym optimizer, such as SGD(learning_rate=0.01)"
 
     learning_rate: PositiveFloat
 

@@ -136,7 +136,9 @@ def _meaning(annotation: Any) -> str:
         return f"a list{length}, each element {_meaning(arguments[0])}"
     if origin is Literal:
         return " or ".join(map(repr, arguments))
-    return _WORDS.get(origin, f"an object of type {getattr(origin, '__name__', origin)}")
+    # A class may say in its own words what is expected in its place.
+    own = getattr(origin, "in_words", f"an object of type {getattr(origin, '__name__', origin)}")
+    return _WORDS.get(origin, own)
 
 
 def _bounds(annotation: Any) -> Iterator[Bounds]:

@@ -41,13 +41,16 @@ class Signature:
 def task_signature(task: str) -> Signature:
     """The signature of a dataclass "module:Class", in the order of `dataclasses.fields`.
 
+    Where the name is that of a function, or of a task that the module makes, it is that of the
+    function, or has no arguments.
+
     Raises:
-        ValueError: the source has no such class.
+        ValueError: the source has no such name.
     """
     module, _, name = task.partition(":")
     classes = list(_with_bases(module, name))
     if not classes:
-        raise ValueError(f"task={task!r}: expected 'module:Class'")
+        return _other_signature(task)
     node = classes[-1]
     arguments: dict[str, str | None] = {}
     presets: tuple[str, ...] = ()
@@ -57,6 +60,18 @@ def task_signature(task: str) -> Signature:
     return Signature(name, ast.get_docstring(node) or "", arguments, presets)
 
 
+def _other_signature(task: str) -> Signature:
+    module, _, name = task.partition(":")
+    source = _source(module) or ast.Module([], [])
+    for node in source.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            arguments = _parameters(node.args)
+            return Signature(name, ast.get_docstring(node) or "", arguments, ())
+        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
+            return Signature(name, ast.get_docstring(source) or "", {}, ())
+    raise ValueError(f"task={task!r}: expected 'module:Class'")
+
+
 @functools.cache
 def environment_signature() -> Signature:
     """The signature of `AutoLossVectorEnv`, without the arguments of its task."""
@@ -64,13 +79,19 @@ def environment_signature() -> Signature:
     functions = [each for each in node.body if isinstance(each, ast.FunctionDef)]
     (constructor,) = [each.args for each in functions if each.name == "__init__"]
 
-    positional = constructor.args[1:]  # without self
-    missing = [None] * (len(positional) - len(constructor.defaults))
-    defaults = [*missing, *constructor.defaults, *constructor.kw_defaults]
-    arguments: dict[str, str | None] = {}
-    for argument, default in zip([*positional, *constructor.kwonlyargs], defaults, strict=True):
-        arguments[argument.arg] = _text(default)
+    arguments = _parameters(constructor)
+    del arguments["self"]
     return Signature(node.name, ast.get_docstring(node) or "", arguments, ())
+
+
+def _parameters(given: ast.arguments) -> dict[str, str | None]:
+    """Arguments of a function with the sources of their defaults."""
+    missing = [None] * (len(given.args) - len(given.defaults))
+    defaults = [*missing, *given.defaults, *given.kw_defaults]
+    arguments: dict[str, str | None] = {}
+    for argument, default in zip([*given.args, *given.kwonlyargs], defaults, strict=True):
+        arguments[argument.arg] = _text(default)
+    return arguments
 
 
 def _with_bases(module: str, name: str) -> Iterator[ast.ClassDef]:

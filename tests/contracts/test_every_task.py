@@ -8,6 +8,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_stab
 
 import autoloss_gym
 from autoloss_gym.registration import TASKS
+from benchmarks import module_cases
 
 SHORTER = {"AutoLoss/ImageGAN-v1": {"max_steps": 300, "num_test": 500, "collapse_repeats": 0}}
 ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v1",)  # where weights are refused
@@ -24,6 +25,14 @@ ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v1",)  # where weights are refused
 def test_both_checkers_are_content(id, control):
     env = gymnasium.make(id, control=control)
     check_env(env.unwrapped)
+    check_env_for_stable_baselines3(env)
+
+
+@pytest.mark.parametrize("case", module_cases.CASES)
+def test_both_checkers_are_content_with_a_task_of_modules(case):
+    task = module_cases.CASES[case](module_cases.digits(), max_steps=4, validate_every=2)
+    env = autoloss_gym.AutoLossEnv(task)
+    check_env(env, skip_render_check=True)
     check_env_for_stable_baselines3(env)
 
 

@@ -19,6 +19,7 @@ from autoloss_gym.core.task import Control, ImageTask, Keys
 from autoloss_gym.environment import vector_env
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
+from benchmarks import module_cases
 from tests.support import toy_tasks
 from tests.support.as_on_a_gpu import AsOnAGpu
 from tests.support.known_waits import KNOWN_WAITS
@@ -28,6 +29,8 @@ NUM_ENVS = 2
 JUDGE = ("environment/programs.py", "Programs.judge")
 SOLVER = ("scoring/sample_scores.py", "frechet_distance")
 WAITS = {(each.file, each.function) for each in KNOWN_WAITS if each.waits}
+_SMALL = {"max_steps": 4, "validate_every": 2}
+MODULE_OPTIONS: list[dict[str, Any]] = [{}, {"vectorize": False}, {"batch_size": None}]
 each_id = pytest.mark.parametrize("id", TASKS)
 
 
@@ -119,6 +122,26 @@ def test_a_step_waits_for_nothing_and_a_validation_once(id, image_folder):
                 assert not mode.waited
                 assert not mode.uploaded
             envs.step(actions)
+    assert mode.waited == {JUDGE: 1}
+    assert not mode.uploaded
+
+
+@pytest.mark.parametrize("options", MODULE_OPTIONS, ids=str)
+@pytest.mark.parametrize("case", module_cases.CASES)
+def test_a_task_of_modules_runs_there_and_its_steps_wait_for_nothing(case, options):
+    """Whether its runs are computed together or in a loop, and whatever it draws."""
+    task = module_cases.CASES[case](module_cases.digits(), **{**_SMALL, **options})
+    for _ in range(2):  # what is computed once in a process is there the second time
+        with AsOnAGpu(WAITS) as mode:
+            envs = AutoLossVectorEnv(task, num_envs=3, device="meta", array="torch")
+            envs.reset(seed=0)
+            mode.waited.clear()
+            mode.uploaded.clear()
+            envs.step(torch.zeros(3, dtype=torch.int64, device="meta"))
+            assert not mode.waited
+            envs.step(torch.ones(3, dtype=torch.int64, device="meta"))
+            envs.scores()
+            envs.diagnostics()
     assert mode.waited == {JUDGE: 1}
     assert not mode.uploaded
 

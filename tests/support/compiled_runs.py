@@ -28,6 +28,7 @@ from autoloss_gym.scoring.sample_scores import (
 from autoloss_gym.signals.groups import ADDED
 from autoloss_gym.tasks.images.image_gan import ImageGAN
 from autoloss_gym.tools.compiling import compiled
+from benchmarks.module_cases import convolutions, digits
 from tests.support.recording import play
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
@@ -183,12 +184,20 @@ def judges(kind: str) -> None:
         torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
 
 
+def modules() -> None:
+    """A module with running statistics, traced whole: code for it would take a minute."""
+    torch.compile = functools.partial(torch.compile, backend="aot_eager")
+    options = {"dropout": 0.0, "optimizer": "sgd", "max_steps": 8, "validate_every": 4}
+    agrees(3, task=convolutions(digits(), **options), control="weights")
+
+
 CHECKS = {
     "closed_forms": lambda: agrees(5, **VARIANTS["closed_forms"]),
     "automatic": lambda: agrees(5, **VARIANTS["automatic"]),
     "decides": decides,
     "image_gan": traces_image_gan,
     "draws": draws_agree,
+    "modules": modules,
     "repeats": repeats,
     "many": many,
     "judged_by_a_perceptron": lambda: judges("perceptron"),

@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,7 @@ class Lifted:
     Args:
         name: of the loss or metric, for errors.
         function: the user's.
-        template: the module.
-        training: whether the module is in its mode for training.
+        template: the module, in its mode for training or in the other.
         draws: whether the function draws random numbers.
         vectorize: whether to try `torch.func.vmap`; else runs are computed one after another.
     """
@@ -36,10 +35,12 @@ class Lifted:
     name: str
     function: Callable[[Any, Any], Any]
     template: Template
-    training: bool
     draws: bool
     vectorize: bool = True
     _refused: set[str] = field(default_factory=set)  # kinds of devices on which it cannot
+
+    def __post_init__(self) -> None:
+        self._caller = self.template.caller(self.function)
 
     def __call__(
         self,
@@ -64,7 +65,8 @@ class Lifted:
         if not self.vectorize or kind in self._refused or len(first) <= _FEW:
             return self._one_by_one(tensors, batch, is_shared, keys)
         try:
-            return self._at_once(tensors, batch, is_shared, keys)
+            with _attention_that_can_be_lifted(kind):
+                return self._at_once(tensors, batch, is_shared, keys)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -118,7 +120,7 @@ class Lifted:
         self, tensors: dict[str, Tensor], batch: Any, key: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         with contextlib.nullcontext() if key is None else keyed(key):
-            value, buffers = self.template.call(self.function, tensors, batch, self.training)
+            value, buffers = self.template.call(self._caller, tensors, batch)
         return scalar(self.name, value).to(torch.float32), buffers
 
     def _tell(self, error: Exception) -> None:
@@ -158,7 +160,22 @@ def scalar(name: str, value: Any) -> Tensor:
 
 
 @contextlib.contextmanager
-def _seeded_on(key: Tensor) -> Any:
+def _attention_that_can_be_lifted(kind: str) -> Iterator[None]:
+    """Without fused programs of PyTorch that would be computed for one run after another."""
+    fused = torch.backends.cuda.flash_sdp_enabled()  # holds for the CPU as well
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    if kind == "cpu":
+        torch.backends.cuda.enable_flash_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.cuda.enable_flash_sdp(fused)
+
+
+@contextlib.contextmanager
+def _seeded_on(key: Tensor) -> Iterator[None]:
     """PyTorch's generator of the CPU and of the key's device start from the key."""
     seed = int(key)
     devices = [key.device] if key.is_cuda else []

@@ -24,6 +24,7 @@ class Modules:
         self, factory: Callable[[], nn.Module], drawing: frozenset[str], vectorize: bool
     ) -> None:
         self.template = Template(factory)
+        self._evaluated = Template(factory, training=False)
         self._drawing = drawing
         self._vectorize = vectorize
         self._lifted: dict[str, Lifted] = {}
@@ -44,10 +45,9 @@ class Modules:
     def lifted(self, name: str, function: Callable[[Any, Any], Any], training: bool) -> Lifted:
         """The function for many runs, made once for each name."""
         if name not in self._lifted:
+            template = self.template if training else self._evaluated
             draws = name in self._drawing
-            self._lifted[name] = Lifted(
-                name, function, self.template, training, draws, self._vectorize
-            )
+            self._lifted[name] = Lifted(name, function, template, draws, self._vectorize)
         return self._lifted[name]
 
 

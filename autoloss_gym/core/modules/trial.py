@@ -60,13 +60,13 @@ def try_out(
         key = torch.zeros(1, dtype=torch.int64, device="cpu")
         drawn = mini_batch(batch, random.fold_in(key, "trial"), batch_size, is_shared=True)
         batch = tree.map_tensors(lambda leaf: leaf[0], drawn)
-    module.train()
     for name, function in losses.items():
+        module.train()
         value, draws = _called(name, function, module, batch)
         reached[name] = _reached(name, value, module)
         drawing |= {name} if draws else set()
-    module.eval()
     for name, (function, part) in metrics.items():
+        module.eval()
         value, draws = _called(name, function, module, data.example[part])
         values[name] = float(value.detach())
         drawing |= {name} if draws else set()
