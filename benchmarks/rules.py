@@ -33,8 +33,8 @@ class Trainee:
         self.heads = nn.ModuleList(nn.Linear(width, 1) for _ in range(count))
         parameters = [*self.trunk.parameters(), *self.heads.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=1e-3)
-        self.inputs = torch.randn(96, 32)
-        self.targets = torch.randn(count, 96, 1)
+        self.inputs = torch.randn(144, 32)
+        self.targets = torch.randn(count, 144, 1)
 
     def step(self, weigh: Weigh) -> float:
         """One training step; returns its milliseconds of CPU time."""

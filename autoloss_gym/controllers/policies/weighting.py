@@ -42,7 +42,10 @@ class WeightingPolicy:
         losses = torch.from_numpy(infos["losses"])
         refreshed = torch.from_numpy(infos["losses_refreshed"])
         gradient_norms = torch.from_numpy(infos["gradient_norms"])
-        weights = self.rule.update(losses, refreshed, gradient_norms)
+        if len(losses) == 1:  # rules are quickest with the losses of one model
+            weights = self.rule.update(losses[0], refreshed[0], gradient_norms[0])[None]
+        else:
+            weights = self.rule.update(losses, refreshed, gradient_norms)
         if self.sample:
             return one_hot(self._draws.categorical(weights.numpy()), weights.shape[1])
         return weigh(weights.clamp(min=_LEAST_WEIGHT))
