@@ -43,7 +43,8 @@ class WeightingPolicy:
         refreshed = torch.from_numpy(infos["losses_refreshed"])
         gradient_norms = torch.from_numpy(infos["gradient_norms"])
         if len(losses) == 1:  # rules are quickest with the losses of one model
-            weights = self.rule.update(losses[0], refreshed[0], gradient_norms[0])[None]
+            mask = None if infos["losses_refreshed"].all() else refreshed[0]
+            weights = self.rule.update(losses[0], mask, gradient_norms[0])[None]
         else:
             weights = self.rule.update(losses, refreshed, gradient_norms)
         if self.sample:
