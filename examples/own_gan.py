@@ -16,7 +16,6 @@ from torch.nn.functional import softplus
 from autoloss_gym import (
     AutoLossVectorEnv,
     Controller,
-    ModuleTask,
     Schedule,
     Scheduler,
     from_module,
@@ -71,24 +70,22 @@ LEARNING_RATE, BETAS, BATCH_SIZE = 5e-3, (0.5, 0.9), 64
 ORDERS = ((1, 1), (1, 2), (1, 3), (1, 5), (2, 1), (3, 1))  # generator : discriminator
 
 
-class RingGan(ModuleTask):
-    """The training of `Gan` as a task: `register_task` needs the name of a class."""
-
-    def __new__(cls, **options):
-        usual = {"max_steps": 400, "validate_every": 20, "batch_size": BATCH_SIZE}
-        return from_module(
-            Gan,
-            LOSSES,
-            pairs={name: name for name in LOSSES},
-            validation=distance,
-            data=DATA,
-            learning_rate=LEARNING_RATE,
-            optimizer_arguments={"betas": BETAS},
-            **(usual | options),
-        )
+def ring_gan(**options):
+    """The training of `Gan` as a task."""
+    usual = {"max_steps": 400, "validate_every": 20, "batch_size": BATCH_SIZE}
+    return from_module(
+        Gan,
+        LOSSES,
+        pairs={name: name for name in LOSSES},
+        validation=distance,
+        data=DATA,
+        learning_rate=LEARNING_RATE,
+        optimizer_arguments={"betas": BETAS},
+        **(usual | options),
+    )
 
 
-register_task("Example/RingGan-v0", "own_gan:RingGan")
+register_task("Example/RingGan-v0", "own_gan:ring_gan")
 
 
 def train(rule, seed, max_steps=400):
@@ -132,7 +129,7 @@ def best_order(runs):
     """The order with the best mean validation, each in a batch of runs / len(ORDERS) runs."""
     found = {}
     for order in ORDERS:
-        envs = AutoLossVectorEnv(RingGan(), num_envs=max(1, runs // len(ORDERS)), split="train")
+        envs = AutoLossVectorEnv(ring_gan(), num_envs=max(1, runs // len(ORDERS)), split="train")
         envs.reset(seed=0)
         turns = [pair for pair, count in enumerate(order) for _ in range(count)]
         for step in range(envs.task.max_steps):

@@ -21,11 +21,11 @@ def own_gan():
 
 
 def test_it_keeps_the_promises_of_a_task(own_gan):
-    check_task(own_gan.RingGan(max_steps=4, validate_every=2, batch_size=8))
+    check_task(own_gan.ring_gan(max_steps=4, validate_every=2, batch_size=8))
 
 
 def test_what_turns_the_gan_into_an_environment_is_at_most_20_lines(own_gan):
-    lines = inspect.getsource(own_gan.RingGan).splitlines()
+    lines = inspect.getsource(own_gan.ring_gan).splitlines()
     assert len([line for line in lines if line]) + 1 <= 20  # and one that registers it
 
 
