@@ -5,11 +5,8 @@ python -m benchmarks.scheduler                     # 60 turns
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 from agents.command_line import OneLineParser, main
@@ -20,8 +17,7 @@ from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.weightings import SoftAdapt
-from benchmarks.rules import STEPS, Trainee, median_with_interval
-from studies.markdown import table
+from benchmarks.rules import Trainee, Weigh, measure, report
 
 LOSSES = ("first", "second")
 VALIDATE_EVERY = 10
@@ -66,7 +62,7 @@ def _trained(control: str, add: tuple[str, ...] = (), repeat: int = 1) -> Contro
     )
 
 
-def scheduled(trainee: Trainee, controller: Any) -> Callable[[list[torch.Tensor]], Any]:
+def scheduled(trainee: Trainee, controller: Any) -> Weigh:
     """What turns the losses of a step into weights, told what a loop tells."""
     parameters = [*trainee.trunk.parameters()]
     scheduler = Scheduler(controller, LOSSES, LONG, validate_every=10, parameters=parameters)
@@ -83,35 +79,11 @@ def scheduled(trainee: Trainee, controller: Any) -> Callable[[list[torch.Tensor]
     return weigh
 
 
-def measure(turns: int) -> dict[str, np.ndarray]:
-    """Milliseconds of CPU time of a step with each, (turns,); the order changes every turn."""
-    trainee = Trainee(len(LOSSES))
+def sides(trainee: Trainee) -> dict[str, Weigh]:
+    """Numbers, which are what the others are compared with, and a scheduler of each controller."""
     ones = [1.0] * len(LOSSES)
-    sides: dict[str, Any] = {"weights as numbers": lambda losses: torch.tensor(ones)}
-    sides |= {name: scheduled(trainee, each) for name, each in controllers().items()}
-    names = list(sides)
-    spent: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(-2, turns):  # two turns warm up
-        for index in range(len(names)):
-            name = names[(index + turn) % len(names)]
-            started = time.thread_time()
-            for _ in range(STEPS):
-                trainee.step(sides[name])
-            if turn >= 0:
-                spent[name].append((time.thread_time() - started) / STEPS * 1e3)
-    return {name: np.array(values) for name, values in spent.items()}
-
-
-def report(spent: dict[str, np.ndarray]) -> str:
-    """A Markdown table of what each adds, relative to the plain step of the same turn."""
-    plain = next(iter(spent.values()))
-    rows = []
-    for name, values in spent.items():
-        share, low, high = median_with_interval((values / plain - 1) * 100)
-        added = np.median(values - plain) * 1e3
-        rows.append([name, f"{added:.0f}", f"{share:.1f} % [{low:.1f}, {high:.1f}]"])
-    header = ["a scheduler of", "µs added", f"of {np.median(plain):.2f} ms, n = {len(plain)}"]
-    return table(header, rows, num_left=1)
+    made: dict[str, Weigh] = {"weights as numbers": lambda losses: torch.tensor(ones)}
+    return made | {name: scheduled(trainee, each) for name, each in controllers().items()}
 
 
 def run() -> None:
@@ -122,7 +94,8 @@ def run() -> None:
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    print(report(measure(turns)))
+    trainee = Trainee(len(LOSSES))
+    print(report("a scheduler of", measure(trainee, sides(trainee), turns)))
 
 
 if __name__ == "__main__":
