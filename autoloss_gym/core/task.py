@@ -205,6 +205,11 @@ class Task(ABC):
         """SHA-256 of the data set that all runs share; "" where the task makes its data."""
         return ""
 
+    @property
+    def uncompilable(self) -> str:
+        """Why PyTorch cannot compile the updates; "" where it can."""
+        return ""
+
     def remarks(self, split: Split) -> tuple[str, ...]:
         """Lines that belong under a table of results on this split, such as the data's target."""
         return ()

@@ -54,6 +54,8 @@ class Programs:
         is not compiled does not compute what is not used.
         """
         if self._compile:
+            if task.uncompilable:
+                raise ValueError(f"compile=True: {task.uncompilable}; use compile=False")
             # One program for all steps: neither which runs chose what, nor whether observations are
             # used, may change it.
             controls = [replace(control, choice=None) for control in controls]

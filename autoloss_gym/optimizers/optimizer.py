@@ -18,7 +18,7 @@ class Optimizer(ABC):
     """Rule that turns gradients into updates; `learning_rate` is its step size ε."""
 
     # In errors: those of PyTorch step one model each.
-    in_words: ClassVar[str] = "an autoloss_gym optimizer, such as SGD(learning_rate=0.01)"
+    in_words: ClassVar[str] = "an autoloss_gym Optimizer, such as SGD(learning_rate=0.01)"
 
     learning_rate: PositiveFloat
 

@@ -437,6 +437,21 @@ def test_a_differentiable_update_keeps_the_graph_and_leaves_the_state(data):
     assert after.buffers["body.1.num_batches_tracked"].tolist() == [1] * NUM_ENVS
 
 
+@pytest.mark.parametrize(
+    ("case", "options", "reason"),
+    [
+        (module_cases.convolutions, {}, "loss 'confidence' draws random numbers"),
+        (module_cases.two_heads, {"vectorize": False}, "vectorize=False computes one run"),
+    ],
+)
+def test_what_cannot_be_compiled_is_told(case, options, reason, data, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda program, **_: program)
+    envs = AutoLossVectorEnv(case(data, **options), 3, compile=True)
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match=f"compile=True: {reason}.*; use compile=False"):
+        envs.step(np.zeros(3, dtype=np.int64))
+
+
 def test_an_environment_of_modules_trains(data):
     task = module_cases.two_heads(data, max_steps=60, validate_every=20, learning_rate=1e-2)
     envs = AutoLossVectorEnv(task, 3)

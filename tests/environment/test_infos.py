@@ -144,7 +144,7 @@ def scores_of(task: Fragile, diverged: bool) -> tuple[float, float]:
     state = task.reset(keys_of(1))
     state.diverged[:] = diverged
     history = History.start(task.measure(state), task.validate(state), memory=0)
-    figures = final_infos(task, state, tree.clone(state.parameters), history, np.array([True]))
+    figures = final_infos(task, state, tree.clone(state.model), history, np.array([True]))
     return figures["score"].item(), figures["best_score"].item()
 
 

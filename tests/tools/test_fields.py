@@ -61,7 +61,7 @@ def test_a_value_becomes_the_type_that_is_declared_where_nothing_is_lost(
         (["x"], str | None, "text or None"),
         (True, str | None, "text or None"),
         ("longer", Literal["long", "short"], "'long' or 'short'"),
-        ("adam", Optimizer, "an autoloss_gym optimizer, such as SGD(learning_rate=0.01)"),
+        ("adam", Optimizer, "an autoloss_gym Optimizer, such as SGD(learning_rate=0.01)"),
     ],
 )
 def test_any_other_value_is_refused_in_one_line(value, annotation, expected):

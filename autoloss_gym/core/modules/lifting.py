@@ -59,7 +59,7 @@ class Lifted:
             keys: for the draws of each run; None where the function draws nothing.
         """
         if torch.compiler.is_compiling():
-            return self._compiled(tensors, batch, is_shared, keys)
+            return self._at_once(tensors, batch, is_shared, keys)
         first = next(iter(tensors.values()))
         kind = first.device.type
         if not self.vectorize or kind in self._refused or len(first) <= _FEW:
@@ -76,15 +76,10 @@ class Lifted:
             self._tell(error)
             return result
 
-    def _compiled(
-        self, tensors: Mapping[str, Tensor], batch: Any, is_shared: bool, keys: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        if self.draws or not self.vectorize or self._refused:
-            raise RuntimeError(
-                f"{self.name} draws random numbers or runs in a loop, which PyTorch's compiler "
-                "cannot do for many runs"
-            )
-        return self._at_once(tensors, batch, is_shared, keys)
+    @property
+    def is_looped(self) -> bool:
+        """Whether runs are computed one after another, on some device."""
+        return len(self._refused) > 0
 
     def _at_once(
         self, tensors: Mapping[str, Tensor], batch: Any, is_shared: bool, keys: Tensor | None

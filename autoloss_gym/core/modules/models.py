@@ -42,6 +42,17 @@ class Modules:
         self._last = None
         return tensors
 
+    def uncompilable(self) -> str:
+        """Why some function cannot be compiled; "" where all can."""
+        if not self._vectorize:
+            return "vectorize=False computes one run after another"
+        if self._drawing:
+            return f"{min(self._drawing)} draws random numbers from the keys of the runs"
+        for name, function in self._lifted.items():
+            if function.is_looped:
+                return f"{name} runs in a loop over the runs"
+        return ""
+
     def lifted(self, name: str, function: Callable[[Any, Any], Any], training: bool) -> Lifted:
         """The function for many runs, made once for each name."""
         if name not in self._lifted:

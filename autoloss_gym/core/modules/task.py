@@ -139,6 +139,10 @@ class ModuleTask(GradientTask):
         """A part of the data: (num_envs, …), or without that dimension where runs share it."""
         return self.source.shared_on(device)[name] if self.source.is_shared else data[name]
 
+    @property
+    def uncompilable(self) -> str:
+        return self._modules.uncompilable()
+
     def remarks(self, split: Split) -> tuple[str, ...]:
         if not self.source.is_split:
             return ()

@@ -209,7 +209,7 @@ def test_optimizers_by_their_names_in_pytorch(given, more, expected):
 
 @pytest.mark.usefixtures("as_users_have_it")
 def test_an_ordinary_task_says_which_optimizer_it_wants():
-    with pytest.raises(ValueError, match=r"optimizer=.*SGD.*expected an autoloss_gym optimizer"):
+    with pytest.raises(ValueError, match=r"optimizer=.*SGD.*expected an autoloss_gym Optimizer"):
         toy_tasks.TwoBlocks(optimizer=torch.optim.SGD)
 
 
