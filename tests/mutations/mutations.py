@@ -230,7 +230,7 @@ MUTATIONS = (
         "8 a run that ends within a rollout stays as it was",
         "autoloss_gym/environment/segments.py",
         (("            tree.merge(runs, _on(rows, runs), part)\n", ""),),
-        "environment/test_hold_schedule.py",
+        "controls/test_hold_schedule.py",
     ),
     Mutation(
         "8 no run ends before its first decision",
