@@ -8,7 +8,7 @@ from ..run_folders import load_configuration
 
 DESCRIPTION = """\
 Write the controller of a finished training to one file, for training loops of your own and for
-other machines. train_agent.py does so by itself at the end, as controller.safetensors.
+other machines. A training does so by itself at the end, as controller.safetensors.
 
     {command} runs/group/AutoLoss-QuadraticRegression-v1_1 -o controller.safetensors
 

@@ -180,6 +180,13 @@ def test_modules_that_commands_run_exist(page):
         assert importlib.util.find_spec(module), module
 
 
+# Modules for libraries that come with an extra, and which.
+NEEDING_MORE = {
+    "autoloss_gym.adapters.lightning": "lightning",
+    "autoloss_gym.adapters.transformers": "transformers",
+}
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in WITH_A_TOY])
 def test_modules_and_names_of_the_package_exist(page):
     for dotted in re.findall(r"(?<![\w/])autoloss_gym(?:\.\w+)+", PAGES[page]):
@@ -187,6 +194,8 @@ def test_modules_and_names_of_the_package_exist(page):
         while not _is_module(module):
             module, _, name = module.rpartition(".")
             names.insert(0, name)
+        if module in NEEDING_MORE:
+            pytest.importorskip(NEEDING_MORE[module])
         found = importlib.import_module(module)
         for name in names:
             assert hasattr(found, name), dotted

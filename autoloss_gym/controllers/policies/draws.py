@@ -64,7 +64,7 @@ class Draws:
         """Values of the draws from `count` on, (draws, num_envs, …)."""
         num_envs = len(self._keys)
         length = max(1, _AT_ONCE // num_envs)
-        numbers = torch.arange(self.count, self.count + length, dtype=torch.int64)
+        numbers = torch.arange(self.count, self.count + length, dtype=torch.int64, device="cpu")
         keys = random.fold_in(self._keys.repeat(length), numbers.repeat_interleave(num_envs))
         values = draw(keys)
         return values.view(length, num_envs, *values.shape[1:]).numpy()
@@ -79,9 +79,15 @@ def one_hot(choice: np.ndarray, num_pairs: int) -> Control:
     """
     chosen = choice[:, None] == np.arange(num_pairs)
     weights = torch.from_numpy(chosen.astype(np.float32))
-    return Control(weights=weights, step_size=torch.ones(len(choice)), choice=choice)
+    return Control(
+        weights=weights,
+        step_size=torch.ones(len(choice), dtype=torch.float32, device="cpu"),
+        choice=choice,
+    )
 
 
 def weigh(weights: torch.Tensor) -> Control:
     """The control that uses all pairs with these weights (num_envs, pairs)."""
-    return Control(weights=weights, step_size=torch.ones(len(weights)))
+    return Control(
+        weights=weights, step_size=torch.ones(len(weights), dtype=torch.float32, device="cpu")
+    )

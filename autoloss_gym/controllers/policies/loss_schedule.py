@@ -36,14 +36,16 @@ class LossSchedule:
     def reset(self, seeds: np.ndarray) -> None:
         self._draws = Draws(seeds, "loss schedule")
         # All moments at once: what a run is given does not depend on the runs beside it.
-        steps = torch.arange(self.max_steps, dtype=torch.float32)
+        steps = torch.arange(self.max_steps, dtype=torch.float32, device="cpu")
         log_weights, log_step_size = self.schedule.logs(steps / self.max_steps)
         self._weights = _normalised(log_weights)
         self._step_size = torch.exp(log_step_size.contiguous())
 
     def controls(self, first: int, last: int) -> list[Control]:
         """The controls of one run for the updates `first` … `last` − 1; after its end, the last."""
-        steps = torch.arange(first, last).clamp(max=self.max_steps - 1)
+        steps = torch.arange(first, last, dtype=torch.int64, device="cpu").clamp(
+            max=self.max_steps - 1
+        )
         weights, step_size = self._weights[steps], self._step_size[steps]
         return [
             Control(weights=weights[index : index + 1], step_size=step_size[index : index + 1])

@@ -78,7 +78,8 @@ class FixedWeights:
     env_arguments: dict[str, Any] = field(default_factory=dict)
 
     def reset(self, seeds: np.ndarray) -> None:
-        self._control = weigh(torch.tensor([self.weights] * len(seeds), dtype=torch.float32))
+        rows = [self.weights] * len(seeds)
+        self._control = weigh(torch.tensor(rows, dtype=torch.float32, device="cpu"))
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
         return self._control
