@@ -18,7 +18,7 @@ In Python: autoloss_gym.Controller.load("controller.safetensors")"""
 def export_run(given: Sequence[str], program: str) -> None:
     """Export the training of a run folder, and print the file."""
     parser = command_parser(program, DESCRIPTION)
-    parser.add_argument("run", metavar="RUN", help="run folder of train_agent.py")
+    parser.add_argument("run", metavar="RUN", help="run folder of a training")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="default: controller.safetensors in the run folder"
     )
