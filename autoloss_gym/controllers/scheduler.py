@@ -179,7 +179,9 @@ class Scheduler:
         It is for the controller to know whether a low or a high value is good, see
         `description.validation_metrics`.
         """
-        self._signals.validated(metrics_of(self.description, metrics))
+        values = metrics_of(self.description, metrics)
+        if self._decider.needs_validation:
+            self._signals.validated(values)
 
     def gradient_norm(
         self, name: str, parameters: nn.Module | Iterable[Tensor] | None = None
@@ -220,9 +222,13 @@ class Scheduler:
     def _decision(self) -> Decision:
         if self._pending is None:
             decide = functools.partial(self._decider.decide, self._signals, self._blocks)
-            # A loop may ask within its own autocast, which would halve the bits of a decision.
-            with torch.autocast("cpu", enabled=False):
-                self._pending = shared_decision(decide, len(self.description.pairs))
+            count = len(self.description.pairs)
+            if torch.is_autocast_enabled("cpu"):
+                # A loop may ask within its own autocast, which would halve the bits of a decision.
+                with torch.autocast("cpu", enabled=False):
+                    self._pending = shared_decision(decide, count)
+            else:
+                self._pending = shared_decision(decide, count)
         return self._pending
 
     def _tell(
