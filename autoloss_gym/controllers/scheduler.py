@@ -154,7 +154,8 @@ class Scheduler:
     ) -> None:
         """Tell what an update has measured, for which its gradients must not be cleared yet.
 
-        The values of a schedule or order, which looks at nothing, are not read.
+        The values of a schedule or order, which looks at nothing, are not read, nor those after a
+        controller's last decision.
 
         Args:
             loss: the value of the loss that was chosen.
@@ -168,7 +169,7 @@ class Scheduler:
             ValueError: something is missing that the controller needs.
         """
         self._decision()
-        if self._decider.observes:
+        if self._decider.is_watching:
             self._tell(loss, gradient_norm, losses, gradient_norms, parameters)
         self._signals.count_update()
         self._pending = None
@@ -180,7 +181,7 @@ class Scheduler:
         `description.validation_metrics`.
         """
         values = metrics_of(self.description, metrics)
-        if self._decider.needs_validation:
+        if self._decider.needs_validation and self._decider.is_watching:
             self._signals.validated(values)
 
     def gradient_norm(

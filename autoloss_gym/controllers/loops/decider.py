@@ -94,6 +94,11 @@ class Decider:
         return not self._policy.static
 
     @property
+    def is_watching(self) -> bool:
+        """Whether it will look at losses again: a schedule is held to the end after the last."""
+        return self.observes and not (self._moments and self._passed == len(self._moments))
+
+    @property
     def needs_validation(self) -> bool:
         """Whether it looks at validation metrics."""
         return self.observes and not isinstance(self._policy, WeightingPolicy)
