@@ -13,6 +13,7 @@ from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.core.task import Metric
 from autoloss_gym.signals.description import RunDescription
+from autoloss_gym.weightings import SoftAdapt
 
 LOSSES = ("generator", "discriminator")
 DESCRIPTION = RunDescription(
@@ -117,3 +118,35 @@ def test_another_file_is_told_apart_from_a_controllers(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="such as the controller"):
         Controller.load(path)
+
+
+def test_a_compiled_step_and_one_with_accumulation_take_the_same_decisions():
+    """What is told are numbers: how a step is computed is no matter of the scheduler's."""
+
+    def play(compiled, parts):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        forward = torch.compile(model, backend="eager") if compiled else model
+        scheduler = Scheduler(SoftAdapt(), ("fit", "small"), 20, draw=True, seed=3)
+        batches = torch.randn(20, 8, 4)
+        names = []
+        for batch in batches:
+            optimizer.zero_grad()
+            told = 0.0
+            for part in batch.chunk(parts):
+                name = scheduler.choose()
+                outputs = forward(part)
+                target = part[:, :2] if name == "fit" else 0.0
+                loss = (outputs - target).square().mean() / parts
+                loss.backward()
+                told += float(loss.detach())
+            scheduler.record(loss=round(told, 4))
+            optimizer.step()
+            names.append(name)
+        return names
+
+    plain = play(compiled=False, parts=1)
+    assert {*plain} == {"fit", "small"}
+    assert play(compiled=True, parts=1) == plain
+    assert play(compiled=False, parts=4) == plain

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from agents.policies.balance import Balance
 from autoloss_gym import AutoLossVectorEnv, Controller, Schedule, Scheduler
 from autoloss_gym.controllers.loops.decider import Decider
 from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
+from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.core.task import Control
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
@@ -77,6 +79,8 @@ OTHERS = {
     "order": lambda: (Ratio("2:1", (2, 1)), {}),
     "random": lambda: (RandomPair("random:0.3", (0.3, 0.7)), {}),
     "fixed": lambda: (FixedWeights("fixed:2", (1.0, 2.0)), {}),
+    "open loop": lambda: (OpenLoop("open_loop", ((0.2, 0.8), (0.7, 0.3)), 60), {}),
+    "a policy of one's own": lambda: (Balance("balance:0.5", 0.5), {}),
 }
 
 
@@ -227,6 +231,27 @@ def test_until_every_signal_is_known_the_losses_are_taken_in_turn():
     assert not scheduler._signals.are_complete
     scheduler.validated(0.5)
     assert scheduler._signals.are_complete
+
+
+@pytest.mark.parametrize("kind", ["pair", "weights", "shifts of probabilities"])
+def test_a_decision_within_autocast_is_the_one_without(kind):
+    def decided(enabled):
+        scheduler = Scheduler(CONTROLLERS[kind](), LOSSES, 60, seed=2)
+        scheduler.begin([1.0, 2.0], [0.5, 0.25], 1.0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            return scheduler.weights(), scheduler.step_size()
+
+    assert decided(True) == decided(False)
+
+
+def test_after_the_last_decision_nothing_is_read():
+    scheduler = Scheduler(network("schedule", None, form="shift"), LOSSES, 20)
+    scheduler.begin([1.0, 2.0], [1.0, 1.0], 0.5)
+    for _ in range(12):
+        scheduler.weights()
+        scheduler.record(losses=[1.0, 2.0], gradient_norms=[1.0, 1.0])
+    scheduler.weights()
+    scheduler.record()
 
 
 def test_a_decision_that_comes_before_its_signals_is_made_later():
