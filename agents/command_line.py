@@ -181,7 +181,8 @@ def check_environment(id: str) -> EnvSpec:
                 f"environment {id!r}: cannot import module {module!r} ({error})"
             ) from None
     if name not in _registered():
-        raise ValueError(unknown("environment", name, environment_ids()))
+        own = "" if colon else "; one of yours is named with its module, my_module:My/Task-v0"
+        raise ValueError(unknown("environment", name, environment_ids()) + own)
     return gymnasium.spec(name)
 
 

@@ -45,7 +45,7 @@ def show(given: Sequence[str], program: str) -> None:
         name: default for name, default in environment.arguments.items() if name != "task"
     }
 
-    print(f"{spec.id}\n\n{task.documentation}\n")
+    print(f"{spec.id}\n\n{task.documentation or '(its task has no docstring)'}\n")
     print(f"Arguments of the task, with their defaults:\n{_table(task.arguments)}\n")
     if task.presets:
         print(f"Presets: {', '.join(task.presets)}\n")
@@ -55,4 +55,4 @@ def show(given: Sequence[str], program: str) -> None:
 def _table(arguments: Mapping[str, str | None]) -> str:
     width = max((len(name) for name in arguments), default=0)
     lines = [f"  {name:{width}}  {default or ''}".rstrip() for name, default in arguments.items()]
-    return "\n".join(lines)
+    return "\n".join(lines) or "  none"

@@ -96,7 +96,7 @@ def _refuse_unknown(
     for name in given:
         if name not in known:
             kind = f"argument of the environment or of {owner}"
-            raise unexpected(kind, name, [*known, *others])
+            raise unexpected(kind, name, sorted({*known, *others}))
 
 
 def build_features(

@@ -151,7 +151,7 @@ def _norms_by_shared(rule: Any, call: Call) -> Values:
         raise ValueError(
             f"gradient_norms=None: expected the norm of each loss's gradient, which {name} needs "
             f"where gradient_norms_due; give {name}(shared=trunk.parameters()), which measures "
-            "them, or update(losses, gradient_norms=…)"
+            "them, or set rule.shared before the first call, or update(losses, gradient_norms=…)"
         )
     in_one = isinstance(call.losses, Tensor)
     with torch.enable_grad():  # the entries of a tensor have a graph, too

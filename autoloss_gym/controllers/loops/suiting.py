@@ -51,7 +51,7 @@ def policy_of(controller: Any, description: RunDescription, draw: bool) -> Polic
     if not isinstance(controller, Policy):
         what = "a policy with static, diagnostics, reset(seeds) and act(observations, infos)"
         if isinstance(controller, str | Path):
-            what = "a policy; from a file: Controller.load(path)"
+            what = "a policy, such as Ratio('1:2', (1, 2)); from a file: Controller.load(path)"
         raise ValueError(
             f"controller={shown(controller)}: expected a Controller, a Schedule, a WeightingRule, "
             f"or {what}"

@@ -120,9 +120,12 @@ class Lifted:
 
     def _tell(self, error: Exception) -> None:
         reason = one_line(str(error), _REASON)
+        advice = ""
+        if "requires_grad_" in str(error):
+            advice = "; torch.func.grad, in place of torch.autograd.grad, can be lifted"
         warnings.warn(
             f"{self.name} is computed for one run after another, because torch.func.vmap cannot "
-            f"lift it ({type(error).__name__}: {reason})",
+            f"lift it ({type(error).__name__}: {reason}){advice}",
             stacklevel=2,
         )
 
