@@ -196,8 +196,8 @@ def resume_command(program: str | None, env: str, options: Sequence[str]) -> str
 
 def start(run: Callable[[], int]) -> int:
     """Run a command that is all that its process does: signals are watched up to its very end."""
-    _begin()
     try:
+        _begin()  # within: a signal may come as soon as it watches
         return run()
     finally:
         if _watch:
