@@ -17,7 +17,7 @@ from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
-from autoloss_gym.controls import ActionControl, HoldSchedule, checked_control
+from autoloss_gym.controls import ActionControl, ChoosePair, HoldSchedule, checked_control
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control, Metric
 from autoloss_gym.signals.description import RunDescription
@@ -222,4 +222,4 @@ class Decider:
         if isinstance(control, HoldSchedule):
             draws = control.draw
             return not self.description.shares_blocks if draws is None else draws
-        return type(control).__name__ == "ChoosePair"
+        return isinstance(control, ChoosePair)
