@@ -87,6 +87,8 @@ class Controller:
         """
         place = Path(path)
         if place.is_dir():
+            if not (place / FILE).exists() and not (place / "config.json").exists():
+                raise ValueError(f"{str(place)!r} is no run folder: expected one, or a file")
             if not (place / FILE).exists():
                 raise ValueError(
                     f"{str(place)!r} holds no {FILE}: make it with: autoloss export {place}"
