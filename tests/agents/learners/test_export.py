@@ -120,6 +120,11 @@ def test_a_folder_without_a_file_says_how_to_make_one(run):
         autoloss_gym.Controller.load(run)
 
 
+def test_a_folder_that_is_no_run_is_told_apart(tmp_path):
+    with pytest.raises(ValueError, match="is no run folder"):
+        autoloss_gym.Controller.load(tmp_path)
+
+
 def changed(run, find, put):
     """The file of the run with other bytes in it."""
     export(run).save(run / FILE)
