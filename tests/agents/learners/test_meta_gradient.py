@@ -1,5 +1,7 @@
 """Tuning by meta-gradients: it finds what a grid search finds, and goes on after a kill."""
 
+import itertools
+
 import gymnasium
 import numpy as np
 import pytest
@@ -118,15 +120,23 @@ def test_a_quadratic_is_tuned_to_its_best_step_size(tmp_path):
     assert schedule.step_size[0] == pytest.approx(0.3866, abs=0.02)
 
 
-def test_the_regression_is_tuned_as_by_a_grid_search():
+@pytest.mark.parametrize(
+    ("tuned", "axes"),
+    [
+        ({}, [np.arange(-4, 0, 0.25)]),
+        ({"step_size": "fixed", "loss_weights": True}, [np.arange(-3, 4, 0.5)]),
+        ({"loss_weights": True}, [np.arange(-1, 2, 0.5), np.arange(-4, 0, 0.5)]),
+    ],
+)
+def test_the_regression_is_tuned_as_by_a_grid_search(tuned, axes):
     task = QuadraticRegression(
         dimension=4,
         num_samples=12,
         max_steps=30,
         validate_every=5,
-        optimizer=SGD(learning_rate=0.02),
+        optimizer=SGD(learning_rate=0.005),
     )
-    options = MetaGradientOptions(loss_weights=True, objective="final", meta_learning_rate=0.2)
+    options = MetaGradientOptions(objective="final", meta_learning_rate=0.2, **tuned)
     problems = list(range(12))
 
     def objectives(points):
@@ -135,8 +145,7 @@ def test_the_regression_is_tuned_as_by_a_grid_search():
         found = meta_gradient(task, keys_of(*problems * len(points)), numbers, options)
         return found.values.view(len(points), 12).mean(dim=1)
 
-    weights, steps = np.arange(-0.5, 2, 0.5), np.arange(-4, 0, 0.5)
-    grid = [[weight, step] for weight in weights for step in steps]
+    grid = list(itertools.product(*axes))
     values = objectives(grid)
 
     descent = Descent(Tuned(options, 2, 30))
@@ -144,9 +153,10 @@ def test_the_regression_is_tuned_as_by_a_grid_search():
         numbers = descent.numbers.repeat(12, 1)
         descent.step(meta_gradient(task, keys_of(*problems), numbers, options))
     found = descent.numbers.tolist()
-    assert objectives([found])[0] <= values.min() + 1e-4
-    away = np.abs(np.array(found) - grid[int(values.argmin())])
-    assert (away <= 0.5).all()
+    assert objectives([found])[0] <= values.min() * 1.005
+    if len(axes) == 1:  # two numbers make up a valley that is nearly flat
+        spacing = axes[0][1] - axes[0][0]
+        assert abs(found[0] - grid[int(values.argmin())][0]) <= spacing
 
 
 def test_gradients_that_are_not_finite_are_left_out_counted_and_said_once(tmp_path, capsys):
