@@ -22,6 +22,9 @@ from studies.step_size.settings import Settings
 # Each part is a module with a function `run(settings)`.
 PARTS = {
     "gradients": "studies.step_size.gradients",
+    "descent": "studies.step_size.descent",
+    "horizon": "studies.step_size.horizon",
+    "validation": "studies.step_size.validation",
 }
 
 
