@@ -25,6 +25,7 @@ PARTS = {
     "descent": "studies.step_size.descent",
     "horizon": "studies.step_size.horizon",
     "validation": "studies.step_size.validation",
+    "regression": "studies.step_size.regression",
 }
 
 
