@@ -46,15 +46,24 @@ def batched(task: Task, num_envs: int, steps: int, device: str, compile: bool = 
     return play
 
 
-def measure(sides: Mapping[str, Side], turns: int) -> dict[str, np.ndarray]:
-    """Training steps a second of every side in every turn, (turns,)."""
+def measure(
+    sides: Mapping[str, Side], turns: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, np.ndarray]:
+    """Training steps a second of every side in every turn, (turns,).
+
+    Args:
+        sides: what takes turns.
+        turns: that are measured.
+        clock: seconds; `time.process_time` counts those of the processor, which other programs
+            lengthen less.
+    """
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(turns + 1):
         for name, play in sides.items():
-            started = time.perf_counter()
+            started = clock()
             steps = play()
             if turn:  # the first warms up
-                rates[name].append(steps / (time.perf_counter() - started))
+                rates[name].append(steps / (clock() - started))
     return {name: np.array(values) for name, values in rates.items()}
 
 

@@ -1,6 +1,6 @@
 """Quadratics whose step size is chosen: batched against one by one, and the cost of derivatives.
 
-    python -m benchmarks.step_sizes    # one thread; turns alternate
+    python -m benchmarks.step_sizes    # one thread; turns alternate; processor time
 
 A quadratic is 80 updates of `QuadraticStepSize`, 20 dimensions, float32. "with derivative" adds
 that of the log objective by each one's step size. Then the memory of 4,096 quadratics with their
@@ -10,6 +10,7 @@ derivatives: how far the resident memory of a new process rises above that after
 import argparse
 import multiprocessing
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +50,25 @@ def differentiate(count: int, way: Way) -> None:
     """The same, with the derivative of each one's log objective by its step size."""
     numbers = torch.zeros(count, 1, dtype=torch.float32, device="cpu")
     meta_gradient(TASK, keys(count), numbers, MetaGradientOptions(differentiation=way))
+
+
+def bare(rounds: int) -> Side:
+    """A plain PyTorch loop over w itself, of one quadratic after another, with its loss at the end.
+
+    It overflows where a step size is too large, and knows no reward, no observation, no batch.
+    """
+    data = TASK.reset(keys(rounds)).data
+    problems = list(zip(data["eigenvalues"], data["start"], strict=True))
+
+    @torch.no_grad()
+    def play() -> int:
+        for eigenvalues, point in problems:
+            for _ in range(TASK.max_steps):
+                point = point - TASK.learning_rate * eigenvalues * point
+            torch.log(0.5 * (eigenvalues * point * point).sum())
+        return rounds
+
+    return play
 
 
 def played(count: int, rounds: int, way: Way | None = None) -> Side:
@@ -91,12 +111,17 @@ def run() -> None:
     count = arguments.num_envs
     sides = {
         "one by one": played(1, arguments.singles),
+        "one by one, bare loop over w": bare(arguments.singles),
         "64 at once": played(64, 1),
         f"{count:,} at once": played(count, 1),
         f"{count:,} at once, with derivative, backward": played(count, 1, "backward"),
         f"{count:,} at once, with derivative, forward": played(count, 1, "forward"),
     }
-    print(report("quadratics", measure(sides, arguments.turns)).replace("steps a", "quadratics a"))
+    print(
+        report("quadratics", measure(sides, arguments.turns, time.process_time)).replace(
+            "steps a", "quadratics a"
+        )
+    )
     context = multiprocessing.get_context("spawn")
     for way in ("backward", "forward"):
         with context.Pool(1) as pool:
