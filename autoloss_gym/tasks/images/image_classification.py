@@ -48,7 +48,7 @@ class ImageClassification(GradientTask):
 
     ## Observation Space
     Box, the feature groups of `autoloss_gym.signals.features.Features`. The validation metrics are
-    cross-entropy (decides) and accuracy on the validation part, whose labels are all right.
+    cross-entropy (decides) and accuracy on the validation part.
 
     ## Rewards
     `shaped` (default) is the decrease of the log validation cross-entropy since the last
@@ -68,8 +68,8 @@ class ImageClassification(GradientTask):
         labels (see `autoloss_gym.data.images.load_images`).
     size: height and width that images are resized to; 0 leaves them.
     hidden_sizes: units of the hidden layers.
-    label_noise: probability with which the label of a training image is drawn anew from all
-        classes; it may then be right by chance.
+    label_noise: probability with which the label of a training or validation image is drawn anew
+        from all classes; it may then be right by chance. Labels of the test part are right.
     l2_coefficient: of the penalty.
     num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
     batch_size: images of a step, drawn with replacement.
@@ -156,7 +156,9 @@ class ImageClassification(GradientTask):
         labels = self.source.labels_on(str(keys.problem.device))
         data = {part: {"rows": index, "labels": labels[index]} for part, index in rows.items()}
         if self.label_noise:
-            data["training"]["labels"] = self._noisy(data["training"]["labels"], keys.problem)
+            for part in ("training", "validation"):
+                stream = random.fold_in(keys.problem, part)
+                data[part]["labels"] = self._noisy(data[part]["labels"], stream)
         return data
 
     def _noisy(
@@ -179,10 +181,7 @@ class ImageClassification(GradientTask):
         return {"network": network}
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        return self.draw(data["training"], keys)
-
-    def draw(self, part: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        """A mini-batch of one of the three parts of the data."""
+        part = data["training"]
         drawn = random.integers(keys, (self.batch_size,), part["rows"].shape[1])
         chosen = {name: values.gather(1, drawn) for name, values in part.items()}
         return self._shown(chosen)
