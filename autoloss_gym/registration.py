@@ -12,11 +12,19 @@ _PLACES = {
     "AutoLoss/Beale-v1": "surfaces.beale:Beale",
     "AutoLoss/ImageGAN-v1": "images.image_gan:ImageGAN",
     "AutoLoss/MLPClassification-v1": "supervised.mlp_classification:MLPClassification",
+    "AutoLoss/LeastSquaresStepSize-v0": "step_sizes.least_squares:LeastSquaresStepSize",
     "AutoLoss/QuadraticRegression-v1": "supervised.quadratic_regression:QuadraticRegression",
+    "AutoLoss/QuadraticStepSize-v0": "step_sizes.quadratic:QuadraticStepSize",
     "AutoLoss/Rosenbrock-v1": "surfaces.rosenbrock:Rosenbrock",
     "AutoLoss/SparseAutoencoder-v1": "images.sparse_autoencoder:SparseAutoencoder",
 }
 TASKS = {id: f"autoloss_gym.tasks.{place}" for id, place in _PLACES.items()}
+# Arguments that an id has by itself: here nothing but the step size is to be chosen.
+_STEP_SIZE = {"control": "step_size", "add": ["step_size"]}
+_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "AutoLoss/LeastSquaresStepSize-v0": _STEP_SIZE,
+    "AutoLoss/QuadraticStepSize-v0": _STEP_SIZE,
+}
 
 # Former versions that can still be made: their successors, and the arguments that pay as they did.
 # Version 0 paid nothing to a run that diverges.
@@ -61,6 +69,6 @@ def register_task(id: str, task: str, **arguments: Any) -> None:
 def register_all() -> None:
     """Register the environments of this package."""
     for id, task in TASKS.items():
-        register_task(id, task)
+        register_task(id, task, **_ARGUMENTS.get(id, {}))
     for older, latest in OLDER.items():
         register_task(older, TASKS[latest], **_AS_VERSION_0)

@@ -168,10 +168,10 @@ class Scheduler:
         Raises:
             ValueError: something is missing that the controller needs.
         """
-        self._decision()
+        decision = self._decision()
         if self._decider.is_watching:
             self._tell(loss, gradient_norm, losses, gradient_norms, parameters)
-        self._signals.count_update()
+        self._signals.count_update(decision.step_size)
         self._pending = None
 
     def validated(self, *metrics: Any) -> None:

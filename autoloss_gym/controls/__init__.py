@@ -4,7 +4,7 @@ from autoloss_gym.controls.action_control import ActionControl
 from autoloss_gym.controls.checks import checked_control, idle
 from autoloss_gym.controls.choose_pair import ChoosePair
 from autoloss_gym.controls.hold_schedule import HoldSchedule
-from autoloss_gym.controls.scale_step import ScaleStep
+from autoloss_gym.controls.scale_step import ScaleStep, continued
 from autoloss_gym.controls.weigh_losses import WeighLosses
 
 CONTROLS: dict[str, type[ActionControl | HoldSchedule]] = {
@@ -22,5 +22,6 @@ __all__ = [
     "ScaleStep",
     "WeighLosses",
     "checked_control",
+    "continued",
     "idle",
 ]

@@ -19,16 +19,18 @@ def checked_control(
 
     Raises:
         TypeError: it is no `Control`.
-        ValueError: it has a wrong shape or type, or, where it is on the CPU, is not finite:
-            elsewhere the host would have to wait for the device.
+        ValueError: it has a wrong shape or type, or, where it is on the CPU, is not finite or its
+            step size is negative: elsewhere the host would have to wait for the device.
     """
     if not isinstance(control, Control):
         raise TypeError(f"control={shown(control)}: expected an autoloss_gym.Control")
     weights = numbers(control.weights, (num_envs, num_pairs), "row of weights")
     step_size = numbers(control.step_size, (num_envs,), "step size")
     if weights.device.type == step_size.device.type == "cpu":
-        finite = torch.isfinite(weights).all(dim=1) & torch.isfinite(step_size)
-        check_rows(~finite.numpy(), weights.numpy(), "finite weights and step size")
+        bad = ~torch.isfinite(weights).all(dim=1)
+        check_rows(bad.numpy(), weights.numpy(), "finite weights")
+        bad = ~(torch.isfinite(step_size) & (step_size >= 0))
+        check_rows(bad.numpy(), step_size.numpy(), "a finite step size of at least 0")
     choice = control.choice
     if choice is not None:
         choice = host_choice(choice, num_envs, num_pairs)

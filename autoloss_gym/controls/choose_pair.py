@@ -1,7 +1,7 @@
 """The choice of a pair (AutoLoss), with or without a step size beside it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from autoloss_gym.controls.checks import (
     host_integers,
     is_integer,
 )
-from autoloss_gym.controls.step_sizes import StepSizeRange, on_levels
+from autoloss_gym.controls.step_sizes import Levels, StepSizeRange, on_levels
 from autoloss_gym.core.task import Control
 from autoloss_gym.signals.description import RunDescription
-from autoloss_gym.tools.bounds import Bounds
 from autoloss_gym.tools.fields import check_fields
 
 
@@ -37,7 +36,7 @@ class ChoosePair(ActionControl):
 
     step_size: bool = False
     step_size_range: StepSizeRange = 10.0
-    levels: Annotated[int, Bounds("an integer from 2 to 99", least=2, most=99)] = 5
+    levels: Levels = 5
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.tools.bounds import Bounds
 
+Levels = Annotated[int, Bounds("an integer from 2 to 99", least=2, most=99)]
 StepSizeRange = Annotated[float, Bounds("a number above 1 and at most 1e6", above=1, most=1e6)]
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from autoloss_gym.controls import ActionControl, HoldSchedule
+from autoloss_gym.controls import ActionControl, HoldSchedule, ScaleStep
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Task
 from autoloss_gym.optimizers import as_optimizer
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.tools.arguments import build, unexpected
+from autoloss_gym.tools.bounds import PositiveInt
 from autoloss_gym.tools.fields import converted
 from autoloss_gym.tools.names import shown, unknown
 
@@ -115,6 +116,8 @@ def build_features(
     for name, groups in (("drop", drop), ("add", add)):
         alone = (groups,) if isinstance(groups, str) else groups
         lists.append(converted(name, alone, tuple[str, ...]))
+    if isinstance(control, ScaleStep) and control.relative and "step_size" not in lists[1]:
+        lists[1] = (*lists[1], "step_size")  # without it, actions would mean nobody knows what
     features = Features(description, scaling, *lists)
     if "shift" in features.groups and not isinstance(control, HoldSchedule):
         raise ValueError(
@@ -127,6 +130,22 @@ def build_features(
             "'gradient_noise' and 'gradient_cosines' out, or write its method gradients(state)"
         )
     return features
+
+
+def repetitions(repeat: Any, task: Task, control: ActionControl | HoldSchedule) -> tuple[int, int]:
+    """Updates of a step with one control, and how many of them a player makes at once.
+
+    Raises:
+        ValueError: they do not fit the task's validations.
+    """
+    number: int = converted("repeat", repeat, PositiveInt)
+    every = task.validate_every
+    if (every % number and number % every) or number > task.max_steps:
+        raise ValueError(
+            f"repeat={number}: expected a divisor or a multiple of validate_every={every}, at most "
+            f"max_steps={task.max_steps}"
+        )
+    return number, number if isinstance(control, HoldSchedule) else min(number, every)
 
 
 def available_device(name: str) -> torch.device:
@@ -189,6 +208,8 @@ def _check_worst_scores(task: Task) -> None:
 
 
 def _with_learning_rate(task: Task, learning_rate: Any) -> Task:
+    if "learning_rate" in {field.name for field in dataclasses.fields(task)}:
+        return dataclasses.replace(task, learning_rate=learning_rate)  # type: ignore[call-arg]
     if not isinstance(task, GradientTask):
         raise ValueError(f"learning_rate={learning_rate}: {type(task).__name__} has no optimizer")
     optimizer = dataclasses.replace(task.optimizer, learning_rate=learning_rate)

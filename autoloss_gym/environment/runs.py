@@ -106,7 +106,7 @@ def update(task: Task, runs: Runs, controls: Sequence[Control], repeat: int) -> 
             last = gradients["next"] if len(updates) == 1 else _gradients(task, runs.state)
             gradients["last"] = last
         runs.state, evaluation = task.update(runs.state, control)
-        runs.history.record_update(evaluation, control.weights)
+        runs.history.record_update(evaluation, control.weights, control.step_size)
         if task.collapse_repeats:
             runs.history.record_repeats(control.weights, task.collapse_repeats)
     if gradients:

@@ -14,12 +14,18 @@ from autoloss_gym.controls import (
     ActionControl,
     HoldSchedule,
     checked_control,
+    continued,
 )
 from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.attributes import RunAttributes
 from autoloss_gym.environment.batch import Batch
-from autoloss_gym.environment.building import available_device, build_features, build_task
+from autoloss_gym.environment.building import (
+    available_device,
+    build_features,
+    build_task,
+    repetitions,
+)
 from autoloss_gym.environment.infos import Reporter
 from autoloss_gym.environment.instances import Instances, is_seed, reset_options, seed_list
 from autoloss_gym.environment.phases import Phases
@@ -28,7 +34,7 @@ from autoloss_gym.environment.rendering import SAMPLES
 from autoloss_gym.environment.runs import describe
 from autoloss_gym.environment.segments import Played, Player
 from autoloss_gym.signals.rewards import REWARDS, Reward
-from autoloss_gym.tools.arguments import divisor, one_of, pick
+from autoloss_gym.tools.arguments import one_of, pick
 from autoloss_gym.tools.bounds import PositiveInt
 from autoloss_gym.tools.fields import converted
 
@@ -50,8 +56,8 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         drop: groups of features to leave out.
         add: groups of features to observe besides.
         split: "train", "validation" or "test"; their problems are disjoint.
-        repeat: updates that a step makes with the same control; a divisor of the task's
-            `validate_every`; 1 where a step is a decision.
+        repeat: updates that a step makes with the same control; a divisor or a multiple of the
+            task's `validate_every`, with `max_steps` one step a run; 1 where a step is a decision.
         num_instances: number of different problems; None for a new one each episode.
         autoreset_mode: "SameStep", "NextStep" or "Disabled", as Gymnasium defines them.
         device: "cpu", "cuda" or "auto" (cuda where there is one).
@@ -108,7 +114,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         self.description = describe(self.task)
         groups = (features, drop, add)
         self.features = build_features(self.description, self.task, self.control, *groups)
-        self.repeat = divisor("repeat", repeat, "validate_every", self.task.validate_every)
+        self.repeat, at_once = repetitions(repeat, self.task, self.control)
 
         self.is_reset = False
         memory = self.reward.memory(self.description)
@@ -118,7 +124,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
             self.num_envs, self.autoreset_mode, self.task.validate_every, self.task.max_steps
         )
         self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
-        player = Player(self.task, self.reward, self.features, programs, self.repeat)
+        player = Player(self.task, self.reward, self.features, programs, at_once)
         self.single_action_space = self.control.action_space(self.description)
         self._batch = Batch(player, self.control, instances, phases, memory, self._pictures)
         self._reporter = Reporter(
@@ -153,7 +159,8 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
             played = self._batch.decide(actions, resetting)
         else:
             control = self.control(self.description, actions, self.num_envs, self.device)
-            played = self._batch.play([control], resetting)
+            control = continued(self.control, control, self._batch.runs.history.step_size)
+            played = self._batch.play(self._repeated([control]), resetting)
         return self._end_step(played, resetting)
 
     def step_control(self, control: Control) -> Step:
@@ -179,7 +186,12 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         if not checked:
             raise ValueError("controls=[]: expected at least one autoloss_gym.Control")
         resetting = self._begin_step()
-        return self._end_step(self._batch.play(checked, resetting), resetting)
+        return self._end_step(self._batch.play(self._repeated(checked), resetting), resetting)
+
+    def _repeated(self, controls: Sequence[Control]) -> list[Control]:
+        """Each control as often as the player, which makes some updates with it, must have it."""
+        times = self.repeat // self._batch.player.repeat
+        return [control for control in controls for _ in range(times)]
 
     def _begin_step(self) -> np.ndarray:
         """Runs that this step only resets."""

@@ -63,6 +63,7 @@ _SCALES = {
     "gradient_noise": _SHARE,
     "gradient_cosines": _SHARE,
     "shift": _SHARE,
+    "step_size": _MAGNITUDE,
 }
 RAW_BOUND = 1e6
 LOG_BOUND = 20.0
@@ -95,6 +96,7 @@ class Features:
     gradient_cosines: of every two pairs that share blocks, the cosine between their gradients by
         these blocks, for the next update.
     shift: the last action of `control="schedule"`; zeros before the first.
+    step_size: the factor on the learning rate in the last update; 1 before the first.
 
     The gradient groups cost one gradient of every pair a step, two where a step makes several
     updates and gradient_noise is added. With 64 regressions, one update a step and one CPU thread,
@@ -104,8 +106,9 @@ class Features:
     Args:
         description: of the runs that are observed.
         scaling: "raw" gives these numbers, clipped to ±10⁶. "scaled" maps them into [-1, 1]:
-            magnitudes x (norms, losses, metrics, loss ratio, sizes) become tanh(ln(x) / 4) with the
-            sign of x dropped and tiny values bounded, so that equal steps are equal factors;
+            magnitudes x (norms, losses, metrics, loss ratio, sizes, step size) become tanh(ln(x) /
+            4) with the sign of x dropped and tiny values bounded, so that equal steps are equal
+            factors;
             differences become tanh(20 · x / average); the log ratio becomes tanh(x / 4), gap and
             best tanh(x). "log" gives ln |x| of magnitudes, differences as x / average, and the
             others as they are, clipped to ±20.

@@ -33,6 +33,7 @@ ADDED = (
     "gradient_noise",
     "gradient_cosines",
     "shift",
+    "step_size",
 )
 # A parameter under this absolute value counts as near zero: a few steps of an optimizer away.
 NEAR_ZERO = 0.01
@@ -166,6 +167,10 @@ def _gradient_cosines(description: RunDescription, signals: Signals) -> Tensor:
     return torch.stack(found, dim=1)
 
 
+def _step_size(description: RunDescription, signals: Signals) -> Tensor:
+    return signals.history.step_size[:, None]
+
+
 def _shift(description: RunDescription, signals: Signals) -> Tensor:
     if signals.shift is None or not signals.shift.shape[1]:
         raise ValueError("add=['shift']: no schedule is held; it is for control='schedule'")
@@ -185,6 +190,7 @@ _COLUMNS: dict[str, Callable[[RunDescription, Signals], Tensor]] = {
     "gradient_noise": _gradient_noise,
     "gradient_cosines": _gradient_cosines,
     "shift": _shift,
+    "step_size": _step_size,
 }
 
 

@@ -32,6 +32,7 @@ class History:
             where the task can collapse.
         alone: the pair that the last update used alone, if it did.
         collapsed: runs that one of the task's rules of collapse is about to end, or has ended.
+        step_size: factor on the learning rate in the last update; 1 before the first.
         weight_sums: sum over updates of the weights given to each pair, normalised to 1 per update.
     """
 
@@ -48,6 +49,7 @@ class History:
     repeats: Int64[Tensor, " num_envs"]
     alone: Bool[Tensor, "num_envs pairs"]
     collapsed: Bool[Tensor, " num_envs"]
+    step_size: Float[Tensor, " num_envs"]
     weight_sums: Float[Tensor, "num_envs pairs"]
 
     @classmethod
@@ -71,6 +73,7 @@ class History:
             repeats=counts.clone(),
             alone=torch.zeros_like(evaluation.measured),
             collapsed=counts.bool(),
+            step_size=torch.ones_like(evaluation.losses[:, 0]),
             weight_sums=torch.zeros_like(evaluation.losses),
         )
 
@@ -92,13 +95,19 @@ class History:
         return self.weight_sums / self.steps.clamp(min=1)[:, None]
 
     def record_update(
-        self, evaluation: Evaluation, weights: Float[Tensor, "num_envs pairs"]
+        self,
+        evaluation: Evaluation,
+        weights: Float[Tensor, "num_envs pairs"],
+        step_size: Float[Tensor, " num_envs"],
     ) -> None:
-        """Take in what an update measured, and the weights that it gave to the pairs."""
+        """Take in what an update measured, the weights that it gave to the pairs, and the factor on
+        its learning rate; one that used no pair leaves that as it was.
+        """
         measured = evaluation.measured
         self.losses = torch.where(measured, evaluation.losses, self.losses)
         self.gradient_norms = torch.where(measured, evaluation.gradient_norms, self.gradient_norms)
         self.losses_refreshed = measured
+        self.step_size = torch.where((weights != 0).any(dim=1), step_size, self.step_size)
         total = weights.sum(dim=1, keepdim=True).clamp(min=_TINY)
         self.weight_sums = self.weight_sums + weights / total
         self.steps = self.steps + 1

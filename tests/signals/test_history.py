@@ -43,7 +43,9 @@ def test_a_history_starts_with_what_was_measured():
 def test_an_update_changes_only_the_losses_and_norms_that_it_measured():
     history = started()
     measured = [[True, False], [False, True]]
-    history.record_update(evaluation([[5.0, 6.0]] * 2, [[0.5, 0.6]] * 2, measured), torch.eye(2))
+    history.record_update(
+        evaluation([[5.0, 6.0]] * 2, [[0.5, 0.6]] * 2, measured), torch.eye(2), torch.ones(2)
+    )
     assert history.losses.tolist() == [[5, 2], [1, 6]]
     torch.testing.assert_close(history.gradient_norms, torch.tensor([[0.5, 0.2], [0.1, 0.6]]))
     assert history.losses_refreshed.tolist() == measured
@@ -57,7 +59,7 @@ def test_pair_shares_are_the_average_weights():
     )
     assert history.pair_shares.tolist() == [[0, 0], [0, 0]]
     for weights in ([[1.0, 0.0], [3.0, 1.0]], [[1.0, 0.0], [2.0, 2.0]], [[0.0, 1.0], [0.0, 8.0]]):
-        history.record_update(nothing, torch.tensor(weights))
+        history.record_update(nothing, torch.tensor(weights), torch.ones(2))
     torch.testing.assert_close(
         history.pair_shares, torch.tensor([[2 / 3, 1 / 3], [1.25 / 3, 1.75 / 3]])
     )

@@ -19,6 +19,9 @@ from autoloss_gym.signals.rewards import REWARDS
 REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
 AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
 ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
+QUADRATIC, LEAST_SQUARES = "AutoLoss/QuadraticStepSize-v0", "AutoLoss/LeastSquaresStepSize-v0"
+# Weights do nothing where every block has one loss.
+_UNWEIGHED = (GAN, QUADRATIC, LEAST_SQUARES)
 
 _SHORT = {"max_steps": 4, "validate_every": 2}
 _FEW_IMAGES = {"num_samples": 40, "batch_size": 4, "num_held_out": 12, "num_test": 20}
@@ -29,6 +32,8 @@ SMALL: dict[str, dict[str, Any]] = {
     GAN: {**_FEW_IMAGES, "filters": 2, "latent_size": 4},
     ROSENBROCK: {},
     BEALE: {},
+    QUADRATIC: {"dimension": 3},
+    LEAST_SQUARES: {"dimension": 4, "num_samples": 6},
 }
 _IMAGES = (*images.BUNDLED, *named_images.NAMED)
 _STEPS = ("fixed", "barzilai_borwein_1", "barzilai_borwein_2")
@@ -76,6 +81,22 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     ROSENBROCK: {"step": _STEPS},
     BEALE: {"step": _STEPS},
+    QUADRATIC: {
+        "spectrum": ("logarithmic", "uniform", "wishart"),
+        "dimension": (3, (2, 5)),
+        "largest": ((1.0, 100.0), 4.0),
+        "condition": ((10.0, 1000.0), 4.0),
+        "eigenvalues": (None, (4.0, 1.0)),
+        "horizon": (None, (1, 4)),
+        "step": (*_STEPS, "exact"),
+        "dtype": ("float32", "float64"),
+    },
+    LEAST_SQUARES: {
+        "meta": ("train", "validation"),
+        "batch": ("full", "sample"),
+        "noise": (1.0, (0.5, 4.0)),
+        "dtype": ("float32", "float64"),
+    },
 }
 # Arguments of the environment, for every task.
 _WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
@@ -104,6 +125,8 @@ ONCE: list[dict[str, Any]] = [
     {"repeat": 2},
     {"num_instances": 2},
     {"control": "step_size"},
+    {"control": "step_size", "control_arguments": {"relative": True}},
+    {"control": "step_size", "control_arguments": {"levels": 3}, "repeat": 4},
     {"control": "pair", "control_arguments": {"step_size": True}},
     {"control": "weights", "control_arguments": {"step_size": True}},
     {"autoreset_mode": "NextStep"},
@@ -131,8 +154,8 @@ def _variants(id: str) -> list[dict[str, Any]]:
     if id == GAN:
         # Its losses share no block: pairs are drawn.
         chosen.append(_DECISIONS)
-    # Weights do nothing where every block has one loss.
-    return [*chosen, *(each for each in EVERYWHERE if id != GAN or each not in _WEIGHTS)]
+    suited = [each for each in EVERYWHERE if id not in _UNWEIGHED or each not in _WEIGHTS]
+    return [*chosen, *suited]
 
 
 def _name(id: str, arguments: dict[str, Any]) -> str:
@@ -145,6 +168,8 @@ def arguments_of(id: str, chosen: dict[str, Any], data_dir: Path) -> dict[str, A
     """Arguments of `AutoLossVectorEnv`; images that have a name are those of the folder."""
     # A mixture's ranges belong together, and its problems are small.
     small = {} if chosen.get("preset") == "mixture" else SMALL[id]
+    if chosen.get("preset") == "mixture" and id == QUADRATIC:
+        small = {"horizon": (1, 4)}
     arguments = {**_SHORT, **small, **chosen}
     presets = task_class(id).presets
     dataset = {**presets.get(chosen.get("preset"), {}), **arguments}.get("dataset")

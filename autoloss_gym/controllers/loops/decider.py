@@ -17,7 +17,13 @@ from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
-from autoloss_gym.controls import ActionControl, ChoosePair, HoldSchedule, checked_control
+from autoloss_gym.controls import (
+    ActionControl,
+    ChoosePair,
+    HoldSchedule,
+    checked_control,
+    continued,
+)
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control, Metric
 from autoloss_gym.signals.description import RunDescription
@@ -135,7 +141,9 @@ class Decider:
             action = self._act(signals, blocks)
             if not isinstance(action, Control):
                 assert isinstance(self._control, ActionControl)
+                last = torch.tensor([signals.step_size], dtype=torch.float32, device="cpu")
                 action = self._control(self.description, action, 1, _CPU)
+                action = continued(self._control, action, last)
             elif not isinstance(self._policy, _OURS):
                 action = checked_control(action, 1, len(self.description.pairs), _CPU)
             self._held = self._fitting(Decision.of(action))

@@ -39,6 +39,7 @@ class LoopSignals:
         self._features = features
         self._needs_validation = needs_validation
         self.steps = 0
+        self.step_size = 1.0  # the factor of the last update
         # Of each loss, as it was last told.
         self._losses = [0.0] * count
         self._norms = [0.0] * count
@@ -72,9 +73,14 @@ class LoopSignals:
                 self._norms[index] = norm or 0.0
                 self._is_known[index] = True
 
-    def count_update(self) -> None:
-        """Note that an update has been made; once, that a controller waits for a validation."""
+    def count_update(self, step_size: float) -> None:
+        """Note that an update has been made; once, that a controller waits for a validation.
+
+        Args:
+            step_size: the factor on its learning rate.
+        """
         self.steps += 1
+        self.step_size = step_size
         self._is_validated = False
         late = 2 * self._description.validate_every + len(self._losses)
         if self.steps > late and not (self.are_complete or self._is_warned):
@@ -120,6 +126,7 @@ class LoopSignals:
         history.losses, history.gradient_norms = latest.losses, latest.gradient_norms
         history.losses_refreshed = latest.measured
         history.steps.fill_(self.steps)
+        history.step_size.fill_(self.step_size)
         extra = torch.zeros(1, 0, dtype=torch.float32, device="cpu")
         observed, _ = self._features(
             Signals(history=history, extra=extra, parameters=parameters, shift=shift)
@@ -131,6 +138,7 @@ class LoopSignals:
         history = dataclasses.asdict(self._history) if self._history else None
         return {
             "steps": self.steps,
+            "step_size": self.step_size,
             "losses": list(self._losses),
             "norms": list(self._norms),
             "is_known": list(self._is_known),
@@ -142,6 +150,7 @@ class LoopSignals:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the state was taken."""
         self.steps = int(state["steps"])
+        self.step_size = float(state["step_size"])
         self._losses = [float(value) for value in state["losses"]]
         self._norms = [float(value) for value in state["norms"]]
         self._is_known = [bool(value) for value in state["is_known"]]
