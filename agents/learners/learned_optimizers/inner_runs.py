@@ -115,7 +115,10 @@ class InnerRuns:
         task = self._task
         part = "training" if self._options.meta == "train" else "validation"
         stream = random.fold_in(state.keys.run, "meta-loss")
-        batch = task.batch(part_as_training(state.data, part), random.fold_in(stream, state.steps))
+        data = _data_of(state.data, part)
+        if data is None:
+            return lambda packed: task.objective(replace(state, parameters=packed), "validation")
+        batch = task.batch(data, random.fold_in(stream, state.steps))
         weights = self._control.weights[0].tolist()
 
         def loss(packed: dict[str, Tensor]) -> Tensor:
@@ -159,19 +162,12 @@ class InnerRuns:
         return Keys(problem=keys, run=random.fold_in(keys, "run"), split="train")
 
 
-def part_as_training(data: Any, part: str) -> Any:
-    """The data of a task with one part in the place of the training part.
-
-    Raises:
-        ValueError: they have no such part.
-    """
+def _data_of(data: Any, part: str) -> Any:
+    """The data of a task with one part in the place of the training part; None if it has none."""
     if part == "training":
         return data
     if not (isinstance(data, dict) and "training" in data and part in data):
-        raise ValueError(
-            f"meta={part!r}: the data of this task are no dict with a 'training' and a {part!r} "
-            "part; give meta=train"
-        )
+        return None
     return {**data, "training": data[part]}
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -162,7 +161,3 @@ def _start(options: LearnedOptimizerOptions, seed: int) -> StoredWeights:
     assert len(row) == num_weights(options.hidden_size)
     return StoredWeights(row)
 
-
-def figures_form(names: Any) -> list[str]:
-    """Names of figures, in order."""
-    return sorted(names)
