@@ -190,7 +190,7 @@ class ImageClassification(GradientTask):
         return {"cross_entropy": self._cross_entropy, "l2": self._penalty}
 
     def _cross_entropy(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        return cross_entropy(self._logits(parameters, batch["images"]), batch["labels"])
+        return cross_entropy(self.logits(parameters, batch["images"]), batch["labels"])
 
     def _penalty(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
         squares = [(part * part).flatten(1).sum(dim=1) for part in parameters["network"].values()]
@@ -206,15 +206,16 @@ class ImageClassification(GradientTask):
     def _figures(self, parameters: Parameters, part: Any) -> tuple[Tensor, Tensor]:
         """Error rate and cross-entropy of each run on a part."""
         shown = self._shown(part)
-        logits = self._logits(parameters, shown["images"])
+        logits = self.logits(parameters, shown["images"])
         return error_rate(logits, shown["labels"]), cross_entropy(logits, shown["labels"])
 
     def _shown(self, part: Any) -> dict[str, Tensor]:
         return {"images": self.source.gather(part["rows"]), "labels": part["labels"]}
 
-    def _logits(
+    def logits(
         self, parameters: Parameters, images: Float[Tensor, "num_envs rows pixels"]
     ) -> Float[Tensor, "num_envs rows classes"]:
+        """What the classifiers say of images in [0, 1]."""
         network = parameters["network"]
         count = len(self.hidden_sizes) + 1
         layers = [(network[f"weight_{index}"], network[f"bias_{index}"]) for index in range(count)]
