@@ -107,7 +107,7 @@ class LearnedOptimizer(Optimizer):
 
 
 def with_weights(
-    state: dict[str, OptimizerState], weights: Float[Tensor, "num_envs weights"]
+    state: dict[str, OptimizerState], weights: Float[Tensor, "rows weights"]
 ) -> dict[str, OptimizerState]:
     """The states of all blocks with these weights of the learned optimizer, a row for each run.
 
