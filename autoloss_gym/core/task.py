@@ -218,6 +218,10 @@ class Task(ABC):
         """The logarithm of the objective; a task whose objective overflows writes it itself."""
         return torch.log(self.objective(state, part))
 
+    def log_root_objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
+        """(1/T) · log of the objective, with T the number of updates of each run."""
+        return self.log_objective(state, part) / self.max_steps
+
     @property
     def data_digest(self) -> str:
         """SHA-256 of the data set that all runs share; "" where the task makes its data."""

@@ -16,8 +16,7 @@ def build_still_network(
         ValueError: the environment does not hold one schedule throughout.
     """
     control = envs.control
-    is_held = isinstance(control, HoldSchedule) and control.levels is None
-    if not is_held or control.moments(envs.description) != (0,) or control.draw is not False:
+    if not (isinstance(control, HoldSchedule) and _is_still(control, envs)):
         raise ValueError(
             f"--algo {configuration.algo} plays one schedule from the first update to the last: "
             "leave out control and control_arguments"
@@ -28,3 +27,9 @@ def build_still_network(
     network = ShiftNetwork(1, observed[0], entries[0], hidden_size=1, blind=True)
     network.hidden_weights.data.zero_()
     return network
+
+
+def _is_still(control: HoldSchedule, envs: AutoLossVectorEnv) -> bool:
+    """Whether there is one decision, at the start, and weights are no probabilities."""
+    is_box = control.levels is None
+    return is_box and control.moments(envs.description) == (0,) and control.draw is False

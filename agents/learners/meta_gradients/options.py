@@ -19,8 +19,9 @@ class MetaGradientOptions:
             (1/t) log F after t updates ("log"), whose gradient neither explodes nor vanishes.
         part: whose objective: the first loss on the training data ("train", train-by-train), or
             the first validation metric that is minimised ("validation", train-by-validation).
-        differentiation: "forward" carries one tangent for each number that is tuned along with the
-            run, in constant memory; "backward" keeps the graph of all updates.
+        differentiation: "backward" keeps the graph of all updates, which is fast where there is
+            memory for it; "forward" carries one tangent for each number that is tuned along with
+            the run, in constant memory.
         step_size: tune its logarithm ("log"), itself, projected to at least 0 ("plain"), or not at
             all ("fixed"). It is a factor on the task's learning rate.
         loss_weights: whether the loss weights are tuned too, as logarithms.
@@ -37,7 +38,7 @@ class MetaGradientOptions:
 
     objective: Literal["final", "log"] = "log"
     part: Literal["train", "validation"] = "validation"
-    differentiation: Literal["forward", "backward"] = "forward"
+    differentiation: Literal["backward", "forward"] = "backward"
     step_size: Literal["log", "plain", "fixed"] = "log"
     loss_weights: bool = False
     knots: _Knots = 1

@@ -1,5 +1,7 @@
 """Meta-gradients: how the outcome of a training run changes with its step size and loss weights."""
 
+import functools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -73,10 +75,11 @@ def _backward(
             control = tuned.control(numbers, update)
             state, _ = task.update(state, control, differentiable=True)
         values = _outcome(task, state, tuned.options)
-    if not values.requires_grad:
-        raise ValueError(_no_dependence(task, tuned.options))
-    # Runs share nothing: the gradient of their sum holds each one's own.
-    return values, torch.autograd.grad(values.sum(), numbers)[0], state
+        if not values.requires_grad:
+            raise ValueError(_no_dependence(task, tuned.options))
+        # Runs share nothing: the gradient of their sum holds each one's own.
+        total = values.sum()
+    return values, torch.autograd.grad(total, numbers)[0], state
 
 
 def _forward(
@@ -88,28 +91,59 @@ def _forward(
     a state that is normalised, such as a direction and the logarithm of a length, keeps its
     tangents in bounds too.
     """
+    _load_forward_mode()
     carried = {name: getattr(state, name) for name in _CARRIED}
     tangents = [tree.map_tensors(torch.zeros_like, carried) for _ in range(tuned.size)]
     units = torch.eye(tuned.size, dtype=numbers.dtype, device=numbers.device)
     directions = [unit.expand_as(numbers).contiguous() for unit in units]
-
-    with torch.enable_grad(), forward_ad.dual_level():
+    with torch.enable_grad():
         for update in range(tuned.num_updates):
-            before = state
-            for index, direction in enumerate(directions):
-                dual = _dual(before, tangents[index])
-                control = tuned.control(forward_ad.make_dual(numbers, direction), update)
-                after, _ = task.update(dual, control, differentiable=True)
-                state, tangents[index] = _parts(after)
+            pushed = [
+                _pushed(task, state, tangent, numbers, direction, tuned, update)
+                for tangent, direction in zip(tangents, directions, strict=True)
+            ]
+            state = pushed[0][0]
+            tangents = [each for _, each in pushed]
+        outcomes = [_pushed_outcome(task, state, each, tuned.options) for each in tangents]
+    slopes = torch.stack([slope for _, slope in outcomes], dim=1)
+    return outcomes[0][0], slopes, state
 
-        slopes = []
-        for tangent in tangents:
-            outcome = _outcome(task, _dual(state, tangent), tuned.options)
-            values, slope = forward_ad.unpack_dual(outcome)
-            if slope is None:
-                raise ValueError(_no_dependence(task, tuned.options))
-            slopes.append(slope.detach())
-    return values, torch.stack(slopes, dim=1), state
+
+@functools.cache
+def _load_forward_mode() -> None:
+    """Have PyTorch load what its first tangent needs, by ways of which it has begun to warn."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        number = torch.zeros(1, dtype=torch.float32, device="cpu")
+        forward_ad.make_dual(number, number.clone())
+
+
+def _pushed(
+    task: Task,
+    state: State,
+    tangents: dict[str, Any],
+    numbers: Tensor,
+    direction: Tensor,
+    tuned: Tuned,
+    update: int,
+) -> tuple[State, dict[str, Any]]:
+    """State and tangents after one update."""
+    # A level of its own for each update: a level keeps all tangents that were made in it.
+    with forward_ad.dual_level():
+        control = tuned.control(forward_ad.make_dual(numbers, direction), update)
+        after, _ = task.update(_dual(state, tangents), control, differentiable=True)
+        return _parts(after)
+
+
+def _pushed_outcome(
+    task: Task, state: State, tangents: dict[str, Any], options: MetaGradientOptions
+) -> tuple[Tensor, Tensor]:
+    """The objective of every run, and its derivative along the tangents."""
+    with forward_ad.dual_level():
+        value, slope = forward_ad.unpack_dual(_outcome(task, _dual(state, tangents), options))
+        if slope is None:
+            raise ValueError(_no_dependence(task, options))
+        return value.detach(), slope.detach()
 
 
 def _dual(state: State, tangents: dict[str, Any]) -> State:
@@ -149,7 +183,7 @@ def _outcome(task: Task, state: State, options: MetaGradientOptions) -> Float[Te
     """What the meta-gradient makes small."""
     if options.objective == "final":
         return task.objective(state, options.part)
-    return task.log_objective(state, options.part) / task.max_steps
+    return task.log_root_objective(state, options.part)
 
 
 def _converted(state: State, dtype: torch.dtype) -> State:
