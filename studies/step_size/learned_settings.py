@@ -8,7 +8,7 @@ METHODS = ("unroll", "evolution")
 METAS = ("train", "validation")
 # Of each method: training runs at a time, meta-steps, and its hyper-parameters.
 _UNROLL = {"learning_rate": 0.01}
-_EVOLUTION = {"learning_rate": 0.02, "deviation": 0.05}
+_EVOLUTION = {"learning_rate": 0.02, "deviation": 0.1}
 FLATNESS_WEIGHTS = {"hessian": 0.01, "entropy": 0.5}
 # Optimizers by hand, whose rate is tuned on training problems.
 GRIDS = {
@@ -54,7 +54,7 @@ class Settings:
     unroll_runs: int = 8
     evolution_runs: int = 32
     iterations: int = 150
-    following: int = 75
+    following: int = 100
     horizon: int = 200
     steps: tuple[int, ...] = (0, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600)
     problems: int = 32
@@ -83,7 +83,7 @@ def cells() -> list[Cell]:
     followed = "validation_evolution"
     plain = _options("evolution", "validation")
     found.append(Cell("longer", 0.2, plain, followed))
-    found.append(Cell("posterior", 0.2, {**plain, "posterior": True, "deviation": 0.02}, followed))
+    found.append(Cell("posterior", 0.2, {**plain, "posterior": True, "deviation": 0.05}, followed))
     return found
 
 
