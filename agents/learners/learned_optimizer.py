@@ -129,9 +129,7 @@ class LearnedOptimizerLearner:
         set_optimizer(training.meta_optimizer, content["meta_optimizer"])
         training.iterations = content["iterations"]
         with torch.no_grad():
-            for leaf, stored in zip(
-                tree.leaves(training.runs.state), content["runs"], strict=True
-            ):
+            for leaf, stored in zip(tree.leaves(training.runs.state), content["runs"], strict=True):
                 leaf.copy_(stored)
             training.runs.first_losses.copy_(content["first_losses"])
         training.runs.ages = content["ages"]

@@ -2,9 +2,11 @@
 part, by unrolls or by evolution strategies, beside tuned optimizers by hand; then the flat and the
 uncertain ones.
 
-`python -m studies.step_size learned --output FOLDER`; what is there already is not done again.
+What has been trained and played is kept in `runs/step_size_learned` and not made again.
 """
 
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +24,33 @@ from autoloss_gym.tasks.images.image_classification import ImageClassification
 from autoloss_gym.tools.forms import Array, Real
 from autoloss_gym.tools.stored import read_arrays, read_values, write_arrays, write_values
 
+from .. import ROOT
 from .learned_playing import CURVES, Curves, mean_loss, play, problem_keys
-from .learned_settings import GRIDS, NOISES, Cell, Settings, cells
+from .learned_settings import GRIDS, NOISES, QUICK, Cell, Settings, cells
 
 # (sets of weights or restarts, problems), and one more run of each problem to be covered.
 SPREADS = ("posterior", "posterior_and_restarts", "restarts", "truth")
 _BY_HAND: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
 _FORM = {name: Array("float32", (None, None), finite=False) for name in CURVES}
+
+
+def run(told: Any) -> None:
+    """The part of the study: `told` are the settings of all parts."""
+    from .learned_report import write  # noqa: PLC0415 (it imports this module)
+
+    settings = QUICK if told.quick else Settings(seeds=told.seeds)
+    if told.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder), settings, _say)
+            print(write(Path(folder), told.output, settings))
+        return
+    folder = ROOT / "runs" / "step_size_learned"
+    measure(folder, settings, _say)
+    print(write(folder, told.output, settings))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def task_with(label_noise: float, settings: Settings) -> ImageClassification:

@@ -19,8 +19,8 @@ _FIGURES = ("train_loss", "test_error", "test_loss", "calibration_error")
 _MOST_LOSS = 100.0  # of a run that diverged
 
 
-def write(folder: Path, settings: Settings) -> str:
-    """Draw the pictures into the folder; return all tables."""
+def write(folder: Path, pictures: Path, settings: Settings) -> str:
+    """Draw the pictures of what a folder holds; return all tables."""
     panels = {}
     parts = []
     for noise in NOISES:
@@ -31,7 +31,7 @@ def write(folder: Path, settings: Settings) -> str:
             for figure in ("train_loss", "test_error")
         }
         parts.append(_main_table(folder, noise, settings))
-    draw_curves(settings.steps, settings.horizon, panels, folder / "learned_curves.png")
+    draw_curves(settings.steps, settings.horizon, panels, pictures / "step_size_learned.png")
     parts.append(_second_table(folder, settings))
     coverage, text = _coverage(folder, settings)
     parts.append(text)
@@ -43,16 +43,14 @@ def write(folder: Path, settings: Settings) -> str:
         }
         for name in (*_FLAT, *_UNCERTAIN)
     }
-    draw_figures(rows, coverage, nominal(settings), folder / "learned_flat_uncertain.png")
+    draw_figures(rows, coverage, nominal(settings), pictures / "step_size_learned_flat.png")
     return "\n\n".join(parts) + "\n"
 
 
 def runs(folder: Path, name: str, noise: float, figure: str, settings: Settings) -> Runs:
     """A figure of all test runs of an entrant, (steps, seeds, problems)."""
     seeds = 1 if name in ("train_sgd", "train_adam", *_BY_HAND) else settings.seeds
-    curves = [
-        read_curves(curves_file(folder, name, noise, seed))[figure] for seed in range(seeds)
-    ]
+    curves = [read_curves(curves_file(folder, name, noise, seed))[figure] for seed in range(seeds)]
     return np.stack([np.nan_to_num(each, nan=_MOST_LOSS).clip(0, _MOST_LOSS) for each in curves], 1)
 
 

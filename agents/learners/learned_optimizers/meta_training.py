@@ -94,7 +94,7 @@ class MetaTraining:
         return figures
 
     def _by_backpropagation(self) -> Float[Tensor, " num_envs"]:
-        """Gradients of the mean meta-loss through the updates; runs without a finite one count 0."""
+        """Gradients of the mean meta-loss through the updates; one that is not finite counts 0."""
         num_envs = len(self.runs.first_losses)
         rows = self._sampled(self._noise()) if self.weights.spread is not None else None
         if rows is None:
@@ -160,4 +160,3 @@ def _start(options: LearnedOptimizerOptions, seed: int) -> StoredWeights:
     row = torch.cat(parts).numpy()
     assert len(row) == num_weights(options.hidden_size)
     return StoredWeights(row)
-

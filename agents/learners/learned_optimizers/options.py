@@ -77,9 +77,7 @@ class LearnedOptimizerOptions:
     def __post_init__(self) -> None:
         check_fields(self)
         if self.horizon % self.unroll:
-            raise ValueError(
-                f"horizon={self.horizon}: expected a multiple of unroll={self.unroll}"
-            )
+            raise ValueError(f"horizon={self.horizon}: expected a multiple of unroll={self.unroll}")
         if self.loss_weights and not any(self.loss_weights):
             raise ValueError(
                 f"loss_weights={shown(self.loss_weights)}: expected one above 0 at least"

@@ -3,6 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -171,8 +172,7 @@ class ImageClassification(GradientTask):
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         network: dict[str, Tensor] = {}
-        sizes = self.layer_sizes
-        for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for index, (inputs, outputs) in enumerate(pairwise(self.layer_sizes)):
             stream = random.fold_in(keys.run, f"layer {index}")
             network[f"weight_{index}"] = initial_weight(stream, inputs, outputs)
             network[f"bias_{index}"] = torch.zeros(
