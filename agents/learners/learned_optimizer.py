@@ -15,6 +15,7 @@ import torch
 from stable_baselines3.common.logger import Logger
 
 from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.task import Task
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers.learned_files import write_weights
 from autoloss_gym.tools import tree
@@ -57,7 +58,7 @@ class LearnedOptimizerLearner:
                 f"--algo learned_optimizer: {type(task).__name__} takes its steps itself; expected "
                 "a task with an optimizer"
             )
-        self.task = task
+        self.task: Task = task
         self.training = MetaTraining(
             task, options, configuration.num_envs, configuration.seed, envs.device
         )

@@ -76,17 +76,17 @@ def proposals(
     if is_eager_on_cpu(parameters) and not torch.is_grad_enabled():
         runs = max(1, _ENTRIES_AT_ONCE // size)
     chunks = zip(*(each.split(runs) for each in inputs), strict=True)
-    return torch.cat([_proposals_at_once(*chunk, sizes) for chunk in chunks])
+    return torch.cat([_proposals_at_once(sizes, *chunk) for chunk in chunks])
 
 
 def _proposals_at_once(
+    sizes: tuple[int, ...],
     parameters: Tensor,
     gradients: Tensor,
     first: Tensor,
     second: Tensor,
     weights: Tensor,
     times: Tensor,
-    sizes: tuple[int, ...],
 ) -> Tensor:
     size = parameters.shape[1]
     filled = first.shape[2]
