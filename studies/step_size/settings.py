@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from agents.learners.meta_gradients.options import MetaGradientOptions
+from agents.learners.meta_gradients.tuned import Tuned
 from agents.learners.meta_gradients.unrolling import meta_gradient
 from autoloss_gym import random
-from autoloss_gym.core.state import Keys
+from autoloss_gym.core.state import Keys, State
 from autoloss_gym.core.task import Task
 from autoloss_gym.tasks.step_sizes.quadratic import QuadraticStepSize
 
@@ -92,3 +93,14 @@ def best_step_size(problem: dict[str, Any], steps: int) -> float:
         first = int(np.argmax(slopes(task, grid)[1] >= 0))
         low, high = grid[first - 1], grid[first]
     return (low + high) / 2
+
+
+@torch.no_grad()
+def trained(task: Task, runs: Keys, numbers: torch.Tensor, options: MetaGradientOptions) -> State:
+    """The runs at their end, all trained with what a vector of numbers stands for."""
+    tuned = Tuned(options, len(task.pairs), task.max_steps)
+    state = task.reset(runs)
+    rows = numbers.to(torch.float32).repeat(len(runs.run), 1)
+    for update in range(task.max_steps):
+        state, _ = task.update(state, tuned.control(rows, update))
+    return state

@@ -23,6 +23,10 @@ from studies.step_size.settings import Settings
 PARTS = {
     "learned": "studies.step_size.learned",
     "gradients": "studies.step_size.gradients",
+    "descent": "studies.step_size.descent",
+    "horizon": "studies.step_size.horizon",
+    "validation": "studies.step_size.validation",
+    "regression": "studies.step_size.regression",
 }
 
 
