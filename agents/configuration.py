@@ -7,15 +7,20 @@ from typing import Any
 
 from autoloss_gym.registration import OLDER
 
-ALGORITHMS = ("a2c", "ddpg", "dqn", "group", "ppo", "reinforce", "sac", "td3")
+ALGORITHMS = ("a2c", "ddpg", "dqn", "group", "meta_gradient", "ppo", "reinforce", "sac", "td3")
 MOST_STEPS = 2**53  # larger numbers are not read exactly
 MOST_RUNS = 2**19  # half of `SEED_SPACING`: commands with different seeds then share no problem
+WITH_BASE = ("group", "meta_gradient")  # those whose trainings keep a base schedule
 # Arguments of the environment that an algorithm is made for; what is given takes their place.
 ENVIRONMENT_DEFAULTS: dict[str, dict[str, Any]] = {
     "group": {
         "control": "schedule",
         "features": "log",
         "add": ["sizes", "sparsity", "best", "shift"],
+    },
+    "meta_gradient": {
+        "control": "schedule",
+        "control_arguments": {"decide_at": [0.0], "draw": False},
     },
 }
 _FOLDER = Path(__file__).parent / "hyperparameters"

@@ -5,6 +5,7 @@ import math
 from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
+from ..configuration import WITH_BASE
 from ..learners.groups.base_files import load_training_runs
 from ..policies.trained.trained_policy import TrainedPolicy
 
@@ -17,7 +18,7 @@ def training_runs(policy: TrainedPolicy, envs: AutoLossVectorEnv) -> int:
         envs: environment with the control that it was trained with. Runs that ended early made room
             for others, which are not counted.
     """
-    if policy.configuration.algo == "group":
+    if policy.configuration.algo in WITH_BASE:
         return load_training_runs(policy.folder)
     return math.ceil(policy.steps / steps_of_a_run(envs))
 

@@ -18,12 +18,13 @@ from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 
-from ..configuration import TrainingConfiguration
+from ..configuration import WITH_BASE, TrainingConfiguration
 from ..run_folders import load_configuration
 from . import reinforce, stable_baselines3
 from .checkpoints import load_weights
 from .groups.base_files import load_base, load_training_runs
 from .groups.building import build_shift_network
+from .meta_gradients.building import build_still_network
 
 _SEEN = {"features": "scaling", "drop": "drop", "add": "add", "repeat": "repeat"}
 
@@ -36,14 +37,14 @@ def export(folder: Path) -> Controller:
     """
     configuration = load_configuration(folder)
     chosen = {**configuration.env_kwargs, "device": "cpu", "array": "numpy"}
-    if configuration.algo == "group":
+    if configuration.algo in WITH_BASE:
         arguments = dict(chosen.get("control_arguments") or {})
         chosen["control_arguments"] = {**arguments, "base": load_base(folder)}
     envs = gymnasium.make_vec(configuration.env, num_envs=1, **chosen)
     assert isinstance(envs, AutoLossVectorEnv)
     found = _policy(configuration, envs)
     steps = load_weights(found, folder)
-    runs = load_training_runs(folder) if configuration.algo == "group" else 0
+    runs = load_training_runs(folder) if configuration.algo in WITH_BASE else 0
     network, form, deviations = _parts(found, envs.single_action_space)
     arguments = {
         "label": configuration.algo,
@@ -64,6 +65,8 @@ def _policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> nn
     """The untrained policy."""
     if configuration.algo == "group":
         return build_shift_network(configuration, envs)
+    if configuration.algo == "meta_gradient":
+        return build_still_network(configuration, envs)
     if configuration.algo == "reinforce":
         return reinforce.build_controller(configuration, envs)
     return stable_baselines3.build_policy(configuration, envs)

@@ -22,7 +22,7 @@ def rule_kind(name: str, rule: str, help: str, **options: Reader) -> RuleKind:
 def trained_kind(algorithm: str) -> Kind:
     """The row of an algorithm, whose argument says where a training is kept."""
     # Stable-Baselines3 has neither of these, so there is no .zip file of them.
-    is_own = algorithm in ("group", "reinforce")
+    is_own = algorithm in ("group", "meta_gradient", "reinforce")
     read = stored_paths.run_folders if is_own else stored_paths.trained
     return Kind(
         algorithm,

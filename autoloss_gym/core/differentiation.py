@@ -145,6 +145,12 @@ class Differentiator:
         gradients, (values, changed) = torch.func.grad(total, has_aux=True)(own)
         return values, tuple(gradients[block] for block in pair.blocks), changed
 
+    def value(self, pair: Pair, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
+        """The loss of a pair for all runs, with its graph."""
+        loss = self.losses[pair.loss]
+        result = loss(parameters, batch)
+        return result[0] if isinstance(loss, Buffered) else result
+
     def _total(
         self, pair: Pair, packed: dict[str, Tensor], batch: Any, buffers: Buffers
     ) -> tuple[Tensor, tuple[Float[Tensor, " num_envs"], Buffers]]:

@@ -23,7 +23,7 @@ from autoloss_gym.core.differentiation import (
 )
 from autoloss_gym.core.loss import Buffers, Loss
 from autoloss_gym.core.state import Keys, State
-from autoloss_gym.core.task import Control, Evaluation, Task
+from autoloss_gym.core.task import Control, Evaluation, Part, Task
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.bounds import PositiveFloatRange
@@ -145,7 +145,7 @@ class GradientTask(Task):
             state.parameters, self._batch(state), used, indices, differentiable, state.buffers
         )
         if differentiable:
-            state = tree.clone(state)
+            state = state.apart()
 
         # A run that is not finite takes no step, neither this one nor any later.
         largest = torch.maximum(evaluation.losses.abs(), evaluation.gradient_norms)
@@ -175,6 +175,16 @@ class GradientTask(Task):
     def score(self, state: State) -> Float[Tensor, "num_envs metrics"]:
         width = len(self.score_metrics)
         return self._by_chunks("score_values()", self.score_values, state, width)
+
+    def objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
+        parameters = with_buffers(self.unpack(state.parameters), state.buffers)
+        if part == "train":
+            return self._differentiator.value(self.pairs[0], parameters, self._batch(state))
+        values = self.validation_values(parameters, state.data)
+        for index, metric in enumerate(self.validation_metrics):
+            if metric.minimize:
+                return values[:, index]
+        return -values[:, 0]
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 0"]:
         return torch.zeros(len(state.steps), 0, dtype=torch.float32, device=state.steps.device)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from autoloss_gym.optimizers import OptimizerState
+from autoloss_gym.tools import tree
 
 Split = Literal["train", "validation", "test"]
 Model = dict[str, dict[str, Shaped[Tensor, "num_envs ..."]]]  # "parameters" and "buffers"
@@ -59,3 +60,16 @@ class State:
     def with_model(self, model: Model) -> "State":
         """The same runs with another model."""
         return replace(self, parameters=model["parameters"], buffers=model["buffers"])
+
+    def apart(self) -> "State":
+        """The same runs, of which an update may change what it changes; data stay shared.
+
+        Gradients flow through it.
+        """
+        return replace(
+            self,
+            parameters=tree.clone(self.parameters),
+            optimizer=tree.clone(self.optimizer),
+            steps=self.steps.clone(),
+            diverged=self.diverged.clone(),
+        )

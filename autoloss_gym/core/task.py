@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -13,6 +14,8 @@ from autoloss_gym.core.state import Keys, Split, State
 from autoloss_gym.tools.bounds import BelowOne, NonNegativeInt, PositiveInt
 from autoloss_gym.tools.fields import check_fields
 from autoloss_gym.tools.names import shown
+
+Part = Literal["train", "validation"]  # of a run's data
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,25 @@ class Task(ABC):
         A task need not have them: only added groups of features ask for them.
         """
         raise ValueError(f"{type(self).__name__} gives no gradients: write gradients(state)")
+
+    def objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
+        """What the run wants to be small, with its graph, so that step sizes can be tuned by it.
+
+        Args:
+            state: as after an update with `differentiable=True`.
+            part: "train" for the first loss, on what the next update would see of the training
+                data; "validation" for the first metric that is minimised, because accuracies have
+                no gradient.
+        """
+        raise ValueError(f"{type(self).__name__} gives no objective: write objective(state, part)")
+
+    def log_objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
+        """The logarithm of the objective; a task whose objective overflows writes it itself."""
+        return torch.log(self.objective(state, part))
+
+    def log_root_objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
+        """(1/T) · log of the objective, with T the number of updates of each run."""
+        return self.log_objective(state, part) / self.max_steps
 
     @property
     def data_digest(self) -> str:

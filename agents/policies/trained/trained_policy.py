@@ -14,10 +14,12 @@ from autoloss_gym.controllers.policies.draws import Draws
 from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
+from ...configuration import WITH_BASE
 from ...learners import reinforce, stable_baselines3
 from ...learners.checkpoints import load_weights, weights_digest
 from ...learners.groups.base_files import load_base
 from ...learners.groups.building import build_shift_network
+from ...learners.meta_gradients.building import build_still_network
 from ...run_folders import load_configuration
 
 # Arguments that decide what a policy sees and does, and their defaults.
@@ -63,7 +65,7 @@ class TrainedPolicy:
         self.env_arguments = {
             name: chosen.get(name, default) for name, default in _SEEN_BY_POLICY.items()
         }
-        if self.configuration.algo == "group":
+        if self.configuration.algo in WITH_BASE:
             arguments = dict(self.env_arguments["control_arguments"] or {})
             self.env_arguments["control_arguments"] = {**arguments, "base": load_base(folder)}
         # Known once the weights are loaded: the steps of training behind them, and their digest.
@@ -81,6 +83,8 @@ class TrainedPolicy:
             self._moments = np.array(envs.control.moments(envs.description))
         if self.configuration.algo == "group":
             self._policy = build_shift_network(self.configuration, envs)
+        elif self.configuration.algo == "meta_gradient":
+            self._policy = build_still_network(self.configuration, envs)
         elif self.configuration.algo == "reinforce":
             self._policy = reinforce.build_controller(self.configuration, envs)
         else:

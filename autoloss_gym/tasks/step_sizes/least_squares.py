@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.state import Keys, Model, State
-from autoloss_gym.core.task import Evaluation, Metric
+from autoloss_gym.core.task import Evaluation, Metric, Part
 from autoloss_gym.tasks.step_sizes.descent import Descent
 from autoloss_gym.tools.bounds import PositiveFloat, PositiveFloatRange, PositiveInt
 
@@ -158,6 +158,11 @@ class LeastSquaresStepSize(Descent):
         square = (away * away).sum(dim=1)
         noise = state.data["noise"]
         return torch.stack([torch.sqrt(square + noise * noise), torch.sqrt(square)], dim=1)
+
+    def objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
+        samples = state.data["training" if part == "train" else self._part]
+        residuals = _residuals(state.parameters["point"], samples)
+        return 0.5 * (residuals * residuals).mean(dim=1)
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 2"]:
         share = _length(state.parameters["point"]) / (_RADIUS * state.data["noise"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.state import Keys, Model, State
-from autoloss_gym.core.task import Evaluation, Metric
+from autoloss_gym.core.task import Evaluation, Metric, Part
 from autoloss_gym.tasks.step_sizes.descent import Descent
 from autoloss_gym.tasks.step_sizes.geometry import long_rate, polar, short_rate
 from autoloss_gym.tasks.step_sizes.spectra import Spectra, Spectrum, unit_vectors
@@ -210,13 +210,16 @@ class QuadraticStepSize(Descent):
     def moves(self, state: State) -> Bool[Tensor, " num_envs"]:
         return state.steps < state.data["horizon"]
 
-    def log_objective(self, state: State) -> Float[Tensor, " num_envs"]:
+    def objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
+        return torch.exp(self.log_objective(state))
+
+    def log_objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
         """log f(w), finite whatever the length of w."""
         direction = state.parameters["point"]
         curvature = (state.data["eigenvalues"] * direction * direction).sum(dim=1)
         return 2 * state.buffers["log_length"] + torch.log(0.5 * curvature)
 
-    def log_root_objective(self, state: State) -> Float[Tensor, " num_envs"]:
+    def log_root_objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
         """(1/T) · log f(w), with T the number of steps of each problem."""
         return self.log_objective(state) / state.data["horizon"]
 
