@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autoloss_gym.controls import ActionControl, HoldSchedule
+from autoloss_gym.controls import ActionControl, HoldSchedule, continued
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.decisions import Decisions, inner_infos
 from autoloss_gym.environment.instances import Instances
@@ -29,6 +29,7 @@ class Batch:
         instances: deals out the problems.
         phases: where the runs are.
         memory: validations before the last one that the reward looks at.
+        repeat: updates of a step with one control.
         pictures: keep the course of the runs, where it is drawn.
     """
 
@@ -39,12 +40,16 @@ class Batch:
         instances: Instances,
         phases: Phases,
         memory: int,
+        repeat: int,
         pictures: Pictures | None,
     ) -> None:
         self.player = dataclasses.replace(player, watch=pictures.watch if pictures else None)
         self.instances = instances
         self.phases = phases
         self._memory = memory
+        self._control = control
+        # Of a control: the player makes some updates with it, up to a validation.
+        self._times = repeat // player.repeat
         self._pictures = pictures
         self._decisions: Decisions | None = None
         self._shift_size = 0
@@ -67,9 +72,19 @@ class Batch:
 
     def play(self, controls: Sequence[Control], resting: np.ndarray) -> Played:
         """Play controls one after another on all runs that are not `resting`."""
-        return self.player.play(self.runs, self.phases, controls, resting)
+        repeated = [control for control in controls for _ in range(self._times)]
+        return self.player.play(self.runs, self.phases, repeated, resting)
 
-    def decide(self, actions: Any, resting: np.ndarray) -> Played:
+    def act(self, actions: Any, resting: np.ndarray) -> Played:
+        """Do what the actions ask for with all runs that are not `resting`."""
+        kind = self._control
+        if isinstance(kind, HoldSchedule):
+            return self._decide(actions, resting)
+        last = self.runs.history.step_size
+        control = kind(self.player.description, actions, len(resting), last.device)
+        return self.play([continued(kind, control, last)], resting)
+
+    def _decide(self, actions: Any, resting: np.ndarray) -> Played:
         """Play all runs that are not `resting` to their next decisions."""
         assert self._decisions is not None
         history = self.runs.history

@@ -9,13 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from autoloss_gym.controls import (
-    CONTROLS,
-    ActionControl,
-    HoldSchedule,
-    checked_control,
-    continued,
-)
+from autoloss_gym.controls import CONTROLS, ActionControl, HoldSchedule, checked_control
 from autoloss_gym.core.task import Control, Task
 from autoloss_gym.environment import pictures, snapshots
 from autoloss_gym.environment.attributes import RunAttributes
@@ -126,7 +120,9 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         self._pictures = pictures.Pictures(self.task, self.num_envs) if render_mode else None
         player = Player(self.task, self.reward, self.features, programs, at_once)
         self.single_action_space = self.control.action_space(self.description)
-        self._batch = Batch(player, self.control, instances, phases, memory, self._pictures)
+        self._batch = Batch(
+            player, self.control, instances, phases, memory, self.repeat, self._pictures
+        )
         self._reporter = Reporter(
             self.task, self.features, programs, array, self.device, self.autoreset_mode
         )
@@ -155,13 +151,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
     def step(self, actions: Any) -> Step:
         """Translate one action a run and make the updates that it asks for."""
         resetting = self._begin_step()
-        if isinstance(self.control, HoldSchedule):
-            played = self._batch.decide(actions, resetting)
-        else:
-            control = self.control(self.description, actions, self.num_envs, self.device)
-            control = continued(self.control, control, self._batch.runs.history.step_size)
-            played = self._batch.play(self._repeated([control]), resetting)
-        return self._end_step(played, resetting)
+        return self._end_step(self._batch.act(actions, resetting), resetting)
 
     def step_control(self, control: Control) -> Step:
         """The layer under `step`: any weights on the pairs and any step size.
@@ -186,12 +176,7 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         if not checked:
             raise ValueError("controls=[]: expected at least one autoloss_gym.Control")
         resetting = self._begin_step()
-        return self._end_step(self._batch.play(self._repeated(checked), resetting), resetting)
-
-    def _repeated(self, controls: Sequence[Control]) -> list[Control]:
-        """Each control as often as the player, which makes some updates with it, must have it."""
-        times = self.repeat // self._batch.player.repeat
-        return [control for control in controls for _ in range(times)]
+        return self._end_step(self._batch.play(checked, resetting), resetting)
 
     def _begin_step(self) -> np.ndarray:
         """Runs that this step only resets."""

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from autoloss_gym.tools.bounds import PositiveInt
 from autoloss_gym.tools.fields import converted
 from autoloss_gym.tools.names import shown, unknown
 
@@ -73,14 +72,6 @@ def build(cls: type[Built], arguments: Mapping[str, Any]) -> Built:
     # Also where a user's class checks nothing itself.
     fitting = {name: converted(name, value, known[name]) for name, value in arguments.items()}
     return cls(**fitting)
-
-
-def divisor(name: str, value: Any, whole_name: str, whole: int) -> int:
-    """`value` as an int of at least 1 that divides `whole`."""
-    number: int = converted(name, value, PositiveInt)
-    if whole % number:
-        raise ValueError(f"{name}={value}: expected a divisor of {whole_name}={whole}")
-    return number
 
 
 def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:

@@ -69,7 +69,8 @@ def play(arguments: dict, array: str) -> list[dict[str, np.ndarray]]:
     records = [record(*on_host(envs.reset(seed=0)))]
     for step in range(5):
         shape = envs.action_space.shape
-        actions = np.full(shape, 0.3 * step if envs.single_action_space.shape else step % 2)
+        choices = getattr(envs.single_action_space, "n", 2)
+        actions = np.full(shape, 0.3 * step if envs.single_action_space.shape else step % choices)
         actions = actions.astype(envs.action_space.dtype)
         given = torch.from_numpy(actions) if array == "torch" else actions
         observations, rewards, terminations, _, infos = on_host(envs.step(given))

@@ -64,10 +64,11 @@ def test_an_id_that_is_taken_is_not_registered_again():
     )
 
 
-@pytest.mark.parametrize("repeat", [2, 3, 10, 0, -5, 2.5, "5"])
-def test_a_control_is_repeated_a_divisor_of_the_validation_interval(repeat):
+@pytest.mark.parametrize("repeat", [2, 3, 12, 10_000, 0, -5, 2.5, "5"])
+def test_a_control_is_repeated_a_divisor_or_multiple_of_the_validation_interval(repeat):
     assert_refused(lambda: make_vec(repeat=repeat), "repeat=")
     make_vec(repeat=5)
+    make_vec(repeat=10)
 
 
 @pytest.mark.parametrize("task", ["Task", "module:", ":Task"])

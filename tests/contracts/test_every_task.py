@@ -11,7 +11,8 @@ from autoloss_gym.registration import TASKS
 from benchmarks import module_cases
 
 SHORTER = {"AutoLoss/ImageGAN-v1": {"max_steps": 300, "num_test": 500, "collapse_repeats": 0}}
-ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v1",)  # where weights are refused
+ONE_LOSS = ("AutoLoss/LeastSquaresStepSize-v0", "AutoLoss/QuadraticStepSize-v0")
+ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v1", *ONE_LOSS)  # where weights are refused
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,8 @@ ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v1",)  # where weights are refused
         (id, control)
         for id in TASKS
         for control in ("pair", "weights")[: 1 if id in ONE_LOSS_FOR_EACH_BLOCK else 2]
-    ],
+    ]
+    + [(id, "step_size") for id in ONE_LOSS],
 )
 def test_both_checkers_are_content(id, control):
     env = gymnasium.make(id, control=control)
@@ -47,7 +49,7 @@ def test_the_task_keeps_its_promises(id):
     autoloss_gym.check_task(gymnasium.make(id).unwrapped.task)
 
 
-@pytest.mark.parametrize("id", TASKS)
+@pytest.mark.parametrize("id", [id for id in TASKS if id not in ONE_LOSS])
 def test_using_every_loss_beats_using_none_of_the_first(id):
     """A reward or score of the wrong sign would turn this around."""
     envs = gymnasium.make_vec(id, num_envs=4, **SHORTER.get(id, {}))

@@ -92,6 +92,9 @@ KNOWN_WAITS = (
         "actions of the host",
     ),
     KnownWait(
+        "controls/scale_step.py", "ScaleStep._factors", "upload", "actions of the host",
+    ),
+    KnownWait(
         "controls/hold_schedule.py", "HoldSchedule.shifts", "upload",
         "actions of the host",
     ),
@@ -118,6 +121,10 @@ KNOWN_WAITS = (
         "at a reset: a user's functions make the modules and data on the host, from these seeds",
     ),
     KnownWait("tasks/surfaces/surface.py", "Surface.initial_parameters", "upload", _RESET),
+    KnownWait(
+        "tasks/step_sizes/spectra.py", "_wishart", "linalg",
+        "eigenvalues at a reset: PyTorch asks whether they were found",
+    ),
     KnownWait("data/clusters.py", "ClusterProblems._corners", "upload upload upload", _RESET),
     KnownWait("data/resampled_tables.py", "resampled_classification", "upload", _RESET),
     KnownWait("data/resampled_tables.py", "_table_on", "upload upload", _ONCE),
@@ -128,6 +135,7 @@ KNOWN_WAITS = (
     KnownWait("data/image_source.py", "ImageSource.labels_on", "upload", _ONCE),
     KnownWait("optimizers/adam.py", "_constants", "upload " * 5, _ONCE),
     KnownWait("controls/schedule.py", "_knots", "upload", _ONCE),
+    KnownWait("tasks/step_sizes/quadratic.py", "_row", "upload", _ONCE),
     KnownWait("signals/features.py", "_scale_columns", "upload upload upload", _ONCE),
     KnownWait("weightings/scaling.py", "row", "upload", _ONCE),
     KnownWait("weightings/softadapt.py", "_coefficients", "upload upload", _ONCE),
@@ -178,7 +186,7 @@ KNOWN_WAITS = (
           "neither says whether a matrix is singular: the host has nothing to ask"),
     _none("data/clusters.py", "ClusterProblems._corners", "number", "an argument of the task"),
     _none("controls/checks.py", "finite_numbers", "numpy numpy", _CPU),
-    _none("controls/checks.py", "checked_control", "numpy numpy", _CPU),
+    _none("controls/checks.py", "checked_control", "numpy " * 4, _CPU),
     _none("controls/checks.py", "check_rows", "condition", _NUMPY),
     _none("controls/hold_schedule.py", "_drawn", "numpy", _CPU),
     _none("environment/decisions.py", "Decisions.open", "number", _NUMPY),

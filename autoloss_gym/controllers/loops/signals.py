@@ -150,7 +150,8 @@ class LoopSignals:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the state was taken."""
         self.steps = int(state["steps"])
-        self.step_size = float(state["step_size"])
+        # States that were stored before there was one do not have it.
+        self.step_size = float(state.get("step_size", 1.0))
         self._losses = [float(value) for value in state["losses"]]
         self._norms = [float(value) for value in state["norms"]]
         self._is_known = [bool(value) for value in state["is_known"]]
@@ -159,7 +160,8 @@ class LoopSignals:
         stored = state["history"]
         self._history = None
         if stored is not None:
-            self._history = History(**{name: value.clone() for name, value in stored.items()})
+            known = {"step_size": torch.full_like(stored["best"], self.step_size), **stored}
+            self._history = History(**{name: value.clone() for name, value in known.items()})
 
     def _evaluation(self) -> Evaluation:
         values = torch.tensor([self._losses, self._norms], dtype=torch.float32, device="cpu")

@@ -118,3 +118,12 @@ def _finite(tensors: dict[str, Tensor]) -> Bool[Tensor, " num_envs"]:
     """Runs all of whose numbers are finite."""
     masks = [torch.isfinite(each).view(len(each), -1).all(dim=1) for each in tensors.values()]
     return functools.reduce(torch.logical_and, masks)
+
+
+def evaluation_of(loss: Float[Tensor, " num_envs"], norm: Float[Tensor, " num_envs"]) -> Evaluation:
+    """What was measured of the one loss, of all runs."""
+    return Evaluation(
+        losses=loss.to(torch.float32)[:, None],
+        gradient_norms=norm.to(torch.float32)[:, None],
+        measured=torch.ones_like(loss, dtype=torch.bool)[:, None],
+    )

@@ -10,7 +10,7 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.core.state import Keys, Model, State
 from autoloss_gym.core.task import Evaluation, Metric, Part
-from autoloss_gym.tasks.step_sizes.descent import Descent
+from autoloss_gym.tasks.step_sizes.descent import Descent, evaluation_of
 from autoloss_gym.tools.bounds import PositiveFloat, PositiveFloatRange, PositiveInt
 
 _RADIUS = 40.0  # in units of the noise: farther out, a run stands still
@@ -124,8 +124,7 @@ class LeastSquaresStepSize(Descent):
         gradient = _gradient(residuals, training)
         loss = 0.5 * (residuals * residuals).mean(dim=1)
         norm = torch.sqrt((gradient * gradient).mean(dim=1))
-        figures = [each.to(torch.float32)[:, None] for each in (loss, norm)]
-        return Evaluation(*figures, torch.ones_like(figures[0], dtype=torch.bool))
+        return evaluation_of(loss, norm)
 
     def gradients(self, state: State) -> tuple[dict[str, Float[Tensor, "num_envs _"]], ...]:
         training = state.data["training"]

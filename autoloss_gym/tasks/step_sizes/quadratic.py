@@ -11,7 +11,7 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.core.state import Keys, Model, State
 from autoloss_gym.core.task import Evaluation, Metric, Part
-from autoloss_gym.tasks.step_sizes.descent import Descent
+from autoloss_gym.tasks.step_sizes.descent import Descent, evaluation_of
 from autoloss_gym.tasks.step_sizes.geometry import long_rate, polar, short_rate
 from autoloss_gym.tasks.step_sizes.spectra import Spectra, Spectrum, unit_vectors
 from autoloss_gym.tools.bounds import (
@@ -25,6 +25,7 @@ from autoloss_gym.tools.bounds import (
     largest,
     ranged,
 )
+from autoloss_gym.tools.compiling import graph_constant
 from autoloss_gym.tools.names import shown
 
 _WORST = 1e30  # of the root of the objective: a step size of 1e15 times the best
@@ -174,13 +175,9 @@ class QuadraticStepSize(Descent):
         log_length = state.buffers["log_length"].detach()
         gradient = self._gradient(state).detach()
         log_norm = log_length + 0.5 * torch.log((gradient * gradient).mean(dim=1))
-        values = (self.log_objective(state).detach(), log_norm)
-        shown_values = [
-            torch.exp(each.clamp(-_LOG_LARGEST, _LOG_LARGEST)).to(torch.float32)[:, None]
-            for each in values
-        ]
-        measured = torch.ones_like(shown_values[0], dtype=torch.bool)
-        return Evaluation(*shown_values, measured)
+        logs = self.log_objective(state).detach(), log_norm
+        shown_values = (torch.exp(each.clamp(-_LOG_LARGEST, _LOG_LARGEST)) for each in logs)
+        return evaluation_of(*shown_values)
 
     def gradients(self, state: State) -> tuple[dict[str, Float[Tensor, "num_envs _"]], ...]:
         length = torch.exp(state.buffers["log_length"].clamp(-_LOG_LARGEST, _LOG_LARGEST))
@@ -254,5 +251,9 @@ class QuadraticStepSize(Descent):
 
 def _rows(values: tuple[float, ...], keys: Keys) -> Float[Tensor, "num_envs d"]:
     """The same numbers for every run, float64."""
-    row = torch.tensor(values, dtype=torch.float64, device=keys.run.device)
-    return row.repeat(len(keys.run), 1)
+    return _row(values, keys.run.device).repeat(len(keys.run), 1)
+
+
+@graph_constant()
+def _row(values: tuple[float, ...], device: torch.device) -> Float[Tensor, " d"]:
+    return torch.tensor(values, dtype=torch.float64, device=device)
