@@ -75,10 +75,11 @@ def _backward(
             control = tuned.control(numbers, update)
             state, _ = task.update(state, control, differentiable=True)
         values = _outcome(task, state, tuned.options)
-    if not values.requires_grad:
-        raise ValueError(_no_dependence(task, tuned.options))
-    # Runs share nothing: the gradient of their sum holds each one's own.
-    return values, torch.autograd.grad(values.sum(), numbers)[0], state
+        if not values.requires_grad:
+            raise ValueError(_no_dependence(task, tuned.options))
+        # Runs share nothing: the gradient of their sum holds each one's own.
+        total = values.sum()
+    return values, torch.autograd.grad(total, numbers)[0], state
 
 
 def _forward(

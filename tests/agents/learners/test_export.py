@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import autoloss_gym
-from agents.configuration import TrainingConfiguration
+from agents.configuration import ENVIRONMENT_DEFAULTS, WITH_BASE, TrainingConfiguration
 from agents.learners.checkpoints import save_weights
 from agents.learners.export import _perceptron, _policy, export
 from agents.learners.groups.base_files import save_base
@@ -35,6 +35,7 @@ POLICIES = {
     "td3": ("td3", WEIGHTS, "squashed"),
     "ddpg": ("ddpg", WEIGHTS, "squashed"),
     "reinforce": ("reinforce", SMALL, "logits"),
+    "meta_gradient": ("meta_gradient", SMALL | ENVIRONMENT_DEFAULTS["meta_gradient"], "shift"),
     "group": ("group", {**HELD, "add": ["sizes", "best"]}, "shift"),
 }
 
@@ -61,7 +62,7 @@ def stored(kind, folder):
     folder.mkdir(exist_ok=True)
     save_configuration(folder, configuration)
     save_weights(policy, folder, 1000)
-    if algo == "group":
+    if algo in WITH_BASE:
         save_base(folder, BASE, {"search": 100, "updates": 20})
     return folder
 
