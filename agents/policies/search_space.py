@@ -50,6 +50,11 @@ class SearchSpace:
         """Weights and step size; probabilities instead where weights would change nothing."""
         return cls(task, knots, draw=not task.shares_blocks and len(task.pairs) > 1)
 
+    @classmethod
+    def of_step_size(cls, task: Task, knots: int) -> "SearchSpace":
+        """The step size alone, of updates on all losses."""
+        return cls(task, knots, draw=False, weights=False)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Of a schedule: its knots, and what varies at each."""
