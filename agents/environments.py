@@ -1,6 +1,6 @@
 """Environments as the commands make them, and the numbers of their problems."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,16 @@ def check_data(folder: Path, stored: str, task: Task) -> None:
             f"{str(folder)!r}: the data set is not the one that it began with, its digest was "
             f"{stored} and is {task.data_digest}: put the old data back, or begin anew"
         )
+
+
+def with_defaults(id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an environment is made with: the arguments of its id, and in their place those given.
+
+    Args:
+        id: that is registered, possibly "module:id".
+        given: arguments of one call of `gymnasium.make_vec`.
+    """
+    return {**gymnasium.spec(id.rpartition(":")[2]).kwargs, **given}
 
 
 @dataclass(frozen=True)

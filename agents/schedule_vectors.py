@@ -39,6 +39,11 @@ def knots_of(schedule: Schedule, count: int, step_size: bool = True) -> np.ndarr
     return np.stack([np.interp(places, known, column) for column in columns], axis=1)
 
 
+def with_equal_weights(step_sizes: np.ndarray, num_pairs: int) -> np.ndarray:
+    """Knots (knots, columns) whose step sizes are those given, (knots, 1), and all weights 1."""
+    return np.concatenate([np.zeros((len(step_sizes), num_pairs - 1)), step_sizes], axis=1)
+
+
 def normalised(schedule: Schedule) -> Schedule:
     """The same schedule with weights that sum to the number of pairs."""
     weights = np.array(schedule.weights)

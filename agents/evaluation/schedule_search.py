@@ -48,6 +48,7 @@ def find_schedule(
     start: Schedule | None = None,
     spread: float = 1.0,
     figure: Figure = "best_score",
+    weights: bool = True,
     folder: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Found:
@@ -60,13 +61,14 @@ def find_schedule(
         training_runs: the most that it may cost.
         first_problem: number of the first training problem.
         start, spread, figure: as in `search`.
+        weights: whether weights vary beside the step size; all are 1 otherwise.
         folder: keeps finished batches; the same search continues from them after it was killed.
         progress: called with the training runs that are done, and their total.
 
     Raises:
         ValueError: the training runs are too few.
     """
-    space = SearchSpace.of(task, knots)
+    space = SearchSpace.of(task, knots) if weights else SearchSpace.of_step_size(task, knots)
     plan = Plan.within(training_runs, space.size)
     store = EpisodeStore(folder, "train", task) if folder else None
     within_search = whole_search(plan, progress)

@@ -19,14 +19,13 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 
 from ..configuration import WITH_BASE, TrainingConfiguration
+from ..environments import with_defaults
 from ..run_folders import load_configuration
 from . import reinforce, stable_baselines3
 from .checkpoints import load_weights
 from .groups.base_files import load_base, load_training_runs
 from .groups.building import build_shift_network
 from .meta_gradients.building import build_still_network
-
-_SEEN = {"features": "scaling", "drop": "drop", "add": "add", "repeat": "repeat"}
 
 
 def export(folder: Path) -> Controller:
@@ -36,7 +35,8 @@ def export(folder: Path) -> Controller:
         ValueError: there are no weights, or the policy is more than layers with a known activation.
     """
     configuration = load_configuration(folder)
-    chosen = {**configuration.env_kwargs, "device": "cpu", "array": "numpy"}
+    chosen = with_defaults(configuration.env, configuration.env_kwargs)
+    chosen |= {"device": "cpu", "array": "numpy"}
     if configuration.algo in WITH_BASE:
         arguments = dict(chosen.get("control_arguments") or {})
         chosen["control_arguments"] = {**arguments, "base": load_base(folder)}
@@ -57,8 +57,9 @@ def export(folder: Path) -> Controller:
         "deviations": deviations,
         "training_runs": runs or _runs(steps, envs),
     }
-    seen = {mine: chosen[given] for given, mine in _SEEN.items() if given in chosen}
-    return build(Controller, arguments | seen)
+    # As the environment has them, which adds a group to what relative step sizes observe.
+    seen = {name: getattr(envs.features, name) for name in ("scaling", "drop", "add")}
+    return build(Controller, {**arguments, **seen, "repeat": envs.repeat})
 
 
 def _policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> nn.Module:

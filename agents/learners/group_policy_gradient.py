@@ -22,6 +22,7 @@ from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Array, OneOf
 
 from ..configuration import TrainingConfiguration
+from ..environments import with_defaults
 from ..progress import Progress, show_progress
 from ..schedule_vectors import plain
 from .checkpoints import (
@@ -89,9 +90,9 @@ class GroupLearner:
         with contextlib.closing(logger), show_progress("training runs", lines=10) as progress:
             self._find_base(folder, progress)
             assert self._base
-            arguments = dict(self._configuration.env_kwargs.get("control_arguments") or {})
-            arguments["base"] = plain(self._base)
-            kwargs = {**self._configuration.env_kwargs, "control_arguments": arguments}
+            kwargs = with_defaults(self._configuration.env, self._configuration.env_kwargs)
+            arguments = dict(kwargs.get("control_arguments") or {})
+            kwargs["control_arguments"] = {**arguments, "base": plain(self._base)}
             envs = self._make(self._configuration.num_envs, kwargs)
             self._measure(envs, folder)
             self._train_to_the_end(envs, folder, logger, progress)

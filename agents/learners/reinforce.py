@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
 from autoloss_gym.controllers.networks.perceptron import Perceptron
+from autoloss_gym.controls import ChoosePair
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.arguments import build
 from autoloss_gym.tools.forms import Array
@@ -44,8 +45,9 @@ def build_controller(configuration: TrainingConfiguration, envs: AutoLossVectorE
     space = envs.single_action_space
     if not isinstance(space, spaces.Discrete):
         raise ValueError(
-            f"--algo reinforce chooses pairs, this environment has {space}: "
-            "leave out control=weights"
+            f"--algo reinforce needs discrete actions, this environment has {space}: leave out "
+            "control=weights, or with control=schedule or control=step_size give levels, such as "
+            "--env-kwargs 'control_arguments={levels: 5}'"
         )
     assert envs.single_observation_space.shape is not None
     num_features = envs.single_observation_space.shape[0]
@@ -183,14 +185,11 @@ class ReinforceLearner:
 
     def _log(self, logger: Logger, sequences: Sequences) -> str:
         """Log the figures of an update, and return the most important ones in words."""
-        pairs = self._envs.task.pairs
-        chosen = torch.nn.functional.one_hot(sequences.actions, len(pairs))
-        counts = (chosen * sequences.running[:, :, None]).sum(dim=(0, 1))
-        shares = (counts / sequences.running.sum()).tolist()
         for name, value in sequences.figures.items():
             logger.record(f"environment/{name}", value)
-        for pair, share in zip(pairs, shares, strict=True):
-            logger.record(f"environment/share_of_{pair.name}", share)
+        shares = self._shares(sequences)
+        for name, share in shares.items():
+            logger.record(f"environment/share_of_{name}", share)
         logger.record("rollout/final_reward", sequences.final_rewards.mean().item())
 
         total = self._configuration.n_timesteps
@@ -199,7 +198,17 @@ class ReinforceLearner:
             self._samples.record(logger)
         logger.dump(self._steps)
         best_score = sequences.figures["best_score"]
-        return f"best score {best_score:8.4f}  share of {pairs[0].name} {shares[0]:.2f}"
+        first = next((f"  share of {name} {share:.2f}" for name, share in shares.items()), "")
+        return f"best score {best_score:8.4f}{first}"
+
+    def _shares(self, sequences: Sequences) -> dict[str, float]:
+        """The share of each pair, by its name, where an action chooses one."""
+        if not isinstance(self._envs.control, ChoosePair):
+            return {}
+        names = [pair.name for pair in self._envs.task.pairs]
+        chosen = torch.nn.functional.one_hot(sequences.actions, len(names))
+        counts = (chosen * sequences.running[:, :, None]).sum(dim=(0, 1))
+        return dict(zip(names, (counts / sequences.running.sum()).tolist(), strict=True))
 
     def _show(self, progress: Progress, note: str) -> None:
         configuration = self._configuration

@@ -131,6 +131,6 @@ def _check_action_space(algo: str, space: gymnasium.Space) -> None:
     if algo == "dqn" and not is_discrete:
         raise ValueError(
             f"--algo dqn needs discrete actions, this environment has {space}: "
-            "leave out control=weights, or with control=schedule give levels, such as "
-            "--env-kwargs 'control_arguments={levels: 5}'"
+            "leave out control=weights, or with control=schedule or control=step_size give levels, "
+            "such as --env-kwargs 'control_arguments={levels: 5}'"
         )

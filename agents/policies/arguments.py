@@ -4,6 +4,7 @@ A reader turns text into the value that the policy is built from. It raises Valu
 reason, which the command puts behind the form that it expected.
 """
 
+import importlib.util
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -202,6 +203,21 @@ def own_class(text: str) -> OwnClass:
     if not all(part.isidentifier() for part in parts):
         raise ValueError("it is no name in Python")
     return OwnClass(module, name)
+
+
+def names_a_module(text: str) -> bool:
+    """Whether the text is module:… with a module that is there; nothing of the user's is run.
+
+    Importing the packages around a module would run them, so only the outermost is looked for.
+    """
+    module, colon, _ = text.partition(":")
+    outermost = module.partition(".")[0]
+    if not (colon and outermost.isidentifier()):
+        return False
+    try:
+        return importlib.util.find_spec(outermost) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _number(text: str) -> float:

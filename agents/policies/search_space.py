@@ -10,7 +10,14 @@ from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Task
 
-from ..schedule_vectors import knots_of, label, normalised, schedule_of, shares
+from ..schedule_vectors import (
+    knots_of,
+    label,
+    normalised,
+    schedule_of,
+    shares,
+    with_equal_weights,
+)
 
 _WEIGHT_DEVIATION = 1.5  # of ln weight: 95 % of the first candidates are within a factor of 20
 _STEP_DEVIATION = 1.0  # of ln step size: within a factor of 7
@@ -29,22 +36,29 @@ class SearchSpace:
         knots: equally spaced moments from the start to the end of training.
         draw: whether the weights are probabilities, with which one pair is drawn at every step.
         step_size: whether the step size varies too.
+        weights: whether the weights vary; all are 1 otherwise.
     """
 
     task: Task
     knots: int
     draw: bool
     step_size: bool = True
+    weights: bool = True
 
     @classmethod
     def of(cls, task: Task, knots: int) -> "SearchSpace":
         """Weights and step size; probabilities instead where weights would change nothing."""
         return cls(task, knots, draw=not task.shares_blocks and len(task.pairs) > 1)
 
+    @classmethod
+    def of_step_size(cls, task: Task, knots: int) -> "SearchSpace":
+        """The step size alone, of updates on all losses."""
+        return cls(task, knots, draw=False, weights=False)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Of a schedule: its knots, and what varies at each."""
-        return self.knots, len(self.task.pairs) - 1 + self.step_size
+        return self.knots, self._num_weights + self.step_size
 
     @property
     def size(self) -> int:
@@ -54,9 +68,13 @@ class SearchSpace:
     @property
     def deviations(self) -> np.ndarray:
         """How much the first candidates differ in each entry, (size,)."""
-        knot = [_WEIGHT_DEVIATION] * (len(self.task.pairs) - 1)
+        knot = [_WEIGHT_DEVIATION] * self._num_weights
         knot += [_STEP_DEVIATION] * self.step_size
         return np.tile(knot, self.knots)
+
+    @property
+    def _num_weights(self) -> int:
+        return len(self.task.pairs) - 1 if self.weights else 0
 
     @property
     def reach(self) -> np.ndarray:
@@ -65,7 +83,10 @@ class SearchSpace:
 
     def schedule(self, vector: np.ndarray) -> Schedule:
         """The schedule of a vector (size,)."""
-        found = normalised(schedule_of(vector.reshape(self.shape), self.step_size))
+        knots = vector.reshape(self.shape)
+        if not self.weights:
+            knots = with_equal_weights(knots, len(self.task.pairs))
+        found = normalised(schedule_of(knots, self.step_size))
         return Schedule(
             weights=tuple(tuple(map(_rounded, row)) for row in found.weights),
             step_size=tuple(map(_rounded, found.step_size)),
@@ -73,7 +94,8 @@ class SearchSpace:
 
     def vector(self, schedule: Schedule) -> np.ndarray:
         """The vector (size,) of a schedule, which may have another number of knots."""
-        vector = knots_of(schedule, self.knots, self.step_size).reshape(-1)
+        knots = knots_of(schedule, self.knots, self.step_size)
+        vector = knots[:, knots.shape[1] - self.shape[1] :].reshape(-1)
         return np.clip(vector, -self.reach, self.reach)
 
     def shifted(self, schedule: Schedule, shift: np.ndarray) -> Schedule:

@@ -52,6 +52,7 @@ class HoldSchedule:
         every: updates between two decisions, a multiple of the task's `validate_every`, the first
             at the start; it takes the place of `decide_at`.
         base: the schedule that is shifted, a `Schedule` or its two lists; None is plain training.
+        weights: whether an action shifts the weights, with all entries but that of the step size.
         step_size: whether an action shifts the step size, with its last entry.
         draw: whether the weights are probabilities, with which one pair is drawn for each update;
             None does so where no two pairs share a parameter block, as weights then do nothing.
@@ -64,6 +65,7 @@ class HoldSchedule:
     decide_at: tuple[BelowOne, ...] = (0.05, 0.2, 0.5)
     every: PositiveInt | None = None
     base: Schedule | Mapping | None = None
+    weights: bool = True
     step_size: bool = True
     draw: bool | None = None
     weight_reach: _Reach = 4.0
@@ -90,9 +92,9 @@ class HoldSchedule:
         self.schedule(description)
         size = self.size(description)
         if not size:
+            alone = "this task has one pair, and " if self.weights else "with weights=False, "
             raise ValueError(
-                "control='schedule' with step_size=False: this task has one pair, so there is "
-                "nothing to decide"
+                f"control='schedule' with step_size=False: {alone}there is nothing to decide"
             )
         if self.levels is None:
             return spaces.Box(-1.0, 1.0, (size,), np.float32)
@@ -105,7 +107,11 @@ class HoldSchedule:
 
     def size(self, description: RunDescription) -> int:
         """Entries of a shift."""
-        return len(description.pairs) - 1 + self.step_size
+        return self.shifted_weights(description) + self.step_size
+
+    def shifted_weights(self, description: RunDescription) -> int:
+        """Entries of a shift that are those of weights."""
+        return len(description.pairs) - 1 if self.weights else 0
 
     def schedule(self, description: RunDescription) -> Schedule:
         """The base, checked against the task's pairs."""
@@ -171,9 +177,10 @@ class HoldSchedule:
         updates = torch.arange(first, last, dtype=torch.float32, device=device)
         log_weights, log_step = self.schedule(description).logs(updates / description.max_steps)
 
-        others = len(description.pairs) - 1
-        none = torch.zeros_like(shifts[:, :1])
-        moved = torch.cat([none, shifts[:, :others]], dim=1) * self.weight_reach
+        others = self.shifted_weights(description)
+        moved = torch.zeros_like(shifts[:, :1])
+        if others:
+            moved = torch.cat([moved, shifts[:, :others]], dim=1) * self.weight_reach
         weights = _normalised(log_weights[:, None, :] + moved)
         if self.step_size:
             log_step = log_step[:, None] + shifts[:, others] * self.step_reach
@@ -182,7 +189,7 @@ class HoldSchedule:
         step_size = torch.exp(log_step.contiguous())
 
         draws = not description.shares_blocks if self.draw is None else self.draw
-        if draws and others:
+        if draws and len(description.pairs) > 1:
             return _drawn(runs, weights, step_size, first, last)
         parts = zip(weights.unbind(), step_size.unbind(), strict=True)
         return [Control(weights=each, step_size=factor) for each, factor in parts]

@@ -27,11 +27,13 @@ class Settings:
         output: folder of the pictures.
         seeds: trainings, or sets of problems, behind each figure.
         quick: whether sizes are small.
+        results: folder of what is kept, so that a part goes on after a kill.
     """
 
     output: Path
     seeds: int
     quick: bool
+    results: Path = Path("results/step_size")
 
 
 def published_problem() -> dict[str, tuple[float, ...]]:

@@ -21,11 +21,13 @@ from studies.step_size.settings import Settings
 
 # Each part is a module with a function `run(settings)`.
 PARTS = {
+    "learned": "studies.step_size.learned",
     "gradients": "studies.step_size.gradients",
     "descent": "studies.step_size.descent",
     "horizon": "studies.step_size.horizon",
     "validation": "studies.step_size.validation",
     "regression": "studies.step_size.regression",
+    "controllers": "studies.step_size.controllers.study",
 }
 
 
@@ -45,6 +47,12 @@ def parse_arguments() -> argparse.Namespace:
         default=ROOT / "docs" / "results",
         help="folder of the pictures (default: docs/results)",
     )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results/step_size"),
+        help="where trainings of controllers are kept (default: results/step_size)",
+    )
     arguments = parser.parse_args()
     for name in arguments.parts:
         if name not in PARTS:
@@ -57,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
 def run() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(1)
-    settings = Settings(arguments.output, arguments.seeds, arguments.quick)
+    settings = Settings(arguments.output, arguments.seeds, arguments.quick, arguments.results)
     for name in dict.fromkeys(arguments.parts or PARTS):
         print(f"\n## {name}\n", flush=True)
         importlib.import_module(PARTS[name]).run(settings)

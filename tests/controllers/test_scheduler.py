@@ -11,6 +11,7 @@ from autoloss_gym import AutoLossVectorEnv, Controller, Schedule, Scheduler
 from autoloss_gym.controllers.loops.decider import Decider
 from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
+from autoloss_gym.controllers.policies.cosine_step import CosineStep
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.core.task import Control
@@ -23,6 +24,7 @@ TASK = QuadraticRegression(max_steps=60, validate_every=5)
 ENVS = AutoLossVectorEnv(TASK)
 LOSSES = ("fit", "penalty")
 SEEN = ("sizes", "sparsity", "best")
+RELATIVE = {"relative": True, "limit": 3.0, "step_size_range": 1.5}
 BASE = {"weights": [[1.0, 0.3], [1.0, 3.0]], "step_size": [1.0, 0.5]}
 
 
@@ -63,6 +65,8 @@ CONTROLLERS = {
     "weights, squashed": lambda: network("weights", None, form="squashed", squash=True),
     "weights and step size": lambda: network("weights", {"step_size": True}, form="mean"),
     "step size": lambda: network("step_size", None, form="mean"),
+    "step size in levels": lambda: network("step_size", {"levels": 5}, form="logits"),
+    "relative step size": lambda: network("step_size", RELATIVE, add=("step_size",), form="mean"),
     "shifts": lambda: network("schedule", {"base": BASE}, add=SEEN, form="shift"),
     "shifts that are observed": lambda: network("schedule", None, add=("shift",), form="mean"),
     "shifts of probabilities": lambda: network("schedule", {"draw": True}, form="shift"),
@@ -79,6 +83,7 @@ OTHERS = {
     "order": lambda: (Ratio("2:1", (2, 1)), {}),
     "random": lambda: (RandomPair("random:0.3", (0.3, 0.7)), {}),
     "fixed": lambda: (FixedWeights("fixed:2", (1.0, 2.0)), {}),
+    "cosine": lambda: (CosineStep("cosine:2", 2.0, num_pairs=2, max_steps=60), {}),
     "open loop": lambda: (OpenLoop("open_loop", ((0.2, 0.8), (0.7, 0.3)), 60), {}),
     "a policy of one's own": lambda: (Balance("balance:0.5", 0.5), {}),
 }

@@ -130,6 +130,25 @@ def test_without_a_step_size_an_action_has_an_entry_for_each_pair_but_the_first(
     assert HoldSchedule().action_space(describe(TwoBlocks())).shape == (3,)
 
 
+def test_without_weights_an_action_shifts_the_step_size_alone_and_the_base_keeps_its_weights():
+    control = HoldSchedule(weights=False, step_reach=0.5, base=BASE)
+    assert control.action_space(describe(SMALL)).shape == (1,)
+    assert HoldSchedule(weights=False).action_space(describe(TwoBlocks())).shape == (1,)
+    (found,) = control.controls(describe(SMALL), KEYS, torch.tensor([[0.5], [-1.0]]), 0, 1)
+    np.testing.assert_allclose(found.weights, [[4 / 3, 2 / 3]] * 2, rtol=1e-5)
+    np.testing.assert_allclose(found.step_size, np.exp([0.25, -0.5]), rtol=1e-5)
+
+
+def test_probabilities_that_no_action_shifts_are_drawn_as_those_of_the_base():
+    base = Schedule(weights=((1.0, 3.0),), step_size=(1.0,))
+    control = HoldSchedule(weights=False, draw=True, base=base)
+    still = HoldSchedule(draw=True, base=base)
+    found = control.controls(describe(SMALL), KEYS, torch.zeros(2, 1), 0, 9)
+    expected = still.controls(describe(SMALL), KEYS, torch.zeros(2, 2), 0, 9)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours.choice, theirs.choice)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

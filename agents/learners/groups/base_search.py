@@ -19,7 +19,7 @@ from autoloss_gym.environment.runs import describe
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools.forms import Array
 
-from ...schedule_vectors import Evolution, check_cmaes, schedule_of
+from ...schedule_vectors import Evolution, check_cmaes, schedule_of, with_equal_weights
 from .gradient import group_advantages
 from .options import GroupOptions
 from .outcomes import final_figures, outcomes_of
@@ -36,7 +36,7 @@ class BaseSearch:
 
     Args:
         task: whose training is scheduled.
-        control: whether its actions shift the step size decides whether the search does.
+        control: what its actions shift, weights or step size, is what the search varies.
         options: how many runs it may use, knots and problems.
         seed: of the candidates.
 
@@ -49,7 +49,8 @@ class BaseSearch:
         self._description = describe(task)
         self._control = control
         self._options = options
-        knot = [1.0] * (len(task.pairs) - 1) + [_STEP_DEVIATION] * control.step_size
+        weights = control.shifted_weights(self._description)
+        knot = [1.0] * weights + [_STEP_DEVIATION] * control.step_size
         deviations = np.tile(knot, options.search_knots)
         centre, reach = np.zeros(len(deviations)), _FARTHEST * deviations
         self._evolution = Evolution(centre, deviations, reach, POPULATION, seed)
@@ -111,6 +112,8 @@ class BaseSearch:
 
     def _schedule(self, vector: np.ndarray) -> Schedule:
         knots = vector.reshape(self._options.search_knots, -1)
+        if not self._control.weights:
+            knots = with_equal_weights(knots, len(self._task.pairs))
         return schedule_of(knots, self._control.step_size)
 
     def _controls(

@@ -15,6 +15,7 @@ from autoloss_gym.controls import HoldSchedule
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from ...configuration import WITH_BASE
+from ...environments import with_defaults
 from ...learners import reinforce, stable_baselines3
 from ...learners.checkpoints import load_weights, weights_digest
 from ...learners.groups.base_files import load_base
@@ -61,7 +62,7 @@ class TrainedPolicy:
                 f"{str(folder)!r} was trained on {self.configuration.env}, not on {env}"
             )
 
-        chosen = self.configuration.env_kwargs
+        chosen = with_defaults(self.configuration.env, self.configuration.env_kwargs)
         self.env_arguments = {
             name: chosen.get(name, default) for name, default in _SEEN_BY_POLICY.items()
         }

@@ -70,6 +70,14 @@ def test_the_first_points_are_spread_for_every_number_of_them(size):
     assert distances.min() > 0.01
 
 
+def test_a_space_of_step_sizes_alone_has_equal_weights():
+    space = SearchSpace(SMALL, 2, draw=False, weights=False)
+    assert (space.size, space.shape) == (2, (2, 1))
+    found = space.schedule(np.log([0.5, 2.0]))
+    assert found == Schedule(weights=((1.0, 1.0), (1.0, 1.0)), step_size=(0.5, 2.0))
+    np.testing.assert_allclose(space.vector(found), np.log([0.5, 2.0]))
+
+
 # What is played
 
 
