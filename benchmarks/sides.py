@@ -47,16 +47,17 @@ def batched(task: Task, num_envs: int, steps: int, device: str, compile: bool = 
 
 
 def measure(
-    sides: Mapping[str, Side], turns: int, clock: Callable[[], float] = time.perf_counter
+    sides: Mapping[str, Side], turns: int, clock: Callable[[], float] | None = None
 ) -> dict[str, np.ndarray]:
     """Training steps a second of every side in every turn, (turns,).
 
     Args:
         sides: what takes turns.
         turns: that are measured.
-        clock: seconds; `time.process_time` counts those of the processor, which other programs
-            lengthen less.
+        clock: seconds, by default of the wall; `time.process_time` counts those of the processor,
+            which other programs lengthen less.
     """
+    clock = clock or time.perf_counter
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(turns + 1):
         for name, play in sides.items():

@@ -114,7 +114,13 @@ def test_a_quadratic_is_tuned_to_its_best_step_size(tmp_path):
         "validate_every": 1,
     }
     learner = train(
-        tmp_path, env=QUADRATIC, env_kwargs=kwargs, num_envs=1, meta_steps=60, start=0.2
+        tmp_path,
+        env=QUADRATIC,
+        env_kwargs=kwargs,
+        num_envs=1,
+        meta_steps=30,
+        start=0.2,
+        meta_learning_rate=0.1,
     )
     schedule = learner._descent.tuned.schedule(learner._descent.numbers)
     assert schedule.step_size[0] == pytest.approx(0.3866, abs=0.02)
