@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym import random
@@ -58,7 +59,7 @@ def play(
             rows["test_error"].append(score[:, 0])
             rows["test_loss"].append(score[:, 1])
             rows["train_loss"].append(_part_loss(task, state, "training"))
-            rows["calibration_error"].append(_calibration_error(task, state))
+            rows["calibration_error"].append(calibration_error(*_confidence(task, state)).numpy())
         if step < steps[-1]:
             state, _ = task.update(state, control)
     return {name: np.stack(values).astype(np.float32) for name, values in rows.items()}
@@ -93,16 +94,22 @@ def _part_loss(task: ImageClassification, state: State, part: str) -> np.ndarray
     return task.validate(replace(state, data=data))[:, 0].numpy()
 
 
-def _calibration_error(task: ImageClassification, state: State) -> np.ndarray:
-    """Expected calibration error of each classifier on the test part (Naeini et al. 2015)."""
+def _confidence(task: ImageClassification, state: State) -> tuple[Tensor, Tensor]:
+    """Probability of the class that is said of each test image, and whether that is right."""
     part = state.data["test"]
     images = task.source.gather(part["rows"])
     shares = torch.softmax(task.logits(task.unpack(state.parameters), images), dim=2)
     confidence, said = shares.max(dim=2)
-    right = (said == part["labels"]).to(torch.float32)
+    return confidence, (said == part["labels"]).to(torch.float32)
+
+
+def calibration_error(
+    confidence: Float[Tensor, "num_envs rows"], right: Float[Tensor, "num_envs rows"]
+) -> Float[Tensor, " num_envs"]:
+    """Expected calibration error with ten bins (Naeini, Cooper, Hauskrecht 2015)."""
     bins = (confidence * _BINS).long().clamp(0, _BINS - 1)
     error = torch.zeros(len(bins), dtype=torch.float32)
     for index in range(_BINS):
         inside = (bins == index).to(torch.float32)
         error += ((right - confidence) * inside).mean(dim=1).abs()
-    return error.numpy()
+    return error

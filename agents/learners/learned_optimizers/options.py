@@ -62,9 +62,9 @@ class LearnedOptimizerOptions:
     hidden_size: _Hidden = 32
     start: str = ""
     meta_optimizer: Literal["adam", "rmsprop"] = "adam"
-    learning_rate: _Rate = 1e-2
+    learning_rate: _Rate = 2e-2
     max_grad_norm: PositiveFloat = 1.0
-    deviation: PositiveFloat = 0.05
+    deviation: PositiveFloat = 0.1
     persistent: bool = True
     flatness: Literal["hessian", "entropy"] | None = None
     flatness_weight: NonNegativeFloat = 1e-2
