@@ -49,6 +49,12 @@ class LearnedOptimizerLearner:
                 "--algo learned_optimizer learns the optimizer: leave out optimizer; weights to "
                 "begin with are given by -P start=FILE"
             )
+        kwargs = configuration.env_kwargs
+        if kwargs.get("num_instances") is not None or kwargs.get("split", "train") != "train":
+            raise ValueError(
+                "--algo learned_optimizer learns on ever new problems of the training split: leave "
+                "out num_instances and split"
+            )
         options = build(LearnedOptimizerOptions, configuration.hyperparameters)
         envs = gymnasium.make_vec(configuration.env, num_envs=1, **configuration.env_kwargs)
         assert isinstance(envs, AutoLossVectorEnv)
