@@ -49,11 +49,9 @@ class LearnedOptimizerLearner:
                 "--algo learned_optimizer learns the optimizer: leave out optimizer; weights to "
                 "begin with are given by -P start=FILE"
             )
-        kwargs = configuration.env_kwargs
-        if kwargs.get("num_instances") is not None or kwargs.get("split", "train") != "train":
+        if configuration.env_kwargs.get("num_instances") is not None:
             raise ValueError(
-                "--algo learned_optimizer learns on ever new problems of the training split: leave "
-                "out num_instances and split"
+                "--algo learned_optimizer learns on ever new problems: leave out num_instances"
             )
         options = build(LearnedOptimizerOptions, configuration.hyperparameters)
         envs = gymnasium.make_vec(configuration.env, num_envs=1, **configuration.env_kwargs)

@@ -108,7 +108,6 @@ def test_the_command_trains_and_every_task_takes_what_it_has_learned(tmp_path, c
     [
         (["--env-kwargs", "optimizer=sgd", "learning_rate=0.1"], "leave out optimizer"),
         (["--env-kwargs", "num_instances=1"], "leave out num_instances"),
-        (["--env-kwargs", "split=test"], "leave out num_instances and split"),
         (["-P", "unrol=2"], "did you mean 'unroll'"),
         (["--num-envs", "3"], "--num-envs 3: expected an even number"),
     ],
