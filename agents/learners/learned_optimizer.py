@@ -49,6 +49,10 @@ class LearnedOptimizerLearner:
                 "--algo learned_optimizer learns the optimizer: leave out optimizer; weights to "
                 "begin with are given by -P start=FILE"
             )
+        if configuration.env_kwargs.get("num_instances") is not None:
+            raise ValueError(
+                "--algo learned_optimizer learns on ever new problems: leave out num_instances"
+            )
         options = build(LearnedOptimizerOptions, configuration.hyperparameters)
         envs = gymnasium.make_vec(configuration.env, num_envs=1, **configuration.env_kwargs)
         assert isinstance(envs, AutoLossVectorEnv)

@@ -83,20 +83,19 @@ def _main_table(folder: Path, noise: float, settings: Settings) -> str:
     header = ["optimizer", f"training loss at {steps[at]}", f"test error at {steps[at]}",
               f"test error at {steps[-1]}", f"test loss at {steps[at]}",
               "least test error"]  # fmt: skip
-    lines = [_difference(folder, noise, method, settings) for method in METHODS]
+    pairs = [(f"train_{method}", f"validation_{method}") for method in METHODS]
+    pairs += [("validation_evolution", name) for name in _BY_HAND]
+    lines = [_difference(folder, noise, *pair, settings) for pair in pairs]
     return f"### {noise:.0%} random labels\n\n{table(header, rows)}\n\n" + "\n".join(lines)
 
 
-def _difference(folder: Path, noise: float, method: str, settings: Settings) -> str:
-    """Test error of train-by-train minus train-by-validation, on the same problems."""
+def _difference(folder: Path, noise: float, one: str, other: str, settings: Settings) -> str:
+    """Test error of one entrant minus that of another, on the same problems."""
     at = settings.steps.index(settings.horizon)
-    one, other = (
-        runs(folder, f"{meta}_{method}", noise, "test_error", settings)[at] for meta in METAS
-    )
-    found = bootstrap(one - other)
+    first, second = (runs(folder, name, noise, "test_error", settings)[at] for name in (one, other))
     return (
-        f"- {method}: train-by-train minus train-by-validation, test error at {settings.horizon}: "
-        f"{interval(found, '+.3f')}"
+        f"- {LABELS[one]} minus {LABELS[other]}, test error at {settings.horizon}: "
+        f"{interval(bootstrap(first - second), '+.3f')}"
     )
 
 

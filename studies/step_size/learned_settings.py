@@ -15,6 +15,8 @@ FLATNESS: dict[str, dict[str, Any]] = {
     "hessian": {"flatness_weight": 0.1},
     "entropy": {"flatness_weight": 3.0, "flatness_radius": 0.3},
 }
+# About as many problems as its two meta-trainings meet.
+_EVIDENCE = 400.0
 # Optimizers by hand, whose rate is tuned on training problems.
 GRIDS = {
     "sgd": (0.03, 0.1, 0.2, 0.3, 0.5, 1.0),
@@ -59,7 +61,7 @@ class Settings:
     unroll_runs: int = 8
     evolution_runs: int = 32
     iterations: int = 150
-    following: int = 100
+    following: int = 300
     horizon: int = 200
     steps: tuple[int, ...] = (0, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600)
     problems: int = 32
@@ -86,7 +88,14 @@ def cells() -> list[Cell]:
     followed = "validation_evolution"
     plain = _options("evolution", "validation")
     found.append(Cell("longer", 0.2, plain, followed))
-    found.append(Cell("posterior", 0.2, {**plain, "posterior": True, "deviation": 0.05}, followed))
+    found.append(
+        Cell(
+            "posterior",
+            0.2,
+            {**plain, "posterior": True, "deviation": 0.05, "evidence": _EVIDENCE},
+            followed,
+        )
+    )
     return found
 
 

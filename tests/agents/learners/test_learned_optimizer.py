@@ -107,6 +107,7 @@ def test_the_command_trains_and_every_task_takes_what_it_has_learned(tmp_path, c
     ("given", "reason"),
     [
         (["--env-kwargs", "optimizer=sgd", "learning_rate=0.1"], "leave out optimizer"),
+        (["--env-kwargs", "num_instances=1"], "leave out num_instances"),
         (["-P", "unrol=2"], "did you mean 'unroll'"),
         (["--num-envs", "3"], "--num-envs 3: expected an even number"),
     ],
