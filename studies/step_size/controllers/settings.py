@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agents.configuration import ENVIRONMENT_DEFAULTS
+
 _SEEN = {"features": "log", "add": ["best", "shift"]}
 _BY_STEP = {"control": "step_size", "features": "log", "add": ["step_size", "best"]}
 
@@ -100,3 +102,17 @@ def sac(repeat: int, step_size_range: float, runs: int, updates: int) -> Row:
     actions = updates // repeat
     title = f"SAC, {actions} decisions"
     return Row(title, "sac", env_kwargs, 64, runs * actions)
+
+
+def meta_constant(num_envs: int, meta_steps: int, differentiation: str = "backward") -> Row:
+    """A constant that meta-gradient descent finds on training problems.
+
+    Args:
+        num_envs: training runs of a meta-step.
+        meta_steps: of a training.
+        differentiation: "forward" where the graph of all updates takes too much memory.
+    """
+    env_kwargs = ENVIRONMENT_DEFAULTS["meta_gradient"]
+    options = {"differentiation": differentiation}
+    steps = num_envs * meta_steps
+    return Row("meta-learned constant", "meta_gradient", env_kwargs, num_envs, steps, options)

@@ -76,7 +76,7 @@ def _quick(family: Family) -> Family:
     """The same at a small size."""
     rows = {}
     for name, row in family.rows.items():
-        runs = 48 if row.algo == "group" else 8
+        runs = 48 if row.algo == "group" else 8  # a group update needs whole groups
         options = dict(row.hyperparameters)
         if options.get("search_runs"):
             options["search_runs"] = 512
