@@ -7,7 +7,9 @@ from typing import Any
 
 from autoloss_gym.registration import OLDER
 
-ALGORITHMS = ("a2c", "ddpg", "dqn", "group", "meta_gradient", "ppo", "reinforce", "sac", "td3")
+# Those whose result is a policy.
+WITH_POLICY = ("a2c", "ddpg", "dqn", "group", "meta_gradient", "ppo", "reinforce", "sac", "td3")
+ALGORITHMS = tuple(sorted((*WITH_POLICY, "learned_optimizer")))
 MOST_STEPS = 2**53  # larger numbers are not read exactly
 MOST_RUNS = 2**19  # half of `SEED_SPACING`: commands with different seeds then share no problem
 WITH_BASE = ("group", "meta_gradient")  # those whose trainings keep a base schedule

@@ -10,6 +10,7 @@ from autoloss_gym.tools.names import shown
 # Where the class of each id stands in `autoloss_gym.tasks`.
 _PLACES = {
     "AutoLoss/Beale-v1": "surfaces.beale:Beale",
+    "AutoLoss/ImageClassification-v0": "images.image_classification:ImageClassification",
     "AutoLoss/ImageGAN-v1": "images.image_gan:ImageGAN",
     "AutoLoss/MLPClassification-v1": "supervised.mlp_classification:MLPClassification",
     "AutoLoss/LeastSquaresStepSize-v0": "step_sizes.least_squares:LeastSquaresStepSize",

@@ -28,6 +28,7 @@ from ..configuration import (
     ENVIRONMENT_DEFAULTS,
     MOST_RUNS,
     MOST_STEPS,
+    WITH_POLICY,
     TrainingConfiguration,
     hyperparameters,
 )
@@ -42,13 +43,14 @@ from ..run_folders import (
 
 DESCRIPTION = """\
 Train an agent to steer training: a controller of few decisions, any agent of Stable-Baselines3, or
-REINFORCE as in the AutoLoss paper.
+REINFORCE as in the AutoLoss paper; or learn the optimizer itself.
 
     {command} --env AutoLoss/QuadraticRegression-v1 --algo group --seed 0
 
-The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors and
-checkpoint.safetensors (saved ten times in a training, or every so many steps), TensorBoard events,
-progress.csv, and samples.gif where the task makes images. After a kill,
+The run is kept in a folder <log-folder>/<algo>/<env>_<n>/: config.json, policy.safetensors (of
+a learned optimizer optimizer.safetensors) and checkpoint.safetensors (saved ten times in a
+training, or every so many steps), TensorBoard events, progress.csv, and samples.gif where the task
+makes images. After a kill,
 `{command} --resume <folder>` goes on from the last checkpoint, to the weights that an uninterrupted
 training ends with."""
 
@@ -99,7 +101,8 @@ def train(given: Sequence[str] | None = None, program: str | None = None) -> Non
         goes_on(lambda: f"{_kept(folder)}: go on with {resumption} {shlex.quote(str(folder))}")
         print(f"training {configuration.algo} on {configuration.env} in {folder}", file=sys.stderr)
         learner.train(folder)
-        _export(folder)
+        if configuration.algo in WITH_POLICY:
+            _export(folder)
     print(folder)
 
 

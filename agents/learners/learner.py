@@ -7,6 +7,7 @@ from autoloss_gym.core.task import Task
 
 from ..configuration import TrainingConfiguration
 from .group_policy_gradient import GroupLearner
+from .learned_optimizer import LearnedOptimizerLearner
 from .meta_gradient import MetaGradientLearner
 from .reinforce import ReinforceLearner
 from .stable_baselines3 import StableBaselines3Learner
@@ -32,6 +33,8 @@ def make_learner(configuration: TrainingConfiguration) -> Learner:
     """The learner of the configuration's algorithm."""
     if configuration.algo == "group":
         return GroupLearner(configuration)
+    if configuration.algo == "learned_optimizer":
+        return LearnedOptimizerLearner(configuration)
     if configuration.algo == "meta_gradient":
         return MetaGradientLearner(configuration)
     if configuration.algo == "reinforce":

@@ -7,7 +7,7 @@ from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair
 from autoloss_gym.controllers.policy import Policy
 
-from ..configuration import ALGORITHMS
+from ..configuration import WITH_POLICY
 from .grammar import parse_specification
 from .kinds import Specification
 
@@ -29,7 +29,7 @@ def with_constant(specifications: Sequence[Specification]) -> list[Specification
     searched = any(
         each.kind.name in _SEARCHES and not _is_written_out(each) for each in specifications
     )
-    trained = any(each.kind.name in (*ALGORITHMS, "controller") for each in specifications)
+    trained = any(each.kind.name in (*WITH_POLICY, "controller") for each in specifications)
     added = [parse_specification(SEARCH)] if trained and not searched else []
     return [*specifications, *added]
 

@@ -6,7 +6,7 @@ checks and errors come from the table. Nothing slow is imported.
 
 from autoloss_gym.tools.names import shown, unknown
 
-from ..configuration import ALGORITHMS
+from ..configuration import WITH_POLICY
 from . import arguments
 from .arguments import Flag, Number, Whole
 from .kinds import Kind, Specification, help_text
@@ -235,7 +235,7 @@ _ROWS = (
         "random_weights:RandomLossWeighting",
         "the softmax of normal draws, new at every step (Lin et al.)",
     ),
-    *[trained_kind(algorithm) for algorithm in ALGORITHMS],
+    *[trained_kind(algorithm) for algorithm in WITH_POLICY],
     controller_kind(),
     Kind(
         "module:Class",

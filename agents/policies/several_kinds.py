@@ -1,6 +1,6 @@
 """Rows of the table of policies that come in several: weighting rules and algorithms."""
 
-from ..configuration import ALGORITHMS
+from ..configuration import WITH_POLICY
 from . import stored_paths
 from .arguments import Flag, OneOf, Options, Reader, Whole
 from .kinds import Kind, RuleKind
@@ -27,7 +27,7 @@ def trained_kind(algorithm: str) -> Kind:
     return Kind(
         algorithm,
         "ALGO:RUN[,RUN…] with run folders of train_agent.py or patterns of them, or ALGO:FILE.zip",
-        f"a trained policy of {', '.join(ALGORITHMS)}; runs that differ in their seed alone are "
+        f"a trained policy of {', '.join(WITH_POLICY)}; runs that differ in their seed alone are "
         "pooled; a .zip file of Stable-Baselines3 can run code, and needs --trust-checkpoint",
         read,
         "policies.trained.stored:build_stored",

@@ -22,7 +22,12 @@ def view(packed: Tensor, shapes: Any) -> Any:
     """
     if not isinstance(shapes, dict):
         return packed.view(-1, *shapes)
-    sizes = [math.prod(shape) for shape in shapes.values()]
-    parts = packed.split(sizes, dim=1)
+    parts = packed.split(sizes(shapes), dim=1)
     named = zip(shapes.items(), parts, strict=True)
     return {name: part.reshape(-1, *shape) for (name, shape), part in named}
+
+
+def sizes(shapes: Any) -> tuple[int, ...]:
+    """Numbers of each tensor of a block of one run, in order."""
+    each = shapes.values() if isinstance(shapes, dict) else [shapes]
+    return tuple(math.prod(shape) for shape in each)

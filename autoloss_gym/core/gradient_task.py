@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.core.blocks import pack, view
+from autoloss_gym.core.blocks import pack, sizes, view
 from autoloss_gym.core.differentiation import (
     Differentiator,
     Gradients,
@@ -106,7 +106,7 @@ class GradientTask(Task):
             keys=keys,
             data=data,
             parameters=packed,
-            optimizer={name: self.optimizer.init(block) for name, block in packed.items()},
+            optimizer={name: self._optimizers[name].init(block) for name, block in packed.items()},
             steps=torch.zeros_like(keys.run),
             diverged=torch.zeros_like(keys.run, dtype=torch.bool),
             learning_rate_factor=self._drawn_factor(keys.problem),
@@ -164,7 +164,8 @@ class GradientTask(Task):
                 gradient, active = combine(block, self.pairs, gradients, weights, moving)
                 if gradient is not None:
                     moments = state.optimizer[block]
-                    self.optimizer.update(parameters, gradient, moments, active, step_size)
+                    optimizer = self._optimizers[block]
+                    optimizer.update(parameters, gradient, moments, active, step_size)
         state.steps += 1
         return state, evaluation
 
@@ -206,6 +207,11 @@ class GradientTask(Task):
     @functools.cached_property
     def _differentiator(self) -> Differentiator:
         return Differentiator(self.pairs, self.losses(), self.unpack, self.runs_at_once)
+
+    @functools.cached_property
+    def _optimizers(self) -> dict[str, Optimizer]:
+        """The optimizer of each block, which may have to know the tensors in it."""
+        return {name: self.optimizer.on(sizes(shape)) for name, shape in self._shapes.items()}
 
     @functools.cached_property
     def _shapes(self) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from autoloss_gym.controls import ActionControl, HoldSchedule, ScaleStep
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import Task
+from autoloss_gym.optimizers import as_optimizer
 from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.tools.arguments import build, unexpected
@@ -49,6 +50,8 @@ def build_task(
     found = named_task(task)
     chosen = dict(arguments)
     learning_rate = chosen.pop("learning_rate", None)
+    if _has_optimizer(found) and "optimizer" in chosen:
+        chosen["optimizer"] = as_optimizer(chosen["optimizer"], learning_rate)
     if isinstance(found, type):
         built = _made_by_class(found, preset, chosen, others)
     else:
@@ -187,6 +190,12 @@ def named_task(task: str) -> Any:
     if isinstance(found, type) or not callable(found):
         raise ValueError(f"task={task!r}: {expected}; {name!r} is not one, but {shown(found)}")
     return found
+
+
+def _has_optimizer(found: Any) -> bool:
+    """Whether an argument `optimizer` is that of a `GradientTask`."""
+    is_class = isinstance(found, type) and issubclass(found, GradientTask)
+    return is_class or isinstance(found, GradientTask)
 
 
 def _check_worst_scores(task: Task) -> None:

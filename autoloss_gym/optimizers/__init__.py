@@ -7,7 +7,19 @@ pure update pass clones, through which gradients flow. Only correctly rounded op
 
 from autoloss_gym.optimizers.adam import Adam
 from autoloss_gym.optimizers.barzilai_borwein import BarzilaiBorwein
+from autoloss_gym.optimizers.learned import LearnedOptimizer, with_weights
+from autoloss_gym.optimizers.named import OPTIMIZERS, as_optimizer
 from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
 from autoloss_gym.optimizers.sgd import SGD
 
-__all__ = ["SGD", "Adam", "BarzilaiBorwein", "Optimizer", "OptimizerState"]
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "Adam",
+    "BarzilaiBorwein",
+    "LearnedOptimizer",
+    "Optimizer",
+    "OptimizerState",
+    "as_optimizer",
+    "with_weights",
+]

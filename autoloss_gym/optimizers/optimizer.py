@@ -25,6 +25,13 @@ class Optimizer(ABC):
     def __post_init__(self) -> None:
         check_fields(self)
 
+    def on(self, sizes: tuple[int, ...]) -> "Optimizer":
+        """The optimizer of a block that is packed from tensors of these sizes, in order.
+
+        One that looks at each parameter alone is the same for all blocks.
+        """
+        return self
+
     @abstractmethod
     def init(self, parameters: Float[Tensor, "num_envs size"]) -> OptimizerState:
         """State before the first step."""

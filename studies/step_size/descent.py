@@ -20,6 +20,7 @@ from studies.step_size.settings import (
 )
 
 _START = 0.1
+_LIMITS = (1e-3, 1e4)  # of the picture, with 0 at the lower end
 _SHOWN = (10, 100, 300)  # meta-steps of the table
 Path = np.ndarray  # the step sizes after each meta-step, the first one before all
 
@@ -40,7 +41,8 @@ def descend(steps: int, meta_steps: int, objective: Literal["final", "log"]) -> 
     descent = Descent(Tuned(options, 1, steps))
     path = [descent.numbers.item()]
     for _ in range(meta_steps):
-        descent.step(meta_gradient(task, keys(1), descent.numbers[None], options))
+        if not descent.skipped:
+            descent.step(meta_gradient(task, keys(1), descent.numbers[None], options))
         path.append(descent.numbers.item())
     return np.array(path)
 
@@ -66,14 +68,14 @@ def run(settings: Settings) -> None:
 
 
 def _draw(settings: Settings, paths: dict[str, dict[int, Path]], best: dict[int, float]) -> None:
-    figure, (log, naive) = new_figure(2)
-    for axes, name in ((log, "log"), (naive, "final")):
-        for color, (steps, path) in zip(COLORS, paths[name].items(), strict=False):
-            axes.plot(path, color=color, label=f"t = {steps}")
-            axes.axhline(best[steps], color=color, linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.set(xlabel="meta-step k", ylabel="step size η")
-        axes.legend(frameon=False, fontsize="small")
-    log.set(yscale="log", title="F = (1/t) log f(w_t)")
-    naive.set(yscale="symlog", title="F = f(w_t)")
-    naive.set_yscale("symlog", linthresh=1e-3)
+    figure, panels = new_figure(len(best))
+    labels = {"log": "F = (1/t) log f(w_t)", "final": "F = f(w_t)"}
+    for axes, (steps, found) in zip(panels, best.items(), strict=True):
+        for color, (name, label) in zip(COLORS, labels.items(), strict=False):
+            shown = np.clip(paths[name][steps], *_LIMITS)
+            axes.plot(shown, ".-", color=color, label=label, linewidth=0.5, markersize=2.5)
+        axes.axhline(found, color="black", linewidth=0.9, linestyle=(0, (4, 3)), label="best")
+        axes.set(yscale="log", ylim=_LIMITS, xlabel="meta-step k", title=f"t = {steps}")
+    panels[0].set_ylabel("step size η")
+    panels[0].legend(frameon=False, fontsize="small")
     save(figure, settings.output / "step_size_descent.png")

@@ -22,7 +22,7 @@ from studies.step_size.settings import (
 )
 
 Problem = dict[str, tuple[float, ...]]
-_SHOWN = (1e-30, 1e60)  # naive derivatives
+_SHOWN = (1e-2, 1e60)  # naive derivatives
 _RIGHT = 1e-2  # a derivative with a smaller relative error counts as right
 
 
@@ -105,11 +105,11 @@ def _draw(settings: Settings, rates: np.ndarray, curves: dict[int, dict[str, np.
     missing = ~np.isfinite(last["plain"])
     if missing.any():
         error.axvspan(rates[missing].min(), rates[-1], color="#c0392b", alpha=0.12, linewidth=0)
-        error.annotate("plain: not a number", (0.97, 0.8), xycoords="axes fraction", ha="right")
+        error.annotate("plain: not a number", (0.97, 0.9), xycoords="axes fraction", ha="right")
     error.set(yscale="log", ylabel="relative error of dF/dη", title="float32, t = 80")
-    for axes in (naive, log, error):
+    for axes, place in ((naive, "upper left"), (log, "upper left"), (error, "center left")):
         axes.set_xlabel("step size η")
-        axes.legend(frameon=False, fontsize="small")
+        axes.legend(frameon=False, fontsize="small", loc=place)
     save(figure, settings.output / "step_size_gradients.png")
 
 

@@ -44,7 +44,9 @@ def mean_objective(task: LeastSquaresStepSize, first: int, problems: int, rate: 
     return float(task.objective(state, "validation").double().mean())
 
 
-def outcome(meta: str, noise: float, size: int, seeds: int, problems: int) -> Outcome:
+def outcome(
+    meta: str, noise: float, size: int, seeds: int, problems: int, grid: np.ndarray = _GRID
+) -> Outcome:
     """Choose a step size for each seed, and play it on new problems."""
     arguments = {"noise": noise, "num_samples": size, "learning_rate": 1.0, "validate_every": 40}
     chosen, test, train = [], [], []
@@ -52,8 +54,8 @@ def outcome(meta: str, noise: float, size: int, seeds: int, problems: int) -> Ou
     played = LeastSquaresStepSize(**arguments)
     for seed in range(seeds):
         first = 2 * problems * seed
-        errors = [mean_objective(judged, first, problems, rate) for rate in _GRID]
-        rate = float(_GRID[int(np.argmin(errors))])
+        errors = [mean_objective(judged, first, problems, rate) for rate in grid]
+        rate = float(grid[int(np.argmin(errors))])
         unseen = keys(problems, first + problems)
         state = trained(played, unseen, torch.tensor([rate]), _OPTIONS)
         chosen.append(rate)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES
 from autoloss_gym.losses.penalties import PENALTIES
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS
-from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
+from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein, LearnedOptimizer
+from autoloss_gym.optimizers.learned_network import num_weights
 from autoloss_gym.registration import TASKS
 from autoloss_gym.signals.rewards import REWARDS
 
 REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
+IMAGE_CLASSES = "AutoLoss/ImageClassification-v0"
 AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
 ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 QUADRATIC, LEAST_SQUARES = "AutoLoss/QuadraticStepSize-v0", "AutoLoss/LeastSquaresStepSize-v0"
@@ -29,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     REGRESSION: {"dimension": 3, "num_samples": 8},
     CLASSIFICATION: {"dimension": 6, "num_samples": 8, "num_held_out": 6, "hidden_sizes": (4,)},
     AUTOENCODER: {**_FEW_IMAGES, "hidden_sizes": (6,), "code_size": 4},
+    IMAGE_CLASSES: {**_FEW_IMAGES, "hidden_sizes": (4,)},
     GAN: {**_FEW_IMAGES, "filters": 2, "latent_size": 4},
     ROSENBROCK: {},
     BEALE: {},
@@ -37,7 +41,9 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 _IMAGES = (*images.BUNDLED, *named_images.NAMED)
 _STEPS = ("fixed", "barzilai_borwein_1", "barzilai_borwein_2")
+_LEARNED = tuple(math.sin(0.7 * place) / 3 for place in range(num_weights(3)))
 _OPTIMIZERS = (
+    LearnedOptimizer(weights=_LEARNED),
     Adam(learning_rate=1e-2),
     SGD(learning_rate=1e-2),
     SGD(learning_rate=1e-2, momentum=0.5),
@@ -69,6 +75,12 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "hidden_sizes": ((4,), (5, 4)),
     },
     AUTOENCODER: {"dataset": _IMAGES, "size": (0, 6), "num_samples": (40, (20, 40))},
+    IMAGE_CLASSES: {
+        "dataset": ("digits", "mnist", "cifar10"),
+        "size": (0, 6),
+        "label_noise": (0.0, 0.2),
+        "hidden_sizes": ((4,), (5, 4)),
+    },
     GAN: {
         "dataset": _IMAGES,
         "size": (0, 12, 32),

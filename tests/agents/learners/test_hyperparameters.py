@@ -14,7 +14,7 @@ from autoloss_gym.registration import TASKS
 ALGORITHM_CLASSES = [
     getattr(stable_baselines3, name.upper())
     for name in ALGORITHMS
-    if name not in ("group", "meta_gradient", "reinforce")
+    if name not in ("group", "learned_optimizer", "meta_gradient", "reinforce")
 ]
 each_algorithm = pytest.mark.parametrize("algorithm", ALGORITHM_CLASSES)
 
