@@ -46,6 +46,7 @@ class Family:
         rules: closed-form step sizes by title: arguments of the environment.
         choosing: validation problems, on which constants and cosines are chosen.
         episodes: unseen problems.
+        most_seeds: trainings of a row at most, where each takes long.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Family:
     rules: Mapping[str, Mapping[str, Any]]
     choosing: int = 512
     episodes: int = 1000
+    most_seeds: int = 5
 
 
 def group(
