@@ -3,7 +3,7 @@
 from typing import Literal
 
 from autoloss_gym.optimizers import BarzilaiBorwein
-from studies.step_size.controllers.settings import Family, group, sac
+from studies.step_size.controllers.settings import Family, group, meta_constant, sac
 
 _CURVATURE_RULES = {
     "Barzilai–Borwein, long": {"step": "barzilai_borwein_1"},
@@ -14,9 +14,10 @@ _QUADRATIC = "AutoLoss/QuadraticStepSize-v0"
 _MANY = {"weights": False, "every": 4}  # at each validation
 _QUADRATIC_ROWS = {
     **group(20, _MANY, num_envs=1152, updates=30, search_runs=10_000, search_problems=32),
-    # Fewer runs, which take more time than all of the group's: it learns at every step.
-    "sac": sac(repeat=4, step_size_range=10.0, runs=9_600, updates=80),
+    "meta_gradient": meta_constant(num_envs=64, meta_steps=200),
 }
+# Fewer runs, which take more time than all of the group's: it learns at every step.
+_SAC = sac(repeat=4, step_size_range=10.0, runs=9_600, updates=80)
 
 
 def _barzilai_borwein(form: Literal["long", "short"]) -> BarzilaiBorwein:
@@ -30,14 +31,14 @@ FAMILIES = {
         env=_QUADRATIC,
         env_kwargs={},
         rows=_QUADRATIC_ROWS,
-        knots=(4, 20),
+        knots=(20,),
         rules=_CURVATURE_RULES,
     ),
     "quadratic_mixture": Family(
         title="quadratics, mixture",
         env=_QUADRATIC,
         env_kwargs={"preset": "mixture"},
-        rows=_QUADRATIC_ROWS,
+        rows={**_QUADRATIC_ROWS, "sac": _SAC},
         knots=(4, 20),
         rules=_CURVATURE_RULES,
     ),
@@ -45,12 +46,16 @@ FAMILIES = {
         title="classifications, mixture",
         env="AutoLoss/MLPClassification-v1",
         env_kwargs={"preset": "mixture"},
-        rows=group(3, {"weights": False}, 384, updates=8, search_runs=2_048, search_problems=16),
+        rows={
+            **group(3, {"weights": False}, 384, updates=8, search_runs=2_048, search_problems=16),
+            "meta_gradient": meta_constant(16, meta_steps=64, differentiation="forward"),
+        },
         knots=(4,),
         rules={
             f"Barzilai–Borwein, {form}": {"optimizer": _barzilai_borwein(form)}
             for form in ("long", "short")
         },
         choosing=128,
+        most_seeds=3,
     ),
 }

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agents.configuration import ENVIRONMENT_DEFAULTS
+
 _SEEN = {"features": "log", "add": ["best", "shift"]}
 _BY_STEP = {"control": "step_size", "features": "log", "add": ["step_size", "best"]}
 
@@ -44,6 +46,7 @@ class Family:
         rules: closed-form step sizes by title: arguments of the environment.
         choosing: validation problems, on which constants and cosines are chosen.
         episodes: unseen problems.
+        most_seeds: trainings of a row at most, where each takes long.
     """
 
     title: str
@@ -54,6 +57,7 @@ class Family:
     rules: Mapping[str, Mapping[str, Any]]
     choosing: int = 512
     episodes: int = 1000
+    most_seeds: int = 5
 
 
 def group(
@@ -100,3 +104,17 @@ def sac(repeat: int, step_size_range: float, runs: int, updates: int) -> Row:
     actions = updates // repeat
     title = f"SAC, {actions} decisions"
     return Row(title, "sac", env_kwargs, 64, runs * actions)
+
+
+def meta_constant(num_envs: int, meta_steps: int, differentiation: str = "backward") -> Row:
+    """A constant that meta-gradient descent finds on training problems.
+
+    Args:
+        num_envs: training runs of a meta-step.
+        meta_steps: of a training.
+        differentiation: "forward" where the graph of all updates takes too much memory.
+    """
+    env_kwargs = ENVIRONMENT_DEFAULTS["meta_gradient"]
+    options = {"differentiation": differentiation}
+    steps = num_envs * meta_steps
+    return Row("meta-learned constant", "meta_gradient", env_kwargs, num_envs, steps, options)

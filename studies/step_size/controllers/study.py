@@ -7,6 +7,7 @@ was.
 import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from studies.step_size.controllers.families import FAMILIES
@@ -28,7 +29,7 @@ def run(settings: Settings) -> None:
     for name, family in FAMILIES.items():
         chosen = _quick(family) if settings.quick else family
         folder = settings.results / "controllers" / size / name
-        entrants = play_family(chosen, folder, settings.seeds)
+        entrants = play_family(chosen, folder, min(settings.seeds, family.most_seeds))
         learners = [entrants[row] for row in _REACT if row in entrants]
         print(f"\n### {family.title}\n", flush=True)
         print(table_of(list(entrants.values()), learners))
@@ -65,7 +66,7 @@ def play_family(family: Family, folder: Path, seeds: int) -> dict[str, Entrant]:
     return entrants
 
 
-def _timed(job, folder: Path) -> None:
+def _timed(job: Callable[[], None], folder: Path) -> None:
     started = time.process_time()
     job()
     seconds = time.process_time() - started
@@ -76,7 +77,7 @@ def _quick(family: Family) -> Family:
     """The same at a small size."""
     rows = {}
     for name, row in family.rows.items():
-        runs = 48 if row.algo == "group" else 8
+        runs = 48 if row.algo == "group" else 8  # a group update needs whole groups
         options = dict(row.hyperparameters)
         if options.get("search_runs"):
             options["search_runs"] = 512
