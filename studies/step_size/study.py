@@ -21,12 +21,12 @@ from studies.step_size.settings import Settings
 
 # Each part is a module with a function `run(settings)`.
 PARTS = {
-    "learned": "studies.step_size.learned",
     "gradients": "studies.step_size.gradients",
     "descent": "studies.step_size.descent",
     "horizon": "studies.step_size.horizon",
     "validation": "studies.step_size.validation",
     "regression": "studies.step_size.regression",
+    "learned": "studies.step_size.learned",
     "controllers": "studies.step_size.controllers.study",
 }
 
