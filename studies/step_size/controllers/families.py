@@ -48,7 +48,10 @@ FAMILIES = {
         env_kwargs={"preset": "mixture"},
         rows={
             **group(3, {"weights": False}, 384, updates=8, search_runs=2_048, search_problems=16),
-            "meta_gradient": meta_constant(16, meta_steps=64, differentiation="forward"),
+            # Forward, as the graph of 200 updates takes much memory; few and large meta-steps.
+            "meta_gradient": meta_constant(
+                16, meta_steps=32, differentiation="forward", meta_learning_rate=0.1
+            ),
         },
         knots=(4,),
         rules={

@@ -106,15 +106,14 @@ def sac(repeat: int, step_size_range: float, runs: int, updates: int) -> Row:
     return Row(title, "sac", env_kwargs, 64, runs * actions)
 
 
-def meta_constant(num_envs: int, meta_steps: int, differentiation: str = "backward") -> Row:
+def meta_constant(num_envs: int, meta_steps: int, **options: Any) -> Row:
     """A constant that meta-gradient descent finds on training problems.
 
     Args:
         num_envs: training runs of a meta-step.
         meta_steps: of a training.
-        differentiation: "forward" where the graph of all updates takes too much memory.
+        options: of the algorithm.
     """
     env_kwargs = ENVIRONMENT_DEFAULTS["meta_gradient"]
-    options = {"differentiation": differentiation}
     steps = num_envs * meta_steps
     return Row("meta-learned constant", "meta_gradient", env_kwargs, num_envs, steps, options)
