@@ -9,7 +9,7 @@ _HORIZONS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640)
 
 def run(settings: Settings) -> None:
     horizons = _HORIZONS[:2] if settings.quick else _HORIZONS
-    problems = {
+    problems: dict[str, dict[str, tuple[float, ...]]] = {
         "H = diag(4, 1)": {"eigenvalues": (4.0, 1.0), "start": (0.6, 0.8)},
         "d = 20": published_problem(),
     }

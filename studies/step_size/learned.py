@@ -44,9 +44,9 @@ def run(told: Any) -> None:
             measure(Path(folder), settings, _say)
             print(write(Path(folder), told.output, settings))
         return
-    folder = ROOT / "runs" / "step_size_learned"
-    measure(folder, settings, _say)
-    print(write(folder, told.output, settings))
+    kept = ROOT / "runs" / "step_size_learned"
+    measure(kept, settings, _say)
+    print(write(kept, told.output, settings))
 
 
 def _say(line: str) -> None:

@@ -5,6 +5,7 @@ their training samples, or training on one half of these and judging by the othe
 played on new problems, training on all samples; the test error is exact.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from agents.evaluation.statistics import bootstrap
 from agents.learners.meta_gradients.options import MetaGradientOptions
+from autoloss_gym.core.task import Part
 from autoloss_gym.tasks.step_sizes.least_squares import LeastSquaresStepSize
 from studies.markdown import interval, table
 from studies.step_size.figure import COLORS, new_figure, save
@@ -21,7 +23,7 @@ _NOISES = (0.5, 1.0, 2.0, 4.0)
 _SIZES = (25, 50, 100, 200, 400)
 _GRID = np.logspace(-4, 0.25, 18)  # step sizes, four to a decade
 _OPTIONS = MetaGradientOptions(step_size="plain")
-_WAYS = {"train": "train-by-train", "validation": "train-by-validation"}
+_WAYS: dict[Part, str] = {"train": "train-by-train", "validation": "train-by-validation"}
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ def mean_objective(task: LeastSquaresStepSize, first: int, problems: int, rate: 
 
 
 def outcome(
-    meta: str, noise: float, size: int, seeds: int, problems: int, grid: np.ndarray = _GRID
+    meta: Part, noise: float, size: int, seeds: int, problems: int, grid: np.ndarray = _GRID
 ) -> Outcome:
     """Choose a step size for each seed, and play it on new problems."""
-    arguments = {"noise": noise, "num_samples": size, "learning_rate": 1.0, "validate_every": 40}
     chosen, test, train = [], [], []
-    judged = LeastSquaresStepSize(meta=meta, **arguments)
-    played = LeastSquaresStepSize(**arguments)
+    played = LeastSquaresStepSize(
+        noise=noise, num_samples=size, learning_rate=1.0, validate_every=40
+    )
+    judged = dataclasses.replace(played, meta=meta)
     for seed in range(seeds):
         first = 2 * problems * seed
         errors = [mean_objective(judged, first, problems, rate) for rate in grid]
@@ -66,7 +69,7 @@ def outcome(
 
 def run(settings: Settings) -> None:
     problems = 8 if settings.quick else 40
-    sweeps = {
+    sweeps: dict[str, list[tuple[float, float, int]]] = {
         "noise σ": [(noise, noise, 50) for noise in _NOISES],
         "samples n": [(size, 1.0, size) for size in _SIZES],
     }
@@ -85,7 +88,7 @@ def run(settings: Settings) -> None:
     _draw(settings, curves)
 
 
-def _row(noise: float, size: int, found: dict[str, Outcome]) -> list[str]:
+def _row(noise: float, size: int, found: dict[Part, Outcome]) -> list[str]:
     by_training, by_validation = found["train"], found["validation"]
     rates = [f"{np.median(each.chosen):.3g}" for each in found.values()]
     figures = [by_training.test, by_validation.test, by_training.test - by_validation.test]
@@ -93,7 +96,7 @@ def _row(noise: float, size: int, found: dict[str, Outcome]) -> list[str]:
     return [f"{noise:g}", str(size), *rates, *[interval(bootstrap(each)) for each in figures]]
 
 
-def _draw(settings: Settings, curves: dict[tuple[str, float], dict[str, Outcome]]) -> None:
+def _draw(settings: Settings, curves: dict[tuple[str, float], dict[Part, Outcome]]) -> None:
     figure, panels = new_figure(2)
     for axes, sweep in zip(panels, ("noise σ", "samples n"), strict=True):
         values = [value for name, value in curves if name == sweep]

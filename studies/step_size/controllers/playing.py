@@ -1,6 +1,6 @@
 """What all that is compared scores on the same unseen problems."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from autoloss_gym.core.task import Task
 from studies.step_size.controllers.settings import Family
 from studies.step_size.controllers.trainings import OpenLoop, Training
 
-_MAKERS = {"constant": constant_step, "cosine": cosine_step}
+_MAKERS: dict[str, Callable[[str, float, Task], Policy]] = {
+    "constant": constant_step,
+    "cosine": cosine_step,
+}
 
 
 @dataclass(frozen=True)
