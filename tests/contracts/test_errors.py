@@ -133,7 +133,8 @@ BAD_VALUES = [
     ("l1_coefficient", float("nan"), "at least 0"),
     ("learning_rate", 0, "positive"),
     ("learning_rate", "fast", "positive|number"),
-    ("optimizer", "adam", "Adam|Optimizer"),
+    ("optimizer", "adamm", "did you mean 'adam'"),
+    ("optimizer", 3, "Optimizer"),
     ("dataset", "no.csv", "no such file"),
 ]
 

@@ -37,8 +37,8 @@ MUTATIONS = (
         _GRADIENT_TASK,
         (
             (
-                "{name: self.optimizer.init(block) for name, block in packed.items()}",
-                "{name + pair.name: self.optimizer.init(block)"
+                "{name: self._optimizers[name].init(block) for name, block in packed.items()}",
+                "{name + pair.name: self._optimizers[name].init(block)"
                 " for name, block in packed.items() for pair in self.pairs}",
             ),
             (
@@ -46,7 +46,8 @@ MUTATIONS = (
                 "block, self.pairs, gradients, weights, moving)\n"
                 "                if gradient is not None:\n"
                 "                    moments = state.optimizer[block]\n"
-                "                    self.optimizer.update("
+                "                    optimizer = self._optimizers[block]\n"
+                "                    optimizer.update("
                 "parameters, gradient, moments, active, step_size)\n",
                 "                for index, pair in enumerate(self.pairs):\n"
                 "                    mask = moving & (torch.arange(len(self.pairs)) == index)\n"
@@ -54,7 +55,7 @@ MUTATIONS = (
                 "block, self.pairs, gradients, weights, mask)\n"
                 "                    if gradient is not None:\n"
                 "                        moments = state.optimizer[block + pair.name]\n"
-                "                        self.optimizer.update("
+                "                        self._optimizers[block].update("
                 "parameters, gradient, moments, active, step_size)\n",
             ),
         ),
