@@ -27,7 +27,9 @@ def test_compiled_environments(check):
     ]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    # PyTorch's CUDA build says this where there is a compiler for GPUs and no GPU.
+    said = [line for line in done.stderr.splitlines() if "No CUDA runtime is found" not in line]
+    assert said == []
 
 
 def test_what_cannot_be_compiled_says_so_in_one_line(monkeypatch):

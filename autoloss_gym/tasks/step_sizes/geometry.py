@@ -19,6 +19,16 @@ def polar(
     return scaled / length[:, None], torch.log(scale[:, 0]) + torch.log(length)
 
 
+def log_quadratic(
+    eigenvalues: Float[Tensor, "num_envs d"],
+    direction: Float[Tensor, "num_envs d"],
+    log_length: Float[Tensor, " num_envs"],
+) -> Float[Tensor, " num_envs"]:
+    """log ½ wᵀH w of points that are given by direction and length."""
+    curvature = (eigenvalues * direction * direction).sum(dim=1)
+    return 2 * log_length + torch.log(0.5 * curvature)
+
+
 def long_rate(
     gradients: Float[Tensor, "num_envs d"], eigenvalues: Float[Tensor, "num_envs d"]
 ) -> Float[Tensor, " num_envs"]:

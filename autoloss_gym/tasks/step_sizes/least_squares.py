@@ -11,6 +11,7 @@ from autoloss_gym import random
 from autoloss_gym.core.state import Keys, Model, State
 from autoloss_gym.core.task import Evaluation, Metric, Part
 from autoloss_gym.tasks.step_sizes.descent import Descent, evaluation_of
+from autoloss_gym.tasks.step_sizes.geometry import polar
 from autoloss_gym.tools.bounds import PositiveFloat, PositiveFloatRange, PositiveInt
 
 _RADIUS = 40.0  # in units of the noise: farther out, a run stands still
@@ -139,9 +140,9 @@ class LeastSquaresStepSize(Descent):
         gradient = _gradient(_residuals(point, training), training)
         moved = point - rate[:, None] * gradient
         limit = _RADIUS * state.data["noise"]
-        fixed = _of_length(moved.detach(), limit)
-        stands = _length(moved.detach()) >= limit
-        point = torch.where(stands[:, None], fixed, moved)
+        direction, log_length = polar(moved.detach())
+        stands = log_length >= torch.log(limit)
+        point = torch.where(stands[:, None], direction * limit[:, None], moved)
         return {"parameters": {"point": point}, "buffers": {"stands": stands}}
 
     def moves(self, state: State) -> Bool[Tensor, " num_envs"]:
@@ -164,7 +165,8 @@ class LeastSquaresStepSize(Descent):
         return 0.5 * (residuals * residuals).mean(dim=1)
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 2"]:
-        share = _length(state.parameters["point"]) / (_RADIUS * state.data["noise"])
+        _, log_length = polar(state.parameters["point"])
+        share = torch.exp(log_length) / (_RADIUS * state.data["noise"])
         columns = share.clamp(max=1), state.buffers["stands"]
         return torch.stack([each.to(torch.float32) for each in columns], dim=1)
 
@@ -213,17 +215,3 @@ def _gradient(
 ) -> Float[Tensor, "num_envs d"]:
     """Of the mean of half the squared residuals."""
     return (residuals[:, :, None] * part["inputs"]).mean(dim=1)
-
-
-def _length(vectors: Float[Tensor, "num_envs d"]) -> Float[Tensor, " num_envs"]:
-    """‖·‖₂, also where squares would overflow."""
-    scale = vectors.abs().amax(dim=1, keepdim=True).clamp(min=1e-30)
-    scaled = vectors / scale
-    return scale[:, 0] * torch.sqrt((scaled * scaled).sum(dim=1))
-
-
-def _of_length(
-    vectors: Float[Tensor, "num_envs d"], length: Float[Tensor, " num_envs"]
-) -> Float[Tensor, "num_envs d"]:
-    """The same directions, with these lengths."""
-    return vectors * (length / _length(vectors).clamp(min=1e-30))[:, None]

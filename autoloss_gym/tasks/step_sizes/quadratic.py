@@ -12,7 +12,7 @@ from autoloss_gym import random
 from autoloss_gym.core.state import Keys, Model, State
 from autoloss_gym.core.task import Evaluation, Metric, Part
 from autoloss_gym.tasks.step_sizes.descent import Descent, evaluation_of
-from autoloss_gym.tasks.step_sizes.geometry import long_rate, polar, short_rate
+from autoloss_gym.tasks.step_sizes.geometry import log_quadratic, long_rate, polar, short_rate
 from autoloss_gym.tasks.step_sizes.spectra import Spectra, Spectrum, unit_vectors
 from autoloss_gym.tools.bounds import (
     Bounds,
@@ -166,9 +166,10 @@ class QuadraticStepSize(Descent):
 
     def begin(self, keys: Keys, data: Any) -> Model:
         direction, log_length = polar(data["start"])
-        zero = torch.zeros_like(log_length)
+        # Log f before the last update: log f itself before the first.
+        before = log_quadratic(data["eigenvalues"], direction, log_length)
         rate = torch.full_like(log_length, self.learning_rate)
-        buffers = {"log_length": log_length, "change": zero, "next_rate": rate}
+        buffers = {"log_length": log_length, "before": before, "next_rate": rate}
         return {"parameters": {"point": direction}, "buffers": buffers}
 
     def measure(self, state: State) -> Evaluation:
@@ -196,12 +197,12 @@ class QuadraticStepSize(Descent):
         new_direction, log_growth = polar(moved)
         # At the minimum itself, no direction is left: it is the last one.
         is_there = (moved == 0).all(dim=1, keepdim=True)
-        log_length = state.buffers["log_length"] + log_growth
         parameters = {"point": torch.where(is_there, direction, new_direction)}
-        buffers = {"log_length": log_length, "change": log_growth, "next_rate": log_growth}
-        reached = state.with_model({"parameters": parameters, "buffers": buffers})
-        buffers["change"] = (self.log_objective(reached) - self.log_objective(state)).detach()
-        buffers["next_rate"] = self._next_rate(state)
+        buffers = {
+            "log_length": state.buffers["log_length"] + log_growth,
+            "before": self.log_objective(state).detach(),
+            "next_rate": self._next_rate(state),
+        }
         return {"parameters": parameters, "buffers": buffers}
 
     def moves(self, state: State) -> Bool[Tensor, " num_envs"]:
@@ -212,9 +213,9 @@ class QuadraticStepSize(Descent):
 
     def log_objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
         """log f(w), finite whatever the length of w."""
-        direction = state.parameters["point"]
-        curvature = (state.data["eigenvalues"] * direction * direction).sum(dim=1)
-        return 2 * state.buffers["log_length"] + torch.log(0.5 * curvature)
+        return log_quadratic(
+            state.data["eigenvalues"], state.parameters["point"], state.buffers["log_length"]
+        )
 
     def log_root_objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
         """(1/T) · log f(w), with T the number of steps of each problem."""
@@ -225,14 +226,14 @@ class QuadraticStepSize(Descent):
         return torch.exp(self.log_root_objective(state).clamp(-bound, bound))[:, None]
 
     def score_values(self, state: State) -> Float[Tensor, "num_envs 2"]:
-        values = self.log_root_objective(state), self.log_objective(state)
-        return torch.stack(values, dim=1)
+        return torch.stack([self.log_root_objective(state), self.log_objective(state)], dim=1)
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 4"]:
         curvature = self.learning_rate / long_rate(self._gradient(state), state.data["eigenvalues"])
+        log_objective = self.log_objective(state)
         columns = (
-            torch.tanh(state.buffers["change"]),
-            torch.tanh(self.log_objective(state) / 40),
+            torch.tanh(log_objective - state.buffers["before"]),
+            torch.tanh(log_objective / 40),
             torch.tanh(torch.log(curvature) / 4),
             (state.steps / state.data["horizon"]).clamp(max=1),
         )
