@@ -13,6 +13,7 @@ _PLACES = {
     "AutoLoss/ImageClassification-v0": "images.image_classification:ImageClassification",
     "AutoLoss/ImageGAN-v1": "images.image_gan:ImageGAN",
     "AutoLoss/MLPClassification-v1": "supervised.mlp_classification:MLPClassification",
+    "AutoLoss/MultiTaskTranslation-v0": ("translation.multi_task_translation:MultiTaskTranslation"),
     "AutoLoss/LeastSquaresStepSize-v0": "step_sizes.least_squares:LeastSquaresStepSize",
     "AutoLoss/QuadraticRegression-v1": "supervised.quadratic_regression:QuadraticRegression",
     "AutoLoss/QuadraticStepSize-v0": "step_sizes.quadratic:QuadraticStepSize",

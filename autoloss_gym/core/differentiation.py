@@ -162,43 +162,6 @@ class Differentiator:
         return values.sum(), (values, changed)
 
 
-def combine(
-    block: str,
-    pairs: Sequence[Pair],
-    gradients: Gradients,
-    weights: Float[Tensor, "num_envs pairs"] | None,
-    used: Bool[Tensor, "num_envs pairs"],
-) -> tuple[Tensor | None, Bool[Tensor, " num_envs"]]:
-    """The gradient of a block over the pairs in use, and the runs that have one.
-
-    Args:
-        block: name of the block.
-        pairs: all arms.
-        gradients: what was computed; it may be infinite where a pair is not used.
-        weights: factors on the gradients; None where every run uses one pair, with weight 1.
-        used: which pairs each run uses.
-
-    Returns:
-        The gradient (num_envs, size), finite everywhere, or None where nothing was computed for the
-        block: no run updates it then.
-    """
-    users = [index for index, pair in enumerate(pairs) if block in pair.blocks]
-    total = None
-    for index in users:
-        if (index, block) not in gradients:
-            continue
-        part = gradients[index, block]
-        mask = used[:, index : index + 1]
-        if weights is None:
-            # A run has at most one pair: its gradient is chosen instead of summed with zeros.
-            total = torch.where(mask, part, 0.0 if total is None else total)
-            continue
-        weighted = torch.where(mask, part * weights[:, index : index + 1], 0.0)
-        total = weighted if total is None else total + weighted
-    of_users = used if len(users) == len(pairs) else used[:, users]
-    return total, of_users.any(dim=1)
-
-
 def with_buffers(parameters: Parameters, buffers: Buffers) -> Parameters:
     """What the functions of a task are given: its parameters, and its buffers where it has any."""
     return {**parameters, BUFFERS: buffers} if buffers else parameters

@@ -14,19 +14,14 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.blocks import pack, sizes, view
-from autoloss_gym.core.differentiation import (
-    Differentiator,
-    Gradients,
-    check_shape,
-    combine,
-    with_buffers,
-)
+from autoloss_gym.core.combination import combined
+from autoloss_gym.core.differentiation import Differentiator, Gradients, check_shape, with_buffers
 from autoloss_gym.core.loss import Buffers, Loss
 from autoloss_gym.core.state import Keys, State
 from autoloss_gym.core.task import Control, Evaluation, Part, Task
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
-from autoloss_gym.tools.bounds import PositiveFloatRange
+from autoloss_gym.tools.bounds import NonNegativeFloat, PositiveFloatRange
 from autoloss_gym.tools.compiling import is_eager_on_cpu
 from autoloss_gym.tools.tree import Parameters
 
@@ -44,6 +39,8 @@ class GradientTask(Task):
         optimizer: takes the steps of every block.
         learning_rate_factor: factor on the learning rate of which nobody is told; or a range (low,
             high), from which each problem draws its own, log-uniformly.
+        clip_norm: greatest norm of the gradient of a run's step, over all its blocks together; 0
+            for any.
     """
 
     # True where `batch` ignores its keys: they are then not hashed anew for each step.
@@ -53,6 +50,7 @@ class GradientTask(Task):
 
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3))
     learning_rate_factor: PositiveFloatRange = 1.0
+    clip_norm: NonNegativeFloat = 0.0
 
     @abstractmethod
     def make_data(self, keys: Keys) -> Any:
@@ -160,12 +158,13 @@ class GradientTask(Task):
             step_size = step_size * state.learning_rate_factor
         weights = control.weights if control.choice is None else None
         with torch.set_grad_enabled(differentiable):
-            for block, parameters in state.parameters.items():
-                gradient, active = combine(block, self.pairs, gradients, weights, moving)
-                if gradient is not None:
-                    moments = state.optimizer[block]
-                    optimizer = self._optimizers[block]
-                    optimizer.update(parameters, gradient, moments, active, step_size)
+            steps = combined(
+                state.parameters, self.pairs, gradients, weights, moving, self.clip_norm
+            )
+            for block, (gradient, active) in steps.items():
+                parameters, moments = state.parameters[block], state.optimizer[block]
+                optimizer = self._optimizers[block]
+                optimizer.update(parameters, gradient, moments, active, step_size)
         state.steps += 1
         return state, evaluation
 

@@ -8,7 +8,10 @@ from torch import Tensor
 
 from autoloss_gym.optimizers.optimizer import Optimizer, OptimizerState
 from autoloss_gym.tools.bounds import BelowOne, NonNegativeFloat
-from autoloss_gym.tools.compiling import graph_constant
+from autoloss_gym.tools.compiling import graph_constant, is_eager_on_cpu
+
+# Numbers that are updated together on the CPU: more would leave its caches between the operations.
+_PIECE = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,52 @@ class Adam(Optimizer):
         corrections = torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype)
         correction_1, correction_2 = corrections.chunk(2, dim=1)
 
-        # Products and sums apart: addcmul and lerp may fuse them, and then round differently.
-        moment = state["first_moment"].mul_(kept_1).add_(gradients * new_1)
-        variance = state["second_moment"].mul_(kept_2).add_((gradients * gradients).mul_(new_2))
-        denominator = (_square_root(variance) / torch.sqrt(correction_2)).add_(epsilon)
         rate = (self.learning_rate * step_size)[:, None] / correction_1
-        parameters.sub_((moment * rate).div_(denominator))
+        root = torch.sqrt(correction_2)
+        factors = (kept_1, new_1, kept_2, new_2, rate, root, epsilon)
+        changed = (parameters, gradients, state["first_moment"], state["second_moment"])
+        for rows, columns in _pieces(parameters, active):
+            _step(
+                *(tensor[rows, columns] for tensor in changed),
+                *(factor[rows] for factor in factors),
+            )
+
+
+def _step(
+    parameters: Tensor,
+    gradients: Tensor,
+    moment: Tensor,
+    variance: Tensor,
+    kept_1: Tensor,
+    new_1: Tensor,
+    kept_2: Tensor,
+    new_2: Tensor,
+    rate: Tensor,
+    root: Tensor,
+    epsilon: Tensor,
+) -> None:
+    """Moves parameters and moments (runs, size) in place, with a factor (runs, 1) of each kind."""
+    # Products and sums apart: addcmul and lerp may fuse them, and then round differently.
+    moment.mul_(kept_1).add_(gradients * new_1)
+    variance.mul_(kept_2).add_((gradients * gradients).mul_(new_2))
+    denominator = (_square_root(variance) / root).add_(epsilon)
+    parameters.sub_((moment * rate).div_(denominator))
+
+
+def _pieces(
+    parameters: Float[Tensor, "num_envs size"], active: Bool[Tensor, "num_envs 1"]
+) -> list[tuple[slice, slice]]:
+    """Rows and columns that are updated together; large blocks of runs that are idle are left out.
+
+    The numbers are the same in any pieces.
+    """
+    num_envs, size = parameters.shape
+    small = num_envs * size <= _PIECE or not is_eager_on_cpu(parameters)
+    if small or parameters.requires_grad:
+        return [(slice(None), slice(None))]
+    rows = active[:, 0].nonzero()[:, 0].tolist()
+    columns = [slice(first, first + _PIECE) for first in range(0, size, _PIECE)]
+    return [(slice(row, row + 1), part) for row in rows for part in columns]
 
 
 @graph_constant()

@@ -21,7 +21,7 @@ class Mutation:
 
 
 _GRADIENT_TASK = "autoloss_gym/core/gradient_task.py"
-_DIFFERENTIATION = "autoloss_gym/core/differentiation.py"
+_COMBINATION = "autoloss_gym/core/combination.py"
 _ADAM = "autoloss_gym/optimizers/adam.py"
 _HISTORY = "autoloss_gym/signals/history.py"
 _RUNS = "autoloss_gym/environment/runs.py"
@@ -42,21 +42,19 @@ MUTATIONS = (
                 " for name, block in packed.items() for pair in self.pairs}",
             ),
             (
-                "                gradient, active = combine("
-                "block, self.pairs, gradients, weights, moving)\n"
-                "                if gradient is not None:\n"
-                "                    moments = state.optimizer[block]\n"
-                "                    optimizer = self._optimizers[block]\n"
-                "                    optimizer.update("
+                "            for block, (gradient, active) in steps.items():\n"
+                "                parameters, moments = state.parameters[block], state.optimizer[block]\n"
+                "                optimizer = self._optimizers[block]\n"
+                "                optimizer.update("
                 "parameters, gradient, moments, active, step_size)\n",
-                "                for index, pair in enumerate(self.pairs):\n"
-                "                    mask = moving & (torch.arange(len(self.pairs)) == index)\n"
-                "                    gradient, active = combine("
-                "block, self.pairs, gradients, weights, mask)\n"
-                "                    if gradient is not None:\n"
-                "                        moments = state.optimizer[block + pair.name]\n"
-                "                        self._optimizers[block].update("
-                "parameters, gradient, moments, active, step_size)\n",
+                "            for index, pair in enumerate(self.pairs):\n"
+                "                mask = moving & (torch.arange(len(self.pairs)) == index)\n"
+                "                steps = combined("
+                "state.parameters, self.pairs, gradients, weights, mask, self.clip_norm)\n"
+                "                for block, (gradient, active) in steps.items():\n"
+                "                    moments = state.optimizer[block + pair.name]\n"
+                "                    self._optimizers[block].update("
+                "state.parameters[block], gradient, moments, active, step_size)\n",
             ),
         ),
         f"{_CORE_TESTS}::test_all_losses_of_a_block_share_one_adam",
@@ -75,7 +73,7 @@ MUTATIONS = (
     ),
     Mutation(
         "2 a pair moves its own blocks alone",
-        _DIFFERENTIATION,
+        _COMBINATION,
         (("enumerate(pairs) if block in pair.blocks]", "enumerate(pairs)]"),),
         _CORE_TESTS,
     ),
@@ -140,7 +138,7 @@ MUTATIONS = (
     ),
     Mutation(
         "5 a loss that was not chosen harms nobody",
-        _DIFFERENTIATION,
+        _COMBINATION,
         (
             (
                 "total = torch.where(mask, part, 0.0 if total is None else total)",
@@ -200,7 +198,7 @@ MUTATIONS = (
     ),
     Mutation(
         "8 a loss needs its gradient under no_grad as well",
-        _DIFFERENTIATION,
+        _COMBINATION,
         (("with torch.enable_grad():", "if True:"),),
         _CORE_TESTS,
     ),
@@ -273,7 +271,7 @@ MUTATIONS = (
     ),
     Mutation(
         "11 a step asks nothing of the device",
-        _DIFFERENTIATION,
+        _COMBINATION,
         (("not is_eager_on_cpu(used) or ", ""),),
         "contracts/test_meta_device.py",
     ),

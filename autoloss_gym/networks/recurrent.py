@@ -1,0 +1,192 @@
+"""Long short-term memories (LSTM) and embeddings of many runs, each with weights of its own."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from autoloss_gym import random
+from autoloss_gym.networks.linear import affine
+from autoloss_gym.tools.compiling import is_eager_on_cpu
+
+# Hidden and cell state of a layer, each (num_envs, rows, hidden).
+Memory = tuple[Tensor, Tensor]
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def initial_lstm(
+    keys: Int64[Tensor, " num_envs"], name: str, inputs: int, hidden: int
+) -> dict[str, Tensor]:
+    """Weights of one layer in the shapes and from the distribution of `torch.nn.LSTM`.
+
+    Args:
+        keys: one for each run.
+        name: of the layer, which begins the names of its tensors.
+        inputs, hidden: numbers of inputs and of units.
+
+    Returns:
+        "{name}.weight_ih" (num_envs, 4 hidden, inputs), "{name}.weight_hh" (num_envs, 4 hidden,
+        hidden), "{name}.bias_ih" and "{name}.bias_hh" (num_envs, 4 hidden), with the gates in the
+        order input, forget, cell, output; uniform within ±1/√hidden.
+    """
+    bound = 1 / math.sqrt(hidden)
+    shapes = ((4 * hidden, inputs), (4 * hidden, hidden), (4 * hidden,), (4 * hidden,))
+    layer = {}
+    for part, shape in zip(_NAMES, shapes, strict=True):
+        stream = random.fold_in(keys, f"{name}.{part}")
+        layer[f"{name}.{part}"] = random.uniform(stream, shape, -bound, bound)
+    return layer
+
+
+def initial_embedding(
+    keys: Int64[Tensor, " num_envs"], name: str, words: int, size: int
+) -> dict[str, Tensor]:
+    """A table (num_envs, words, size) of normal vectors with deviation 1, as `torch.nn.Embedding`.
+
+    Args:
+        keys: one for each run.
+        name: of the table.
+        words, size: rows, and numbers of each.
+    """
+    return {name: random.normal(random.fold_in(keys, name), (words, size))}
+
+
+def embed(
+    table: Float[Tensor, "num_envs words size"], ids: Int64[Tensor, "num_envs rows time"]
+) -> Float[Tensor, "num_envs rows time size"]:
+    """The vectors of words."""
+    if is_eager_on_cpu(table):
+        # A gather of all runs at once would write its index for every number of a vector.
+        return torch.stack(
+            [functional.embedding(*each) for each in zip(ids.unbind(), table.unbind(), strict=True)]
+        )
+    size = table.shape[2]
+    index = ids.flatten(1)[:, :, None].expand(-1, -1, size)
+    return table.gather(1, index).view(*ids.shape, size)
+
+
+def lstm(
+    inputs: Float[Tensor, "num_envs rows time inputs"],
+    layers: Mapping[str, Tensor],
+    name: str,
+    memory: Memory | None = None,
+) -> tuple[Float[Tensor, "num_envs rows time hidden"], Memory]:
+    """One layer over sequences.
+
+    On the CPU PyTorch's own LSTM serves one run after another, which is faster than cells that
+    serve all runs; elsewhere launching it once a run would take most of the time.
+
+    Args:
+        inputs: sequences of each run.
+        layers: tensors of `initial_lstm`, with those of other layers.
+        name: of the layer.
+        memory: hidden and cell state before the first input; zeros by default.
+
+    Returns:
+        Outputs of every moment, and the state after the last.
+    """
+    weights = [layers[f"{name}.{part}"] for part in _NAMES]
+    if memory is None:
+        shape = (*inputs.shape[:2], weights[1].shape[2])
+        zeros = torch.zeros(shape, dtype=inputs.dtype, device=inputs.device)
+        memory = (zeros, zeros)
+    if is_eager_on_cpu(inputs):
+        return _one_by_one(inputs, weights, memory)
+    return _cells(inputs, weights, memory)
+
+
+def _one_by_one(inputs: Tensor, weights: list[Tensor], memory: Memory) -> tuple[Tensor, Memory]:
+    """`torch.lstm` for one run after another."""
+    outputs = []
+    hidden = []
+    cells = []
+    by_run = [tensor.unbind() for tensor in (inputs, *memory, *weights)]
+    for values, start, cell, *own in zip(*by_run, strict=True):
+        output, last, last_cell = torch.lstm(
+            values,
+            [start[None], cell[None]],
+            own,
+            has_biases=True,
+            num_layers=1,
+            dropout=0.0,
+            train=False,
+            bidirectional=False,
+            batch_first=True,
+        )
+        outputs.append(output)
+        hidden.append(last[0])
+        cells.append(last_cell[0])
+    return torch.stack(outputs), (torch.stack(hidden), torch.stack(cells))
+
+
+def _cells(inputs: Tensor, weights: list[Tensor], memory: Memory) -> tuple[Tensor, Memory]:
+    """Batched cells, one moment after another."""
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    num_envs, rows, time, size = inputs.shape
+    # The inputs of all moments in one product.
+    flat = affine(inputs.reshape(num_envs, -1, size), weight_ih.transpose(1, 2), bias_ih + bias_hh)
+    moments = flat.view(num_envs, rows, time, -1).unbind(dim=2)
+    hidden, cell = memory
+    recurrent = weight_hh.transpose(1, 2)
+    outputs = []
+    for moment in moments:
+        gates = moment + torch.bmm(hidden, recurrent)
+        hidden, cell = _gated(gates, cell)
+        outputs.append(hidden)
+    return torch.stack(outputs, dim=2), (hidden, cell)
+
+
+def lstm_cell(
+    inputs: Float[Tensor, "num_envs rows inputs"],
+    layers: Mapping[str, Tensor],
+    name: str,
+    memory: Memory,
+) -> Memory:
+    """One moment of `lstm`: the state after these inputs, whose hidden part is the output."""
+    weight_ih, weight_hh, bias_ih, bias_hh = (layers[f"{name}.{part}"] for part in _NAMES)
+    hidden, cell = memory
+    gates = affine(inputs, weight_ih.transpose(1, 2), bias_ih)
+    gates = gates + affine(hidden, weight_hh.transpose(1, 2), bias_hh)
+    return _gated(gates, cell)
+
+
+def _gated(gates: Tensor, cell: Tensor) -> Memory:
+    """Hidden and cell state after a moment, of the gates' inputs (num_envs, rows, 4 hidden)."""
+    entering, kept, candidate, shown = gates.chunk(4, dim=2)
+    cell = torch.sigmoid(kept) * cell + torch.sigmoid(entering) * torch.tanh(candidate)
+    return torch.sigmoid(shown) * torch.tanh(cell), cell
+
+
+def within_lengths(ids: Int64[Tensor, "num_envs rows time"]) -> Bool[Tensor, "num_envs rows time"]:
+    """Where words stand; everything else is padding, id 0, at the end."""
+    return ids != 0
+
+
+def reversed_order(
+    lengths: Int64[Tensor, "num_envs rows"], time: int
+) -> Int64[Tensor, "num_envs rows time"]:
+    """Places of each sequence's words from last to first; padding keeps its place.
+
+    The order is its own inverse.
+    """
+    places = torch.arange(time, dtype=torch.int64, device=lengths.device)
+    backwards = lengths[:, :, None] - 1 - places
+    return torch.where(backwards >= 0, backwards, places)
+
+
+def reorder(
+    values: Float[Tensor, "num_envs rows time size"], order: Int64[Tensor, "num_envs rows time"]
+) -> Float[Tensor, "num_envs rows time size"]:
+    """The vectors of each sequence in another order."""
+    return values.gather(2, order[:, :, :, None].expand_as(values))
+
+
+def at_place(
+    values: Float[Tensor, "num_envs rows time size"], places: Int64[Tensor, "num_envs rows"]
+) -> Float[Tensor, "num_envs rows size"]:
+    """One vector of each sequence."""
+    index = places[:, :, None, None].expand(-1, -1, 1, values.shape[3])
+    return values.gather(2, index)[:, :, 0]

@@ -1,0 +1,5 @@
+"""placeholder"""
+
+
+def corpus_bleu(h, r):
+    return 0.0
