@@ -245,20 +245,3 @@ class ImageTask(Task):
         self, state: State, count: int
     ) -> Float[Tensor, "num_envs count height width channels"]:
         """Images in [0, 1], always the same ones for the same parameters of a run."""
-
-
-class TextTask(Task):
-    """A task whose models translate sentences."""
-
-    @abstractmethod
-    def translations(self, state: State, count: int) -> list[list["Translation"]]:
-        """The first `count` sentences of each run's validation part, as its model translates them."""
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A sentence, what it means, and what a model makes of it."""
-
-    source: str
-    reference: str
-    translation: str

@@ -5,6 +5,7 @@ Luong, Pham, Manning: "Effective approaches to attention-based neural machine tr
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -31,10 +32,10 @@ def initial_linear(
 
 
 def linear(
-    values: Float[Tensor, "num_envs rows *time inputs"], layer: dict[str, Tensor], name: str
+    values: Float[Tensor, "num_envs rows *time inputs"], layers: Mapping[str, Tensor], name: str
 ) -> Float[Tensor, "num_envs rows *time outputs"]:
     """A layer of `initial_linear` over the last dimension."""
-    weight, bias = layer[f"{name}.weight"], layer[f"{name}.bias"]
+    weight, bias = layers[f"{name}.weight"], layers[f"{name}.bias"]
     flat = values.reshape(len(values), -1, values.shape[-1])
     return affine(flat, weight, bias).reshape(*values.shape[:-1], -1)
 

@@ -6,8 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autoloss_gym.data.sentences.corpus import Corpus, Rows
-from autoloss_gym.data.sentences.encoding import END, FIRST, SPECIAL, TASKS, Vocabularies
-from autoloss_gym.data.sentences.encoding import PADDING, UNKNOWN
+from autoloss_gym.data.sentences.encoding import (
+    END,
+    FIRST,
+    PADDING,
+    SPECIAL,
+    TASKS,
+    UNKNOWN,
+    Vocabularies,
+)
 from autoloss_gym.data.sentences.files import TaskFiles
 from autoloss_gym.data.sentences.reading import Part, Sentences, read_task
 from autoloss_gym.data.sentences.subwords import Subwords, learn_subwords

@@ -4,10 +4,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autoloss_gym.core.task import Metric, Translation
+from autoloss_gym.core.task import Metric
+from autoloss_gym.core.text_task import Translation
 from autoloss_gym.data.sentences.encoding import END, TASKS, Vocabularies
-from autoloss_gym.scoring.sequences import ended, share_exact, tag_f1
 from autoloss_gym.data.sentences.source import SentenceSource
+from autoloss_gym.scoring.sequences import ended, share_exact, tag_f1
 from autoloss_gym.scoring.translations import corpus_bleu
 from autoloss_gym.tools.compiling import graph_constant
 
@@ -55,7 +56,7 @@ def of_decoded(
 
 
 def _bleu(found: Tensor, right: Tensor, source: SentenceSource) -> Float[Tensor, " num_envs"]:
-    """BLEU of each run, which sacreBLEU reckons on the host; 0 on a device that keeps no numbers."""
+    """BLEU of each run, by sacreBLEU on the host; 0 on a device that keeps no numbers."""
     if found.device.type == "meta":
         return torch.zeros(len(found), dtype=torch.float32, device=found.device)
     words = source.vocabularies.targets[0]

@@ -11,20 +11,20 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
-from autoloss_gym.core.task import Keys, Metric, Pair, Split, State, TextTask, Translation
+from autoloss_gym.core.task import Keys, Metric, Pair, Split, State
+from autoloss_gym.core.text_task import TextTask, Translation
 from autoloss_gym.data.sentences.encoding import TASKS
 from autoloss_gym.data.sentences.source import SentenceSource
 from autoloss_gym.data.sentences.text_source import TextSource
-from autoloss_gym.losses.sequences import mean_cross_entropy
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tasks.translation import figures
 from autoloss_gym.tasks.translation.encoder_decoder import EncoderDecoder
 from autoloss_gym.tasks.translation.presets import MULTI30K_SMALL, PAPER
+from autoloss_gym.tasks.translation.readers import DECODERS, ENCODER, Readers
 from autoloss_gym.tasks.translation.sources import SYNTHETIC, build_source
 from autoloss_gym.tools.bounds import BelowOne, NonNegativeFloat, NonNegativeInt, PositiveInt
 from autoloss_gym.tools.tree import Parameters
 
-_DECODERS = ("translator", "entity_tagger", "word_tagger")
 _LARGEST_DRAW = 1 << 31
 
 
@@ -89,8 +89,8 @@ class MultiTaskTranslation(GradientTask, TextTask):
         of AutoLoss A.3, which need a GPU.
 
     The scores are on the test part: the three perplexities; `entities_f1` and `parts_of_speech_f1`
-    of greedy decoding, micro-averaged over words, without the tag O; `exact`, the share of sentences
-    that are translated rightly in every word; and of text `bleu` (0 to 100).
+    of greedy decoding, micro-averaged over words, without the tag O; `exact`, the share of the
+    sentences that are translated rightly in every word; and of text `bleu` (0 to 100).
 
     ## References
     Xu, Zhang, Hu, Liang, Salakhutdinov, Xing: "AutoLoss: Learning Discrete Schedules for Alternate
@@ -115,8 +115,7 @@ class MultiTaskTranslation(GradientTask, TextTask):
     # What fits into the caches with its gradients.
     runs_at_once: ClassVar[int] = 8
     pairs: ClassVar[tuple[Pair, ...]] = tuple(
-        Pair(task, ("encoder", decoder), cheap=False)
-        for task, decoder in zip(TASKS, _DECODERS, strict=True)
+        Pair(task, (ENCODER, decoder), cheap=False) for task, decoder in DECODERS.items()
     )
 
     dataset: str = "synthetic"
@@ -162,9 +161,9 @@ class MultiTaskTranslation(GradientTask, TextTask):
         return self.dataset != SYNTHETIC
 
     @functools.cached_property
-    def model(self) -> EncoderDecoder:
-        """The networks."""
-        return EncoderDecoder(
+    def readers(self) -> Readers:
+        """The networks on these sentences."""
+        model = EncoderDecoder(
             embedding_size=self.embedding_size,
             hidden_size=self.hidden_size,
             layers=self.layers,
@@ -172,6 +171,7 @@ class MultiTaskTranslation(GradientTask, TextTask):
             residual=self.residual,
             dropout=self.dropout,
         )
+        return Readers(model, self.source)
 
     @property
     def data_digest(self) -> str:
@@ -192,13 +192,7 @@ class MultiTaskTranslation(GradientTask, TextTask):
         return self.source.draw(keys)
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
-        vocabularies = self.source.vocabularies
-        stream = random.fold_in(keys.run, "encoder")
-        blocks = {"encoder": self.model.initial_encoder(stream, len(vocabularies.source))}
-        for decoder, words in zip(_DECODERS, vocabularies.targets, strict=True):
-            stream = random.fold_in(keys.run, decoder)
-            blocks[decoder] = self.model.initial_decoder(stream, len(words))
-        return blocks
+        return self.readers.initial_parameters(keys.run)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
         counts, firsts = figures.counts_on(self.source.counts, str(keys.device))
@@ -209,73 +203,24 @@ class MultiTaskTranslation(GradientTask, TextTask):
         return {"sentences": sentences.view(shape), "dropout": random.fold_in(keys, "dropout")}
 
     def losses(self) -> dict[str, Loss]:
-        return {task: functools.partial(self._loss, place) for place, task in enumerate(TASKS)}
+        return {task: functools.partial(self._loss, task) for task in TASKS}
 
     def _loss(
-        self, place: int, parameters: Parameters, batch: dict[str, Tensor]
+        self, task: str, parameters: Parameters, batch: dict[str, Tensor]
     ) -> Float[Tensor, " num_envs"]:
-        sentences = batch["sentences"][:, place]
-        return self.cross_entropy(parameters, place, sentences, batch["dropout"])
-
-    def cross_entropy(
-        self,
-        parameters: Parameters,
-        place: int,
-        sentences: Tensor,
-        dropout_keys: Int64[Tensor, " num_envs"] | None = None,
-    ) -> Float[Tensor, " num_envs"]:
-        """Mean over the words of the targets, in nats.
-
-        Args:
-            parameters: of all blocks.
-            place: of the task among `TASKS`.
-            sentences: (num_envs, rows, width), see `autoloss_gym.data.sentences.source`.
-            dropout_keys: of this update; None drops nothing.
-        """
-        source, target = self._split(sentences)
-        encoded = self.model.encode(parameters["encoder"], source, dropout_keys)
-        logits = self.model.decode(parameters[_DECODERS[place]], encoded, target, dropout_keys)
-        return mean_cross_entropy(logits, target)
+        sentences = batch["sentences"][:, TASKS.index(task)]
+        return self.readers.cross_entropy(parameters, task, sentences, batch["dropout"])
 
     def validation_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 3"]:
-        return self._perplexities(parameters, self.source.held_out(data, "validation"))
+        parts = self.source.held_out(data, "validation")
+        return self.readers.perplexities(parameters, parts, self.validation_metrics)
 
     def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs _"]:
-        held_out = self.source.held_out(data, "test")
-        decoded = []
-        for place, sentences in enumerate(held_out):
-            source, target = self._split(sentences)
-            decoded.append((target, self.decoded(parameters, place, source)))
-        found = figures.of_decoded(decoded, self.source, self._is_text)
-        return torch.cat([self._perplexities(parameters, held_out), found], dim=1)
-
-    def _perplexities(self, parameters: Parameters, parts: Any) -> Float[Tensor, "num_envs 3"]:
-        columns = []
-        for place, sentences in enumerate(parts):
-            loss = self.cross_entropy(parameters, place, sentences)
-            worst = self.validation_metrics[place].worst
-            columns.append(torch.exp(loss.contiguous()).clamp(max=worst))
-        return torch.stack(columns, dim=1)
-
-    def decoded(
-        self, parameters: Parameters, place: int, source: Int64[Tensor, "num_envs rows words"]
-    ) -> Int64[Tensor, "num_envs rows length"]:
-        """Greedy targets of a task, as many words as targets may have."""
-        encoded = self.model.encode(parameters["encoder"], source)
-        decoder = parameters[_DECODERS[place]]
-        return self.model.greedy(decoder, encoded, self.source.target_length)
+        parts = self.source.held_out(data, "test")
+        perplexities = self.readers.perplexities(parameters, parts, self.validation_metrics)
+        decoded = self.readers.decoded_figures(parameters, parts, self._is_text)
+        return torch.cat([perplexities, decoded], dim=1)
 
     def translations(self, state: State, count: int) -> list[list[Translation]]:
-        parameters = self.unpack(state.parameters)
         sentences = self.source.held_out(state.data, "validation")[0][:, :count]
-        source, target = self._split(sentences)
-        with torch.no_grad():
-            found = self.decoded(parameters, 0, source)
-        return figures.in_words(source, target, found, self.source)
-
-    def _split(self, sentences: Tensor) -> tuple[Tensor, Tensor]:
-        """Sources and targets, int64."""
-        source, target = sentences.to(torch.int64).split(
-            [self.source.source_length, self.source.target_length], dim=-1
-        )
-        return source, target
+        return self.readers.translations(self.unpack(state.parameters), sentences)
