@@ -16,26 +16,31 @@ from autoloss_gym.networks.linear import affine
 
 
 def initial_linear(
-    keys: Int64[Tensor, " num_envs"], name: str, inputs: int, outputs: int
+    keys: Int64[Tensor, " num_envs"], name: str, inputs: int, outputs: int, bias: bool = True
 ) -> dict[str, Tensor]:
     """A layer from the distribution of `torch.nn.Linear`, uniform within ±1/√inputs.
 
     Returns:
-        "{name}.weight" (num_envs, inputs, outputs) and "{name}.bias" (num_envs, outputs).
+        "{name}.weight" (num_envs, inputs, outputs) and with `bias` "{name}.bias" (num_envs,
+        outputs).
     """
     bound = 1 / math.sqrt(inputs)
-    weight, bias = random.fold_in(keys, f"{name}.weight"), random.fold_in(keys, f"{name}.bias")
-    return {
-        f"{name}.weight": random.uniform(weight, (inputs, outputs), -bound, bound),
-        f"{name}.bias": random.uniform(bias, (outputs,), -bound, bound),
-    }
+    layer = {}
+    for part, shape in (("weight", (inputs, outputs)), ("bias", (outputs,))):
+        if part == "weight" or bias:
+            stream = random.fold_in(keys, f"{name}.{part}")
+            layer[f"{name}.{part}"] = random.uniform(stream, shape, -bound, bound)
+    return layer
 
 
 def linear(
     values: Float[Tensor, "num_envs rows *time inputs"], layers: Mapping[str, Tensor], name: str
 ) -> Float[Tensor, "num_envs rows *time outputs"]:
     """A layer of `initial_linear` over the last dimension."""
-    weight, bias = layers[f"{name}.weight"], layers[f"{name}.bias"]
+    weight = layers[f"{name}.weight"]
+    bias = layers.get(f"{name}.bias")
+    if bias is None:
+        bias = weight.new_zeros(len(weight), weight.shape[2])
     flat = values.reshape(len(values), -1, values.shape[-1])
     return affine(flat, weight, bias).reshape(*values.shape[:-1], -1)
 

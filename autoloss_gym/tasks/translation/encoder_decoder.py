@@ -90,7 +90,7 @@ class EncoderDecoder:
             block |= initial_linear(keys, f"start_{layer}", state, 2 * hidden)
             block |= initial_lstm(keys, f"layer_{layer}", inputs, hidden)
             inputs = hidden
-        block |= initial_linear(keys, "keys", state, hidden)
+        block |= initial_linear(keys, "keys", state, hidden, bias=False)
         block |= initial_linear(keys, "combined", state + hidden, hidden)
         return block | initial_linear(keys, "output", hidden, words)
 
