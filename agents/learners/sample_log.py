@@ -1,4 +1,4 @@
-"""Pictures of what a model makes: for TensorBoard, and as a film of one training run."""
+"""What a model makes, images or translations: for TensorBoard, and as a film of a training run."""
 
 from pathlib import Path
 
@@ -7,17 +7,21 @@ import torch
 from stable_baselines3.common.logger import Image, Logger
 
 from autoloss_gym.core.task import ImageTask
-from autoloss_gym.environment.rendering import image_grid
+from autoloss_gym.core.text_task import TextTask
+from autoloss_gym.environment.rendering import SENTENCES, image_grid
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
 from .film import Film
 
+_OTHERS = ("stdout", "csv", "json", "log")  # what samples are not written to
+
 
 class SampleLog:
-    """Samples of the first run of a batch, made whenever it is validated, if its task makes images.
+    """Samples of the first run of a batch, made whenever it is validated, if its task makes images
+    or translations.
 
-    A run that has ended begins anew with an untrained model, so the pictures from before its end
-    are the ones that are logged. Making them changes no run.
+    A run that has ended begins anew with an untrained model, so the samples from before its end are
+    the ones that are logged. Making them changes no run.
     """
 
     def __init__(self, envs: AutoLossVectorEnv) -> None:
@@ -26,33 +30,42 @@ class SampleLog:
         self._present = Film()
         self._finished: Film | None = None
         self._saved: Film | None = None
+        self._present_text: str | None = None
+        self._finished_text: str | None = None
 
     def watch(self, ended: bool) -> None:
         """To be called after every step of the batch; `ended` says whether the first run has."""
         task = self._envs.task
-        if not isinstance(task, ImageTask):
+        if not isinstance(task, ImageTask | TextTask):
             return
         if ended:
-            self._finished = self._present
-            self._present = Film()
+            self._finished, self._present = self._present, Film()
+            self._finished_text, self._present_text = self._present_text, None
             self._steps = 0
             return
         self._steps += self._envs.repeat
-        if self._steps % task.validate_every == 0:
+        if self._steps % task.validate_every:
+            return
+        if isinstance(task, ImageTask):
             self._present.add(self._grid())
+        else:
+            self._present_text = self._translations()
 
     def record(self, logger: Logger) -> None:
-        """Log, for TensorBoard alone, the last picture of the run that ended last.
+        """Log, for TensorBoard alone, the last samples of the run that ended last.
 
-        Before any run has ended, it is the latest picture of the present one.
+        Before any run has ended, they are the latest of the present one.
         """
+        if isinstance(self._envs.task, TextTask):
+            text = self._finished_text or self._present_text or self._translations()
+            logger.record("environment/translations", text, exclude=_OTHERS)
         if not isinstance(self._envs.task, ImageTask):
             return
         picture = self._film().latest
         if picture is None:
             picture = self._grid()
         image = Image(picture, "HWC")
-        logger.record("environment/samples", image, exclude=("stdout", "csv", "json", "log"))
+        logger.record("environment/samples", image, exclude=_OTHERS)
 
     def save(self, folder: Path) -> None:
         """Write the film of the run that ended last, or before any has, of the present one."""
@@ -67,6 +80,13 @@ class SampleLog:
         if self._finished is not None and self._finished.latest is not None:
             return self._finished
         return self._present
+
+    def _translations(self) -> str:
+        """A table in Markdown of sentences of the first run, as its model translates them now."""
+        rows = [("sentence", "meaning", "translation"), ("---",) * 3]
+        for each in self._envs.samples(SENTENCES)[0]:
+            rows.append((each.source, each.reference, each.translation))
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
     def _grid(self) -> np.ndarray:
         images = torch.as_tensor(self._envs.samples()[0]).cpu().numpy()

@@ -76,10 +76,9 @@ class AutoLossEnv(gymnasium.Env[np.ndarray, Any]):
         """Figures measured anew, see `AutoLossVectorEnv.diagnostics`."""
         return of_run(self.batch.diagnostics(), 0)
 
-    def samples(self, count: int = SAMPLES) -> np.ndarray:
-        """Images that the model makes, (count, height, width, channels), in [0, 1].
-
-        See `AutoLossVectorEnv.samples`.
+    def samples(self, count: int = SAMPLES) -> Any:
+        """Images that the model makes, (count, height, width, channels), in [0, 1]; or a list of
+        translations. See `AutoLossVectorEnv.samples`.
         """
         return self.batch.samples(count)[0]
 

@@ -1,31 +1,38 @@
-"""What the runs of an environment look like: their pictures, and the images that models make."""
+"""What the runs of an environment look like: their pictures, and what their models make."""
+
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.core.task import Control, ImageTask, State, Task
+from autoloss_gym.core.text_task import TextTask
 from autoloss_gym.environment.phases import Phases
-from autoloss_gym.environment.rendering import SAMPLES, Trace
+from autoloss_gym.environment.rendering import SAMPLES, SENTENCES, Trace
 from autoloss_gym.environment.runs import Runs
 from autoloss_gym.tools.bounds import PositiveInt
 from autoloss_gym.tools.fields import converted
 from autoloss_gym.tools.memory import within_memory
 
 
-def samples(
-    task: Task, state: State, count: int
-) -> Float[Tensor, "num_envs count height width channels"]:
-    """Images that the models make, in [0, 1].
+def samples(task: Task, state: State, count: int) -> Any:
+    """What the models of each run make.
+
+    Returns:
+        Of an `ImageTask` images in [0, 1], (num_envs, count, height, width, channels); of a
+        `TextTask` for each run a list of `Translation`.
 
     Raises:
-        ValueError: the task is no `ImageTask`, or the count is not positive.
+        ValueError: the task is neither, or the count is not positive.
     """
-    if not isinstance(task, ImageTask):
-        raise ValueError(
-            f"{type(task).__name__} makes no images: samples() is for tasks that are an ImageTask"
-        )
-    return task.samples(state, converted("count", count, PositiveInt))
+    if isinstance(task, ImageTask):
+        return task.samples(state, converted("count", count, PositiveInt))
+    if isinstance(task, TextTask):
+        return task.translations(state, converted("count", count, PositiveInt))
+    raise ValueError(
+        f"{type(task).__name__} makes neither images nor translations: samples() is for tasks that "
+        "are an ImageTask or a TextTask"
+    )
 
 
 class Pictures:
@@ -51,7 +58,9 @@ class Pictures:
 
     def draw(self, steps: np.ndarray, runs: Runs) -> tuple[np.ndarray, ...]:
         """One picture (height, width, 3), uint8, of each run, which has made so many steps."""
-        if not isinstance(self._task, ImageTask):
-            return self._trace.draw(steps)
-        images = samples(self._task, runs.state, SAMPLES)
-        return self._trace.draw(steps, images.cpu().numpy())
+        if isinstance(self._task, ImageTask):
+            images = samples(self._task, runs.state, SAMPLES)
+            return self._trace.draw(steps, images.cpu().numpy())
+        if isinstance(self._task, TextTask):
+            return self._trace.draw(steps, samples(self._task, runs.state, SENTENCES))
+        return self._trace.draw(steps)

@@ -1,6 +1,7 @@
 """The picture of a run: losses, validation, the schedule so far, and images of its model."""
 
 import math
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from autoloss_gym.core.task import Task
+from autoloss_gym.core.text_task import Translation
 from autoloss_gym.signals.history import History
 
 SAMPLES = 16  # images of a run that are shown
+SENTENCES = 5  # translations of a run that are shown
 _BORDER = 1  # pixels between two images
+_LINE = 50  # characters of a line of text beside the curves
 
 
 def image_grid(
@@ -70,23 +74,21 @@ class Trace:
         if weights is not None:
             self._weights[at] = weights.cpu().numpy()[rows]
 
-    def draw(self, steps: np.ndarray, samples: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    def draw(self, steps: np.ndarray, samples: Any = None) -> tuple[np.ndarray, ...]:
         """A picture of each run from its reset to its present step, uint8.
 
         Args:
             steps: at which each run is, (num_envs,).
-            samples: images that the models make, (num_envs, count, height, width, channels), for
-                tasks that have some.
+            samples: what the models make, for tasks that have some: images (num_envs, count,
+                height, width, channels), or a list of translations for each run.
 
         Returns:
             (400, 600, 3); with samples, which stand beside the curves, (400, 900, 3).
         """
-        images = [None] * len(steps) if samples is None else list(samples)
-        return tuple(
-            self._draw_one(row, int(count), images[row]) for row, count in enumerate(steps)
-        )
+        made = [None] * len(steps) if samples is None else list(samples)
+        return tuple(self._draw_one(row, int(count), made[row]) for row, count in enumerate(steps))
 
-    def _draw_one(self, row: int, count: int, images: np.ndarray | None) -> np.ndarray:
+    def _draw_one(self, row: int, count: int, made: Any) -> np.ndarray:
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (optional)
             from matplotlib.figure import Figure  # noqa: PLC0415
@@ -95,7 +97,7 @@ class Trace:
                 "rendering needs matplotlib: pip install 'autoloss_gym[agents]'"
             ) from None
         # Fixed margins: a layout that Matplotlib finds itself takes twice as long as the drawing.
-        width = 6 if images is None else 9
+        width = 6 if made is None else 9
         figure = Figure(figsize=(width, 4), dpi=100)
         canvas = FigureCanvasAgg(figure)
         right = 5.8 if self._task.validation_metrics[0].minimize else 5.05
@@ -103,10 +105,13 @@ class Trace:
         grid = figure.add_gridspec(2, 1, height_ratios=(3, 1), hspace=0.1, **margins)
         panels: Any = grid.subplots(sharex=True)
         curves, schedule = panels
-        if images is not None:
+        if made is not None:
             beside = figure.add_axes((6.1 / width, 0.03, 2.8 / width, 0.94))
-            beside.imshow(image_grid(images), interpolation="nearest")
             beside.set_axis_off()
+            if isinstance(made, list):
+                beside.text(0, 1, _as_lines(made), fontsize=7, verticalalignment="top")
+            else:
+                beside.imshow(image_grid(made), interpolation="nearest")
         self._draw_curves(curves, row, count)
         self._draw_schedule(schedule, row, count)
         canvas.draw()
@@ -168,3 +173,13 @@ def _moving_average(values: np.ndarray, window: int) -> np.ndarray:
     sums = np.convolve(values, kernel, "same")
     counts = np.convolve(np.ones(len(values)), kernel, "same")
     return sums / counts
+
+
+def _as_lines(translations: list[Translation]) -> str:
+    """Each sentence, its meaning and its translation, broken into lines."""
+    paragraphs = []
+    for each in translations:
+        named = (("", each.source), ("= ", each.reference), ("→ ", each.translation))
+        lines = [textwrap.shorten(f"{sign}{text}", 150, placeholder=" …") for sign, text in named]
+        paragraphs.append("\n".join(textwrap.fill(line, _LINE) for line in lines))
+    return "\n\n".join(paragraphs)

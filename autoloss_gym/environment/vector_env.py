@@ -223,12 +223,14 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         return self._reporter.output(self.task.score(self._batch.runs.state))
 
     def samples(self, count: int = SAMPLES) -> Any:
-        """Images that the models make, (num_envs, count, height, width, channels), in [0, 1].
+        """Images that the models make, (num_envs, count, height, width, channels), in [0, 1]; or,
+        where they translate, a list of `Translation` for each run.
 
         Raises:
-            ValueError: the task is no `ImageTask`.
+            ValueError: the task is neither an `ImageTask` nor a `TextTask`.
         """
-        return self._reporter.output(pictures.samples(self.task, self._batch.runs.state, count))
+        made = pictures.samples(self.task, self._batch.runs.state, count)
+        return made if isinstance(made, list) else self._reporter.output(made)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3), uint8, of each run: its curves, schedule and images."""

@@ -277,7 +277,7 @@ def test_samples_change_nothing_and_may_be_overwritten():
 @pytest.mark.parametrize("task", [SMALL, TwoBlocks()])
 def test_a_task_without_images_has_no_samples(task):
     with pytest.raises(
-        ValueError, match=r"makes no images: samples\(\) is for tasks that are an ImageTask$"
+        ValueError, match=r"makes neither images nor translations: .* an ImageTask or a TextTask$"
     ):
         AutoLossVectorEnv(task, 1).samples()
 
