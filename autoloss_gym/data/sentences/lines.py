@@ -1,0 +1,65 @@
+"""Text files line by line; what is wrong with one is said with its line."""
+
+import difflib
+import unicodedata
+from pathlib import Path
+
+from autoloss_gym.data.files import (
+    DAMAGE,
+    check_regular,
+    check_unpacked_size,
+    opened,
+)
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def check_text_file(path: Path) -> None:
+    """ValueError, with the nearest name in its folder, unless there is such a file."""
+    if path.parent.is_dir() and not path.exists():
+        names = [each.name for each in path.parent.iterdir()]
+        near = difflib.get_close_matches(path.name, names, n=1)
+        question = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{str(path)!r}: there is no such file{question}")
+    check_regular(path, "a text file")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8, plain or packed with gzip, in Unicode's form NFC.
+
+    Only line feeds, perhaps after a carriage return, end lines: other separators of Unicode occur
+    within sentences.
+
+    Raises:
+        ValueError: one line that names the file, and the line that is no text in UTF-8.
+    """
+    check_text_file(path)
+    try:
+        check_unpacked_size(path)
+        with opened(path) as file:
+            content = file.read()
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{str(path)!r} cannot be read: {reason}") from None
+    pieces = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    if not pieces[-1]:
+        del pieces[-1]
+    return [_decoded(path, number, piece) for number, piece in enumerate(pieces, start=1)]
+
+
+def at_line(path: Path, number: int, message: str) -> ValueError:
+    """An error about a line of a file."""
+    return ValueError(f"{str(path)!r}, line {number}: {message}")
+
+
+def _decoded(path: Path, number: int, piece: bytes) -> str:
+    try:
+        line = piece.removesuffix(b"\r").decode()
+    except UnicodeDecodeError as error:
+        byte = piece[error.start]
+        raise at_line(
+            path, number, f"byte 0x{byte:02x} is not UTF-8; save the file in UTF-8"
+        ) from None
+    if "\0" in line:
+        raise at_line(path, number, "this is no text, or not in UTF-8; save the file in UTF-8")
+    return unicodedata.normalize("NFC", line)
