@@ -8,7 +8,7 @@ from autoloss_gym.data.sentences.corpus import PARTS
 from autoloss_gym.data.sentences.files import TaskFiles
 from autoloss_gym.data.sentences.lines import at_line, read_lines
 from autoloss_gym.data.sentences.tagged import read_tagged
-from autoloss_gym.data.sentences.words import tokenize, without_digits
+from autoloss_gym.data.sentences.words import plain, tokenize
 from autoloss_gym.tools.names import unknown
 
 Sentences = list[list[str]]
@@ -71,8 +71,8 @@ def _read_pairs(paths: tuple[Path, ...]) -> Part:
     part = Part(label, [], [])
     for source, target in zip(sources, targets, strict=True):
         if source.strip() and target.strip():
-            part.sources.append([without_digits(word) for word in tokenize(source)])
-            part.targets.append([without_digits(word) for word in tokenize(target)])
+            part.sources.append(plain(tokenize(source)))
+            part.targets.append(plain(tokenize(target)))
     return replace(part, remarks=_counted(len(sources) - len(part.sources), "empty pairs"))
 
 
@@ -86,7 +86,7 @@ def _read_tags(path: Path, files: TaskFiles) -> Part:
         lines = {}
         for tag, line in found.lines.items():
             lines.setdefault(_main_class(tag), line)
-    words = [[without_digits(word) for word in sentence] for sentence in found.words]
+    words = [plain(sentence) for sentence in found.words]
     remarks = (
         *_counted(found.num_empty, "empty lines"),
         *_counted(found.num_untagged, "words tagged _"),

@@ -17,7 +17,7 @@ needs_data = pytest.mark.skipif(
 
 
 @needs_data
-def test_all_sentences_of_the_three_corpora_are_read(tmp_path, monkeypatch):
+def test_all_sentences_of_the_three_corpora_are_read(tmp_path, monkeypatch, as_users_have_it):
     monkeypatch.setenv("AUTOLOSS_GYM_CACHE", str(tmp_path))
     text_source._load.cache_clear()
     settings = {"translation_length": 1000, "tag_length": 1000}
