@@ -11,7 +11,6 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -359,14 +358,6 @@ def test_a_whole_file_is_taken_as_it_is(kind, cache):
     found = load_classifier(DIGITS, kind=kind)
     assert found.accuracy == 0.25
     assert all((each == 1).all() for each in (*found.weights, *found.biases))
-
-
-def test_the_cache_is_the_users_unless_the_variable_names_another(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "named"))
-    assert storage.cache_folder() == tmp_path / "named"
-    monkeypatch.delenv(CACHE_VARIABLE)
-    assert storage.cache_folder() == platformdirs.user_cache_path("autoloss_gym", appauthor=False)
 
 
 def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, cache, monkeypatch):

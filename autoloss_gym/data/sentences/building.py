@@ -1,11 +1,11 @@
 """From words to numbers: what is learnt from the training parts, and how sentences are encoded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autoloss_gym.data.sentences.corpus import Corpus, Rows
+from autoloss_gym.data.sentences.corpus import PARTS, Corpus, Rows
 from autoloss_gym.data.sentences.encoding import (
     END,
     FIRST,
@@ -20,6 +20,7 @@ from autoloss_gym.data.sentences.reading import Part, Sentences, read_task
 from autoloss_gym.data.sentences.subwords import Subwords, learn_subwords
 from autoloss_gym.data.sentences.words import learn_casing, truecased
 
+Parts = tuple[Part, ...]  # training, validation, test
 Encoded = list[tuple[list[int], list[int]]]
 
 
@@ -50,42 +51,41 @@ def build(files: tuple[TaskFiles, ...], settings: Settings) -> Corpus:
     Raises:
         ValueError: one line: a file cannot be used, or no sentence is short enough.
     """
-    tasks = [read_task(each) for each in files]
+    tasks: list[Parts] = [read_task(each) for each in files]
     if settings.truecase:
         tasks = _truecased(tasks)
     all_sources = [sentence for parts in tasks for sentence in parts[0].sources]
     source = learn_subwords(all_sources, settings.source_words)
     target = learn_subwords(tasks[0][0].targets, settings.target_words)
     tags = [SPECIAL + tuple(sorted(parts[0].tags)) for parts in tasks[1:]]
+    encoders = [_translations(target), *map(_tags, tags)]
+    longest = (settings.translation_length, settings.tag_length, settings.tag_length)
 
     encoded: list[list[Encoded]] = []
     remarks: list[str] = []
     for index, parts in enumerate(tasks):
-        if index == 0:
-            encode = _translations(target)
-            longest = settings.translation_length
-        else:
-            encode = _tags(tags[index - 1])
-            longest = settings.tag_length
-        rows, lines = zip(*(_encoded(part, source, encode, longest) for part in parts), strict=True)
-        encoded.append(list(rows))
-        remarks += [f"{TASKS[index]}: {line}" for line in lines]
+        encoded.append([])
+        for part in parts:
+            rows, line = _encoded(part, source, encoders[index], longest[index])
+            encoded[-1].append(rows)
+            remarks.append(f"{TASKS[index]}: {line}")
 
     vocabularies = Vocabularies(source=source.words, targets=(target.words, *tags))
     every = [pair for parts in encoded for rows in parts for pair in rows]
     source_length = max(len(ids) for ids, _ in every)
     target_length = max(len(ids) for _, ids in every)
     by_part = [
-        tuple(_padded(parts[index], source_length, target_length) for parts in encoded)
-        for index in range(3)
+        tuple(_padded(rows[index], source_length, target_length) for rows in encoded)
+        for index in range(len(PARTS))
     ]
     return Corpus.of(vocabularies, source_length, by_part, tuple(remarks))
 
 
-def _truecased(tasks: Sequence[tuple[Part, ...]]) -> list[tuple[Part, ...]]:
+def _truecased(tasks: Sequence[Parts]) -> list[Parts]:
+    """First words in the casing that they have elsewhere in the training parts."""
     casing = learn_casing(words for parts in tasks for words in parts[0].sources)
     target_casing = learn_casing(tasks[0][0].targets)
-    changed = []
+    changed: list[Parts] = []
     for index, parts in enumerate(tasks):
         new = [replace(part, sources=_cased(part.sources, casing)) for part in parts]
         if index == 0:
@@ -94,7 +94,7 @@ def _truecased(tasks: Sequence[tuple[Part, ...]]) -> list[tuple[Part, ...]]:
     return changed
 
 
-def _cased(sentences: Sentences, casing: dict[str, str]) -> Sentences:
+def _cased(sentences: Sentences, casing: Mapping[str, str]) -> Sentences:
     return [truecased(words, casing) for words in sentences]
 
 
@@ -121,8 +121,8 @@ def _encoded(
     num_long = len(part.sources) - len(kept)
     if not kept:
         raise ValueError(
-            f"{part.label}: none of {num_long:,} sentences has at most {longest} subwords; expected "
-            "some; allow longer ones, or more words in the vocabularies"
+            f"{part.label}: none of {num_long:,} sentences has at most {longest} subwords; "
+            "allow longer ones, or more words in the vocabularies"
         )
     left_out = [*part.remarks]
     if num_long:
@@ -133,7 +133,7 @@ def _encoded(
     ids = [token for pair in kept for each in pair for token in each]
     num_unknown = ids.count(UNKNOWN)
     if num_unknown:
-        line += f"; {num_unknown:,} subwords unknown ({num_unknown / len(ids):.2%})"
+        line += f"; unknown subwords: {num_unknown:,} ({num_unknown / len(ids):.2%})"
     return kept, f"{line}."
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Int32
 from autoloss_gym.data.digests import digest_of
 from autoloss_gym.data.sentences.encoding import Vocabularies
 
-Rows = Int32[np.ndarray, "sentences source_and_target"]
+Rows = Int32[np.ndarray, "_ _"]  # (sentences, source_length + target_length)
 PARTS = ("training", "validation", "test")
 
 

@@ -19,7 +19,8 @@ from autoloss_gym.tools.names import shown, unknown
 MULTI30K = "multi30k"
 _MOST_BYTES = 1 << 16  # of a file that names others
 _COLUMNS = "columns"
-_LISTED = ".yml, .yaml, .json"
+_SUFFIXES = (".yml", ".yaml", ".json")
+_LIST = f"a file ({', '.join(_SUFFIXES)}) that names text files"
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,9 @@ def _packed(path: Path) -> Path:
 def _listed(dataset: str) -> tuple[TaskFiles, ...]:
     """The files that a YAML or JSON file names, relative to its folder."""
     path = data_path(dataset)
-    if os.sep not in dataset and not path.exists() and path.suffix not in _LISTED:
-        message = unknown("dataset", dataset, (MULTI30K,))
-        raise ValueError(f"{message}, or the path of a file ({_LISTED}) that names text files")
-    check_regular(path, f"a file ({_LISTED}) that names text files")
+    if os.sep not in dataset and not path.exists() and path.suffix not in _SUFFIXES:
+        raise ValueError(f"{unknown('dataset', dataset, (MULTI30K,))}, or the path of {_LIST}")
+    check_regular(path, _LIST)
     content = _content(path)
     for task in content:
         if task not in TASKS:

@@ -41,10 +41,11 @@ def read_lines(path: Path) -> list[str]:
     except DAMAGE as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{str(path)!r} cannot be read: {reason}") from None
-    pieces = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
-    if not pieces[-1]:
-        del pieces[-1]
-    return [_decoded(path, number, piece) for number, piece in enumerate(pieces, start=1)]
+    text = _decoded(path, content.removeprefix(_BYTE_ORDER_MARK))
+    lines = unicodedata.normalize("NFC", text).split("\n")
+    if not lines[-1]:
+        del lines[-1]
+    return [line.removesuffix("\r") for line in lines]
 
 
 def at_line(path: Path, number: int, message: str) -> ValueError:
@@ -52,14 +53,17 @@ def at_line(path: Path, number: int, message: str) -> ValueError:
     return ValueError(f"{str(path)!r}, line {number}: {message}")
 
 
-def _decoded(path: Path, number: int, piece: bytes) -> str:
+def _decoded(path: Path, content: bytes) -> str:
+    """The text, or ValueError with the first line that is none."""
     try:
-        line = piece.removesuffix(b"\r").decode()
+        text = content.decode()
     except UnicodeDecodeError as error:
-        byte = piece[error.start]
+        number = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
         raise at_line(
             path, number, f"byte 0x{byte:02x} is not UTF-8; save the file in UTF-8"
         ) from None
-    if "\0" in line:
+    if "\0" in text:
+        number = text.count("\n", 0, text.index("\0")) + 1
         raise at_line(path, number, "this is no text, or not in UTF-8; save the file in UTF-8")
-    return unicodedata.normalize("NFC", line)
+    return text

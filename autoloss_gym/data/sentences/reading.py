@@ -1,14 +1,14 @@
 """The sentences of a data set as words, divided into parts."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoloss_gym.data.sentences.corpus import PARTS
 from autoloss_gym.data.sentences.files import TaskFiles
 from autoloss_gym.data.sentences.lines import at_line, read_lines
 from autoloss_gym.data.sentences.tagged import read_tagged
-from autoloss_gym.data.sentences.words import tokenize, without_digits
+from autoloss_gym.data.sentences.words import plain, tokenize
 from autoloss_gym.tools.names import unknown
 
 Sentences = list[list[str]]
@@ -24,14 +24,14 @@ class Part:
         label: the file, and which part of it.
         sources, targets: words, equally many lists.
         remarks: what was left out.
-        tags: all that may occur; none for translations.
+        tags: all of the file, and the line where each stands first; none for translations.
     """
 
     label: str
     sources: Sentences
     targets: Sentences
     remarks: tuple[str, ...] = ()
-    tags: frozenset[str] = frozenset()
+    tags: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_task(files: TaskFiles) -> tuple[Part, Part, Part]:
@@ -42,26 +42,14 @@ def read_task(files: TaskFiles) -> tuple[Part, Part, Part]:
     Raises:
         ValueError: one line that names the file and the line that cannot be used.
     """
-    read: Callable[[tuple[Path, ...]], Part]
     is_tagged = len(files.parts["training"]) == 1
-    first_lines: dict[str, dict[str, int]] = {}
-    if is_tagged:
-
-        def read(paths: tuple[Path, ...]) -> Part:
-            part, lines = _read_tags(paths[0], files)
-            first_lines[str(paths[0])] = lines
-            return part
-
-    else:
-        read = _read_pairs
-
-    given = {part: read(paths) for part, paths in files.parts.items()}
-    missing = [part for part in PARTS if part not in given]
+    given: dict[str, Part] = {}
+    for name, paths in files.parts.items():
+        given[name] = _read_tags(paths[0], files) if is_tagged else _read_pairs(paths)
     training = given["training"]
-    for part in ("validation", "test"):
-        if part in given and is_tagged:
-            path = files.parts[part][0]
-            _check_tags(path, first_lines[str(path)], training.tags)
+    for name, part in given.items():
+        _check_tags(files.parts[name][0], part.tags, training.tags)
+    missing = [name for name in PARTS if name not in given]
     if missing:
         given |= _cut(training, ["training", *missing])
     return given["training"], given["validation"], given["test"]
@@ -83,13 +71,13 @@ def _read_pairs(paths: tuple[Path, ...]) -> Part:
     part = Part(label, [], [])
     for source, target in zip(sources, targets, strict=True):
         if source.strip() and target.strip():
-            part.sources.append([without_digits(word) for word in tokenize(source)])
-            part.targets.append([without_digits(word) for word in tokenize(target)])
+            part.sources.append(plain(tokenize(source)))
+            part.targets.append(plain(tokenize(target)))
     return replace(part, remarks=_counted(len(sources) - len(part.sources), "empty pairs"))
 
 
-def _read_tags(path: Path, files: TaskFiles) -> tuple[Part, dict[str, int]]:
-    """A file of tagged words, and where each tag stands first."""
+def _read_tags(path: Path, files: TaskFiles) -> Part:
+    """A file of tagged words."""
     found = read_tagged(path, files.columns)
     tags = found.tags
     lines = found.lines
@@ -98,12 +86,12 @@ def _read_tags(path: Path, files: TaskFiles) -> tuple[Part, dict[str, int]]:
         lines = {}
         for tag, line in found.lines.items():
             lines.setdefault(_main_class(tag), line)
-    words = [[without_digits(word) for word in sentence] for sentence in found.words]
+    words = [plain(sentence) for sentence in found.words]
     remarks = (
         *_counted(found.num_empty, "empty lines"),
         *_counted(found.num_untagged, "words tagged _"),
     )
-    return Part(path.name, words, tags, remarks, frozenset(lines)), lines
+    return Part(path.name, words, tags, remarks, lines)
 
 
 def _main_class(tag: str) -> str:
@@ -112,7 +100,7 @@ def _main_class(tag: str) -> str:
     return tag
 
 
-def _check_tags(path: Path, lines: dict[str, int], known: frozenset[str]) -> None:
+def _check_tags(path: Path, lines: Mapping[str, int], known: Mapping[str, int]) -> None:
     for tag, line in lines.items():
         if tag not in known:
             message = unknown("tag", tag, known)

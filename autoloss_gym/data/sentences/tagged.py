@@ -1,7 +1,7 @@
 """Files of words with tags, in the forms in which they are published."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,26 +36,20 @@ class TaggedSentences:
     num_untagged: int = 0
     num_empty: int = 0
 
-    def begin(self) -> None:
-        """Begin a sentence, unless the last one is still empty."""
-        if not self.words or self.words[-1]:
-            self.words.append([])
-            self.tags.append([])
-
-    def end(self) -> None:
-        """Take away a sentence without words at the end."""
-        if self.words and not self.words[-1]:
-            del self.words[-1]
-            del self.tags[-1]
-
-    def add(self, number: int, word: str, tag: str) -> None:
-        """Add a word of line `number` to the last sentence."""
-        if tag == _UNTAGGED:
-            self.num_untagged += 1
-            return
-        self.words[-1].append(word)
-        self.tags[-1].append(tag)
-        self.lines.setdefault(tag, number)
+    def add(self, sentence: Iterable[tuple[int, str, str]]) -> None:
+        """Add a sentence of line numbers, words and tags, if it has any."""
+        words = []
+        tags = []
+        for number, word, tag in sentence:
+            if tag == _UNTAGGED:
+                self.num_untagged += 1
+                continue
+            words.append(word)
+            tags.append(tag)
+            self.lines.setdefault(tag, number)
+        if words:
+            self.words.append(words)
+            self.tags.append(tags)
 
 
 def read_tagged(path: Path, columns: Columns | None = None) -> TaggedSentences:
@@ -105,14 +99,14 @@ def _usual_columns(path: Path, number: int, num_fields: int) -> Columns:
 def _read_marked(path: Path, lines: Sequence[str]) -> TaggedSentences:
     found = TaggedSentences()
     for number, line in enumerate(lines, start=1):
-        found.begin()
         found.num_empty += not line.strip()
+        sentence = []
         for piece in line.split():
             word, mark, tag = piece.rpartition(_MARK)
             if not (word and mark and tag):
                 raise at_line(path, number, f"{piece[:40]!r} has no tag; expected word{_MARK}TAG")
-            found.add(number, word, tag)
-    found.end()
+            sentence.append((number, word, tag))
+        found.add(sentence)
     return found
 
 
@@ -120,24 +114,26 @@ def _read_columns(
     path: Path, lines: Sequence[str], columns: Columns, separator: str | None, num_fields: int
 ) -> TaggedSentences:
     found = TaggedSentences()
-    found.begin()
-    has_numbers = columns[0] > 1
+    word_column, tag_column = columns
+    has_numbers = word_column > 1
+    sentence: list[tuple[int, str, str]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
-            found.begin()
+            found.add(sentence)
+            sentence = []
             continue
         fields = [each.strip() for each in line.split(separator)]
-        is_other = has_numbers or len(fields) != num_fields
-        if line.startswith("#") and is_other:
-            continue  # a comment; where words come first, "#" may be one
+        # Where words come first, a line with "#" may be a word with its tag.
+        if line.startswith("#") and (has_numbers or len(fields) != num_fields):
+            continue
         if has_numbers and _NO_WORD.fullmatch(fields[0]):
             continue
-        if len(fields) < max(columns) or not fields[columns[1] - 1]:
-            raise at_line(path, number, f"{line[:40]!r} has no tag in column {columns[1]}")
-        if len(fields) != num_fields or not fields[columns[0] - 1]:
+        if len(fields) < tag_column or not fields[tag_column - 1]:
+            raise at_line(path, number, f"{line[:40]!r} has no tag in column {tag_column}")
+        if len(fields) != num_fields or not fields[word_column - 1]:
             raise at_line(
                 path, number, f"{line[:40]!r} has {len(fields)} columns, expected {num_fields}"
             )
-        found.add(number, fields[columns[0] - 1], fields[columns[1] - 1])
-    found.end()
+        sentence.append((number, fields[word_column - 1], fields[tag_column - 1]))
+    found.add(sentence)
     return found

@@ -1,5 +1,6 @@
 """From text to words: division, digits and the case of the first word."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +16,9 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def without_digits(word: str) -> str:
-    """The word as it is encoded: all digits are 0; blanks in it are dropped."""
-    plain = "".join(word.split()).replace(WORD_START, "_")
-    return _DIGIT.sub("0", plain)
+def plain(words: Iterable[str]) -> list[str]:
+    """The words as they are encoded: all digits are 0; blanks in them are dropped."""
+    return [_plain(word) for word in words]
 
 
 def learn_casing(sentences: Iterable[Sequence[str]]) -> dict[str, str]:
@@ -27,14 +27,12 @@ def learn_casing(sentences: Iterable[Sequence[str]]) -> dict[str, str]:
     The first word of a sentence does not count, since its case may come from its place. Of two
     casings that are equally frequent, it is that with more small letters at its beginning.
     """
-    counts: dict[str, Counter[str]] = {}
+    counts: Counter[str] = Counter()
     for words in sentences:
-        for word in words[_first_word(words) + 1 :]:
-            counts.setdefault(word.lower(), Counter())[word] += 1
-    return {
-        lowered: max(casings, key=lambda word, casings=casings: (casings[word], word))
-        for lowered, casings in counts.items()
-    }
+        counts.update(words[_first_word(words) + 1 :])
+    # In Unicode small letters come after capitals, so that they win a tie.
+    ordered = sorted(counts, key=lambda word: (counts[word], word))
+    return {word.lower(): word for word in ordered}
 
 
 def truecased(words: Sequence[str], casing: Mapping[str, str]) -> list[str]:
@@ -45,6 +43,12 @@ def truecased(words: Sequence[str], casing: Mapping[str, str]) -> list[str]:
         word = changed[index]
         changed[index] = casing.get(word.lower(), word)
     return changed
+
+
+@functools.lru_cache(maxsize=2**18)  # a corpus has far fewer words than tokens
+def _plain(word: str) -> str:
+    whole = "".join(word.split()).replace(WORD_START, "_")
+    return _DIGIT.sub("0", whole)
 
 
 def _first_word(words: Sequence[str]) -> int:

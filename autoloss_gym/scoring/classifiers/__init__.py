@@ -15,7 +15,9 @@ from autoloss_gym.scoring.classifiers.networks import (
     ConvolutionalNetwork,
     Perceptron,
 )
-from autoloss_gym.scoring.classifiers.storage import CACHE_VARIABLE, Layers
+from autoloss_gym.scoring.classifiers.storage import Layers
+from autoloss_gym.tools import cache
+from autoloss_gym.tools.cache import CACHE_VARIABLE
 from autoloss_gym.tools.compiling import graph_constant
 from autoloss_gym.tools.names import unknown
 
@@ -58,7 +60,7 @@ def _trained(
         raise ValueError(
             f"dataset={source.dataset!r}: a classifier needs labels; give each image its class"
         )
-    path = storage.cache_folder() / f"classifier_{training.digest(images, kind)}.safetensors"
+    path = cache.cache_folder() / f"classifier_{training.digest(images, kind)}.safetensors"
     parts = storage.read(path, training.weight_shapes(images, kind))
     if parts is None:
         logging.getLogger(__name__).info(

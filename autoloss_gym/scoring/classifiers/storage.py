@@ -1,27 +1,17 @@
 """Files of trained classifiers; reading one runs no code."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from platformdirs import user_cache_path
 from torch import Tensor
 
+from autoloss_gym.tools.cache import CACHE_VARIABLE
 from autoloss_gym.tools.forms import Array, Real
 from autoloss_gym.tools.stored import read_arrays, write_arrays
 
-CACHE_VARIABLE = "AUTOLOSS_GYM_CACHE"
 Layers = tuple[Tensor, ...]
-
-
-def cache_folder() -> Path:
-    """The folder that AUTOLOSS_GYM_CACHE names, else the user's cache folder of this package."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named).expanduser()
-    return user_cache_path("autoloss_gym", appauthor=False)
 
 
 def read(

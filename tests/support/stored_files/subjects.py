@@ -25,6 +25,7 @@ from agents.run_folders import save_configuration
 from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.scoring import classifiers
+from autoloss_gym.tools import cache
 
 # Loaded here, once, instead of in each process that is forked.
 for _name in ("torch._dynamo", "sklearn.datasets", "yaml", "agents.commands.benchmark"):
@@ -137,7 +138,7 @@ def _draw_nothing() -> None:
 def _train_classifier(folder: Path) -> int:
     recipe = classifiers.training.RECIPES["perceptron"]
     classifiers.training.RECIPES["perceptron"] = replace(recipe, steps=3)
-    classifiers.storage.cache_folder = lambda: folder
+    cache.cache_folder = lambda: folder
     found = classifiers.load_classifier(ImageSource("digits"))
     digest = hashlib.sha256(repr(found.accuracy).encode())
     for tensor in (*found.weights, *found.biases):
