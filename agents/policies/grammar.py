@@ -10,7 +10,7 @@ from ..configuration import WITH_POLICY
 from . import arguments, mixtures
 from .arguments import Flag, Number, Whole
 from .kinds import Kind, Specification, help_text
-from .paper_kinds import compared_kinds
+from .paper_kinds import compared_kinds, online_kind
 from .search_arguments import Searched
 from .several_kinds import controller_kind, rule_kind, trained_kind
 
@@ -171,6 +171,7 @@ _ROWS = (
         "policies.schedules:build_without_penalty",
     ),
     *compared_kinds(),
+    online_kind(),
     Kind(
         "balance",
         "balance or balance:R with a number R above 0 and below 1e6",

@@ -1,7 +1,22 @@
 """Rows of the table of policies for what the AutoLoss paper compares with, and its controller."""
 
 from . import arguments, mixtures
+from .arguments import Number, Options, Whole
 from .kinds import Kind
+
+_ONLINE = Options(
+    {
+        "buffer": Whole(1, 100_000),
+        "batch": Whole(1, 100_000),
+        "epochs": Whole(1, 1000),
+        "segment": Whole(1, 1_000_000),
+        "window": Whole(1, 1000),
+        "floor": Number(1e-9, 1e9),
+        "learning_rate": Number(1e-9, 1e3),
+        "gamma": Number(0, 1),
+        "entropy": Number(0, 1e3),
+    }
+)
 
 
 def compared_kinds() -> tuple[Kind, ...]:
@@ -27,6 +42,19 @@ def compared_kinds() -> tuple[Kind, ...]:
             "s3",
             "the same with A the gradient norm of the penalty and B that of the loss on training",
         ),
+    )
+
+
+def online_kind() -> Kind:
+    """The controller of §4.4, which no training precedes."""
+    return Kind(
+        "online_ppo",
+        f"online_ppo, or online_ppo: with some of {_ONLINE}",
+        "pairs chosen by an actor that PPO teaches during each training, which no other precedes, "
+        "with the gain in validation as its reward (AutoLoss, §4.4); it learns from every buffer "
+        "decisions (default 100, the paper's 2000)",
+        _ONLINE,
+        "policies.online:build_online_ppo",
     )
 
 
