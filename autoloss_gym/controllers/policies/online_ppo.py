@@ -77,14 +77,13 @@ class OnlinePPO:
     def state_dict(self) -> dict[str, Any]:
         """All that it has learned and remembers."""
         learner, transitions = self._learner, self._transitions
-        has_begun = learner is not None and transitions is not None
         return {
             "draws": self._draws.count,
             "steps": self._steps.copy(),
             "running": self._running.copy(),
             "gains": self._gains.state_dict(),
-            "learner": learner.state_dict() if has_begun else None,
-            "transitions": transitions.state_dict() if has_begun else None,
+            "learner": learner.state_dict() if learner else None,
+            "transitions": transitions.state_dict() if transitions else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
