@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from autoloss_gym.controllers.policies.cosine_step import CosineStep
+from autoloss_gym.controllers.policies.fine_tuned import FineTuned
 from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
@@ -18,7 +19,7 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
 
 # Exactly these: a class derived from one of them may look at what it observes.
-_KNOWN = (CosineStep, FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio)
+_KNOWN = (CosineStep, FineTuned, FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio)
 
 
 @dataclass(frozen=True)

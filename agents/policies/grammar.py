@@ -7,9 +7,10 @@ checks and errors come from the table. Nothing slow is imported.
 from autoloss_gym.tools.names import shown, unknown
 
 from ..configuration import WITH_POLICY
-from . import arguments
+from . import arguments, mixtures
 from .arguments import Flag, Number, Whole
 from .kinds import Kind, Specification, help_text
+from .paper_kinds import compared_kinds, online_kind
 from .search_arguments import Searched
 from .several_kinds import controller_kind, rule_kind, trained_kind
 
@@ -72,10 +73,11 @@ _ROWS = (
     ),
     Kind(
         "random",
-        "random, random:P with P between 0 and 1, or random:P1,P2,… that sum to 1",
-        "the first pair with probability P, else one of the others; without P, the best of a grid "
-        "on validation problems",
-        arguments.optional(arguments.probabilities),
+        "random, random:P with P between 0 and 1, random:P1,P2,… that sum to 1, or random:R1:R2:… "
+        "with a positive number for each pair",
+        "the first pair with probability P, else one of the others; or pairs with probabilities "
+        "∝ R1, R2, … (AutoLoss: FixedRatio); without P, the best of a grid on validation problems",
+        arguments.optional(mixtures.probabilities_or_mixture),
         "policies.schedules:build_random",
     ),
     Kind(
@@ -168,28 +170,8 @@ _ROWS = (
         arguments.nothing,
         "policies.schedules:build_without_penalty",
     ),
-    Kind(
-        "s1",
-        "s1 or s1:T with a number T",
-        "penalise where (A − B) / B > T, else fit, with A the loss on validation and B that on "
-        "training (AutoLoss, §5.1.1); without T, the best of 24 on validation problems",
-        arguments.optional(arguments.threshold),
-        "policies.threshold_rules:build_threshold_rule",
-    ),
-    Kind(
-        "s2",
-        "s2 or s2:T with a number T",
-        "the same with A the penalty and B the loss on validation",
-        arguments.optional(arguments.threshold),
-        "policies.threshold_rules:build_threshold_rule",
-    ),
-    Kind(
-        "s3",
-        "s3 or s3:T with a number T",
-        "the same with A the gradient norm of the penalty and B that of the loss on training",
-        arguments.optional(arguments.threshold),
-        "policies.threshold_rules:build_threshold_rule",
-    ),
+    *compared_kinds(),
+    online_kind(),
     Kind(
         "balance",
         "balance or balance:R with a number R above 0 and below 1e6",

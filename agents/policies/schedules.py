@@ -4,16 +4,20 @@ import itertools
 
 import numpy as np
 
+from autoloss_gym.controllers.policies.fine_tuned import FineTuned
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.core.task import Task
 from autoloss_gym.tools.names import unknown
 
 from .kinds import Specification
+from .mixtures import Mixture
 from .policy import Candidates, Setting
 from .requirements import check_choice, check_length, check_weights
 
 # Least and greatest R of a grid, and their number, for so many penalties.
 GRIDS = {1: (1 / 16, 16.0, 20), 2: (1 / 16, 256.0, 13)}
+
+SHARES = (0.2, 0.4, 0.5, 0.6, 0.8)  # of a training, which a mixture may last
 
 _MOST_CANDIDATES = 10_000
 _MOST_PAIRS_OF_A_GRID = 8  # whose probabilities are 6,435 combinations
@@ -90,12 +94,30 @@ def build_random(specification: Specification, setting: Setting) -> RandomPair |
             )
         return Candidates([_random_pair(each) for each in _simplex_grid(num_pairs)], "tuned")
 
+    if isinstance(probabilities, Mixture):
+        mixed = probabilities.probabilities
+        check_length(specification.text, len(mixed), setting.task)
+        return RandomPair(specification.text, mixed)
     if len(probabilities) == 1:
         others = num_pairs - 1
         share = (1 - probabilities[0]) / others
         probabilities = (*probabilities, *[share] * others)
     check_length(specification.text, len(probabilities), setting.task)
     return _random_pair(probabilities)
+
+
+def build_fine_tuned(specification: Specification, setting: Setting) -> FineTuned | Candidates:
+    """A mixture for the share of the training that was written, or for each of a few shares."""
+    text, task = specification.text, setting.task
+    probabilities = specification.value.mixture.probabilities
+    check_length(text, len(probabilities), task)
+    share = specification.value.share
+    if share is not None:
+        return FineTuned(text, probabilities, share, task.max_steps)
+    policies = [
+        FineTuned(f"{text},{each:g}", probabilities, each, task.max_steps) for each in SHARES
+    ]
+    return Candidates(policies, "tuned")
 
 
 def _random_pair(probabilities: tuple[float, ...]) -> RandomPair:

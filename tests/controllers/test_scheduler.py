@@ -12,6 +12,7 @@ from autoloss_gym.controllers.loops.decider import Decider
 from autoloss_gym.controllers.networks.perceptron import Perceptron
 from autoloss_gym.controllers.networks.shift_network import ShiftNetwork
 from autoloss_gym.controllers.policies.cosine_step import CosineStep
+from autoloss_gym.controllers.policies.fine_tuned import FineTuned
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.core.task import Control
@@ -84,6 +85,7 @@ OTHERS = {
     "random": lambda: (RandomPair("random:0.3", (0.3, 0.7)), {}),
     "fixed": lambda: (FixedWeights("fixed:2", (1.0, 2.0)), {}),
     "cosine": lambda: (CosineStep("cosine:2", 2.0, num_pairs=2, max_steps=60), {}),
+    "fine tuned": lambda: (FineTuned("fine_tuned:1:2,0.5", (1 / 3, 2 / 3), 0.5, 60), {}),
     "open loop": lambda: (OpenLoop("open_loop", ((0.2, 0.8), (0.7, 0.3)), 60), {}),
     "a policy of one's own": lambda: (Balance("balance:0.5", 0.5), {}),
 }

@@ -14,6 +14,7 @@ from autoloss_gym.controllers.loops.parameters import Blocks, example_of
 from autoloss_gym.controllers.loops.signals import NO_FEATURES, LoopSignals
 from autoloss_gym.controllers.loops.suiting import as_trained, check_features, policy_of
 from autoloss_gym.controllers.policies.cosine_step import CosineStep
+from autoloss_gym.controllers.policies.fine_tuned import FineTuned
 from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
@@ -33,7 +34,7 @@ from autoloss_gym.weightings import WeightingRule
 _CPU = torch.device("cpu")
 _AHEAD = 256  # updates of a schedule that are planned at once
 _KNOWN = (CosineStep, FixedWeights, LossSchedule, Ratio)
-_OURS = (*_KNOWN, OpenLoop, RandomPair, WeightingPolicy)
+_OURS = (*_KNOWN, FineTuned, OpenLoop, RandomPair, WeightingPolicy)
 _OF_NORMS = {"gradient_norms", "norm_ratio"}
 _OF_PARAMETERS = {"sizes", "sparsity"}
 

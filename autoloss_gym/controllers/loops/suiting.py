@@ -6,6 +6,7 @@ from typing import Any
 
 from autoloss_gym.controllers.controller import Controller
 from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
+from autoloss_gym.controllers.policies.online_ppo import OnlinePPO
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controls.schedule import Schedule
@@ -55,6 +56,11 @@ def policy_of(controller: Any, description: RunDescription, draw: bool) -> Polic
         raise ValueError(
             f"controller={shown(controller)}: expected a Controller, a Schedule, a WeightingRule, "
             f"or {what}"
+        )
+    if isinstance(controller, OnlinePPO):
+        raise ValueError(
+            f"controller={shown(controller)}: it learns from an environment's observations, which "
+            "a loop does not make; use a Controller, a rule, or a policy such as FineTuned"
         )
     if getattr(controller, "diagnostics", False):
         raise ValueError(

@@ -1,0 +1,41 @@
+"""What an online controller is told: the numbers of its learning and of its reward."""
+
+from dataclasses import dataclass
+
+from autoloss_gym.tools.bounds import BelowOne, NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from autoloss_gym.tools.fields import check_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineSettings:
+    """Numbers of proximal policy optimization, and of the reward of AutoLoss §4.4.
+
+    Args:
+        buffer: decisions after which the controller learns from them, and forgets them. The paper's
+            is 2,000.
+        batch: decisions of a gradient step.
+        epochs: times that it goes through the decisions.
+        segment: updates of the task for which a reward is paid, T of `Improvement`.
+        window: segments whose mean gain a gain is relative to, k of `Improvement`.
+        floor: least mean gain.
+        learning_rate: of Adam, for both networks.
+        gamma: discount of a decision.
+        trace: λ of generalized advantage estimation.
+        clip: change of a probability's ratio that still counts.
+        entropy: weight of the entropy of the choices.
+    """
+
+    buffer: PositiveInt = 100
+    batch: PositiveInt = 64
+    epochs: PositiveInt = 10
+    segment: PositiveInt = 50
+    window: PositiveInt = 5
+    floor: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat = 1e-3
+    gamma: Share = 0.95
+    trace: Share = 0.95
+    clip: BelowOne = 0.2
+    entropy: NonNegativeFloat = 0.01
+
+    def __post_init__(self) -> None:
+        check_fields(self)
