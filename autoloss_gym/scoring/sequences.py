@@ -33,4 +33,4 @@ def tag_f1(found: Sequences, targets: Sequences, outside: int | None) -> Float[T
     says_tag = words if outside is None else words & (found != outside)
     hits = (is_tag & (found == targets)).flatten(1).sum(dim=1)
     total = (is_tag.flatten(1).sum(dim=1) + says_tag.flatten(1).sum(dim=1)).clamp(min=1)
-    return 2 * hits / total
+    return 2 * hits.to(torch.float32) / total

@@ -1,4 +1,4 @@
-"""What tests of every variant need: small sets of images, and judges that need no training."""
+"""What tests of every variant need: small data sets, and judges that need no training."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from autoloss_gym.scoring import classifiers
 from autoloss_gym.scoring.classifiers import training
 from autoloss_gym.scoring.image_judge import ImageJudge
 from tests.support.small_images import write_small_images
+from tests.support.small_text import write_small_text
 
 
 @pytest.fixture(scope="session")
-def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in which every set of images that has a name is small."""
-    return write_small_images(tmp_path_factory.mktemp("images"))
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which every set of images or texts that has a name is small."""
+    return write_small_text(write_small_images(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="module")

@@ -85,9 +85,9 @@ def play(arguments: dict, array: str) -> list[dict[str, np.ndarray]]:
 @pytest.mark.parametrize(("id", "chosen"), CASES)
 @pytest.mark.parametrize("array", ["numpy", "torch"])
 def test_bits_and_types_are_the_same_under_other_defaults(
-    id, chosen, array, image_folder, quick_classifiers
+    id, chosen, array, data_folder, quick_classifiers
 ):
-    arguments = arguments_of(id, chosen, image_folder)
+    arguments = arguments_of(id, chosen, data_folder)
     plain = play(arguments, array)
     assert {record["observations"].dtype for record in plain if "observations" in record} == {
         np.dtype(np.float32)

@@ -54,9 +54,9 @@ def test_runs_agree_with_those_on_the_cpu_over_an_episode_and_its_reset(variant,
 
 
 @pytest.mark.parametrize("id", TASKS)
-def test_every_task_agrees_with_itself_on_the_cpu(id, device, image_folder, quick_classifiers):
+def test_every_task_agrees_with_itself_on_the_cpu(id, device, data_folder, quick_classifiers):
     """A few steps: the paths of a GAN on two devices part quickly."""
-    assert_agree_with_the_cpu(arguments_of(id, {}, image_folder), device, num_steps=5)
+    assert_agree_with_the_cpu(arguments_of(id, {}, data_folder), device, num_steps=5)
 
 
 def assert_agree_with_the_cpu(arguments, device, num_steps):

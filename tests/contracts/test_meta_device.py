@@ -76,8 +76,8 @@ def all_programs(envs: AutoLossVectorEnv, actions: Any) -> None:
 
 
 @each_variant
-def test_every_program_runs_on_a_device_that_refuses_what_a_gpu_would(id, chosen, image_folder):
-    arguments = arguments_of(id, chosen, image_folder)
+def test_every_program_runs_on_a_device_that_refuses_what_a_gpu_would(id, chosen, data_folder):
+    arguments = arguments_of(id, chosen, data_folder)
     with AsOnAGpu(WAITS, {JUDGE: every_second}):
         envs = make(arguments)
         all_programs(envs, actions_of(envs))
@@ -98,18 +98,18 @@ def test_draws_are_made_on_the_device(monkeypatch):
 
 
 @each_id
-def test_arrays_of_the_host_go_in_and_come_out(id, image_folder):
+def test_arrays_of_the_host_go_in_and_come_out(id, data_folder):
     with AsOnAGpu(WAITS, {JUDGE: every_second}):
-        envs = make(arguments_of(id, {}, image_folder), array="numpy")
+        envs = make(arguments_of(id, {}, data_folder), array="numpy")
         all_programs(envs, np.zeros(NUM_ENVS, dtype=np.int64))
         observations, *_ = envs.step(np.zeros(NUM_ENVS, dtype=np.int64))
     assert isinstance(observations, np.ndarray)
 
 
 @each_id
-def test_a_step_waits_for_nothing_and_a_validation_once(id, image_folder):
+def test_a_step_waits_for_nothing_and_a_validation_once(id, data_folder):
     """The images without labels of a GAN are the exception, for their distance is validated."""
-    arguments = arguments_of(id, {"max_steps": 8, "validate_every": 4}, image_folder)
+    arguments = arguments_of(id, {"max_steps": 8, "validate_every": 4}, data_folder)
     for _ in range(2):  # what is computed once in a process is there the second time
         with AsOnAGpu(WAITS) as mode:
             envs = make(arguments)
@@ -147,12 +147,12 @@ def test_a_task_of_modules_runs_there_and_its_steps_wait_for_nothing(case, optio
 
 
 @pytest.mark.parametrize("id", [BEALE, GAN])
-def test_a_decision_waits_at_its_validations_alone(id, image_folder):
+def test_a_decision_waits_at_its_validations_alone(id, data_folder):
     """Whether it weighs the losses, or draws a pair for each update."""
     chosen = {"control": "schedule", "control_arguments": {"every": 4}, "max_steps": 8}
     for _ in range(2):  # what is computed once in a process is there the second time
         with AsOnAGpu(WAITS) as mode:
-            envs = make(arguments_of(id, chosen, image_folder))
+            envs = make(arguments_of(id, chosen, data_folder))
             envs.reset(seed=0)
             mode.waited.clear()
             mode.uploaded.clear()
@@ -161,8 +161,8 @@ def test_a_decision_waits_at_its_validations_alone(id, image_folder):
     assert not mode.uploaded
 
 
-def test_a_validation_of_images_without_labels_waits_for_eigenvalues_as_well(image_folder):
-    arguments = arguments_of("AutoLoss/ImageGAN-v1", {"dataset": "lfwcrop"}, image_folder)
+def test_a_validation_of_images_without_labels_waits_for_eigenvalues_as_well(data_folder):
+    arguments = arguments_of("AutoLoss/ImageGAN-v1", {"dataset": "lfwcrop"}, data_folder)
     with AsOnAGpu(WAITS) as mode:
         envs = make(arguments)
         envs.reset(seed=0)
@@ -173,9 +173,9 @@ def test_a_validation_of_images_without_labels_waits_for_eigenvalues_as_well(ima
 
 
 @each_id
-def test_a_controller_decides_without_a_wait(id, image_folder):
+def test_a_controller_decides_without_a_wait(id, data_folder):
     with AsOnAGpu(set()):
-        envs = make(arguments_of(id, {}, image_folder))
+        envs = make(arguments_of(id, {}, data_folder))
         num_features = envs.single_observation_space.shape[0]
         controller = Perceptron(num_features, len(envs.task.pairs), (8,), 1.0).to("meta")
         observations, _ = envs.reset(seed=0)
@@ -183,9 +183,9 @@ def test_a_controller_decides_without_a_wait(id, image_folder):
 
 
 @each_id
-def test_a_differentiable_update_keeps_its_graph_on_the_device(id, image_folder):
+def test_a_differentiable_update_keeps_its_graph_on_the_device(id, data_folder):
     with AsOnAGpu(WAITS):
-        task = make(arguments_of(id, {}, image_folder)).task
+        task = make(arguments_of(id, {}, data_folder)).task
         keys = torch.zeros(NUM_ENVS, dtype=torch.int64, device="meta")
         state = task.reset(Keys(problem=keys, run=random.fold_in(keys, "run")))
         weights = torch.ones(NUM_ENVS, len(task.pairs), device="meta", requires_grad=True)

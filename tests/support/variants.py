@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autoloss_gym.data import images, named_images, tables
+from autoloss_gym.data.sentences.files import MULTI30K
 from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES
 from autoloss_gym.losses.penalties import PENALTIES
 from autoloss_gym.networks.convolutions import PADDINGS
@@ -23,6 +24,7 @@ IMAGE_CLASSES = "AutoLoss/ImageClassification-v0"
 AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
 ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 QUADRATIC, LEAST_SQUARES = "AutoLoss/QuadraticStepSize-v0", "AutoLoss/LeastSquaresStepSize-v0"
+TRANSLATION = "AutoLoss/MultiTaskTranslation-v0"
 # Weights do nothing where every block has one loss.
 _UNWEIGHED = (GAN, QUADRATIC, LEAST_SQUARES)
 
@@ -38,6 +40,16 @@ SMALL: dict[str, dict[str, Any]] = {
     BEALE: {},
     QUADRATIC: {"dimension": 3},
     LEAST_SQUARES: {"dimension": 4, "num_samples": 6},
+    TRANSLATION: {
+        "num_sentences": (6, 7, 8),
+        "num_held_out": 3,
+        "num_test": 4,
+        "batch_size": 2,
+        "embedding_size": 4,
+        "hidden_size": 4,
+        "source_words": 100,
+        "target_words": 100,
+    },
 }
 _IMAGES = (*images.BUNDLED, *named_images.NAMED)
 _STEPS = ("fixed", "barzilai_borwein_1", "barzilai_borwein_2")
@@ -109,6 +121,14 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "noise": (1.0, (0.5, 4.0)),
         "dtype": ("float32", "float64"),
     },
+    TRANSLATION: {
+        "dataset": ("synthetic", "multi30k"),
+        "bidirectional": (True, False),
+        "layers": (1, 2),
+        "residual": (False, True),
+        "dropout": (0.0, 0.5),
+        "clip_norm": (1.0, 0.0),
+    },
 }
 # Arguments of the environment, for every task.
 _WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
@@ -177,7 +197,7 @@ def _name(id: str, arguments: dict[str, Any]) -> str:
 
 
 def arguments_of(id: str, chosen: dict[str, Any], data_dir: Path) -> dict[str, Any]:
-    """Arguments of `AutoLossVectorEnv`; images that have a name are those of the folder."""
+    """Arguments of `AutoLossVectorEnv`; images and text that have a name are those of the folder."""
     # A mixture's ranges belong together, and its problems are small.
     small = {} if chosen.get("preset") == "mixture" else SMALL[id]
     if chosen.get("preset") == "mixture" and id == QUADRATIC:
@@ -185,7 +205,7 @@ def arguments_of(id: str, chosen: dict[str, Any], data_dir: Path) -> dict[str, A
     arguments = {**_SHORT, **small, **chosen}
     presets = task_class(id).presets
     dataset = {**presets.get(chosen.get("preset"), {}), **arguments}.get("dataset")
-    if dataset in named_images.NAMED:
+    if dataset in (*named_images.NAMED, MULTI30K):
         arguments["data_dir"] = str(data_dir)
     if id == GAN and dataset == "lfwcrop":
         arguments["size"] = 16  # the players make images of at most 32 pixels

@@ -59,14 +59,14 @@ NAMES = ("Hagen", "Lindau", "Arnheim", "Bergen", "Selm", "Falken")
 
 # Sounds of a syllable: beginnings, vowels, ends.
 _GERMAN = (
-    "b br d dr f g gl h k kr m n pf r sch schl st t w z".split(),
-    "a e i o u au ei".split(),
-    "nk ft ld ng rg rn lz lt mm pf cht".split(),
+    ["b", "br", "d", "dr", "f", "g", "gl", "h", "k", "kr", "m", "n", "pf", "r", "sch", "schl", "st", "t", "w", "z"],
+    ["a", "e", "i", "o", "u", "au", "ei"],
+    ["nk", "ft", "ld", "ng", "rg", "rn", "lz", "lt", "mm", "pf", "cht"],
 )
 _ENGLISH = (
-    "b bl ch cl d f gr h j l m p qu r sh sl t th w y".split(),
-    "a e i o oo ea ai".split(),
-    "rk lt nd ft m mp sh st lm n rd".split(),
+    ["b", "bl", "ch", "cl", "d", "f", "gr", "h", "j", "l", "m", "p", "qu", "r", "sh", "sl", "t", "th", "w", "y"],
+    ["a", "e", "i", "o", "oo", "ea", "ai"],
+    ["rk", "lt", "nd", "ft", "m", "mp", "sh", "st", "lm", "n", "rd"],
 )
 
 
