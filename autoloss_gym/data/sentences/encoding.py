@@ -1,4 +1,4 @@
-"""How sentences become numbers: the ids that all vocabularies share, and the words of the others."""
+"""How sentences become numbers: ids that all vocabularies share, and the words of the others."""
 
 from dataclasses import dataclass
 

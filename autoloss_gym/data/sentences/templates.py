@@ -78,7 +78,8 @@ def _filled(source_order: str, target_order: str) -> list[Template]:
     """All templates of one order."""
     made = []
     for phrases in itertools.product(*(_CONSTITUENTS[name] for name in source_order)):
-        positions, slots = {}, []
+        positions: dict[str, range] = {}
+        slots: list[str] = []
         for name, phrase in zip(source_order, phrases, strict=True):
             positions[name] = range(len(slots), len(slots) + len(phrase))
             slots += phrase
