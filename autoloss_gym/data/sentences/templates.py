@@ -31,11 +31,15 @@ class Template:
     alignment: tuple[int, ...]
 
 
-_SHORT_SUBJECT: tuple[Phrase, ...] = ((PERSON,), (SUBJECT_ARTICLE, NOUN))
-_SUBJECT = (*_SHORT_SUBJECT, (SUBJECT_ARTICLE, ADJECTIVE, NOUN))
+# Nouns may lack an article, as plurals do: then their place alone does not tell their class, and
+# knowing which classes each stem has helps to translate.
+_SHORT_SUBJECT: tuple[Phrase, ...] = ((PERSON,), (NOUN,), (SUBJECT_ARTICLE, NOUN))
+_SUBJECT = (*_SHORT_SUBJECT, (ADJECTIVE, NOUN), (SUBJECT_ARTICLE, ADJECTIVE, NOUN))
 _OBJECT: tuple[Phrase, ...] = (
     (),
     (PERSON,),
+    (NOUN,),
+    (ADJECTIVE, NOUN),
     (OBJECT_ARTICLE, NOUN),
     (OBJECT_ARTICLE, ADJECTIVE, NOUN),
 )
