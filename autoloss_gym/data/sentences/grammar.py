@@ -9,7 +9,7 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.data.sentences import templates
 from autoloss_gym.data.sentences.encoding import END, PADDING, TASKS, Vocabularies
-from autoloss_gym.data.sentences.lexicon import Lexicon, draw_lexicon, entries
+from autoloss_gym.data.sentences.lexicon import Lexicon, choices, draw_lexicon, entries
 from autoloss_gym.data.sentences.wording import MOST_STEMS, vocabularies
 from autoloss_gym.tools.compiling import graph_constant
 
@@ -116,8 +116,7 @@ class GrammarProblems:
         source = _looked_up(lexicon.source, entry)
         if task == "translation":
             target = _looked_up(lexicon.target, entry)
-            ends = torch.tensor([END, PADDING], dtype=torch.int32, device=keys.device)
-            target = torch.cat([target, ends.expand(runs, rows, 2)], dim=2)
+            target = torch.cat([target, grammar["ends"].expand(runs, rows, 2)], dim=2)
             alignment = grammar["alignment"].index_select(0, template)
             target = target.gather(2, alignment.view(runs, rows, -1))
         else:
@@ -140,12 +139,11 @@ def _grammar(stems: int, device: torch.device) -> dict[str, Tensor]:
         the next; `alignment` (templates, target length), positions, then those of the end and of
         padding; tags of entries by the names of the tasks.
     """
-    table = entries(stems)
     length, target_length = templates.SOURCE_LENGTH, templates.TARGET_LENGTH
     rows, alignment = [], []
     for template in templates.TEMPLATES:
         words = template.slots + (templates.NOTHING,) * (length - len(template.slots))
-        first, counts = zip(*map(table.choices, words), strict=True)
+        first, counts = zip(*(choices(stems, word) for word in words), strict=True)
         articles = [word in templates.ARTICLES for word in words]
         nouns = [
             words.index(templates.NOUN, position) if article else position
@@ -161,6 +159,7 @@ def _grammar(stems: int, device: torch.device) -> dict[str, Tensor]:
     return {
         "slots": tensor(rows),
         "alignment": tensor(alignment),
-        "entities": tensor([entry.entity for entry in table.all], torch.int32),
-        "parts_of_speech": tensor([entry.part for entry in table.all], torch.int32),
+        "ends": tensor([END, PADDING], torch.int32),
+        "entities": tensor([entry.entity for entry in entries(stems)], torch.int32),
+        "parts_of_speech": tensor([entry.part for entry in entries(stems)], torch.int32),
     }

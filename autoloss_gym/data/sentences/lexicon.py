@@ -24,18 +24,22 @@ _GENDERS = 3
 # Classes of open-class words, and those between which a form may be ambiguous.
 _CLASSES = (slots.NOUN, slots.VERB, slots.ADJECTIVE)
 _TWO_CLASSES = (_CLASSES[:2], _CLASSES[1:], (slots.ADJECTIVE, slots.NOUN))
-# Of every three names one is a person, one a place and one either.
-_ROLES = ((slots.ONLY_PERSON,), (slots.PERSON, slots.PLACE), (slots.ONLY_PLACE,))
+# Uses of names with their entity: of every three names one is a person, one either, one a place.
+_USES_OF_NAMES = (
+    (slots.ONLY_PERSON, "PERSON", 0),
+    (slots.PERSON, "PERSON", 1),
+    (slots.PLACE, "PLACE", 1),
+    (slots.ONLY_PLACE, "PLACE", 2),
+)
 
 
 class Entry(NamedTuple):
-    """A word in one use.
+    """A word in one use, before a problem renames names, stems and their meanings.
 
     Args:
-        use: its slot; of a name, whether it is always a person or place.
-        source, target: of a word whose meaning is fixed, its id; else a rank among the problem's
-            names or stems, and among its names or the meanings of stems.
-        entity, part: its tags' ids.
+        use: the slot that it fills; names that are always persons, or places, fill two.
+        source, target: ids of the word and its translation.
+        entity, part: ids of its tags.
     """
 
     use: str
@@ -45,38 +49,17 @@ class Entry(NamedTuple):
     part: int
 
 
-@dataclass(frozen=True)
-class Entries:
-    """All entries of a number of stems: those of padding and fixed words, of names, of stems."""
-
-    closed: tuple[Entry, ...]
-    names: tuple[Entry, ...]
-    open: tuple[Entry, ...]
-
-    @property
-    def all(self) -> tuple[Entry, ...]:
-        """The entries in the order in which a lexicon numbers them."""
-        return self.closed + self.names + self.open
-
-    def choices(self, slot: str) -> tuple[int, int]:
-        """First of the entries that may fill a slot, and their number."""
-        uses = {
-            slots.PERSON: (slots.PERSON, slots.ONLY_PERSON),
-            slots.PLACE: (slots.PLACE, slots.ONLY_PLACE),
-        }.get(slot, (slot,))
-        numbers = [number for number, entry in enumerate(self.all) if entry.use in uses]
-        first, count = numbers[0], len(numbers)
-        if slot in slots.ARTICLES:
-            count //= _GENDERS  # the noun chooses the gender
-        return first, count
-
-
 @graph_constant()
-def entries(stems: int) -> Entries:
-    """The entries of problems with so many stems."""
-    words = vocabularies(stems)
+def entries(stems: int) -> tuple[Entry, ...]:
+    """The entries of problems with so many stems; the first is padding."""
     nothing = Entry(slots.NOTHING, PADDING, PADDING, PADDING, PADDING)
-    closed = tuple(
+    return (nothing, *_closed(stems), *_names(stems), *_open(stems))
+
+
+def _closed(stems: int) -> list[Entry]:
+    """Entries of the words whose meaning is fixed."""
+    words = vocabularies(stems)
+    return [
         Entry(
             use,
             words.source.index(source),
@@ -86,42 +69,56 @@ def entries(stems: int) -> Entries:
         )
         for use, part, pairs in CLOSED
         for source, target in pairs
-    )
-    names = [
+    ]
+
+
+def _names(stems: int) -> list[Entry]:
+    """Entries of the names by use."""
+    words = vocabularies(stems)
+    return [
         Entry(
             use,
-            rank,
-            rank,
-            _tag(ENTITIES, "PERSON" if use in (slots.PERSON, slots.ONLY_PERSON) else "PLACE"),
+            words.source.index(name),
+            words.targets[0].index(name),
+            _tag(ENTITIES, entity),
             _tag(PARTS_OF_SPEECH, "NAME"),
         )
-        for rank in range(len(NAMES))
-        for use in _ROLES[rank % len(_ROLES)]
+        for use, entity, kind in _USES_OF_NAMES
+        for name in NAMES[kind::3]
     ]
-    order = (slots.ONLY_PERSON, slots.PERSON, slots.PLACE, slots.ONLY_PLACE)
-    names.sort(key=lambda name: order.index(name.use))
-    return Entries((nothing, *closed), tuple(names), _open(stems))
 
 
-def _open(stems: int) -> tuple[Entry, ...]:
-    """Entries of the stems by class: the first half of the stems has two."""
-    uses = [
-        (use, rank)
-        for rank in range(stems)
-        for use in (
-            _TWO_CLASSES[rank % 3] if rank < stems // 2 else (_CLASSES[(rank - stems // 2) % 3],)
+def _open(stems: int) -> list[Entry]:
+    """Entries of the stems by class; the first half of the stems has two."""
+    words = vocabularies(stems)
+    ambiguous = stems // 2
+    classes: list[tuple[str, ...]] = [_TWO_CLASSES[stem % 3] for stem in range(ambiguous)]
+    classes += [(_CLASSES[stem % 3],) for stem in range(stems - ambiguous)]
+    readings = [(use, stem) for use in _CLASSES for stem in range(stems) if use in classes[stem]]
+    return [
+        Entry(
+            use,
+            len(words.source) - stems + stem,
+            len(words.targets[0]) - num_readings(stems) + reading,
+            _tag(ENTITIES, "O"),
+            _tag(PARTS_OF_SPEECH, use.upper()),
         )
+        for reading, (use, stem) in enumerate(readings)
     ]
-    uses.sort(key=lambda pair: _CLASSES.index(pair[0]))
-    entity = _tag(ENTITIES, "O")
-    return tuple(
-        Entry(use, rank, reading, entity, _tag(PARTS_OF_SPEECH, use.upper()))
-        for reading, (use, rank) in enumerate(uses)
-    )
 
 
 def _tag(tags: tuple[str, ...], tag: str) -> int:
     return FIRST + tags.index(tag)
+
+
+def choices(stems: int, slot: str) -> tuple[int, int]:
+    """First of the entries that may fill a slot, and their number; of articles, in each gender."""
+    uses = {
+        slots.PERSON: (slots.PERSON, slots.ONLY_PERSON),
+        slots.PLACE: (slots.PLACE, slots.ONLY_PLACE),
+    }.get(slot, (slot,))
+    numbers = [number for number, entry in enumerate(entries(stems)) if entry.use in uses]
+    return numbers[0], len(numbers) // (_GENDERS if slot in slots.ARTICLES else 1)
 
 
 @dataclass(frozen=True)
@@ -140,52 +137,48 @@ class Lexicon:
 
 def draw_lexicon(keys: Int64[Tensor, " num_envs"], stems: int) -> Lexicon:
     """A lexicon for each key: which form is which noun, verb, adjective or name, and its gender."""
-    words, table = vocabularies(stems), entries(stems)
-    num_targets = num_readings(stems)
+    table = _table(stems, keys.device)
     names = random.permutation(random.fold_in(keys, "names"), len(NAMES))
     forms = random.permutation(random.fold_in(keys, "stems"), stems)
-    meanings = random.permutation(random.fold_in(keys, "meanings"), num_targets)
-    num_nouns = table.choices(slots.NOUN)[1]
-    genders = random.permutation(random.fold_in(keys, "genders"), num_nouns) % _GENDERS
+    meanings = random.permutation(random.fold_in(keys, "meanings"), num_readings(stems))
+    num_nouns = choices(stems, slots.NOUN)[1]
+    gender = random.permutation(random.fold_in(keys, "genders"), num_nouns) % _GENDERS
+    # Names mean themselves in both languages, so they are renamed alike.
+    source = _renamed(table["source words"], names, forms).index_select(1, table["source"])
+    target = _renamed(table["target words"], names, meanings).index_select(1, table["target"])
+    none = torch.zeros_like(gender[:, :1])
+    return Lexicon(
+        source.to(torch.int32),
+        target.to(torch.int32),
+        torch.cat([none, gender], dim=1).index_select(1, table["noun"]),
+    )
 
-    first_stem = len(words.source) - stems
-    first_meaning = len(words.targets[0]) - num_targets
-    ids, ranks = _fixed(stems, keys.device)
-    closed = ids[:, None].expand(-1, len(keys), -1)
-    source = torch.cat(
-        [
-            closed[0],
-            (names + (first_stem - len(NAMES))).index_select(1, ranks["names"]),
-            (forms + first_stem).index_select(1, ranks["forms"]),
-        ],
-        dim=1,
-    )
-    target = torch.cat(
-        [
-            closed[1],
-            (names + (first_meaning - len(NAMES))).index_select(1, ranks["names"]),
-            meanings + first_meaning,
-        ],
-        dim=1,
-    )
-    gender = torch.zeros_like(source)
-    first_noun = table.choices(slots.NOUN)[0]
-    gender[:, first_noun : first_noun + num_nouns] = genders
-    return Lexicon(source.to(torch.int32), target.to(torch.int32), gender)
+
+def _renamed(
+    words: Int64[Tensor, " words"],
+    names: Int64[Tensor, "num_envs names"],
+    others: Int64[Tensor, "num_envs others"],
+) -> Int64[Tensor, "num_envs words"]:
+    """What each run's problem calls the words, of which names and then others are the last."""
+    first_other = len(words) - others.shape[1]
+    first_name = first_other - names.shape[1]
+    fixed = words[:first_name].expand(len(names), -1)
+    return torch.cat([fixed, names + first_name, others + first_other], dim=1)
 
 
 @graph_constant()
-def _fixed(
-    stems: int, device: torch.device
-) -> tuple[Int64[Tensor, "2 closed"], dict[str, Int64[Tensor, " _"]]]:
-    """Ids of the words of fixed meaning, and the ranks of the entries of names and stems."""
-    table = entries(stems)
-
-    def tensor(values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.int64, device=device)
-
-    ids = [[entry.source for entry in table.closed], [entry.target for entry in table.closed]]
-    return tensor(sum(ids, [])).view(2, -1), {
-        "names": tensor([entry.source for entry in table.names]),
-        "forms": tensor([entry.source for entry in table.open]),
+def _table(stems: int, device: torch.device) -> dict[str, Int64[Tensor, " _"]]:
+    """All words' ids, and of each entry the words and, if it is a noun, its number from 1 on."""
+    words, table = vocabularies(stems), entries(stems)
+    nouns = [number for number, entry in enumerate(table) if entry.use == slots.NOUN]
+    columns = {
+        "source words": range(len(words.source)),
+        "target words": range(len(words.targets[0])),
+        "source": [entry.source for entry in table],
+        "target": [entry.target for entry in table],
+        "noun": [number - nouns[0] + 1 if number in nouns else 0 for number in range(len(table))],
+    }
+    return {
+        name: torch.tensor(column, dtype=torch.int64, device=device)
+        for name, column in columns.items()
     }

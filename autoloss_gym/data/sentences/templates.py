@@ -31,11 +31,15 @@ class Template:
     alignment: tuple[int, ...]
 
 
-_SHORT_SUBJECT: tuple[Phrase, ...] = ((PERSON,), (SUBJECT_ARTICLE, NOUN))
-_SUBJECT = (*_SHORT_SUBJECT, (SUBJECT_ARTICLE, ADJECTIVE, NOUN))
+# Nouns may lack an article, as plurals do: then their place alone does not tell their class, and
+# knowing which classes each stem has helps to translate.
+_SHORT_SUBJECT: tuple[Phrase, ...] = ((PERSON,), (NOUN,), (SUBJECT_ARTICLE, NOUN))
+_SUBJECT = (*_SHORT_SUBJECT, (ADJECTIVE, NOUN), (SUBJECT_ARTICLE, ADJECTIVE, NOUN))
 _OBJECT: tuple[Phrase, ...] = (
     (),
     (PERSON,),
+    (NOUN,),
+    (ADJECTIVE, NOUN),
     (OBJECT_ARTICLE, NOUN),
     (OBJECT_ARTICLE, ADJECTIVE, NOUN),
 )
@@ -78,7 +82,8 @@ def _filled(source_order: str, target_order: str) -> list[Template]:
     """All templates of one order."""
     made = []
     for phrases in itertools.product(*(_CONSTITUENTS[name] for name in source_order)):
-        positions, slots = {}, []
+        positions: dict[str, range] = {}
+        slots: list[str] = []
         for name, phrase in zip(source_order, phrases, strict=True):
             positions[name] = range(len(slots), len(slots) + len(phrase))
             slots += phrase

@@ -59,22 +59,22 @@ NAMES = ("Hagen", "Lindau", "Arnheim", "Bergen", "Selm", "Falken")
 
 # Sounds of a syllable: beginnings, vowels, ends.
 _GERMAN = (
-    ["b", "br", "d", "dr", "f", "g", "gl", "h", "k", "kr", "m", "n", "pf", "r", "sch", "schl", "st", "t", "w", "z"],
-    ["a", "e", "i", "o", "u", "au", "ei"],
-    ["nk", "ft", "ld", "ng", "rg", "rn", "lz", "lt", "mm", "pf", "cht"],
+    "b br d dr f g gl h k kr m n pf r sch schl st t w z",
+    "a e i o u au ei",
+    "nk ft ld ng rg rn lz lt mm pf cht",
 )
 _ENGLISH = (
-    ["b", "bl", "ch", "cl", "d", "f", "gr", "h", "j", "l", "m", "p", "qu", "r", "sh", "sl", "t", "th", "w", "y"],
-    ["a", "e", "i", "o", "oo", "ea", "ai"],
-    ["rk", "lt", "nd", "ft", "m", "mp", "sh", "st", "lm", "n", "rd"],
+    "b bl ch cl d f gr h j l m p qu r sh sl t th w y",
+    "a e i o oo ea ai",
+    "rk lt nd ft m mp sh st lm n rd",
 )
 
 
-def _syllables(sounds: tuple[list[str], ...], size: int, taken: tuple[str, ...]) -> tuple[str, ...]:
+def _syllables(sounds: tuple[str, ...], size: int, taken: tuple[str, ...]) -> tuple[str, ...]:
     """`size` different words of one syllable, none of them taken."""
     # The numbers of sounds, 20, 7 and 11, have no common divisor: all triples occur.
-    cycles = zip(*(itertools.cycle(sound) for sound in sounds), strict=False)
-    words = map("".join, itertools.islice(cycles, 1540))
+    cycles = zip(*(itertools.cycle(sound.split()) for sound in sounds), strict=False)
+    words = map("".join, itertools.islice(cycles, 20 * 7 * 11))
     return tuple(itertools.islice((word for word in words if word not in taken), size))
 
 
