@@ -28,6 +28,7 @@ _ON_THE_HOST = (
     "data/resizing.py",
     "data/tables/",
     "scoring/classifiers/storage.py",
+    "scoring/translations.py",
 )
 
 
@@ -132,8 +133,19 @@ KNOWN_WAITS = (
     KnownWait("data/table_families.py", "stacked", "upload " * 5, _ONCE),
     KnownWait("data/table_families.py", "_counts", "upload", _ONCE),
     KnownWait("data/image_source.py", "ImageSource.pixels_on", "upload", _ONCE),
+    KnownWait("data/sentences/corpus_source.py", "CorpusSource._table", "upload", _ONCE),
+    KnownWait("data/sentences/corpus_source.py", "CorpusSource._parts", "upload", _ONCE),
+    KnownWait("tasks/translation/figures.py", "counts_on", "upload", _ONCE),
+    KnownWait(
+        "tasks/translation/figures.py", "_bleu", "upload", "at the end of a run: BLEU is the host's"
+    ),
+    KnownWait(
+        "tasks/translation/figures.py", "_texts", "tolist",
+        "at the end of a run, for BLEU, and where a user looks at translations",
+    ),
     KnownWait("data/image_source.py", "ImageSource.labels_on", "upload", _ONCE),
     KnownWait("optimizers/adam.py", "_constants", "upload " * 5, _ONCE),
+    _none("optimizers/adam.py", "_pieces", "nonzero tolist", _CPU),
     KnownWait("optimizers/learned.py", "_decays", "upload upload", _ONCE),
     KnownWait("optimizers/learned.py", "_row", "upload", _ONCE),
     KnownWait("optimizers/learned_network.py", "_times_on", "upload", _ONCE),

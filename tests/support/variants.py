@@ -186,6 +186,9 @@ def _variants(id: str) -> list[dict[str, Any]]:
     if id == GAN:
         # Its losses share no block: pairs are drawn.
         chosen.append(_DECISIONS)
+    if id == TRANSLATION:
+        # Its programs have the most operations, and share those of the environment with the others.
+        return [*chosen, {}, *_WEIGHTS, EVERYWHERE[-3]]
     suited = [each for each in EVERYWHERE if id not in _UNWEIGHED or each not in _WEIGHTS]
     return [*chosen, *suited]
 
