@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoloss_gym.data.files import check_regular, data_path
+from autoloss_gym.data.files import data_path
 from autoloss_gym.data.named_images import DATA_VARIABLE
 from autoloss_gym.data.sentences.corpus import PARTS
 from autoloss_gym.data.sentences.encoding import TASKS
@@ -63,7 +63,7 @@ def paths_of(files: tuple[TaskFiles, ...]) -> list[Path]:
 def _multi30k(data_dir: str | None) -> tuple[TaskFiles, ...]:
     """Multi30K (Elliott et al. 2016), GermEval 2014 and UD German GSD.
 
-    The training file of GermEval is not among the data; its larger test file takes the place.
+    Of GermEval the larger of two files, that of its test, is trained on.
     """
     if data_dir is None:
         raise ValueError(
@@ -105,7 +105,7 @@ def _listed(dataset: str) -> tuple[TaskFiles, ...]:
     path = data_path(dataset)
     if os.sep not in dataset and not path.exists() and path.suffix not in _SUFFIXES:
         raise ValueError(f"{unknown('dataset', dataset, (MULTI30K,))}, or the path of {_LIST}")
-    check_regular(path, _LIST)
+    check_text_file(path, _LIST)
     content = _content(path)
     for task in content:
         if task not in TASKS:
@@ -122,7 +122,7 @@ def _content(path: Path) -> dict[Any, Any]:
     try:
         text = read_bytes(path, _MOST_BYTES).decode()
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{str(path)!r} cannot be read as YAML or JSON: {reason}") from None
     if not isinstance(content, dict):

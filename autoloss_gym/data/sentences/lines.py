@@ -14,14 +14,19 @@ from autoloss_gym.data.files import (
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def check_text_file(path: Path) -> None:
-    """ValueError, with the nearest name in its folder, unless there is such a file."""
+def check_text_file(path: Path, expected: str = "a text file") -> None:
+    """ValueError, with the nearest name in its folder, unless there is such a file.
+
+    Args:
+        path: what is to be read.
+        expected: the kind of file to give instead.
+    """
     if path.parent.is_dir() and not path.exists():
         names = [each.name for each in path.parent.iterdir()]
         near = difflib.get_close_matches(path.name, names, n=1)
         question = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{str(path)!r}: there is no such file{question}")
-    check_regular(path, "a text file")
+    check_regular(path, expected)
 
 
 def read_lines(path: Path) -> list[str]:

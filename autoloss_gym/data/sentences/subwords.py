@@ -105,7 +105,7 @@ def _texts(sentences: Sequence[Sequence[str]], num_characters: int) -> Iterator[
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Without threads of `tokenizers`, which would warn whoever forks this process later."""
+    """Without threads of `tokenizers`: some versions warn when such a process is forked later."""
     before = os.environ.get(_PARALLELISM)
     os.environ[_PARALLELISM] = "false"
     try:

@@ -128,9 +128,11 @@ def _read_columns(
             continue
         if has_numbers and _NO_WORD.fullmatch(fields[0]):
             continue
-        if len(fields) < tag_column or not fields[tag_column - 1]:
+        if len(fields) < max(columns) or not fields[tag_column - 1]:
             raise at_line(path, number, f"{line[:40]!r} has no tag in column {tag_column}")
-        if len(fields) != num_fields or not fields[word_column - 1]:
+        if not fields[word_column - 1]:
+            raise at_line(path, number, f"{line[:40]!r} has no word in column {word_column}")
+        if len(fields) != num_fields:
             raise at_line(
                 path, number, f"{line[:40]!r} has {len(fields)} columns, expected {num_fields}"
             )

@@ -80,7 +80,7 @@ def test_composed_and_decomposed_letters_are_the_same_words(tmp_path):
     [
         ("Er\tPRON\ngeht\n", None, ", line 2: 'geht' has no tag in column 2"),
         ("Er\tPRON\ngeht\t\n", None, ", line 2: 'geht\\t' has no tag in column 2"),
-        ("Er\tPRON\n\tVERB\n", None, ", line 2: '\\tVERB' has 2 columns, expected 2"),
+        ("Er\tPRON\n\tVERB\n", None, ", line 2: '\\tVERB' has no word in column 1"),
         ("Er PRON\nNew York LOC\n", None, ", line 2: 'New York LOC' has 3 columns, expected 2"),
         ("Er##PRON geht##VERB\nes##\n", None, ", line 2: 'es##' has no tag; expected word##TAG"),
         ("Er##PRON\nes regnet##VERB\n", None, ", line 2: 'es' has no tag; expected word##TAG"),

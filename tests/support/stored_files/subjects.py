@@ -24,8 +24,11 @@ from agents.learners.learner import make_learner
 from agents.run_folders import save_configuration
 from autoloss_gym.controllers.policies.static import Ratio
 from autoloss_gym.data.image_source import ImageSource
+from autoloss_gym.data.sentences import storage
+from autoloss_gym.data.sentences.text_source import TextSource
 from autoloss_gym.scoring import classifiers
 from autoloss_gym.tools import cache
+from tests.data.sentences.own_corpora import write_corpus
 
 # Loaded here, once, instead of in each process that is forked.
 for _name in ("torch._dynamo", "sklearn.datasets", "yaml", "agents.commands.benchmark"):
@@ -147,6 +150,14 @@ def _train_classifier(folder: Path) -> int:
     return 0
 
 
+def _encode_text(folder: Path) -> int:
+    cache.cache_folder = lambda: folder
+    storage.cache_folder = cache.cache_folder
+    corpus = TextSource(str(write_corpus(folder.parent / "text")), source_words=200).load()
+    (folder / "result").write_bytes(corpus.digest.encode())
+    return 0
+
+
 def _play_curves(folder: Path) -> int:
     job = Job(EnvironmentMaker(ID, SMALL), Ratio("1:1:1", (1, 1, 1)), (0, 1), (10, 20))
     (curve,) = play_all([job], Store(folder / "curves"))
@@ -173,6 +184,7 @@ def _subjects() -> list[Subject]:
     found.append(
         Subject("classifiers", _train_classifier, ("*.safetensors",), _train_classifier, _result)
     )
+    found.append(Subject("text", _encode_text, ("*.safetensors",), _encode_text, _result))
     found.append(Subject("curves", _play_curves, ("curves/*",), _play_curves, _result))
     return found
 
