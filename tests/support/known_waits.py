@@ -133,8 +133,11 @@ KNOWN_WAITS = (
     KnownWait("data/table_families.py", "stacked", "upload " * 5, _ONCE),
     KnownWait("data/table_families.py", "_counts", "upload", _ONCE),
     KnownWait("data/image_source.py", "ImageSource.pixels_on", "upload", _ONCE),
+    _none("data/sentences/corpus_source.py", "CorpusSource.lengths", "number", "arrays of the host"),
     KnownWait("data/sentences/corpus_source.py", "CorpusSource._table", "upload", _ONCE),
     KnownWait("data/sentences/corpus_source.py", "CorpusSource._parts", "upload", _ONCE),
+    KnownWait("data/sentences/grammar.py", "_grammar", "upload", _ONCE),
+    KnownWait("data/sentences/lexicon.py", "_table", "upload", _ONCE),
     KnownWait("tasks/translation/figures.py", "counts_on", "upload", _ONCE),
     KnownWait(
         "tasks/translation/figures.py", "_bleu", "upload", "at the end of a run: BLEU is the host's"

@@ -56,6 +56,16 @@ class CorpusSource(SentenceSource):
 
     @property
     @graph_constant()
+    def lengths(self) -> tuple[tuple[int, int], ...]:
+        found = []
+        for table in self._tables():
+            sides = np.split(table != 0, [self.source_length], axis=1)
+            source, target = (int(side.sum(axis=1).max()) for side in sides)
+            found.append((source, target))
+        return tuple(found)
+
+    @property
+    @graph_constant()
     def counts(self) -> tuple[int, ...]:
         """Training sentences of each task.
 

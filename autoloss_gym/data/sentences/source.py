@@ -8,7 +8,7 @@ from jaxtyping import Int, Int64
 from torch import Tensor
 
 from autoloss_gym.core.state import Keys
-from autoloss_gym.data.sentences.encoding import Vocabularies
+from autoloss_gym.data.sentences.encoding import TASKS, Vocabularies
 
 # Rows are sentences of source_length + target_length numbers: the ids of the source, then those of
 # the target, each padded with 0.
@@ -32,6 +32,11 @@ class SentenceSource(ABC):
     @abstractmethod
     def target_length(self) -> int:
         """The most words of a target."""
+
+    @property
+    def lengths(self) -> tuple[tuple[int, int], ...]:
+        """The most words of sources and targets of each task; the rest of their rows is padding."""
+        return ((self.source_length, self.target_length),) * len(TASKS)
 
     @property
     @abstractmethod

@@ -9,6 +9,7 @@ MULTI30K_SMALL: dict[str, Any] = {
     "dataset": "multi30k",
     "source_words": 2000,
     "target_words": 1000,
+    "tag_length": 50,
     "num_sentences": (2000, 0, 0),
     "dropout": 0.2,
     "max_steps": 2400,

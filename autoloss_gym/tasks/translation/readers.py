@@ -60,7 +60,7 @@ class Readers:
             sentences: sources and targets.
             dropout_keys: of this update; None drops nothing.
         """
-        source, target = self._split(sentences)
+        source, target = self._split(task, sentences)
         encoded = self.model.encode(parameters[ENCODER], source, dropout_keys)
         decoder = parameters[DECODERS[task]]
         logits = self.model.decode(decoder, encoded, target, dropout_keys)
@@ -82,7 +82,7 @@ class Readers:
         """What `figures.decoded_metrics` names, of greedy decoding."""
         decoded = []
         for task, sentences in zip(TASKS, parts, strict=True):
-            source, target = self._split(sentences)
+            source, target = self._split(task, sentences)
             decoded.append((target, self.decoded(parameters, task, source)))
         return figures.of_decoded(decoded, self.source, is_text)
 
@@ -92,17 +92,20 @@ class Readers:
         """Greedy targets of a task, with as many words as targets may have."""
         encoded = self.model.encode(parameters[ENCODER], source)
         decoder = parameters[DECODERS[task]]
-        return self.model.greedy(decoder, encoded, self.source.target_length)
+        length = self.source.lengths[TASKS.index(task)][1]
+        return self.model.greedy(decoder, encoded, length)
 
     def translations(self, parameters: Parameters, sentences: Sentences) -> list[list[Translation]]:
         """Greedy translations of each run's sentences, in words."""
-        source, target = self._split(sentences)
+        source, target = self._split(TASKS[0], sentences)
         with torch.no_grad():
             found = self.decoded(parameters, TASKS[0], source)
         return figures.in_words(source, target, found, self.source)
 
-    def _split(self, sentences: Sentences) -> tuple[Tensor, Tensor]:
-        """Sources and targets, int64."""
-        lengths = [self.source.source_length, self.source.target_length]
-        source, target = sentences.to(torch.int64).split(lengths, dim=-1)
-        return source, target
+    def _split(self, task: str, sentences: Sentences) -> tuple[Tensor, Tensor]:
+        """Sources and targets of a task, int64, without what is padding in all its sentences."""
+        source_length, target_length = self.source.lengths[TASKS.index(task)]
+        first = self.source.source_length
+        source = sentences[..., :source_length]
+        target = sentences[..., first : first + target_length]
+        return source.to(torch.int64), target.to(torch.int64)
