@@ -1,7 +1,7 @@
 """Long short-term memories (LSTM) and embeddings of many runs, each with weights of its own."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -60,9 +60,8 @@ def embed(
     """The vectors of words."""
     if is_eager_on_cpu(table):
         # A gather of all runs at once would write its index for every number of a vector.
-        return torch.stack(
-            [functional.embedding(*each) for each in zip(ids.unbind(), table.unbind(), strict=True)]
-        )
+        pairs = zip(_apart(ids), _apart(table), strict=True)
+        return _together([functional.embedding(*pair) for pair in pairs])
     size = table.shape[2]
     index = ids.flatten(1)[:, :, None].expand(-1, -1, size)
     return table.gather(1, index).view(*ids.shape, size)
@@ -103,7 +102,7 @@ def _one_by_one(inputs: Tensor, weights: list[Tensor], memory: Memory) -> tuple[
     outputs = []
     hidden = []
     cells = []
-    by_run = [tensor.unbind() for tensor in (inputs, *memory, *weights)]
+    by_run = [_apart(tensor) for tensor in (inputs, *memory, *weights)]
     for values, start, cell, *own in zip(*by_run, strict=True):
         output, last, last_cell = torch.lstm(
             values,
@@ -119,7 +118,17 @@ def _one_by_one(inputs: Tensor, weights: list[Tensor], memory: Memory) -> tuple[
         outputs.append(output)
         hidden.append(last[0])
         cells.append(last_cell[0])
-    return torch.stack(outputs), (torch.stack(hidden), torch.stack(cells))
+    return _together(outputs), (_together(hidden), _together(cells))
+
+
+def _apart(tensor: Tensor) -> Sequence[Tensor]:
+    """The tensors of each run; one alone is a view whose gradient is a view."""
+    return [tensor.squeeze(0)] if len(tensor) == 1 else tensor.unbind()
+
+
+def _together(tensors: Sequence[Tensor]) -> Tensor:
+    """What `_apart` took apart."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(list(tensors))
 
 
 def _cells(inputs: Tensor, weights: list[Tensor], memory: Memory) -> tuple[Tensor, Memory]:
@@ -165,28 +174,32 @@ def within_lengths(ids: Int64[Tensor, "num_envs rows time"]) -> Bool[Tensor, "nu
     return ids != 0
 
 
-def reversed_order(
+def reversal(
     lengths: Int64[Tensor, "num_envs rows"], time: int
-) -> Int64[Tensor, "num_envs rows time"]:
-    """Places of each sequence's words from last to first; padding keeps its place.
+) -> Float[Tensor, "num_envs rows {time} {time}"]:
+    """Matrices whose product with a sequence turns it around; padding keeps its place.
 
-    The order is its own inverse.
+    Products with ones and zeros are exact, and their gradients are products again: that of a gather
+    takes ten times as long. A matrix is its own inverse.
     """
     places = torch.arange(time, dtype=torch.int64, device=lengths.device)
     backwards = lengths[:, :, None] - 1 - places
-    return torch.where(backwards >= 0, backwards, places)
+    order = torch.where(backwards >= 0, backwards, places)
+    return (order[..., None] == places).to(torch.float32)
 
 
-def reorder(
-    values: Float[Tensor, "num_envs rows time size"], order: Int64[Tensor, "num_envs rows time"]
-) -> Float[Tensor, "num_envs rows time size"]:
-    """The vectors of each sequence in another order."""
-    return values.gather(2, order[:, :, :, None].expand_as(values))
+def last_place(
+    lengths: Int64[Tensor, "num_envs rows"], time: int
+) -> Float[Tensor, "num_envs rows 1 {time}"]:
+    """Matrices whose product with a sequence is the vector of its last word."""
+    places = torch.arange(time, dtype=torch.int64, device=lengths.device)
+    return (lengths[:, :, None, None] - 1 == places).to(torch.float32)
 
 
-def at_place(
-    values: Float[Tensor, "num_envs rows time size"], places: Int64[Tensor, "num_envs rows"]
-) -> Float[Tensor, "num_envs rows size"]:
-    """One vector of each sequence."""
-    index = places[:, :, None, None].expand(-1, -1, 1, values.shape[3])
-    return values.gather(2, index)[:, :, 0]
+def placed(
+    matrices: Float[Tensor, "num_envs rows places time"],
+    values: Float[Tensor, "num_envs rows time size"],
+) -> Float[Tensor, "num_envs rows places size"]:
+    """The product of each sequence with its matrix."""
+    found = torch.bmm(matrices.flatten(0, 1), values.flatten(0, 1))
+    return found.view(*matrices.shape[:3], -1)

@@ -8,14 +8,14 @@ from autoloss_gym import random
 from autoloss_gym.networks import recurrent
 from autoloss_gym.networks.attention import attend, initial_linear, linear
 from autoloss_gym.networks.recurrent import (
-    at_place,
     embed,
     initial_embedding,
     initial_lstm,
+    last_place,
     lstm,
     lstm_cell,
-    reorder,
-    reversed_order,
+    placed,
+    reversal,
 )
 
 KEYS = random.fold_in(torch.arange(3), "recurrent")
@@ -76,13 +76,11 @@ def test_cells_in_a_row_are_the_lstm():
 
 def test_reading_backwards_begins_at_the_last_word():
     lengths = torch.tensor([[3, 1]])
-    order = reversed_order(lengths, 4)
-    assert order.tolist() == [[[2, 1, 0, 3], [0, 1, 2, 3]]]
     values = torch.arange(8.0).view(1, 2, 4, 1)
-    turned = reorder(values, order)
+    turned = placed(reversal(lengths, 4), values)
     assert turned[0, :, :, 0].tolist() == [[2, 1, 0, 3], [4, 5, 6, 7]]
-    assert torch.equal(reorder(turned, order), values)
-    assert at_place(values, lengths - 1)[0, :, 0].tolist() == [2, 4]
+    assert torch.equal(placed(reversal(lengths, 4), turned), values)
+    assert placed(last_place(lengths, 4), values)[0, :, 0, 0].tolist() == [2, 4]
 
 
 def test_attention_averages_what_is_seen():

@@ -16,14 +16,14 @@ from autoloss_gym.data.sentences.encoding import START
 from autoloss_gym.networks.attention import attend, initial_linear, linear
 from autoloss_gym.networks.recurrent import (
     Memory,
-    at_place,
     embed,
     initial_embedding,
     initial_lstm,
+    last_place,
     lstm,
     lstm_cell,
-    reorder,
-    reversed_order,
+    placed,
+    reversal,
     within_lengths,
 )
 
@@ -110,15 +110,16 @@ class EncoderDecoder:
         seen = within_lengths(ids)
         lengths = seen.sum(dim=2)
         values = self._dropped(embed(encoder["embedding"], ids), dropout_keys, "source")
-        order = reversed_order(lengths, ids.shape[2]) if self.bidirectional else None
+        time = ids.shape[2]
+        turned = reversal(lengths, time) if self.bidirectional else None
         for layer in range(self.layers):
             outputs, _ = lstm(values, encoder, f"forward_{layer}")
-            if order is not None:
-                backward, _ = lstm(reorder(values, order), encoder, f"backward_{layer}")
-                outputs = torch.cat([outputs, reorder(backward, order)], dim=3)
+            if turned is not None:
+                backward, _ = lstm(placed(turned, values), encoder, f"backward_{layer}")
+                outputs = torch.cat([outputs, placed(turned, backward)], dim=3)
             values = outputs + values if self.residual and layer else outputs
         # Of each direction the state after the whole sentence.
-        last = at_place(values, lengths - 1)
+        last = placed(last_place(lengths, time), values)[:, :, 0]
         if self.bidirectional:
             hidden = self.hidden_size
             last = torch.cat([last[..., :hidden], values[:, :, 0, hidden:]], dim=2)
