@@ -26,7 +26,9 @@ def affine(
     if more_features or more_outputs:
         weights = pad(weights, (0, more_outputs, 0, more_features))
         bias = pad(bias, (0, more_outputs))
-    return baddbmm(bias[:, None, :], inputs, weights, alpha=scale)[:, :, :outputs]
+    product = baddbmm(bias[:, None, :], inputs, weights, alpha=scale)
+    # The gradient of a slice, also of all, is a copy.
+    return product[:, :, :outputs] if more_outputs else product
 
 
 def sum_of_outer_products(

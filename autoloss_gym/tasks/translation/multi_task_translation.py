@@ -200,7 +200,7 @@ class MultiTaskTranslation(GradientTask, TextTask):
         index = (draws * counts >> 31) + firsts
         sentences = self.source.training(data, index.flatten(1))
         shape = (len(keys), len(TASKS), self.batch_size, -1)
-        return {"sentences": sentences.view(shape), "dropout": random.fold_in(keys, "dropout")}
+        return {"sentences": sentences.view(shape), "keys": keys}
 
     def losses(self) -> dict[str, Loss]:
         return {task: functools.partial(self._loss, task) for task in TASKS}
@@ -209,7 +209,7 @@ class MultiTaskTranslation(GradientTask, TextTask):
         self, task: str, parameters: Parameters, batch: dict[str, Tensor]
     ) -> Float[Tensor, " num_envs"]:
         sentences = batch["sentences"][:, TASKS.index(task)]
-        return self.readers.cross_entropy(parameters, task, sentences, batch["dropout"])
+        return self.readers.cross_entropy(parameters, task, sentences, batch["keys"])
 
     def validation_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 3"]:
         parts = self.source.held_out(data, "validation")
