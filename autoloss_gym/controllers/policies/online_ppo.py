@@ -35,7 +35,7 @@ class OnlinePPO:
     label: str
     num_pairs: int
     metric: Metric
-    settings: OnlineSettings = field(default_factory=OnlineSettings)
+    settings: OnlineSettings
     static: bool = False
     diagnostics: bool = False
     env_arguments: dict[str, Any] = field(default_factory=dict)

@@ -122,7 +122,7 @@ class PlainPPO:
 
 
 def test_a_run_learns_as_a_plain_loop_of_pytorch_does():
-    settings = OnlineSettings(buffer=30, batch=8, epochs=3, entropy=0.02)
+    settings = OnlineSettings(segment=1, buffer=30, batch=8, epochs=3, entropy=0.02)
     networks, keys = ActorCritic(num_inputs=5, num_actions=3), torch.arange(4)
     learner = Learner(networks, settings, keys)
     plain = PlainPPO(networks, learner.parameters[2], settings)
@@ -153,7 +153,9 @@ def test_a_run_learns_as_a_plain_loop_of_pytorch_does():
 
 
 def test_the_zeros_that_fill_up_layers_stay_zeros():
-    learner = Learner(ActorCritic(5, 3), OnlineSettings(buffer=4, entropy=0.1), torch.arange(2))
+    learner = Learner(
+        ActorCritic(5, 3), OnlineSettings(segment=1, buffer=4, entropy=0.1), torch.arange(2)
+    )
     before = learner.parameters.clone()
     transitions = Transitions(2, 4, 5)
     transitions.observations.normal_()
