@@ -167,3 +167,34 @@ def test_the_zeros_that_fill_up_layers_stay_zeros():
     assert (before[0] != 0).sum() == weights
     assert (learner.parameters[0] != 0).sum() <= weights + 2 * 64 + 3 + 1
     assert (learner.parameters != before).any(dim=1).all()
+
+
+def test_networks_begin_with_weights_of_their_own_run_and_about_equal_probabilities():
+    networks = ActorCritic(6, 4)
+    parameters = networks.initial(torch.arange(200))
+    drawn = parameters[:, (parameters != 0).any(dim=0)]
+    assert (drawn[1:] != drawn[:-1]).all()
+    first = parameters[:, : 16 * 32].view(200, 16, 32)[:, :6]
+    assert first.std().item() == pytest.approx(6**-0.5, rel=0.05)
+    logs, values = networks(parameters, torch.ones(200, 1, 6))
+    torch.testing.assert_close(torch.exp(logs), torch.full((200, 1, 4), 0.25), atol=0.05, rtol=0)
+    assert 0 < values.abs().max() < 0.3
+
+
+def test_a_run_whose_gradient_is_not_finite_stays_as_it_is_and_learns_when_it_is_finite_again():
+    settings = OnlineSettings(segment=1, buffer=6, batch=3, epochs=2)
+    broken, whole = (Learner(ActorCritic(5, 2), settings, torch.arange(2)) for _ in range(2))
+    begun = broken.parameters.clone()
+    transitions = Transitions(2, 6, 5)
+    transitions.observations.normal_(generator=torch.Generator().manual_seed(0))
+    transitions.rewards[:, ::2] = 1.0
+    everyone = torch.ones(2, dtype=torch.bool)
+    whole.learn(transitions, torch.zeros(2), everyone)
+    transitions.rewards[1, 3] = math.nan
+    broken.learn(transitions, torch.zeros(2), everyone)
+    assert torch.equal(broken.parameters[0], whole.parameters[0])
+    assert torch.equal(broken.parameters[1], begun[1])
+    transitions.rewards[1, 3] = 0.0
+    broken.learn(transitions, torch.zeros(2), everyone)
+    assert torch.isfinite(broken.parameters).all()
+    assert (broken.parameters != begun).any(dim=1).all()

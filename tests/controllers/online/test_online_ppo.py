@@ -86,15 +86,20 @@ def test_weights_stay_finite_and_neighbours_the_same_where_validations_are_not_f
     policy, neighbour = policy_of(metric=metric), policy_of(metric=metric)
     policy.reset(seeds)
     neighbour.reset(seeds[:1])
+    choices = []
     for step in range(100):
         observations, infos = Told(seeds).at(step)
         own = observations[:1].copy(), {name: each[:1].copy() for name, each in infos.items()}
         observations[1:, 0] = broken
         infos["validation"][1] = broken
         infos["validation"][2] = broken if step % 3 else 1.0
-        policy.act(observations, infos)
+        if step == 1:
+            begun = weights(policy).clone()
+        choices.append(policy.act(observations, infos).choice)
         neighbour.act(*own)
     assert torch.isfinite(weights(policy)).all()
+    assert (weights(policy) != begun).any(dim=1).all()
+    assert 20 < np.sum(choices, axis=0).min() <= np.sum(choices, axis=0).max() < 80
     assert torch.equal(weights(policy)[0], weights(neighbour)[0])
 
 
@@ -143,6 +148,20 @@ def test_a_run_that_has_ended_learns_no_more_and_the_others_go_on():
     assert torch.equal(weights(policy)[1], ended)
     assert torch.equal(weights(policy)[0], weights(whole)[0])
     assert not torch.equal(weights(whole)[1], ended)
+
+
+def test_what_was_learned_already_makes_the_next_choice():
+    seeds, told = np.arange(4), Told(np.arange(4))
+    policy = policy_of()
+    policy.reset(seeds)
+    play(policy, told, range(QUICK.buffer))
+    before, _ = policy._learner.evaluate(torch.from_numpy(told.at(QUICK.buffer)[0]))
+    (choice,) = play(policy, told, [QUICK.buffer])
+    after, values = policy._learner.evaluate(torch.from_numpy(told.at(QUICK.buffer)[0]))
+    rows = np.arange(4), choice
+    assert torch.equal(policy._transitions.logs[:, 0], after[rows])
+    assert torch.equal(policy._transitions.values[:, 0], values)
+    assert not torch.equal(after[rows], before[rows])
 
 
 def test_reset_begins_with_new_networks():
