@@ -1,6 +1,7 @@
 """Blocks of parameters: packed into one row a run, or viewed in the shapes of their author."""
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, cat
@@ -31,3 +32,30 @@ def sizes(shapes: Any) -> tuple[int, ...]:
     """Numbers of each tensor of a block of one run, in order."""
     each = shapes.values() if isinstance(shapes, dict) else [shapes]
     return tuple(math.prod(shape) for shape in each)
+
+
+class OnDemand(Mapping[str, Any]):
+    """Blocks that are made when they are first asked for.
+
+    Args:
+        names: of the blocks.
+        make: from a name to the block.
+    """
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], Any]) -> None:
+        self._names = tuple(names)
+        self._make = make
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            if name not in self._names:
+                raise KeyError(name)
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autoloss_gym.core.differentiation import Gradients
+from autoloss_gym.core.differentiation import Gradients, PartialGradient
 from autoloss_gym.core.task import Pair
 
 # Of each block by name, its gradient (num_envs, size), finite everywhere, and which runs have one.
@@ -27,28 +27,44 @@ def combined(
     Args:
         blocks: names of all blocks.
         pairs, gradients, weights, used: see `combine`.
-        clip_norm: greatest norm of what a run takes a step along; 0 for any.
+        clip_norm: greatest norm of what a run takes a step along, over all blocks of the step
+            together (Pascanu, Mikolov, Bengio: "On the difficulty of training recurrent neural
+            networks", ICML 2013), as in `torch.nn.utils.clip_grad_norm_`; 0 for any.
     """
+    if clip_norm and weights is None:
+        # A run has one pair: what that pair moves is all that its step moves.
+        gradients = _clipped_pairs(pairs, gradients, clip_norm)
     steps = {}
     for block in blocks:
         gradient, active = combine(block, pairs, gradients, weights, used)
         if gradient is not None:
             steps[block] = gradient, active
-    return clipped(steps, clip_norm) if clip_norm else steps
-
-
-def clipped(steps: Steps, clip_norm: float) -> Steps:
-    """The gradients of each run, made smaller where their common norm exceeds `clip_norm`.
-
-    The norm is over all blocks of the step together (Pascanu, Mikolov, Bengio: "On the difficulty
-    of training recurrent neural networks", ICML 2013), as in `torch.nn.utils.clip_grad_norm_`.
-    """
-    squares = [(gradient * gradient).sum(dim=1) for gradient, _ in steps.values()]
-    if not squares:
+    if not (clip_norm and weights is not None and steps):
         return steps
-    norm = torch.sqrt(sum(squares[1:], squares[0]))
-    factor = (clip_norm / (norm + _LEAST_NORM)).clamp(max=1.0)[:, None]
+    factor = _clip_factor([gradient for gradient, _ in steps.values()], clip_norm)
     return {block: (gradient * factor, active) for block, (gradient, active) in steps.items()}
+
+
+def _clipped_pairs(pairs: Sequence[Pair], gradients: Gradients, clip_norm: float) -> Gradients:
+    """The gradients of each pair, with at most this norm over all its blocks."""
+    clipped = {}
+    for index, pair in enumerate(pairs):
+        if (index, pair.blocks[0]) not in gradients:
+            continue
+        parts = [gradients[index, block] for block in pair.blocks]
+        factor = _clip_factor([part.values for part in parts], clip_norm)
+        for block, part in zip(pair.blocks, parts, strict=True):
+            clipped[index, block] = PartialGradient(part.values * factor, part.rows)
+    return clipped
+
+
+def _clip_factor(
+    parts: Sequence[Float[Tensor, "runs _"]], clip_norm: float
+) -> Float[Tensor, "runs 1"]:
+    """What makes the common norm of the parts of each run at most `clip_norm`."""
+    squares = [(part * part).sum(dim=1) for part in parts]
+    norm = torch.sqrt(sum(squares[1:], squares[0]))
+    return (clip_norm / (norm + _LEAST_NORM)).clamp(max=1.0)[:, None]
 
 
 def combine(
@@ -79,10 +95,29 @@ def combine(
         part = gradients[index, block]
         mask = used[:, index : index + 1]
         if weights is None:
-            # A run has at most one pair: its gradient is chosen instead of summed with zeros.
-            total = torch.where(mask, part, 0.0 if total is None else total)
+            total = _chosen(part, mask, total)
             continue
-        weighted = torch.where(mask, part * weights[:, index : index + 1], 0.0)
+        factor = weights[:, index : index + 1]
+        weighted = torch.where(mask, part.of_all(len(mask)) * factor, 0.0)
         total = weighted if total is None else total + weighted
     of_users = used if len(users) == len(pairs) else used[:, users]
     return total, of_users.any(dim=1)
+
+
+def _chosen(
+    part: PartialGradient, mask: Bool[Tensor, "num_envs 1"], total: Tensor | None
+) -> Float[Tensor, "num_envs size"]:
+    """The gradient where a run has chosen its pair, and that of the other pairs elsewhere.
+
+    A run has at most one pair: its gradient is chosen instead of summed with zeros.
+    """
+    if part.rows is None:
+        return torch.where(mask, part.values, 0.0 if total is None else total)
+    chosen = torch.where(mask[part.rows], part.values, 0.0)
+    if total is None:
+        total = chosen.new_zeros(len(mask), chosen.shape[1])
+    return (
+        total.index_copy(0, part.rows, chosen)
+        if total.requires_grad
+        else (total.index_copy_(0, part.rows, chosen))
+    )

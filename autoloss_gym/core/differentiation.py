@@ -1,5 +1,6 @@
 """Losses, gradient norms and gradients of many runs: one backward for each pair serves all runs."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from autoloss_gym.core.blocks import pack
+from autoloss_gym.core.blocks import OnDemand, pack
 from autoloss_gym.core.loss import BUFFERS, Buffered, Buffers, ClosedForm, Loss
 from autoloss_gym.core.task import Evaluation, Pair
 from autoloss_gym.tools import tree
@@ -18,7 +19,21 @@ from autoloss_gym.tools.tree import Parameters
 Packed = Mapping[str, Float[Tensor, "num_envs _"]]  # blocks by name
 # Values (num_envs,) of a loss, its gradients by the blocks of a pair, and the buffers it changes.
 Parts = tuple[Tensor, tuple[Tensor, ...], Buffers]
-Gradients = dict[tuple[int, str], Float[Tensor, "num_envs _"]]  # by number of the pair and block
+
+
+@dataclass(frozen=True, eq=False)
+class PartialGradient:
+    """The gradient of a block for the runs `rows`, or where that is None for all."""
+
+    values: Float[Tensor, "rows _"]
+    rows: Int64[Tensor, " rows"] | None
+
+    def of_all(self, num_envs: int) -> Float[Tensor, "num_envs _"]:
+        """With 0 for the other runs."""
+        return _scatter(self.values, self.rows, num_envs)
+
+
+Gradients = dict[tuple[int, str], PartialGradient]  # by number of the pair and block
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +84,7 @@ class Differentiator:
             losses[index] = _scatter(values.detach(), rows, num_envs)
             norms[index] = _scatter(norm, rows, num_envs)
             for block, part in zip(pair.blocks, parts, strict=True):
-                gradients[index, block] = _scatter(part, rows, num_envs)
+                gradients[index, block] = PartialGradient(part, rows)
         evaluation = Evaluation(
             losses=torch.stack(losses, dim=1),
             gradient_norms=torch.stack(norms, dim=1),
@@ -87,11 +102,16 @@ class Differentiator:
         differentiable: bool,
     ) -> Parts:
         """Of one loss for the runs `rows`, or where that is None for all."""
-        inputs = (dict(packed), batch, dict(buffers))
+        inputs = (batch, dict(buffers))
         parts = []
         for chunk in self._chunks(pair, packed, rows):
-            chosen = inputs if chunk is None else tree.select(inputs, chunk)
-            parts.append(self._gradients(pair, *chosen, differentiable))
+            if chunk is None:
+                parts.append(self._gradients(pair, dict(packed), *inputs, differentiable))
+                continue
+            chosen = tree.select(inputs, chunk)
+            # A loss has no use for most blocks of other pairs.
+            blocks = OnDemand(packed, functools.partial(_rows_of, packed, chunk))
+            parts.append(self._gradients(pair, blocks, *chosen, differentiable))
         if len(parts) == 1:
             return parts[0]
         values, gradients, changed = zip(*parts, strict=True)
@@ -113,7 +133,7 @@ class Differentiator:
     def _gradients(
         self,
         pair: Pair,
-        packed: dict[str, Tensor],
+        packed: Packed,
         batch: Any,
         buffers: dict[str, Tensor],
         differentiable: bool,
@@ -122,24 +142,26 @@ class Differentiator:
         loss = self.losses[pair.loss]
         if isinstance(loss, ClosedForm):
             with torch.set_grad_enabled(differentiable):
-                values, written = loss.value_and_gradient(self.unpack(packed), batch)
+                parameters = self._parameters(packed, {})
+                values, written = loss.value_and_gradient(parameters, batch)
                 return values, tuple(pack(written[block]) for block in pair.blocks), {}
         if torch.compiler.is_compiling():
             return self._compiled_gradients(pair, packed, batch, buffers)
         with torch.enable_grad():
             own = {block: _leaf(packed[block]) for block in pair.blocks}
-            total, (values, changed) = self._total(pair, packed | own, batch, buffers)
+            parameters = self._parameters(packed, own)
+            total, (values, changed) = self._total(pair, parameters, batch, buffers, own)
             gradients = torch.autograd.grad(total, list(own.values()), create_graph=differentiable)
         return values, gradients, changed
 
     def _compiled_gradients(
-        self, pair: Pair, packed: dict[str, Tensor], batch: Any, buffers: dict[str, Tensor]
+        self, pair: Pair, packed: Packed, batch: Any, buffers: dict[str, Tensor]
     ) -> Parts:
         """The same with `torch.func`: PyTorch's compiler does not trace `torch.autograd.grad`."""
 
         # Not annotated in full: PyTorch's compiler does not trace such types.
         def total(blocks: dict[str, Tensor]) -> Any:
-            return self._total(pair, packed | blocks, batch, buffers)
+            return self._total(pair, self._parameters(packed, blocks), batch, buffers, blocks)
 
         own = {block: packed[block] for block in pair.blocks}
         gradients, (values, changed) = torch.func.grad(total, has_aux=True)(own)
@@ -151,14 +173,24 @@ class Differentiator:
         result = loss(parameters, batch)
         return result[0] if isinstance(loss, Buffered) else result
 
+    def _parameters(self, packed: Packed, own: Packed) -> Parameters:
+        """All blocks as the losses take them, those of `own` instead of the packed ones."""
+        if torch.compiler.is_compiling():
+            return self.unpack({**packed, **own})
+
+        def unpacked(name: str) -> Any:
+            return self.unpack({name: own[name] if name in own else packed[name]})[name]
+
+        return OnDemand(packed, unpacked)
+
     def _total(
-        self, pair: Pair, packed: dict[str, Tensor], batch: Any, buffers: Buffers
+        self, pair: Pair, parameters: Parameters, batch: Any, buffers: Buffers, own: Packed
     ) -> tuple[Tensor, tuple[Float[Tensor, " num_envs"], Buffers]]:
         """The sum of a loss over all runs, which share nothing; each run's own, and its buffers."""
         loss = self.losses[pair.loss]
-        result = loss(with_buffers(self.unpack(packed), buffers), batch)
+        result = loss(with_buffers(parameters, buffers), batch)
         values, changed = result if isinstance(loss, Buffered) else (result, {})
-        check_shape(f"loss {pair.loss!r}", values, (len(packed[pair.blocks[0]]),))
+        check_shape(f"loss {pair.loss!r}", values, (len(own[pair.blocks[0]]),))
         return values.sum(), (values, changed)
 
 
@@ -205,6 +237,11 @@ def _rows(used: Bool[Tensor, " num_envs"]) -> Int64[Tensor, " rows"] | None:
     if len(used) == 1 or not is_eager_on_cpu(used) or bool(used.all()):
         return None
     return used.nonzero().squeeze(1)
+
+
+def _rows_of(packed: Packed, rows: Int64[Tensor, " rows"], name: str) -> Tensor:
+    """A block of some runs, copied."""
+    return packed[name].index_select(0, rows)
 
 
 def _scatter(values: Tensor, rows: Tensor | None, num_envs: int) -> Tensor:

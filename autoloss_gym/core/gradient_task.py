@@ -118,7 +118,7 @@ class GradientTask(Task):
         _, found, _ = self._measured(state)
         by_pair = []
         for index, pair in enumerate(self.pairs):
-            by_pair.append({block: found[index, block] for block in pair.blocks})
+            by_pair.append({block: found[index, block].values for block in pair.blocks})
         return tuple(by_pair)
 
     def _measured(self, state: State) -> tuple[Evaluation, Gradients, Buffers]:
