@@ -562,3 +562,45 @@ def test_tasks_of_equal_arguments_are_equal_and_hash_alike():
     assert TwoBlocks(cheap=False) == TwoBlocks(cheap=False) != TwoBlocks()
     assert hash(SMALL) == hash(replace(SMALL))
     assert math.isfinite(hash(SMALL))
+
+
+# Clipping
+
+
+def stepped(clip_norm: float, control: Control, runs: int = 2) -> tuple[State, State]:
+    """Runs before and after a step of plain gradient descent at the learning rate 1."""
+    task = TwoBlocks(optimizer=SGD(learning_rate=1.0), clip_norm=clip_norm, cheap=False)
+    state = task.reset(keys_of(*range(runs)))
+    before = tree.clone(state)
+    after, _ = task.update(state, control)
+    return before, after
+
+
+def moved(before: State, after: State) -> torch.Tensor:
+    """What each run has moved by, over all blocks, (runs, numbers)."""
+    parts = [after.parameters[name] - before.parameters[name] for name in before.parameters]
+    return torch.cat(parts, dim=1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_no_step_is_longer_than_the_clip_norm_over_all_blocks_together(weighted):
+    control = choose(2, 2)
+    if weighted:
+        control = Control(weights=torch.tensor([[0.5, 1.0, 1.0]] * 2), step_size=torch.ones(2))
+    whole = moved(*stepped(0.0, control))
+    lengths = whole.norm(dim=1)
+    clip_norm = float(lengths.mean())
+    assert (lengths > clip_norm).sum() == 1  # one run is clipped, the other is not
+    factor = (clip_norm / lengths).clamp(max=1.0)
+    torch.testing.assert_close(moved(*stepped(clip_norm, control)), whole * factor[:, None])
+
+
+def test_runs_that_chose_different_pairs_are_clipped_as_if_they_were_alone():
+    task = TwoBlocks(optimizer=SGD(learning_rate=1.0), clip_norm=0.1, cheap=False)
+    together = task.reset(keys_of(0, 1, 2))
+    task.update(together, choose(0, 2, 1))
+    for run, pair in enumerate((0, 2, 1)):
+        alone = task.reset(keys_of(run))
+        task.update(alone, choose(pair))
+        for name, block in alone.parameters.items():
+            assert torch.equal(together.parameters[name][run : run + 1], block)

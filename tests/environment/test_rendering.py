@@ -6,6 +6,7 @@ import pytest
 
 from autoloss_gym.environment.rendering import Trace, image_grid
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.tasks.translation.multi_task_translation import MultiTaskTranslation
 from tests.support.toy_tasks import Painter
 
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 20}
@@ -141,3 +142,18 @@ def test_a_metric_that_is_maximised_has_an_axis_of_its_own(minimize):
     assert [axes.get_ylabel() for axes in figure.axes][1:] == (
         [] if minimize else ["validation brightness (black)"]
     )
+
+
+def test_the_picture_of_a_task_that_translates_shows_sentences_beside_the_curves():
+    small = {"num_sentences": (6, 6, 6), "num_held_out": 6, "num_test": 4, "hidden_size": 4}
+    task = MultiTaskTranslation(**small, batch_size=2, max_steps=50)
+    envs = AutoLossVectorEnv(task, 2, render_mode="rgb_array")
+    envs.reset(seed=0)
+    first, second = envs.render()
+    assert first.shape == (400, 900, 3)
+    beside = slice(605, None)
+    assert (first[:, beside] < 128).any()
+    assert (first[:, beside] != second[:, beside]).any()
+    sentences = envs.samples(3)
+    assert [len(each) for each in sentences] == [3, 3]
+    assert all(each.source and each.reference for run in sentences for each in run)

@@ -21,6 +21,7 @@ class Mutation:
 
 
 _GRADIENT_TASK = "autoloss_gym/core/gradient_task.py"
+_DIFFERENTIATION = "autoloss_gym/core/differentiation.py"
 _COMBINATION = "autoloss_gym/core/combination.py"
 _ADAM = "autoloss_gym/optimizers/adam.py"
 _HISTORY = "autoloss_gym/signals/history.py"
@@ -141,12 +142,12 @@ MUTATIONS = (
         _COMBINATION,
         (
             (
-                "total = torch.where(mask, part, 0.0 if total is None else total)",
-                "total = part * mask + (0.0 if total is None else total)",
+                "return torch.where(mask, part.values, 0.0 if total is None else total)",
+                "return part.values * mask + (0.0 if total is None else total)",
             ),
             (
-                "weighted = torch.where(mask, part * weights[:, index : index + 1], 0.0)",
-                "weighted = part * weights[:, index : index + 1]",
+                "weighted = torch.where(mask, part.of_all(len(mask)) * factor, 0.0)",
+                "weighted = part.of_all(len(mask)) * factor",
             ),
         ),
         _CORE_TESTS,
@@ -198,7 +199,7 @@ MUTATIONS = (
     ),
     Mutation(
         "8 a loss needs its gradient under no_grad as well",
-        _COMBINATION,
+        _DIFFERENTIATION,
         (("with torch.enable_grad():", "if True:"),),
         _CORE_TESTS,
     ),
@@ -271,7 +272,7 @@ MUTATIONS = (
     ),
     Mutation(
         "11 a step asks nothing of the device",
-        _COMBINATION,
+        _DIFFERENTIATION,
         (("not is_eager_on_cpu(used) or ", ""),),
         "contracts/test_meta_device.py",
     ),

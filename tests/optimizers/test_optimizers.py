@@ -285,3 +285,24 @@ def test_a_bad_form_or_bound_of_barzilai_borwein_is_refused(arguments, message):
 def test_a_learning_rate_that_is_not_positive_and_finite_is_refused(optimizer, learning_rate):
     with pytest.raises(ValueError, match=r"learning_rate=.*expected a positive finite number"):
         optimizer(learning_rate=learning_rate)
+
+
+def test_adam_moves_a_large_block_in_pieces_to_the_same_bits():
+    optimizer = Adam(learning_rate=0.05)
+    size = 150_000
+    generator = torch.Generator().manual_seed(0)
+    parameters = torch.randn(3, size, generator=generator)
+    before = parameters.clone()
+    state = optimizer.init(parameters)
+    small = [slice(first, first + 10_000) for first in range(0, size, 10_000)]
+    pieces = [parameters[:, columns].clone() for columns in small]
+    states = [optimizer.init(piece) for piece in pieces]
+    active = torch.tensor([True, False, True])
+    for _ in range(3):
+        gradients = torch.randn(3, size, generator=generator)
+        optimizer.update(parameters, gradients, state, active, torch.ones(3))
+        for columns, piece, own in zip(small, pieces, states, strict=True):
+            optimizer.update(piece, gradients[:, columns], own, active, torch.ones(3))
+    assert torch.equal(parameters, torch.cat(pieces, dim=1))
+    assert torch.equal(parameters[1], before[1])
+    assert not torch.equal(parameters[0], before[0])

@@ -1,5 +1,6 @@
 """Pictures of what a model makes, while a controller is trained."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -206,3 +207,19 @@ def test_a_training_with_pictures_goes_on_to_the_weights_of_one_that_was_never_s
     make_learner(configuration(algo)).train(tmp_path / "killed")
     whole, resumed = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_training_logs_translations_for_tensorboard_alone(tmp_path):
+    small = {
+        "num_sentences": (6, 6, 6), "num_held_out": 6, "num_test": 4, "hidden_size": 4,
+        "embedding_size": 4, "batch_size": 2, "max_steps": 100,
+    }  # fmt: skip
+    chosen = configuration("ppo", "AutoLoss/MultiTaskTranslation-v0", **small)
+    make_learner(dataclasses.replace(chosen, n_timesteps=200)).train(tmp_path)
+    found = events(tmp_path)
+    (tag,) = [tag for tag in found.Tags()["tensors"] if "translations" in tag]
+    text = found.Tensors(tag)[-1].tensor_proto.string_val[0].decode()
+    header, _, *rows = text.splitlines()
+    assert header == "| sentence | meaning | translation |"
+    assert len(rows) == 5
+    assert "translations" not in (tmp_path / "progress.csv").read_text()
