@@ -10,7 +10,8 @@ BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[agents,test]"
 	@touch $@
 
-# Train a controller, then compare it with static schedules and SoftAdapt: few decisions on synthetic problems, PPO on real data.
+# Train a controller, then compare it with static schedules and SoftAdapt: few decisions on synthetic problems, PPO on real data;
+# then five translations of a model before and after its training.
 demo: .venv/installed
 	@set -e; for choice in QuadraticRegression-v1:synthetic:group QuadraticRegression-v1:diabetes:ppo MLPClassification-v1:breast_cancer:ppo; do \
 	    algo=$${choice##*:}; choice=$${choice%:*}; id=AutoLoss/$${choice%:*}; data=dataset=$${choice#*:}; \
@@ -18,6 +19,8 @@ demo: .venv/installed
 	    run=$$($(BIN)/python train_agent.py --env $$id --env-kwargs $$data --algo $$algo); \
 	    $(BIN)/python evaluate.py --env $$id --env-kwargs $$data --episodes 20 --policies $$algo:$$run $(BASELINES); \
 	done
+	@echo; echo "== AutoLoss/MultiTaskTranslation-v0: translations before and after 600 updates"
+	@$(BIN)/python examples/translate.py
 
 # Make every table of docs/results/; about an hour and a half on two cores; it can be killed and called again.
 results: .venv/installed

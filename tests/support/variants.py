@@ -188,7 +188,7 @@ def _variants(id: str) -> list[dict[str, Any]]:
         chosen.append(_DECISIONS)
     if id == TRANSLATION:
         # Its programs have the most operations, and share those of the environment with the others.
-        return [*chosen, {}, *_WEIGHTS, EVERYWHERE[-3]]
+        return [*chosen, {}, *_WEIGHTS]
     suited = [each for each in EVERYWHERE if id not in _UNWEIGHED or each not in _WEIGHTS]
     return [*chosen, *suited]
 

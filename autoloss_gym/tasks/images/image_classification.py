@@ -75,8 +75,8 @@ class ImageClassification(GradientTask):
     num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
     batch_size: images of a step, drawn with replacement.
     num_held_out, num_test: images of the validation and of the test part that are used, at most.
-    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
-        collapse_share: see `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
+        collapse_repeats, collapse_share: see `GradientTask` and `Task`.
 
     The scores are the share of errors and the cross-entropy on the test part.
 

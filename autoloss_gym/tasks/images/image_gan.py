@@ -88,8 +88,8 @@ class ImageGAN(GradientTask, ImageTask):
     num_held_out: generated images, and real ones at most, of a validation.
     num_test: generated images that are scored, and real ones at most. All three scores depend on
         it; of the digits there are no more than 359 real images to compare with.
-    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
-        collapse_share: see `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
+        collapse_repeats, collapse_share: see `GradientTask` and `Task`.
     preset: "small" for 16 filters and 5,000 images of MNIST, 16 × 16 pixels; "mnist" and "cifar10"
         for the networks and the training of the released code, which are for a GPU.
 

@@ -91,8 +91,8 @@ class SparseAutoencoder(GradientTask):
     batch_size: images of a step, drawn with replacement: num_samples / batch_size steps are an
         epoch.
     num_held_out, num_test: images of the validation and of the test part that are used, at most.
-    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
-        collapse_share: see `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
+        collapse_repeats, collapse_share: see `GradientTask` and `Task`.
     preset: "mnist" for MNIST, with batches of 100 and 30 epochs of 15,000 images; "mixture" for a
         family of short runs on 20 to 200 images, with a learning rate factor from 0.1 to 4.
 

@@ -110,8 +110,8 @@ class MLPClassification(TableTask):
     penalty: "joint", or "split" for a penalty on each layer.
     train_on_validation: fit the training and the validation part together (the paper's baseline
         without a penalty); the validation metrics then say nothing.
-    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
-        collapse_share: see `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
+        collapse_repeats, collapse_share: see `GradientTask` and `Task`.
 
     preset: "tables" for the family of real tables; "mixture" for one of generated data.
 

@@ -104,8 +104,8 @@ class QuadraticRegression(TableTask):
     penalty: "joint", or "split" for a penalty on each of w and A.
     train_on_validation: fit the training and the validation part together (the paper's baseline
         without a penalty); the validation metric then says nothing.
-    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
-        collapse_share: see `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
+        collapse_repeats, collapse_share: see `GradientTask` and `Task`.
     preset: "released" for the settings of the authors' code: learning rate 5e-4, up to 20,000
         steps, validation every 10, patience 100; "tables" for the family of real tables; "mixture"
         for one of synthetic data, with 8 features of which 1 to 8 are active, 30 to 100 training

@@ -59,8 +59,8 @@ class Beale(Surface):
         where h is the weighted gradient; the first step is the learning rate. None, the default,
         leaves `optimizer` as it is: a fixed step.
     step_bounds: least and greatest Barzilai–Borwein step.
-    optimizer, learning_rate_factor, max_steps, validate_every, patience, collapse_repeats,
-        collapse_share: see `GradientTask` and `Task`.
+    optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
+        collapse_repeats, collapse_share: see `GradientTask` and `Task`.
 
     preset: "mixture" for a family of problems that begin in a square of side 1, with a learning
         rate factor from 0.05 to 1.
