@@ -52,7 +52,7 @@ def online_kind() -> Kind:
         f"online_ppo, or online_ppo: with some of {_ONLINE}",
         "pairs chosen by an actor that PPO teaches during each training, which no other precedes, "
         "with the gain in validation as its reward (AutoLoss, §4.4); it learns from every buffer "
-        "decisions (default 100, the paper's 2000)",
+        "decisions (default 50, the paper's 2000)",
         _ONLINE,
         "policies.online:build_online_ppo",
     )

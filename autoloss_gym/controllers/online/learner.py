@@ -99,27 +99,25 @@ class Learner:
         running: Bool[Tensor, " num_envs"],
     ) -> None:
         """One step of Adam on some decisions of each run."""
+        settings = self._settings
         width = transitions.observations.shape[2]
         observations = transitions.observations.gather(1, rows[:, :, None].expand(-1, -1, width))
         choices = transitions.choices.gather(1, rows)
+        logs_before = transitions.logs.gather(1, rows)
         parameters = self.parameters.detach().requires_grad_()
         with torch.enable_grad():
             logs, values = self._networks(parameters, observations)
             chosen = logs.gather(2, choices[:, :, None])[:, :, 0]
             policy_loss = clipped_loss(
-                chosen, transitions.logs.gather(1, rows), advantages.gather(1, rows), self._clip
+                chosen, logs_before, advantages.gather(1, rows), settings.clip
             )
             value_loss = (values - targets.gather(1, rows)).square().mean(dim=1)
             # The networks share no parameters, so that the losses need no weights between them.
-            losses = policy_loss + value_loss - self._settings.entropy * entropy(logs)
+            losses = policy_loss + value_loss - settings.entropy * entropy(logs)
             (gradients,) = torch.autograd.grad(losses.sum(), [parameters])
         finite = torch.isfinite(gradients).all(dim=1)
-        # A run's step must not depend on what a neighbour's gradient is, nor on its own if broken.
+        # A run whose gradient is not finite stays as it is, and keeps its moments.
         gradients = torch.where(finite[:, None], gradients, 0.0)
         with torch.no_grad():
             one = torch.ones_like(targets[:, 0])
             self._adam.update(self.parameters, gradients, self._moments, running & finite, one)
-
-    @property
-    def _clip(self) -> float:
-        return self._settings.clip

@@ -16,6 +16,8 @@ from autoloss_gym.controllers.online.transitions import Transitions
 from autoloss_gym.controllers.policies.draws import Draws, one_hot
 from autoloss_gym.core.task import Control, Metric
 
+_MOST = 1e6  # of an observed number: products with larger ones may overflow
+
 
 @dataclass
 class OnlinePPO:
@@ -35,7 +37,7 @@ class OnlinePPO:
     label: str
     num_pairs: int
     metric: Metric
-    settings: OnlineSettings = field(default_factory=OnlineSettings)
+    settings: OnlineSettings
     static: bool = False
     diagnostics: bool = False
     env_arguments: dict[str, Any] = field(default_factory=dict)
@@ -53,8 +55,8 @@ class OnlinePPO:
         self._transitions: Transitions | None = None
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
-        finite = np.isfinite(observations)
-        seen = torch.from_numpy(np.where(finite, observations, 0).astype(np.float32))
+        bounded = np.clip(np.nan_to_num(observations, nan=0.0), -_MOST, _MOST)
+        seen = torch.from_numpy(bounded.astype(np.float32))
         learner, transitions = self._of_width(seen.shape[1])
         steps = np.asarray(infos["steps"], dtype=np.int64)
         rewards = self._gains.pay(steps, np.asarray(infos["validation"])[:, 0])

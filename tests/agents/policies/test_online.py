@@ -10,7 +10,6 @@ from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
-SEGMENT_OF_5 = 50
 SPLIT = QuadraticRegression(penalty="split")
 
 
@@ -43,7 +42,7 @@ def only(text, task=SMALL):
 def test_options_are_numbers_of_its_learning(text, expected):
     policy = only(text)  # it is validated every 5 updates
     assert isinstance(policy, OnlinePPO)
-    assert policy.settings == OnlineSettings(**{"segment": SEGMENT_OF_5, **expected})
+    assert policy.settings == OnlineSettings(**{"segment": 5, **expected})
     assert (policy.label, policy.static, entrant(text).static) == (text, False, False)
 
 
@@ -55,7 +54,9 @@ def test_it_goes_by_the_metric_that_decides_and_all_pairs():
 
 def test_the_default_buffer_and_that_of_the_paper_stand_in_the_help():
     shown = " ".join(HELP.split())
-    assert f"buffer decisions (default {OnlineSettings().buffer}, the paper's 2000)" in shown
+    assert (
+        f"buffer decisions (default {OnlineSettings(segment=1).buffer}, the paper's 2000)" in shown
+    )
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ class PlainPPO:
 
 
 def test_a_run_learns_as_a_plain_loop_of_pytorch_does():
-    settings = OnlineSettings(buffer=30, batch=8, epochs=3, entropy=0.02)
+    settings = OnlineSettings(segment=1, buffer=30, batch=8, epochs=3, entropy=0.02)
     networks, keys = ActorCritic(num_inputs=5, num_actions=3), torch.arange(4)
     learner = Learner(networks, settings, keys)
     plain = PlainPPO(networks, learner.parameters[2], settings)
@@ -153,7 +153,9 @@ def test_a_run_learns_as_a_plain_loop_of_pytorch_does():
 
 
 def test_the_zeros_that_fill_up_layers_stay_zeros():
-    learner = Learner(ActorCritic(5, 3), OnlineSettings(buffer=4, entropy=0.1), torch.arange(2))
+    learner = Learner(
+        ActorCritic(5, 3), OnlineSettings(segment=1, buffer=4, entropy=0.1), torch.arange(2)
+    )
     before = learner.parameters.clone()
     transitions = Transitions(2, 4, 5)
     transitions.observations.normal_()
@@ -165,3 +167,34 @@ def test_the_zeros_that_fill_up_layers_stay_zeros():
     assert (before[0] != 0).sum() == weights
     assert (learner.parameters[0] != 0).sum() <= weights + 2 * 64 + 3 + 1
     assert (learner.parameters != before).any(dim=1).all()
+
+
+def test_networks_begin_with_weights_of_their_own_run_and_about_equal_probabilities():
+    networks = ActorCritic(6, 4)
+    parameters = networks.initial(torch.arange(200))
+    drawn = parameters[:, (parameters != 0).any(dim=0)]
+    assert (drawn[1:] != drawn[:-1]).all()
+    first = parameters[:, : 16 * 32].view(200, 16, 32)[:, :6]
+    assert first.std().item() == pytest.approx(6**-0.5, rel=0.05)
+    logs, values = networks(parameters, torch.ones(200, 1, 6))
+    torch.testing.assert_close(torch.exp(logs), torch.full((200, 1, 4), 0.25), atol=0.05, rtol=0)
+    assert 0 < values.abs().max() < 0.3
+
+
+def test_a_run_whose_gradient_is_not_finite_stays_as_it_is_and_learns_when_it_is_finite_again():
+    settings = OnlineSettings(segment=1, buffer=6, batch=3, epochs=2)
+    broken, whole = (Learner(ActorCritic(5, 2), settings, torch.arange(2)) for _ in range(2))
+    begun = broken.parameters.clone()
+    transitions = Transitions(2, 6, 5)
+    transitions.observations.normal_(generator=torch.Generator().manual_seed(0))
+    transitions.rewards[:, ::2] = 1.0
+    everyone = torch.ones(2, dtype=torch.bool)
+    whole.learn(transitions, torch.zeros(2), everyone)
+    transitions.rewards[1, 3] = math.nan
+    broken.learn(transitions, torch.zeros(2), everyone)
+    assert torch.equal(broken.parameters[0], whole.parameters[0])
+    assert torch.equal(broken.parameters[1], begun[1])
+    transitions.rewards[1, 3] = 0.0
+    broken.learn(transitions, torch.zeros(2), everyone)
+    assert torch.isfinite(broken.parameters).all()
+    assert (broken.parameters != begun).any(dim=1).all()
