@@ -4,15 +4,27 @@ import argparse
 from pathlib import Path
 
 from agents.command_line import command_parser
-from agents.options import positive
+from agents.options import positive, whole
 from studies import ROOT
 from studies.translation.settings import PRESETS, TRAINED
 
 WORK = ("untrained", *TRAINED)  # parts of the work that may be done by themselves
+_FEWEST_RUNS = 240  # a generation of the group's search, its measurement, and some updates
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
     parser = command_parser(None, description)
+    _add_problems(parser)
+    _add_sizes(parser)
+    _add_work(parser)
+    arguments = parser.parse_args()
+    left = sorted(set(arguments.learned_budgets) - set(arguments.budgets))
+    if left and not arguments.quick:
+        parser.error(f"--learned-budgets {left[0]}: expected some of --budgets; add it there")
+    return arguments
+
+
+def _add_problems(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=PRESETS, default=PRESETS[0], help="of the task")
     parser.add_argument(
         "--budgets",
@@ -30,7 +42,9 @@ def parse_arguments(description: str) -> argparse.Namespace:
         metavar="T",
         help="those at which learners are trained and open loops searched (default: 600)",
     )
-    _add_sizes(parser)
+
+
+def _add_work(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         nargs="+",
@@ -49,11 +63,6 @@ def parse_arguments(description: str) -> argparse.Namespace:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("results/translation"), help="where all is kept"
     )
-    arguments = parser.parse_args()
-    left = sorted(set(arguments.learned_budgets) - set(arguments.budgets))
-    if left and not arguments.quick:
-        parser.error(f"--learned-budgets {left[0]}: expected some of --budgets; add it there")
-    return arguments
 
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +75,9 @@ def _add_sizes(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--training-runs",
-        type=positive,
+        type=whole(_FEWEST_RUNS, 1_000_000),
         default=960,
         metavar="N",
-        help="of each training and of each search (default: 960)",
+        help="of each training and of each search; multiples of 480 are spent to the last one "
+        "(default: 960)",
     )

@@ -34,7 +34,10 @@ def draw(played: Sequence[Played], pairs: Sequence[str], path: Path) -> None:
         panel.set_xlabel(f"update of {shown.budget:,}")
         panel.set_ylim(-0.02, 1.02)
     axes[0].set_ylabel("share of the updates")
-    axes[-1].legend(fontsize=7, frameon=False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False
+    )
     save(figure, path)
 
 

@@ -7,7 +7,8 @@
     python -m studies.translation --quick                    # small sizes: does it run?
 
 Everything is kept in <output>/<size>/<preset>/<budget>/: given again after a kill, or with more
---seeds, --problems or --budgets, a command goes on where it was. Parts may run beside each other.
+--seeds, --problems or --budgets, a command goes on where it was. Different parts may run at
+the same time.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from agents.evaluation.workers import worker_processes
 from agents.interruption import goes_on
@@ -42,6 +45,7 @@ from studies.translation.trainings import OpenLoopSearch, Training, search_runs
 
 def run() -> None:
     arguments = parse_arguments(__doc__ or "")
+    torch.set_num_threads(1)
     study = _study(arguments)
     size = arguments.output / ("quick" if arguments.quick else "full")
     goes_on(lambda: f"{size} holds what is finished: the same command goes on with it")

@@ -59,12 +59,16 @@ class Training:
         folder = self.own_folder
         if (folder / _DONE).exists():
             return
-        configuration = self._ppo() if self.name == PPO else self._group()
+        configuration = self.configuration()
         if not (folder / "config.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
             save_configuration(folder, configuration)
         make_learner(configuration).train(folder)
         (folder / _DONE).touch()
+
+    def configuration(self) -> TrainingConfiguration:
+        """Everything that determines it; a blind copy's is known once its base is found."""
+        return self._ppo() if self.name == PPO else self._group()
 
     def _ppo(self) -> TrainingConfiguration:
         study = self.study
