@@ -6,12 +6,16 @@ from torch import Tensor
 from autoloss_gym import random
 from autoloss_gym.controllers.policies.draws import one_hot, weigh
 from autoloss_gym.core.state import Keys, State
+from autoloss_gym.core.task import Control
 from autoloss_gym.data.sentences.encoding import END, TASKS
+from autoloss_gym.environment.building import build_task
 from autoloss_gym.optimizers import Adam
+from autoloss_gym.registration import TASKS as TASKS_BY_ID
 from autoloss_gym.tasks.translation.multi_task_translation import MultiTaskTranslation
 from autoloss_gym.tasks.translation.readers import DECODERS, ENCODER
 from autoloss_gym.tools import tree
 from tests.support.plain_translation import PlainTranslation, as_batched
+from tests.support.small_text import write_small_text
 
 _SMALL = {"num_sentences": (20, 30, 40), "num_held_out": 6, "num_test": 8, "batch_size": 4}
 _TINY = {**_SMALL, "embedding_size": 8, "hidden_size": 16}
@@ -189,3 +193,23 @@ def test_training_makes_translations_right():
 def test_a_task_without_sentences_is_refused():
     with pytest.raises(ValueError, match="num_sentences"):
         MultiTaskTranslation(num_sentences=(0, 5, 5))
+
+
+def test_the_sizes_of_the_paper_run_on_a_device_without_numbers(tmp_path):
+    pytest.importorskip("tokenizers")
+    folder = str(write_small_text(tmp_path))
+    task = build_task(
+        TASKS_BY_ID["AutoLoss/MultiTaskTranslation-v0"], "paper", {"data_dir": folder}
+    )
+    assert (task.embedding_size, task.hidden_size, task.layers) == (128, 256, 2)
+    numbers = torch.zeros(2, dtype=torch.int64, device="meta")
+    state = task.reset(Keys(problem=numbers, run=numbers))
+    encoder = sum(each.numel() for each in task.unpack(state.parameters)[ENCODER].values()) // 2
+    words = len(task.source.vocabularies.source)
+    first, second = (4 * 256 * (inputs + 256 + 2) for inputs in (128, 512))
+    assert encoder == 128 * words + 2 * first + 2 * second
+    weights = torch.ones(2, 3, device="meta")
+    state, evaluation = task.update(state, Control(weights, weights[:, 0]))
+    assert evaluation.losses.shape == (2, 3)
+    assert task.validate(state).shape == (2, 3)
+    assert task.score(state).shape == (2, 7)

@@ -107,7 +107,7 @@ class CorpusSource(SentenceSource):
     def training(self, data: Any, index: Int64[Tensor, "num_envs rows"]) -> Sentences:
         return self._gathered(data["training"].gather(1, index))
 
-    def held_out(self, data: Any, part: str) -> tuple[Sentences, ...]:
+    def held_out(self, data: Any, part: str) -> tuple[Tensor, ...]:
         return tuple(self._gathered(rows) for rows in data[part])
 
     def join(self, words: Sequence[str]) -> str:

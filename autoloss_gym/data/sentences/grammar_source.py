@@ -46,7 +46,7 @@ class GrammarSource(SentenceSource):
         sentences = data["training"]
         return sentences.gather(1, index[:, :, None].expand(-1, -1, sentences.shape[2]))
 
-    def held_out(self, data: Any, part: str) -> tuple[Sentences, ...]:
+    def held_out(self, data: Any, part: str) -> tuple[Tensor, ...]:
         return data[part].unbind(dim=1)
 
     def join(self, words: Sequence[str]) -> str:

@@ -57,7 +57,7 @@ class SentenceSource(ABC):
         """
 
     @abstractmethod
-    def held_out(self, data: Any, part: str) -> tuple[Sentences, ...]:
+    def held_out(self, data: Any, part: str) -> tuple[Tensor, ...]:
         """For each task, the sentences of the "validation" or of the "test" part."""
 
     @abstractmethod

@@ -67,7 +67,7 @@ class Readers:
         return mean_cross_entropy(logits, target)
 
     def perplexities(
-        self, parameters: Parameters, parts: Sequence[Sentences], metrics: Sequence[Metric]
+        self, parameters: Parameters, parts: Sequence[Tensor], metrics: Sequence[Metric]
     ) -> Float[Tensor, "num_envs tasks"]:
         """exp of the mean cross-entropy of the sentences of each task, at most the worst."""
         columns = []
@@ -77,7 +77,7 @@ class Readers:
         return torch.stack(columns, dim=1)
 
     def decoded_figures(
-        self, parameters: Parameters, parts: Sequence[Sentences], is_text: bool
+        self, parameters: Parameters, parts: Sequence[Tensor], is_text: bool
     ) -> Float[Tensor, "num_envs figures"]:
         """What `figures.decoded_metrics` names, of greedy decoding."""
         decoded = []
