@@ -66,6 +66,12 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--without-rules",
+        dest="rules",
+        action="store_false",
+        help="leave out the weighting rules: SoftAdapt, uncertainties, GradNorm",
+    )
     parser.add_argument("--problems", type=positive, default=100, help="unseen ones (default: 100)")
     parser.add_argument(
         "--choosing", type=positive, default=20, help="validation problems (default: 20)"

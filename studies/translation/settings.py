@@ -29,6 +29,7 @@ UNTRAINED = {
     ONLINE_PAPER: f"online_ppo:buffer={PAPER_BUFFER}",
 }
 STATIC = (MT, FIXED_RATIO, "data_ratio", FINE_TUNED, "round_robin", CONSTANT)
+RULES = ("softadapt", "uncertainty", "gradnorm")
 TRAINED = (OPEN_LOOP, PPO, GROUP)  # the group with its blind copy
 TITLES = {
     MT: "MT: translation alone",
@@ -81,6 +82,7 @@ class Study:
         choosing: validation problems, on which shares, probabilities and the reference are chosen.
         seeds: trainings of each learner, and searches.
         training_runs: of each of them.
+        rules: whether weighting rules are played.
         group: how the group controller spends them.
         env_kwargs: of the task, beside preset and budget.
         num_envs: runs at once when PPO learns, or problems of a batch that is played.
@@ -93,6 +95,7 @@ class Study:
     choosing: int = 20
     seeds: int = 5
     training_runs: int = 960
+    rules: bool = True
     group: GroupSizes = field(default_factory=GroupSizes)
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     num_envs: int = 8

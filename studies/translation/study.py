@@ -34,6 +34,7 @@ from studies.translation.settings import (
     OPEN_LOOP,
     PAPER_BUFFER,
     PPO,
+    RULES,
     STATIC,
     TRAINED,
     UNTRAINED,
@@ -72,7 +73,7 @@ def play_budget(study: Study, budget: int, folder: Path, pool: Executor | None) 
     work(study, budget, folder, TRAINED, pool)
     table = Table(study, budget, own, pool, _announce)
     static, reference = table.static()
-    entrants = [*static, *(table.untrained(name) for name in _reacting(budget))]
+    entrants = [*static, *(table.untrained(name) for name in _reacting(study, budget))]
     if budget in study.learned_budgets:
         entrants += _learned(study, budget, table, own)
     by_name = {each.name: each for each in entrants}
@@ -96,7 +97,7 @@ def work(
     if "untrained" in parts:
         table = Table(study, budget, own, pool, _announce)
         table.static()
-        for name in _reacting(budget):
+        for name in _reacting(study, budget):
             table.untrained(name)
     if budget not in study.learned_budgets:
         return
@@ -126,9 +127,10 @@ def _searches(study: Study, budget: int, folder: Path) -> list[OpenLoopSearch]:
     return [OpenLoopSearch(study, budget, seed, folder) for seed in range(study.seeds)]
 
 
-def _reacting(budget: int) -> list[str]:
+def _reacting(study: Study, budget: int) -> list[str]:
     """Names of those that react; the paper's online controller learns in longer runs alone."""
-    names = [name for name in UNTRAINED if name not in STATIC]
+    left_out = STATIC if study.rules else (*STATIC, *RULES)
+    names = [name for name in UNTRAINED if name not in left_out]
     return [name for name in names if name != ONLINE_PAPER or budget > PAPER_BUFFER]
 
 
@@ -155,6 +157,7 @@ def _study(arguments: argparse.Namespace) -> Study:
         choosing=arguments.choosing,
         seeds=arguments.seeds,
         training_runs=arguments.training_runs,
+        rules=arguments.rules,
     )
 
 

@@ -65,7 +65,7 @@ def few_policies():
         chosen = [(1.0, 0.0, 0.0), (0.4, 0.2, 0.4), (0.2, 0.4, 0.4)]
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         patch.setattr(playing, "constant_probabilities", lambda: chosen)
-        patch.setattr(study, "_reacting", lambda budget: ["softadapt", ONLINE])
+        patch.setattr(study, "_reacting", lambda study, budget: ["softadapt", ONLINE])
         yield
 
 
