@@ -235,7 +235,7 @@ KNOWN_WAITS = (
     _none("scoring/image_quality/niqe.py", "load_pristine_model", "upload condition",
           "on the CPU, once"),
     _none("scoring/image_quality/niqe.py", "_is_positive_definite",
-          "condition allclose linalg number", "on the CPU, once"),
+          "condition allclose linalg", "on the CPU, once"),
     _none("scoring/sample_scores.py", "moments", "condition linalg", "on the CPU, once"),
     _none("optimizers/learned.py", "LearnedOptimizer.__post_init__", "number tolist number",
           "an array of the host"),

@@ -133,7 +133,8 @@ def load_pristine_model(path: str, patch_size: int = PATCH_SIZE) -> PristineMode
         raise ValueError(
             f"{path!r}: expected an .npz file with {' and '.join(_ARRAYS)}, but {reason}"
         ) from None
-    sizes = [arrays[name].size for name in _ARRAYS if name in arrays]
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiu"}
+    sizes = [numbers[name].size for name in _ARRAYS if name in numbers]
     if sizes != [NUM_FEATURES, NUM_FEATURES**2]:
         raise ValueError(
             f"{path!r} holds the arrays {names}: expected {_ARRAYS[0]} of {NUM_FEATURES} numbers "

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autoloss_gym.scoring.image_quality import peak_signal_noise_ratio, structural_similarity
-from autoloss_gym.scoring.image_quality.comparison import ssim_window
+from autoloss_gym.scoring.image_quality.comparison import _NUMBERS_AT_ONCE, ssim_window
 from tests.support.as_on_a_gpu import AsOnAGpu
 
 FIGURES = [peak_signal_noise_ratio, structural_similarity]
@@ -163,6 +163,15 @@ def test_each_run_is_judged_by_the_same_bits_alone_and_among_others(figure, dtyp
     for run in range(5):
         alone = figure(images[run : run + 1].clone(), originals[run : run + 1].clone())
         assert torch.equal(alone, found[run : run + 1])
+
+
+def test_images_that_are_compared_in_slices_get_the_same_bits():
+    images, originals = pairs(2, 70, 40, 40, 3)
+    assert images.numel() > 2 * _NUMBERS_AT_ONCE
+    found = structural_similarity(images, originals)
+    for image in (0, 26, 27, 28, 69):
+        alone = structural_similarity(images[:, [image]], originals[:, [image]])
+        assert torch.equal(alone, found[:, [image]])
 
 
 @pytest.mark.parametrize("figure", FIGURES)

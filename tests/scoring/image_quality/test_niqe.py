@@ -129,8 +129,8 @@ def test_faces_that_are_blurred_or_noisy_are_worse_than_other_faces(channels):
     model = fit_pristine_model(faces[:150], patch_size=16)
     judged = faces[150:]
     figures = niqe(torch.stack([judged, blurred(judged), noisy(judged, 0.05)]), model)
-    assert figures[0] < 0.6
-    assert (figures[1:] > 1.5).all()
+    assert figures[0] < 1
+    assert (figures[1:] > 2 * figures[0]).all()
 
 
 # What a run gets
