@@ -138,6 +138,7 @@ KNOWN_WAITS = (
     KnownWait("data/sentences/corpus_source.py", "CorpusSource._parts", "upload", _ONCE),
     KnownWait("data/sentences/grammar.py", "_grammar", "upload", _ONCE),
     KnownWait("data/sentences/lexicon.py", "_table", "upload", _ONCE),
+    KnownWait("scoring/image_quality/scene_statistics.py", "_shapes_on", "upload", _ONCE),
     KnownWait("tasks/translation/figures.py", "counts_on", "upload", _ONCE),
     KnownWait(
         "tasks/translation/figures.py", "_bleu", "upload", "at the end of a run: BLEU is the host's"
@@ -228,6 +229,13 @@ KNOWN_WAITS = (
     _none("scoring/classifiers/training.py", "accuracy", "number", "on the CPU, once"),
     _none("scoring/classifiers/training.py", "_key", "upload", "on the CPU, once"),
     _none("scoring/image_judge.py", "ImageJudge.real_scores", "tolist", "on the CPU"),
+    _none("scoring/image_quality/niqe.py", "niqe", "linalg linalg",
+          "neither says whether a matrix is singular: the host has nothing to ask"),
+    _none("scoring/image_quality/niqe.py", "fit_pristine_model", "number", "on the CPU, once"),
+    _none("scoring/image_quality/niqe.py", "load_pristine_model", "upload condition",
+          "on the CPU, once"),
+    _none("scoring/image_quality/niqe.py", "_is_positive_definite",
+          "condition allclose linalg", "on the CPU, once"),
     _none("scoring/sample_scores.py", "moments", "condition linalg", "on the CPU, once"),
     _none("optimizers/learned.py", "LearnedOptimizer.__post_init__", "number tolist number",
           "an array of the host"),
