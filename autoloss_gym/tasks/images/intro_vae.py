@@ -17,10 +17,10 @@ from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.losses.variational import check_form
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.tasks.images import intro_vae_losses as parts
-from autoloss_gym.tasks.images.intro_vae_coders import Coders, check_images
+from autoloss_gym.tasks.images.intro_vae_coders import STYLE, Coders, check_images
 from autoloss_gym.tasks.images.intro_vae_figures import Figures
-from autoloss_gym.tasks.images.intro_vae_presets import DIGITS, FACES, FACES32, FACES64
+from autoloss_gym.tasks.images.intro_vae_losses import ARMS, Losses, features, has_collapsed
+from autoloss_gym.tasks.images.intro_vae_presets import PRESETS
 from autoloss_gym.tools.bounds import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -44,44 +44,41 @@ class IntroVAE(GradientTask, ImageTask):
     and samples are poor. SoftAdapt sets the weights while training goes on.
 
     ## Losses
-    With x real images, x_r their reconstructions from a draw of their codes, x_p samples, KL the
+    With x real images, x_r reconstructions from a draw of their codes, x_p samples, KL the
     divergence of a code from the prior, and L_AE = ½ Σ (x_r − x)² over the pixels and channels of
     an image, in [0, 1], all means over a mini-batch:
 
-    - the encoder loses KL(x) + α Σ_s [m − KL(ng(x_s))]₊ + β L_AE, s over reconstructions and
-      samples, without a gradient through ng;
-    - the decoder loses α Σ_s KL(x_s) + β L_AE.
+    - encoder: KL(x) + α Σ_s [m − KL(x_s)]₊ + β L_AE, s = r, p, with x_s as a constant in KL(x_s);
+    - decoder: α Σ_s KL(x_s) + β L_AE.
 
-    `form="released"` differs as the released code does: the hinge is of the mean KL of the batch,
-    the decoder's divergences have the factor ½ instead of α, and L_AE has no ½.
+    `form="released"` is the released code's: the hinge of the batch's mean KL, ½ instead of the
+    decoder's α, L_AE without its ½.
 
     `arms="players"` (default): `encoder_loss` updates the encoder, `decoder_loss` the decoder; a
-    step computes only that of the chosen player. `arms="parts"`: `reconstruction` = β L_AE updates
-    both, `divergence` = KL(x) and `encoder_adversarial`, the hinges with α, the encoder,
-    `decoder_adversarial` the decoder. α and β are within the parts, so that weights of one are the
-    fixed weights of the paper; all parts together are one step of both players.
+    step computes that of the chosen player. `arms="parts"`: `reconstruction`, β L_AE, updates both,
+    `divergence`, KL(x), and `encoder_adversarial`, the hinges, the encoder, `decoder_adversarial`
+    the decoder. α and β are within the parts: weights of one are the paper's fixed weights, and one
+    step of both players.
 
-    ## Units
-    L_AE sums over pixels, divergences over the numbers of a code: β goes with 1 / pixels. The
-    released 0.05 at 256 × 256 is, with the ½ of L_AE, 6.4 at 32 × 32, 25 at 16 × 16. With
-    `per_pixel=True`, β = `reconstruction` / (height · width), for which the released number is
-    6,554 at every size. The three channels of a colour image are summed: images of one channel want
-    more. A rule that looks at the sizes of losses, such as the loss-weighted SoftAdapt, depends on
-    this unit; one that looks at their relative changes does not.
+    L_AE sums over pixels, KL over the numbers of a code: β goes with 1 / pixels. The released 0.05
+    at 256 × 256 is, with the ½ of L_AE, 6.4 at 32 × 32 and 25 at 16 × 16; with `per_pixel=True`, β
+    is `reconstruction` / (height · width), and that is 6,554 at every size. Channels are summed as
+    well: grey images want a larger β than coloured ones. Loss-weighted SoftAdapt depends on this
+    unit, the original one, which looks at changes, does not while it is normalised.
 
     ## Action Space
-    `arms="players"`: Discrete(2), 0 = a step of the encoder, 1 = a step of the decoder; weights are
-    refused, each player has one loss. `arms="parts"`: Discrete(4), or with `control="weights"`
-    Box(-1, 1) with four entries: one step then moves both networks.
+    `arms="players"`: Discrete(2), 0 = a step of the encoder, 1 = of the decoder; weights are
+    refused, as each has one loss. `arms="parts"`: Discrete(4), or with `control="weights"`
+    Box(-1, 1) with four entries: a step then moves both networks.
 
     ## Observation Space
     Box, the feature groups of `autoloss_gym.signals.features.Features`: 20 numbers with players, 22
     with parts, one more with `patience`. The validation metrics are `reconstruction_error` (mean
-    squared error of images decoded from the means of their codes; decides) and the
-    `inception_score` of samples, without labels their `frechet_distance`. Five features of the
-    task's own end it, from the latest mini-batch that a loss measured, all within [0, 1]: the
-    shares of reconstructions and of samples beyond the margin, where near 1 the hinge is dead; and
-    KL / (KL + m) of real images, reconstructions and samples, ½ at the margin.
+    squared error of images decoded from the means of their codes; decides) and the samples'
+    `inception_score`, without labels `frechet_distance`. Five features of the task's own end it, of
+    the latest mini-batch that a loss measured, within [0, 1]: the shares of reconstructions and of
+    samples beyond the margin (near 1 the hinge is dead), and KL / (KL + m) of real images,
+    reconstructions and samples, ½ at the margin.
 
     ## Rewards
     `shaped` (default) is the decrease of the log reconstruction error since the last validation;
@@ -95,10 +92,9 @@ class IntroVAE(GradientTask, ImageTask):
     ## Episode End
     Terminates after `max_steps` updates, after `patience` validations without a new best, when
     training diverges, or when it collapses: one loss alone was trained for `collapse_repeats`
-    updates; the best reconstruction error is under `collapse_share` of the latest; or for
-    `collapse_updates` evaluations of the encoder's losses in a row the codes of real images said
-    nothing (a mean KL under 1 % of the margin: posterior collapse), or no image was within the
-    margin (a dead hinge; not where α is 0).
+    updates; the best error is under `collapse_share` of the latest; or at `collapse_updates`
+    measurements of the encoder in a row, codes of real images said nothing (mean KL under 1 % of
+    the margin: posterior collapse), or all hinges were 0 (a dead hinge; not where α is 0).
 
     ## Arguments
     dataset, data_dir: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist",
@@ -139,13 +135,7 @@ class IntroVAE(GradientTask, ImageTask):
 
     instances: ClassVar[str] = "resamples"
     runs_at_once: ClassVar[int] = 16
-    presets: ClassVar[dict[str, Any]] = {
-        "digits": DIGITS,
-        "faces": FACES,
-        "faces32": FACES32,
-        "faces64": FACES64,
-    }
-    # Squared errors are small.
+    presets: ClassVar[Mapping[str, Any]] = PRESETS
     reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "final": {"scale": 0.1, "floor": 1e-4},
         "improvement": {"segment": 500, "window": 5},
@@ -177,47 +167,34 @@ class IntroVAE(GradientTask, ImageTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.arms not in parts.ARMS:
-            raise ValueError(unknown("arms", self.arms, parts.ARMS))
+        if self.arms not in ARMS:
+            raise ValueError(unknown("arms", self.arms, ARMS))
         check_form(self.form)
         check_images(self.source)
         self.coders.architecture.check()
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        return parts.ARMS[self.arms]
+        return ARMS[self.arms]
 
     @functools.cached_property
     def source(self) -> ImageSource:
         """The real images."""
         return ImageSource(self.dataset, self.data_dir, self.size)
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.source.image_shape
-
     @functools.cached_property
     def coders(self) -> Coders:
         """Encoder and decoder."""
-        architecture = Architecture(
-            image_shape=self.image_shape,
-            filters=self.filters,
-            latent_size=self.latent_size,
-            kernel_size=self.kernel_size,
-            batch_norm=False,
-            generator_activation="relu",
-            discriminator_activation="leaky_relu",
-            weight_deviation=self.weight_deviation,
-        )
-        return Coders(architecture)
+        names = ("filters", "latent_size", "kernel_size", "weight_deviation")
+        given = {name: getattr(self, name) for name in names}
+        return Coders(Architecture(image_shape=self.source.image_shape, **given, **STYLE))
 
     @functools.cached_property
-    def parts(self) -> parts.Losses:
+    def terms(self) -> Losses:
         """All losses, of the players and their parts."""
-        height, width, _ = self.image_shape
+        height, width, _ = self.source.image_shape
         beta = self.reconstruction / (height * width) if self.per_pixel else self.reconstruction
-        return parts.Losses(self.coders, self.form, self.margin, self.alpha, beta)
+        return Losses(self.coders, self.form, self.margin, self.alpha, beta)
 
     @functools.cached_property
     def figures(self) -> Figures:
@@ -254,7 +231,7 @@ class IntroVAE(GradientTask, ImageTask):
         # Measured before the first step: no feature begins as a number that was made up.
         first = random.fold_in(keys.run, torch.zeros_like(keys.run))
         batch = self.batch(self.make_data(keys), first)
-        return self.parts.measured(self.initial_parameters(keys), batch)
+        return self.terms.measured(self.initial_parameters(keys), batch)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
         rows = data["training"]
@@ -262,23 +239,13 @@ class IntroVAE(GradientTask, ImageTask):
         return {"images": self.figures.images(rows.gather(1, drawn)), "noise": keys}
 
     def losses(self) -> dict[str, Loss]:
-        found = {pair.loss: getattr(self.parts, pair.loss) for pair in self.pairs}
-        # The reconstruction alone records nothing.
-        return {
-            name: loss if name == "reconstruction" else Buffered(loss)
-            for name, loss in found.items()
-        }
+        return {pair.loss: Buffered(getattr(self.terms, pair.loss)) for pair in self.pairs}
 
     def extra(self, state: State) -> Float[Tensor, "num_envs 5"]:
-        return parts.features(state.buffers, self.margin)
+        return features(state.buffers, self.margin)
 
     def collapsed(self, state: State) -> Bool[Tensor, " num_envs"] | None:
-        if not self.collapse_updates:
-            return None
-        is_empty = state.buffers["empty"] >= self.collapse_updates
-        if not self.alpha:
-            return is_empty
-        return is_empty | (state.buffers["dead"] >= self.collapse_updates)
+        return has_collapsed(state.buffers, self.collapse_updates, self.alpha)
 
     def validation_values(
         self, parameters: Parameters, data: Any
@@ -288,7 +255,5 @@ class IntroVAE(GradientTask, ImageTask):
     def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         return self.figures.scores(parameters, data, self.num_test)
 
-    def samples(
-        self, state: State, count: int
-    ) -> Float[Tensor, "num_envs count height _ channels"]:
+    def samples(self, state: State, count: int) -> Float[Tensor, "num_envs count _ _ channels"]:
         return self.figures.side_by_side(self.unpack(state.parameters), state.data, count)

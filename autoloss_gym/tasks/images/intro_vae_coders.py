@@ -5,6 +5,7 @@ Images are in [-1, 1], as the networks of a GAN take and make them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,6 +20,12 @@ from autoloss_gym.tools.tree import Parameters
 
 # Heights and widths, in pixels, that layers halve twice, three times or four times.
 _SIZES = (*range(8, 32, 4), *range(32, 64, 8), 64)
+# What the networks have in common with all others of this kind; images are normalised nowhere.
+STYLE: dict[str, Any] = {
+    "batch_norm": False,
+    "generator_activation": "relu",
+    "discriminator_activation": "leaky_relu",
+}
 _EXPECTED = "8, 12, …, 28, 32, 40, 48, 56, 64"
 
 

@@ -93,7 +93,7 @@ class Figures:
 
     def side_by_side(
         self, parameters: Parameters, data: Any, count: int
-    ) -> Float[Tensor, "num_envs count height 3*width channels"]:
+    ) -> Float[Tensor, "num_envs count height _ channels"]:
         """Pictures in [0, 1]: an original of the validation part, its reconstruction and a sample.
 
         The first ones are the same for every count; where the part has fewer images, they repeat.

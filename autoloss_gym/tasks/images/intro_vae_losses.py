@@ -77,10 +77,10 @@ class Losses:
         adversarial, changed, reconstructions = self._fooling(parameters, batch, code)
         return adversarial + self._error(reconstructions, batch), changed
 
-    def reconstruction(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        """β L_AE, for both."""
+    def reconstruction(self, parameters: Parameters, batch: Any) -> Result:
+        """β L_AE, for both; it changes no buffer."""
         code = self.coders.encode(parameters, batch["images"])
-        return self._error(self._reconstructions(parameters, batch, code), batch)
+        return self._error(self._reconstructions(parameters, batch, code), batch), {}
 
     def divergence(self, parameters: Parameters, batch: Any) -> Result:
         """KL(z), for the encoder."""
@@ -176,3 +176,17 @@ def features(buffers: Buffers, margin: float) -> Float[Tensor, "num_envs 5"]:
     # As 1 − m / (κ + m), which is 1 where κ is infinite.
     bounded = 1 - margin / (divergences.clamp(min=0) + margin)
     return torch.cat([buffers["beyond"], bounded], dim=1)
+
+
+def has_collapsed(buffers: Buffers, limit: int, alpha: float) -> Bool[Tensor, " num_envs"] | None:
+    """Runs whose codes said nothing, or whose hinges were 0, at so many measurements in a row.
+
+    Args:
+        buffers: see `Losses`.
+        limit: that number; 0 for none, and None as the answer.
+        alpha: of the hinges, which do not matter where it is 0.
+    """
+    if not limit:
+        return None
+    is_empty = buffers["empty"] >= limit
+    return is_empty | (buffers["dead"] >= limit) if alpha else is_empty

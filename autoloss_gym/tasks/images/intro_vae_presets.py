@@ -4,7 +4,7 @@ from typing import Any
 
 from autoloss_gym.optimizers import Adam
 
-DIGITS: dict[str, Any] = {
+_DIGITS: dict[str, Any] = {
     "dataset": "digits",
     "latent_size": 16,
     "margin": 60.0,
@@ -14,7 +14,7 @@ DIGITS: dict[str, Any] = {
     "max_steps": 1000,
     "validate_every": 50,
 }
-FACES: dict[str, Any] = {
+_FACES: dict[str, Any] = {
     "dataset": "lfwcrop",
     "size": 16,
     "latent_size": 32,
@@ -25,15 +25,15 @@ FACES: dict[str, Any] = {
     "max_steps": 3000,
     "validate_every": 100,
 }
-FACES32: dict[str, Any] = {
-    **FACES,
+_FACES32: dict[str, Any] = {
+    **_FACES,
     "size": 32,
     "reconstruction": 6.4,
     "optimizer": Adam(learning_rate=1e-3),
 }
 # For a GPU.
-FACES64: dict[str, Any] = {
-    **FACES,
+_FACES64: dict[str, Any] = {
+    **_FACES,
     "size": 64,
     "filters": 32,
     "latent_size": 128,
@@ -44,4 +44,10 @@ FACES64: dict[str, Any] = {
     "validate_every": 500,
     "num_held_out": 1000,
     "num_test": 1000,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "digits": _DIGITS,
+    "faces": _FACES,
+    "faces32": _FACES32,
+    "faces64": _FACES64,
 }
