@@ -173,7 +173,7 @@ def test_six_steps_follow_torch_adam_of_the_player_that_is_chosen():
     state = task.reset(keys(1))
     model = Single(task, state, 0)
     names = ("encoder", "decoder")
-    players = [torch.optim.Adam(model.block(name), lr=1e-3) for name in names]
+    players = [torch.optim.Adam(model.block(name), lr=3e-3, betas=(0.5, 0.999)) for name in names]
     for choice in (0, 1, 1, 0, 0, 1):
         model.zero_grad()
         model.losses(first_batch(task, state))[task.pairs[choice].loss].backward()

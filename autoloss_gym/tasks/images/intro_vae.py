@@ -41,7 +41,7 @@ class IntroVAE(GradientTask, ImageTask):
     a normal prior and pushes the codes of reconstructions and samples at least a margin away from
     it; the decoder makes images whose codes are near the prior. Both want images to be
     reconstructed. Too little weight on this, and codes say nothing about their images; too much,
-    and samples are poor. SoftAdapt sets the weights while training goes on.
+    and samples are poor. SoftAdapt weighs the losses meanwhile.
 
     ## Losses
     With x real images, x_r reconstructions from a draw of their codes, x_p samples, KL the
@@ -61,10 +61,9 @@ class IntroVAE(GradientTask, ImageTask):
     step of both players.
 
     L_AE sums over pixels, KL over the numbers of a code: β goes with 1 / pixels. The released 0.05
-    at 256 × 256 is, with the ½ of L_AE, 6.4 at 32 × 32 and 25 at 16 × 16; with `per_pixel=True`, β
-    is `reconstruction` / (height · width), and that is 6,554 at every size. Channels are summed as
-    well: grey images want a larger β than coloured ones. Loss-weighted SoftAdapt depends on this
-    unit, the original one, which looks at changes, does not while it is normalised.
+    at 256 × 256 is, with the ½ of L_AE, 6.4 at 32 × 32 and 25.6 at 16 × 16; with `per_pixel=True`,
+    β is `reconstruction` / (height · width), which is then 6,554 at every size. Channels are summed
+    as well. Loss-weighted SoftAdapt, which compares the losses themselves, depends on this unit.
 
     ## Action Space
     `arms="players"`: Discrete(2), 0 = a step of the encoder, 1 = of the decoder; weights are
@@ -163,7 +162,9 @@ class IntroVAE(GradientTask, ImageTask):
     collapse_repeats: int = 200
     collapse_share: float = 0.3
     collapse_updates: NonNegativeInt = 200
-    optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3))
+    optimizer: Optimizer = field(
+        default_factory=lambda: Adam(learning_rate=3e-3, betas=(0.5, 0.999))
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,7 +186,7 @@ class IntroVAE(GradientTask, ImageTask):
     @functools.cached_property
     def coders(self) -> Coders:
         """Encoder and decoder."""
-        names = ("filters", "latent_size", "kernel_size", "weight_deviation")
+        names = "filters", "latent_size", "kernel_size", "weight_deviation"
         given = {name: getattr(self, name) for name in names}
         return Coders(Architecture(image_shape=self.source.image_shape, **given, **STYLE))
 

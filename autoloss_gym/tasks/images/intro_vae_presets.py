@@ -10,7 +10,7 @@ _DIGITS: dict[str, Any] = {
     "margin": 60.0,
     "alpha": 0.5,
     "reconstruction": 60.0,
-    "optimizer": Adam(learning_rate=1e-3),
+    "optimizer": Adam(learning_rate=3e-3, betas=(0.5, 0.999)),
     "max_steps": 1000,
     "validate_every": 50,
 }
