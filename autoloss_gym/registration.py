@@ -12,6 +12,7 @@ _PLACES = {
     "AutoLoss/Beale-v1": "surfaces.beale:Beale",
     "AutoLoss/ImageClassification-v0": "images.image_classification:ImageClassification",
     "AutoLoss/ImageGAN-v1": "images.image_gan:ImageGAN",
+    "AutoLoss/IntroVAE-v0": "images.intro_vae:IntroVAE",
     "AutoLoss/MLPClassification-v1": "supervised.mlp_classification:MLPClassification",
     "AutoLoss/MultiTaskTranslation-v0": ("translation.multi_task_translation:MultiTaskTranslation"),
     "AutoLoss/LeastSquaresStepSize-v0": "step_sizes.least_squares:LeastSquaresStepSize",

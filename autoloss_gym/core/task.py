@@ -196,6 +196,10 @@ class Task(ABC):
     def extra(self, state: State) -> Float[Tensor, "num_envs extras"]:
         """Task features, each within [-1, 1], that end the observation; (num_envs, 0) for none."""
 
+    def collapsed(self, state: State) -> Bool[Tensor, " num_envs"] | None:
+        """Runs that a rule of the task's own ends at this validation; None where it has no rule."""
+        return None
+
     def gradients(self, state: State) -> tuple[dict[str, Float[Tensor, "num_envs _"]], ...]:
         """Each pair's gradient by its blocks, by name, for the next update; nothing moves.
 

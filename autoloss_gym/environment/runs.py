@@ -137,6 +137,9 @@ def record_validation(
     runs.best = tree.where(improved, state.model, runs.best)
     if task.collapse_share:
         history.collapsed = history.collapsed | (valid & _fallen(task, history))
+    collapsed = task.collapsed(state)
+    if collapsed is not None:
+        history.collapsed = history.collapsed | (valid & collapsed)
     history.collapsed = history.collapsed & ~state.diverged
     return valid
 

@@ -18,6 +18,7 @@ from autoloss_gym.tools.tree import Parameters
 
 ACTIVATIONS = ("relu", "leaky_relu")
 _SLOPE = 0.2
+_DOUBLED_FROM = (0, 0, 32, 64)  # the least height of an image, in pixels, with so many doublings
 
 
 class _Layer(NamedTuple):
@@ -32,8 +33,8 @@ class Architecture:
     """Shape of both players.
 
     With f `filters` and n doublings, the generator's layers have 2ⁿ⁻¹f, …, 2f, f filters, the
-    discriminator's the same backwards. Images of fewer than 32 pixels are doubled twice, others
-    three times.
+    discriminator's the same backwards. Images of fewer than 32 pixels are doubled twice, of fewer
+    than 64 three times, others four times.
 
     Args:
         image_shape: height, width and channels of an image.
@@ -68,7 +69,7 @@ class Architecture:
     @property
     def widths(self) -> tuple[int, ...]:
         """Filters of the generator's hidden layers, first to last."""
-        doublings = 2 if self.image_shape[0] < 32 else 3
+        doublings = sum(self.image_shape[0] >= least for least in _DOUBLED_FROM)
         return tuple(self.filters * 2**power for power in reversed(range(doublings)))
 
     @property
@@ -92,8 +93,10 @@ class Architecture:
             layers.append(_Layer(f"double_{index}", shape, summed, outputs))
         return self._drawn(keys, layers) | self._norms(keys, dict(enumerate(self.widths)))
 
-    def initial_discriminator(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        """Normal weights, biases 0."""
+    def initial_discriminator(
+        self, keys: Int64[Tensor, " num_envs"], num_outputs: int = 1
+    ) -> dict[str, Tensor]:
+        """Normal weights, biases 0; an encoder has several outputs."""
         size = math.prod(self.base_shape)
         kernel = self.kernel_size
         widths = self.widths[::-1]
@@ -102,7 +105,7 @@ class Architecture:
         for index, (inputs, outputs) in enumerate(pairwise((self.image_shape[2], *widths))):
             shape = (outputs, inputs, kernel, kernel)
             layers.append(_Layer(f"halve_{index}", shape, inputs * kernel**2, outputs))
-        layers.append(_Layer("dense", (size, 1), size, 1))
+        layers.append(_Layer("dense", (size, num_outputs), size, num_outputs))
 
         normalised = dict(enumerate(widths))
         del normalised[0]
@@ -151,14 +154,21 @@ class Architecture:
         images: Float[Tensor, "num_envs batch height width channels"],
     ) -> Float[Tensor, "num_envs batch"]:
         """Log odds that an image is real."""
+        return self.respond(discriminator, images).squeeze(2)
+
+    def respond(
+        self,
+        discriminator: Parameters,
+        images: Float[Tensor, "num_envs batch height width channels"],
+    ) -> Float[Tensor, "num_envs batch outputs"]:
+        """All outputs of a discriminator or an encoder for each image."""
         values = images
         for index in range(len(self.widths)):
             layer = f"halve_{index}"
             values = halve(values, discriminator[layer], discriminator[f"{layer}_bias"])
             values = _normalised(discriminator, index, values)
             values = _activated(values, self.discriminator_activation)
-        log_odds = affine(values.flatten(2), discriminator["dense"], discriminator["dense_bias"])
-        return log_odds.squeeze(2)
+        return affine(values.flatten(2), discriminator["dense"], discriminator["dense_bias"])
 
 
 def _normalised(player: Parameters, index: int, values: Tensor) -> Tensor:

@@ -12,10 +12,15 @@ from benchmarks import module_cases
 
 SHORTER = {
     "AutoLoss/ImageGAN-v1": {"max_steps": 300, "num_test": 500, "collapse_repeats": 0},
+    "AutoLoss/IntroVAE-v0": {"max_steps": 200, "collapse_repeats": 0},
     "AutoLoss/MultiTaskTranslation-v0": {"max_steps": 100, "num_held_out": 20, "num_test": 20},
 }
 ONE_LOSS = ("AutoLoss/LeastSquaresStepSize-v0", "AutoLoss/QuadraticStepSize-v0")
-ONE_LOSS_FOR_EACH_BLOCK = ("AutoLoss/ImageGAN-v1", *ONE_LOSS)  # where weights are refused
+ONE_LOSS_FOR_EACH_BLOCK = (
+    "AutoLoss/ImageGAN-v1",
+    "AutoLoss/IntroVAE-v0",
+    *ONE_LOSS,
+)  # where weights are refused
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from autoloss_gym.scoring.sample_scores import (
 )
 from autoloss_gym.signals.groups import ADDED
 from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from autoloss_gym.tools.compiling import compiled
 from benchmarks.module_cases import convolutions, digits
 from tests.support.recording import play
@@ -128,6 +129,21 @@ def traces_image_gan() -> None:
     agrees(2, task=ImageGAN(**sizes, collapse_repeats=0))
 
 
+def traces_intro_vae() -> None:
+    """The same of the introspective VAE, whose losses keep figures beside its parameters."""
+    torch.compile = functools.partial(torch.compile, backend="aot_eager")
+    sizes = {
+        "filters": 4,
+        "latent_size": 4,
+        "batch_size": 4,
+        "num_held_out": 16,
+        "num_test": 16,
+        "max_steps": 8,
+        "validate_every": 4,
+    }
+    agrees(2, task=IntroVAE(**sizes, arms="parts", collapse_repeats=0))
+
+
 def draws(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     keys = random.fold_in(random.fold_in(keys, "stream"), 0)
     return random.normal(keys, (16, 16)), random.integers(keys, (9,), 100)
@@ -196,6 +212,7 @@ CHECKS = {
     "automatic": lambda: agrees(5, **VARIANTS["automatic"]),
     "decides": decides,
     "image_gan": traces_image_gan,
+    "intro_vae": traces_intro_vae,
     "draws": draws_agree,
     "modules": modules,
     "repeats": repeats,

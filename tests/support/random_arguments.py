@@ -40,6 +40,7 @@ from autoloss_gym.signals.description import RunDescription
 from autoloss_gym.signals.features import Features
 from autoloss_gym.signals.rewards import Final, Improvement, Shaped
 from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from autoloss_gym.tasks.images.sparse_autoencoder import SparseAutoencoder
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
@@ -109,6 +110,8 @@ TASK_ARGUMENTS: dict[type[Task], dict[str, tuple]] = {
     Beale: SURFACES,
     Rosenbrock: SURFACES | {"a": (1.0, -2), "b": (100.0, 1e4)},
     SparseAutoencoder: IMAGES | {"hidden_sizes": ((4,),), "code_size": (3,), "l1_coefficient": (0.1,), "active_price": (0.5,)},
+    IntroVAE: IMAGES
+    | {"arms": ("players", "parts"), "form": ("paper", "released"), "margin": (60, 1e-3), "alpha": (0.5, 0), "reconstruction": (60.0, 0), "per_pixel": (False, True), "filters": (2,), "latent_size": (3,), "kernel_size": (4, 5), "weight_deviation": (0.0, 0.1), "collapse_updates": (0, 2)},
     ImageGAN: IMAGES
     | {"loss": ("hinge", "minimax"), "filters": (2,), "latent_size": (2,), "kernel_size": (4, 5), "batch_norm": (False, True), "generator_activation": ("relu",), "weight_deviation": (0.0, 0.1)},
 }  # fmt: skip

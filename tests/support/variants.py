@@ -12,21 +12,24 @@ from autoloss_gym.data import images, named_images, tables
 from autoloss_gym.data.sentences.files import MULTI30K
 from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES
 from autoloss_gym.losses.penalties import PENALTIES
+from autoloss_gym.losses.variational import FORMS
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS
 from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein, LearnedOptimizer
 from autoloss_gym.optimizers.learned_network import num_weights
 from autoloss_gym.registration import TASKS
 from autoloss_gym.signals.rewards import REWARDS
+from autoloss_gym.tasks.images.intro_vae_losses import ARMS
 
 REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
 IMAGE_CLASSES = "AutoLoss/ImageClassification-v0"
 AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
+INTRO_VAE = "AutoLoss/IntroVAE-v0"
 ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 QUADRATIC, LEAST_SQUARES = "AutoLoss/QuadraticStepSize-v0", "AutoLoss/LeastSquaresStepSize-v0"
 TRANSLATION = "AutoLoss/MultiTaskTranslation-v0"
 # Weights do nothing where every block has one loss.
-_UNWEIGHED = (GAN, QUADRATIC, LEAST_SQUARES)
+_UNWEIGHED = (GAN, INTRO_VAE, QUADRATIC, LEAST_SQUARES)
 
 _SHORT = {"max_steps": 4, "validate_every": 2}
 _FEW_IMAGES = {"num_samples": 40, "batch_size": 4, "num_held_out": 12, "num_test": 20}
@@ -36,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     AUTOENCODER: {**_FEW_IMAGES, "hidden_sizes": (6,), "code_size": 4},
     IMAGE_CLASSES: {**_FEW_IMAGES, "hidden_sizes": (4,)},
     GAN: {**_FEW_IMAGES, "filters": 2, "latent_size": 4},
+    INTRO_VAE: {**_FEW_IMAGES, "filters": 2, "latent_size": 4},
     ROSENBROCK: {},
     BEALE: {},
     QUADRATIC: {"dimension": 3},
@@ -102,6 +106,16 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "generator_activation": ACTIVATIONS,
         "discriminator_activation": ACTIVATIONS,
         "weight_deviation": (0.0, 0.02),
+    },
+    INTRO_VAE: {
+        "dataset": _IMAGES,
+        "size": (0, 12, 32, 64),
+        "arms": tuple(ARMS),
+        "form": FORMS,
+        "per_pixel": (False, True),
+        "kernel_size": tuple(PADDINGS),
+        "alpha": (0.5, 0.0),
+        "collapse_updates": (200, 1),
     },
     ROSENBROCK: {"step": _STEPS},
     BEALE: {"step": _STEPS},
@@ -186,6 +200,8 @@ def _variants(id: str) -> list[dict[str, Any]]:
     if id == GAN:
         # Its losses share no block: pairs are drawn.
         chosen.append(_DECISIONS)
+    if id == INTRO_VAE:
+        chosen.append({"arms": "parts", **_WEIGHTS[0]})
     if id == TRANSLATION:
         # Its programs have the most operations, and share those of the environment with the others.
         return [*chosen, {}, *_WEIGHTS]

@@ -1,0 +1,260 @@
+"""An introspective variational autoencoder of images (SoftAdapt §4.2)."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from autoloss_gym import random
+from autoloss_gym.core.gradient_task import GradientTask
+from autoloss_gym.core.loss import Buffered, Buffers, Loss
+from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
+from autoloss_gym.data.image_source import ImageSource, resampled_images
+from autoloss_gym.losses.variational import check_form
+from autoloss_gym.networks.dcgan import Architecture
+from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.tasks.images.intro_vae_coders import STYLE, Coders, check_images
+from autoloss_gym.tasks.images.intro_vae_figures import Figures
+from autoloss_gym.tasks.images.intro_vae_losses import ARMS, Losses, features, has_collapsed
+from autoloss_gym.tasks.images.intro_vae_presets import PRESETS
+from autoloss_gym.tools.bounds import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    at_least,
+)
+from autoloss_gym.tools.names import unknown
+from autoloss_gym.tools.tree import Parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntroVAE(GradientTask, ImageTask):
+    """Reconstruct, regularise, judge and deceive: the losses of an introspective VAE.
+
+    ## Description
+    A variational autoencoder that is its own adversary. The encoder maps real images to codes near
+    a normal prior and pushes the codes of reconstructions and samples at least a margin away from
+    it; the decoder makes images whose codes are near the prior. Both want images to be
+    reconstructed. Too little weight on this, and codes say nothing about their images; too much,
+    and samples are poor. SoftAdapt weighs the losses meanwhile.
+
+    ## Losses
+    With x real images, x_r reconstructions from a draw of their codes, x_p samples, KL the
+    divergence of a code from the prior, and L_AE = ½ Σ (x_r − x)² over the pixels and channels of
+    an image, in [0, 1], all means over a mini-batch:
+
+    - encoder: KL(x) + α Σ_s [m − KL(x_s)]₊ + β L_AE, s = r, p, with x_s as a constant in KL(x_s);
+    - decoder: α Σ_s KL(x_s) + β L_AE.
+
+    `form="released"` is the released code's: the hinge of the batch's mean KL, ½ instead of the
+    decoder's α, L_AE without its ½.
+
+    `arms="players"` (default): `encoder_loss` updates the encoder, `decoder_loss` the decoder; a
+    step computes that of the chosen player. `arms="parts"`: `reconstruction`, β L_AE, updates both,
+    `divergence`, KL(x), and `encoder_adversarial`, the hinges, the encoder, `decoder_adversarial`
+    the decoder. α and β are within the parts: weights of one are the paper's fixed weights, and one
+    step of both players.
+
+    L_AE sums over pixels, KL over the numbers of a code: β goes with 1 / pixels. The released 0.05
+    at 256 × 256 is, with the ½ of L_AE, 6.4 at 32 × 32 and 25.6 at 16 × 16; with `per_pixel=True`,
+    β is `reconstruction` / (height · width), which is then 6,554 at every size. Channels are summed
+    as well. Loss-weighted SoftAdapt, which compares the losses themselves, depends on this unit.
+
+    ## Action Space
+    `arms="players"`: Discrete(2), 0 = a step of the encoder, 1 = of the decoder; weights are
+    refused, as each has one loss. `arms="parts"`: Discrete(4), or with `control="weights"`
+    Box(-1, 1) with four entries: a step then moves both networks.
+
+    ## Observation Space
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 20 numbers with players, 22
+    with parts, one more with `patience`. The validation metrics are `reconstruction_error` (mean
+    squared error of images decoded from the means of their codes; decides) and the samples'
+    `inception_score`, without labels `frechet_distance`. Five features of the task's own end it, of
+    the latest mini-batch that a loss measured, within [0, 1]: the shares of reconstructions and of
+    samples beyond the margin (near 1 the hinge is dead), and KL / (KL + m) of real images,
+    reconstructions and samples, ½ at the margin.
+
+    ## Rewards
+    `shaped` (default) is the decrease of the log reconstruction error since the last validation;
+    `final` pays 0.1 / best error at the end; `improvement` is the online reward of AutoLoss §4.4,
+    with segments of 500 steps and a window of 5.
+
+    ## Starting State
+    Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its
+    mini-batches, its latent numbers and the images that it trains on anew; see `num_instances`.
+
+    ## Episode End
+    Terminates after `max_steps` updates, after `patience` validations without a new best, when
+    training diverges, or when it collapses: one loss alone was trained for `collapse_repeats`
+    updates; the best error is under `collapse_share` of the latest; or at `collapse_updates`
+    measurements of the encoder in a row, codes of real images said nothing (mean KL under 1 % of
+    the margin: posterior collapse), or all hinges were 0 (a dead hinge; not where α is 0).
+
+    ## Arguments
+    dataset, data_dir: "digits" (1,797 images of 8 × 8, bundled with scikit-learn); "mnist",
+        "cifar10" or "lfwcrop" from `data_dir`; or the path of an NPZ file or of a folder of
+        pictures (see `autoloss_gym.data.images.load_images`).
+    size: height and width that images are resized to: 8 to 28 and a multiple of 4, 32 to 56 and a
+        multiple of 8, or 64; 0 leaves them.
+    arms: "players" or "parts".
+    form: "paper" or "released".
+    margin, alpha: m and α; α = 0 leaves a variational autoencoder.
+    reconstruction, per_pixel: β, or where `per_pixel` β · height · width.
+    filters: of the decoder's last hidden and the encoder's first layer.
+    latent_size: numbers of a code.
+    kernel_size: of the convolutions with stride 2, 4 or 5.
+    weight_deviation: of the weights at the start; 0 for √(2 / inputs) by layer.
+    num_samples: images that a run trains on, drawn from its training part; 0 for four fifths of it.
+    batch_size: real images of a step, drawn with replacement, and number of samples.
+    num_held_out: samples, and real images at most, of a validation.
+    num_test: the same of the scores, which depend on it.
+    collapse_updates: see above; 0 for never.
+    optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
+        collapse_repeats, collapse_share: see `GradientTask` and `Task`.
+    preset: "digits", "faces", "faces32" (LFWcrop, 16 × 16 and 32 × 32), or "faces64", for a GPU.
+
+    The scores are the reconstruction error of the test part, and of `num_test` samples inception
+    score, Fréchet distance and diversity, as those of `ImageGAN`.
+
+    ## References
+    Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural
+        Networks with Multi-Part Loss Functions", arXiv 1912.12355, 2019.
+    Huang, Li, He, Sun, Tan: "IntroVAE: Introspective Variational Autoencoders for Photographic
+        Image Synthesis", NeurIPS 2018.
+    Kingma, Welling: "Auto-Encoding Variational Bayes", ICLR 2014.
+
+    ## Version History
+    v0: initial version.
+    """
+
+    instances: ClassVar[str] = "resamples"
+    runs_at_once: ClassVar[int] = 16
+    presets: ClassVar[Mapping[str, Any]] = PRESETS
+    reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "final": {"scale": 0.1, "floor": 1e-4},
+        "improvement": {"segment": 500, "window": 5},
+    }
+
+    dataset: str = "digits"
+    data_dir: str | None = None
+    size: NonNegativeInt = 0
+    arms: str = "players"
+    form: str = "paper"
+    margin: PositiveFloat = 60.0
+    alpha: NonNegativeFloat = 0.5
+    reconstruction: NonNegativeFloat = 60.0
+    per_pixel: bool = False
+    filters: PositiveInt = 16
+    latent_size: PositiveInt = 16
+    kernel_size: int = 4
+    weight_deviation: NonNegativeFloat = 0.0
+    num_samples: NonNegativeInt = 0
+    batch_size: Annotated[int, at_least(2)] = 32
+    num_held_out: Annotated[int, at_least(2)] = 256
+    num_test: Annotated[int, at_least(2)] = 350
+    max_steps: PositiveInt = 1000
+    validate_every: PositiveInt = 50
+    collapse_repeats: int = 200
+    collapse_share: float = 0.3
+    collapse_updates: NonNegativeInt = 200
+    optimizer: Optimizer = field(
+        default_factory=lambda: Adam(learning_rate=3e-3, betas=(0.5, 0.999))
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.arms not in ARMS:
+            raise ValueError(unknown("arms", self.arms, ARMS))
+        check_form(self.form)
+        check_images(self.source)
+        self.coders.architecture.check()
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return ARMS[self.arms]
+
+    @functools.cached_property
+    def source(self) -> ImageSource:
+        """The real images."""
+        return ImageSource(self.dataset, self.data_dir, self.size)
+
+    @functools.cached_property
+    def coders(self) -> Coders:
+        """Encoder and decoder."""
+        names = "filters", "latent_size", "kernel_size", "weight_deviation"
+        given = {name: getattr(self, name) for name in names}
+        return Coders(Architecture(image_shape=self.source.image_shape, **given, **STYLE))
+
+    @functools.cached_property
+    def terms(self) -> Losses:
+        """All losses, of the players and their parts."""
+        height, width, _ = self.source.image_shape
+        beta = self.reconstruction / (height * width) if self.per_pixel else self.reconstruction
+        return Losses(self.coders, self.form, self.margin, self.alpha, beta)
+
+    @functools.cached_property
+    def figures(self) -> Figures:
+        """What images are worth."""
+        return Figures(self.coders, self.source)
+
+    @property
+    def validation_metrics(self) -> tuple[Metric, ...]:
+        return self.figures.validation_metrics
+
+    @property
+    def score_metrics(self) -> tuple[Metric, ...]:
+        return self.figures.score_metrics
+
+    def remarks(self, split: Split) -> tuple[str, ...]:
+        count, scores = self.figures.judge.real_scores(split, self.num_test)
+        figures = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        return f"Real data ({count:,}): {figures}", *self.source.load().remarks
+
+    @property
+    def data_digest(self) -> str:
+        return self.source.load().digest
+
+    def make_data(self, keys: Keys) -> dict[str, Any]:
+        sizes = self.num_samples, self.num_held_out, self.num_test
+        rows = resampled_images(self.source, keys.problem, keys.split, *sizes)
+        references = self.figures.references(keys, self.num_held_out, self.num_test)
+        return {**rows, "latents": random.fold_in(keys.run, "latents"), "references": references}
+
+    def initial_parameters(self, keys: Keys) -> dict[str, Any]:
+        return self.coders.initial_parameters(keys.run)
+
+    def initial_buffers(self, keys: Keys) -> Buffers:
+        # Measured before the first step: no feature begins as a number that was made up.
+        first = random.fold_in(keys.run, torch.zeros_like(keys.run))
+        batch = self.batch(self.make_data(keys), first)
+        return self.terms.measured(self.initial_parameters(keys), batch)
+
+    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
+        rows = data["training"]
+        drawn = random.integers(random.fold_in(keys, "images"), (self.batch_size,), rows.shape[1])
+        return {"images": self.figures.images(rows.gather(1, drawn)), "noise": keys}
+
+    def losses(self) -> dict[str, Loss]:
+        return {pair.loss: Buffered(getattr(self.terms, pair.loss)) for pair in self.pairs}
+
+    def extra(self, state: State) -> Float[Tensor, "num_envs 5"]:
+        return features(state.buffers, self.margin)
+
+    def collapsed(self, state: State) -> Bool[Tensor, " num_envs"] | None:
+        return has_collapsed(state.buffers, self.collapse_updates, self.alpha)
+
+    def validation_values(
+        self, parameters: Parameters, data: Any
+    ) -> Float[Tensor, "num_envs metrics"]:
+        return self.figures.validation(parameters, data, self.num_held_out)
+
+    def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
+        return self.figures.scores(parameters, data, self.num_test)
+
+    def samples(self, state: State, count: int) -> Float[Tensor, "num_envs count _ _ channels"]:
+        return self.figures.side_by_side(self.unpack(state.parameters), state.data, count)

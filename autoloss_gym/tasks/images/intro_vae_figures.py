@@ -1,0 +1,129 @@
+"""What the images of an introspective VAE are worth, and what they look like."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from autoloss_gym import random
+from autoloss_gym.core.task import Keys, Metric
+from autoloss_gym.data.image_source import ImageSource
+from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, shared_by_runs
+from autoloss_gym.tasks.images.gan_players import to_images, to_pixels
+from autoloss_gym.tasks.images.intro_vae_coders import Coders
+from autoloss_gym.tools.tree import Parameters
+
+# Of each reconstruction, in the order of the columns of `_by_image`; the first decides.
+RECONSTRUCTION_METRICS = (Metric("reconstruction_error", worst=1.0),)
+
+
+def _by_image(
+    reconstructions: Float[Tensor, "num_envs images height width channels"],
+    originals: Float[Tensor, "num_envs images height width channels"],
+) -> Float[Tensor, "num_envs images metrics"]:
+    """The columns of `RECONSTRUCTION_METRICS` for each image, both in [0, 1].
+
+    Further measures of an image and its reconstruction belong here and there.
+    """
+    error = (reconstructions - originals).flatten(2)
+    return torch.stack([(error * error).mean(dim=2)], dim=2)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Validation metrics, scores and pictures.
+
+    Args:
+        coders: the networks.
+        source: the real images.
+    """
+
+    coders: Coders
+    source: ImageSource
+
+    @property
+    def judge(self) -> ImageJudge:
+        """The judge of samples."""
+        return ImageJudge(self.source)
+
+    @property
+    def validation_metrics(self) -> tuple[Metric, ...]:
+        """Of reconstructions all, of samples the first of the judge."""
+        return *RECONSTRUCTION_METRICS, self.judge.metrics[0]
+
+    @property
+    def score_metrics(self) -> tuple[Metric, ...]:
+        """Of reconstructions and samples all."""
+        return *RECONSTRUCTION_METRICS, *self.judge.metrics
+
+    def references(self, keys: Keys, num_held_out: int, num_test: int) -> dict[str, Any]:
+        """Of the real images that samples are compared with, by part."""
+        return {
+            "validation": self.judge.references(keys, "validation", num_held_out),
+            "test": self.judge.references(keys, "test", num_test),
+        }
+
+    def images(
+        self, rows: Int64[Tensor, "num_envs rows"]
+    ) -> Float[Tensor, "num_envs rows height width channels"]:
+        """Real images in [-1, 1]."""
+        return to_images(self.source.gather(rows), self.source.image_shape)
+
+    def validation(
+        self, parameters: Parameters, data: Any, count: int
+    ) -> Float[Tensor, "num_envs metrics"]:
+        """The columns of `validation_metrics`, of so many samples."""
+        samples = self._samples(parameters, data, "validation", count)
+        reference = shared_by_runs(data["references"]["validation"])
+        score = self.judge.first_score(samples, reference)
+        of_reconstructions = self._of_reconstructions(parameters, data["validation"])
+        return torch.cat([of_reconstructions, score[:, None]], dim=1)
+
+    def scores(
+        self, parameters: Parameters, data: Any, count: int
+    ) -> Float[Tensor, "num_envs metrics"]:
+        """The columns of `score_metrics`, of so many samples."""
+        samples = self._samples(parameters, data, "test", count)
+        scores = self.judge.scores(samples, shared_by_runs(data["references"]["test"]))
+        return torch.cat([self._of_reconstructions(parameters, data["test"]), scores], dim=1)
+
+    def side_by_side(
+        self, parameters: Parameters, data: Any, count: int
+    ) -> Float[Tensor, "num_envs count height _ channels"]:
+        """Pictures in [0, 1]: an original of the validation part, its reconstruction and a sample.
+
+        The first ones are the same for every count; where the part has fewer images, they repeat.
+        """
+        rows = data["validation"][:, :SLICE]
+        keys = random.fold_in(data["latents"], "validation")
+        # Whole slices, because the bits of an image may depend on the size of its slice.
+        num_drawn = math.ceil(count / SLICE) * SLICE
+        with torch.no_grad():
+            originals = self.images(rows)
+            pairs = torch.cat([originals, self.coders.reconstruct(parameters, originals)], dim=3)
+            slices = list(self.coders.sample_slices(parameters, keys, num_drawn))
+        repeats = math.ceil(count / rows.shape[1])
+        shown = pairs.repeat(1, repeats, 1, 1, 1)[:, :count]
+        drawn = torch.cat(slices, dim=1)[:, :count]
+        return (torch.cat([shown, drawn], dim=3) + 1) * 0.5
+
+    def _of_reconstructions(
+        self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]
+    ) -> Float[Tensor, "num_envs metrics"]:
+        """Means over the images `rows` of each run."""
+        slices = []
+        for part in rows.split(SLICE, dim=1):
+            originals = self.images(part)
+            both = self.coders.reconstruct(parameters, originals), originals
+            slices.append(_by_image(*((each + 1) * 0.5 for each in both)))
+        return torch.cat(slices, dim=1).mean(dim=1)
+
+    def _samples(
+        self, parameters: Parameters, data: Any, stream: str, count: int
+    ) -> Iterator[Float[Tensor, "num_envs slice pixels"]]:
+        keys = random.fold_in(data["latents"], stream)
+        return map(to_pixels, self.coders.sample_slices(parameters, keys, count))
