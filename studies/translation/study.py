@@ -60,6 +60,7 @@ def run() -> None:
         played = [play_budget(study, each, folder, pool) for each in study.budgets]
     part = "\n\n".join([_said(study, played), *(report(each) for each in played)])
     docs = size if arguments.quick else arguments.docs
+    docs.mkdir(parents=True, exist_ok=True)
     name = "translation" if study.preset == "synthetic" else f"translation_{study.preset}"
     print(part, flush=True)
     write_part(docs / "translation.md", study.preset, f"{part}\n\n![Schedules]({name}.png)")
@@ -163,9 +164,10 @@ def _study(arguments: argparse.Namespace) -> Study:
 
 def _said(study: Study, played: Sequence[Played]) -> str:
     noun = played[0].noun
+    trainings = "one training" if study.seeds == 1 else f"{study.seeds} trainings"
     what = (
         f"{study.problems} {noun} of the test split, {study.choosing} {noun} to choose on, "
-        f"{study.seeds} trainings of each learner with {study.training_runs:,} training runs."
+        f"{trainings} of each learner with {study.training_runs:,} training runs."
     )
     return settings_of(played, what)
 
