@@ -43,7 +43,8 @@ from studies.translation.trainings import Training, in_logs, search_runs
 
 BUDGET = 4
 REACTING = study._reacting  # before it is replaced
-QUICK = quick(Study(preset="synthetic"))
+WHOLE = Study(preset="synthetic")
+QUICK = quick(WHOLE)
 SMALL = {"num_held_out": 1, "num_test": 1, "batch_size": 1, "bidirectional": False}
 TINY = dataclasses.replace(
     QUICK,
@@ -256,9 +257,14 @@ def test_sentences_are_about_those_that_were_played():
 
 
 def test_the_papers_buffer_is_played_where_it_fills():
-    assert ONLINE_PAPER not in REACTING(2000)
-    assert ONLINE_PAPER in REACTING(2001)
-    assert ONLINE in REACTING(300)
+    assert ONLINE_PAPER not in REACTING(WHOLE, 2000)
+    assert ONLINE_PAPER in REACTING(WHOLE, 2001)
+    assert ONLINE in REACTING(WHOLE, 300)
+
+
+def test_weighting_rules_may_be_left_out():
+    assert "softadapt" in REACTING(WHOLE, 300)
+    assert REACTING(dataclasses.replace(WHOLE, rules=False), 300) == [ONLINE]
 
 
 def test_a_page_keeps_its_text_and_takes_the_part_of_each_preset(tmp_path):

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -14,13 +14,12 @@ from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Buffered, Buffers, Loss
 from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
 from autoloss_gym.data.image_source import ImageSource, resampled_images
-from autoloss_gym.losses.variational import check_form
 from autoloss_gym.networks.dcgan import Architecture
-from autoloss_gym.optimizers import Adam, Optimizer
+from autoloss_gym.optimizers import Optimizer
 from autoloss_gym.tasks.images.intro_vae_coders import STYLE, Coders, check_images
 from autoloss_gym.tasks.images.intro_vae_figures import Figures
 from autoloss_gym.tasks.images.intro_vae_losses import ARMS, Losses, features, has_collapsed
-from autoloss_gym.tasks.images.intro_vae_presets import PRESETS
+from autoloss_gym.tasks.images.intro_vae_presets import ADAM, DIGITS, FACES, FACES32, FACES64
 from autoloss_gym.tools.bounds import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -28,7 +27,6 @@ from autoloss_gym.tools.bounds import (
     PositiveInt,
     at_least,
 )
-from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
 
 
@@ -134,7 +132,12 @@ class IntroVAE(GradientTask, ImageTask):
 
     instances: ClassVar[str] = "resamples"
     runs_at_once: ClassVar[int] = 16
-    presets: ClassVar[Mapping[str, Any]] = PRESETS
+    presets: ClassVar[Mapping[str, Any]] = {
+        "digits": DIGITS,
+        "faces": FACES,
+        "faces32": FACES32,
+        "faces64": FACES64,
+    }
     reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "final": {"scale": 0.1, "floor": 1e-4},
         "improvement": {"segment": 500, "window": 5},
@@ -162,15 +165,11 @@ class IntroVAE(GradientTask, ImageTask):
     collapse_repeats: int = 200
     collapse_share: float = 0.3
     collapse_updates: NonNegativeInt = 200
-    optimizer: Optimizer = field(
-        default_factory=lambda: Adam(learning_rate=3e-3, betas=(0.5, 0.999))
-    )
+    optimizer: Optimizer = ADAM
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.arms not in ARMS:
-            raise ValueError(unknown("arms", self.arms, ARMS))
-        check_form(self.form)
+        Losses.check(self.arms, self.form)
         check_images(self.source)
         self.coders.architecture.check()
 

@@ -16,6 +16,7 @@ from autoloss_gym.core.task import Pair
 from autoloss_gym.losses import variational
 from autoloss_gym.networks.variational import Code, divergence, reparametrised
 from autoloss_gym.tasks.images.intro_vae_coders import Coders
+from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
 
 Result = tuple[Float[Tensor, " num_envs"], Buffers]
@@ -61,6 +62,13 @@ class Losses:
     margin: float
     alpha: float
     beta: float
+
+    @staticmethod
+    def check(arms: str, form: str) -> None:
+        """Raise ValueError unless there are such arms and such a form."""
+        if arms not in ARMS:
+            raise ValueError(unknown("arms", arms, ARMS))
+        variational.check_form(form)
 
     def encoder_loss(self, parameters: Parameters, batch: Any) -> Result:
         """KL(z) + α Σ hinges + β L_AE; the images in the hinges have no gradient."""

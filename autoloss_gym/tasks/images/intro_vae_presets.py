@@ -4,17 +4,18 @@ from typing import Any
 
 from autoloss_gym.optimizers import Adam
 
-_DIGITS: dict[str, Any] = {
+ADAM = Adam(learning_rate=3e-3, betas=(0.5, 0.999))
+DIGITS: dict[str, Any] = {
     "dataset": "digits",
     "latent_size": 16,
     "margin": 60.0,
     "alpha": 0.5,
     "reconstruction": 60.0,
-    "optimizer": Adam(learning_rate=3e-3, betas=(0.5, 0.999)),
+    "optimizer": ADAM,
     "max_steps": 1000,
     "validate_every": 50,
 }
-_FACES: dict[str, Any] = {
+FACES: dict[str, Any] = {
     "dataset": "lfwcrop",
     "size": 16,
     "latent_size": 32,
@@ -25,15 +26,15 @@ _FACES: dict[str, Any] = {
     "max_steps": 3000,
     "validate_every": 100,
 }
-_FACES32: dict[str, Any] = {
-    **_FACES,
+FACES32: dict[str, Any] = {
+    **FACES,
     "size": 32,
     "reconstruction": 6.4,
     "optimizer": Adam(learning_rate=1e-3),
 }
 # For a GPU.
-_FACES64: dict[str, Any] = {
-    **_FACES,
+FACES64: dict[str, Any] = {
+    **FACES,
     "size": 64,
     "filters": 32,
     "latent_size": 128,
@@ -44,10 +45,4 @@ _FACES64: dict[str, Any] = {
     "validate_every": 500,
     "num_held_out": 1000,
     "num_test": 1000,
-}
-PRESETS: dict[str, dict[str, Any]] = {
-    "digits": _DIGITS,
-    "faces": _FACES,
-    "faces32": _FACES32,
-    "faces64": _FACES64,
 }
