@@ -1,8 +1,6 @@
-"""The page of the study: its text, and between two marks what the command writes for a preset."""
+"""The page of the study."""
 
-from pathlib import Path
-
-from autoloss_gym.tools.files import write_text
+from studies.pages import Page
 
 _INTRODUCTION = """\
 # Multi-task translation: which of three tasks to train when?
@@ -28,31 +26,4 @@ _HEADINGS = {
     "synthetic": "## A German-like grammar (`preset=synthetic`)",
     "multi30k_small": "## Captions, news and treebank (`preset=multi30k_small`)",
 }
-
-
-def write_part(page: Path, preset: str, part: str) -> None:
-    """Put what was found with a preset on a page, in place of what stood there.
-
-    Args:
-        page: it is made where there is none.
-        preset: whose part it is.
-        part: Markdown.
-
-    Raises:
-        ValueError: a mark of the part is missing while the other is there.
-    """
-    text = page.read_text(encoding="utf-8") if page.exists() else _INTRODUCTION
-    begin, end = marks(preset)
-    if (begin in text) != (end in text):
-        raise ValueError(f"{str(page)!r} has one of {begin!r} and {end!r}: expected both; add it")
-    if begin not in text:
-        text = f"{text}\n{_HEADINGS[preset]}\n\n{begin}\n{end}\n"
-    before, _, rest = text.partition(begin)
-    after = rest.partition(end)[2]
-    write_text(page, f"{before}{begin}\n\n{part}\n\n{end}{after}")
-
-
-def marks(preset: str) -> tuple[str, str]:
-    """The lines before and after the part of a preset."""
-    command = f"python -m studies.translation --preset {preset}"
-    return f"<!-- from here on written by {command} -->", f"<!-- end of {preset} -->"
+PAGE = Page("python -m studies.translation", _INTRODUCTION, _HEADINGS)

@@ -24,7 +24,7 @@ from agents.evaluation.workers import worker_processes
 from agents.interruption import goes_on
 from studies.translation.arguments import parse_arguments
 from studies.translation.figure import draw
-from studies.translation.page import write_part
+from studies.translation.page import PAGE
 from studies.translation.playing import Entrant, Table
 from studies.translation.report import Played, report, settings_of
 from studies.translation.settings import (
@@ -63,7 +63,7 @@ def run() -> None:
     docs.mkdir(parents=True, exist_ok=True)
     name = "translation" if study.preset == "synthetic" else f"translation_{study.preset}"
     print(part, flush=True)
-    write_part(docs / "translation.md", study.preset, f"{part}\n\n![Schedules]({name}.png)")
+    PAGE.write(docs / "translation.md", study.preset, f"{part}\n\n![Schedules]({name}.png)")
     pairs = [pair.name for pair in Table(study, study.budgets[0], folder, None).task.pairs]
     draw(played, pairs, docs / f"{name}.png")
 

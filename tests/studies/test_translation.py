@@ -13,7 +13,6 @@ from agents.learners.groups.base_files import load_base
 from studies.translation import playing, study
 from studies.translation.arguments import parse_arguments
 from studies.translation.figure import draw, smoothed
-from studies.translation.page import marks, write_part
 from studies.translation.playing import Entrant, Table, constant_probabilities
 from studies.translation.report import (
     Played,
@@ -265,21 +264,6 @@ def test_the_papers_buffer_is_played_where_it_fills():
 def test_weighting_rules_may_be_left_out():
     assert "softadapt" in REACTING(WHOLE, 300)
     assert REACTING(dataclasses.replace(WHOLE, rules=False), 300) == [ONLINE]
-
-
-def test_a_page_keeps_its_text_and_takes_the_part_of_each_preset(tmp_path):
-    page = tmp_path / "translation.md"
-    write_part(page, "synthetic", "first table")
-    write_part(page, "multi30k_small", "of text")
-    edited = page.read_text().replace("# Multi-task", "# My own text: multi-task")
-    page.write_text(edited)
-    write_part(page, "synthetic", "second table")
-    assert page.read_text() == edited.replace("first table", "second table")
-    begin, end = marks("synthetic")
-    page.write_text(page.read_text().replace(end, ""))
-    with pytest.raises(ValueError, match="expected both"):
-        write_part(page, "synthetic", "third")
-    assert begin in page.read_text()
 
 
 def test_shares_are_means_of_windows():

@@ -1,0 +1,50 @@
+"""Command line of the study."""
+
+import argparse
+from pathlib import Path
+
+from agents.command_line import command_parser
+from agents.options import positive
+from studies import ROOT
+from studies.intro_vae.settings import POINTS
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    parser = command_parser(None, description)
+    parser.add_argument("--preset", default="faces", help="of the task (default: faces)")
+    parser.add_argument(
+        "--steps",
+        type=positive,
+        default=1500,
+        metavar="T",
+        help="of both players, a multiple of 12; where one moves at a time, 2 T (default: 1500)",
+    )
+    parser.add_argument(
+        "--seeds", type=positive, default=5, help="runs of each policy (default: 5)"
+    )
+    parser.add_argument(
+        "--validation-seeds",
+        type=positive,
+        default=2,
+        help="runs of each setting of the grid (default: 2)",
+    )
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="those of the table, and no page")
+    parser.add_argument(
+        "--num-workers", type=positive, default=1, help="processes that play (default: 1)"
+    )
+    parser.add_argument("--quick", action="store_true", help="few, small and short runs on digits")
+    parser.add_argument(
+        "--docs",
+        type=Path,
+        default=ROOT / "docs" / "results",
+        help="folder of page and picture (default: docs/results; with --quick, <output>/quick)",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("results/intro_vae"), help="where all is kept"
+    )
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.preset, arguments.steps, arguments.seeds = "digits", POINTS, 2
+    if arguments.steps % POINTS:
+        parser.error(f"--steps {arguments.steps}: expected a multiple of {POINTS}")
+    return arguments

@@ -1,0 +1,82 @@
+"""`studies/intro_vae`: tables by hand, and a study that goes on after a kill."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from agents.evaluation import curves as evaluation
+from autoloss_gym.core.task import Metric
+from studies.intro_vae import study as intro_vae
+from studies.intro_vae.report import Curves, report
+from studies.intro_vae.settings import FIXED, SHOWN, grid, weighted
+
+SSIM = Metric("structural_similarity", minimize=False, worst=-1.0)
+ERROR = Metric("reconstruction_error", worst=1.0)
+
+
+def curve(*ends):
+    """Eight points of as many runs as there are ends, (8, runs, 2): a rise to them."""
+    rise = np.arange(1, 9)[:, None] / 8 * np.array(ends)
+    return np.stack([np.zeros_like(rise), rise], axis=-1)
+
+
+def test_tables_show_quarters_of_training_and_differences_at_the_end():
+    scores = {FIXED: curve(0.8, 0.8), "gradnorm": curve(0.4, 0.6)}
+    titles = {FIXED: "fixed", "gradnorm": "GradNorm"}
+    steps = np.arange(1, 9) * 100
+    text = report(Curves((ERROR, SSIM), steps, titles, scores))
+    assert "2 runs of each row" in text
+    lines = text.splitlines()
+    assert "| row | 200 steps | 400 steps | 600 steps | 800 steps | difference |" in lines
+    assert "| fixed | 0.200 | 0.400 | 0.600 | 0.800 | — |" in lines
+    row = next(line for line in lines if "GradNorm" in line)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1] == "0.125 [0.100, 0.150]"
+    assert cells[-1] == "-0.300 [-0.400, -0.200]"
+    assert "NIQE" not in text  # this task has no such figure
+
+
+def test_official_weights_go_with_one_by_pixels():
+    assert weighted(25.0, 256)["official"].task["reconstruction"] == pytest.approx(0.05)
+    assert weighted(25.0, 16)["official"].task["reconstruction"] == pytest.approx(12.8)
+
+
+def test_the_grid_has_the_settings_of_the_preset_in_its_middle():
+    settings = [dict(row.task) for row in grid(25.0)]
+    assert settings[4] == {"alpha": 0.25, "reconstruction": 25.0}
+    assert len({tuple(each.items()) for each in settings}) == 9
+
+
+def test_rows_in_colours_exist():
+    rows = {**weighted(25.0, 16), **intro_vae.PLAYERS}
+    assert set(SHOWN) <= set(rows)
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["intro_vae", *map(str, arguments)])
+    intro_vae.run()
+
+
+def test_rows_are_not_played_twice(tmp_path, monkeypatch, capsys):
+    rows = ["--quick", "--rows", FIXED, "encoder", "-o", tmp_path]
+    command(monkeypatch, *rows)
+    printed = capsys.readouterr().out
+    assert "| fixed weights of the preset |" in printed
+    assert "| players, 3:1 (encoder) |" in printed
+    monkeypatch.setattr(evaluation, "play", None)
+    command(monkeypatch, *rows)
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (["--rows", "nothing"], "--rows nothing: expected some of "),
+        (["--steps", "100"], "--steps 100: expected a multiple of 12"),
+    ],
+)
+def test_bad_arguments_are_one_line(given, reason, tmp_path, monkeypatch, capsys):
+    with pytest.raises((ValueError, SystemExit)) as caught:
+        command(monkeypatch, *given, "--preset", "digits", "-o", tmp_path)
+    assert reason in f"{caught.value}{capsys.readouterr().err}"
