@@ -10,6 +10,8 @@ from autoloss_gym import random
 from autoloss_gym.core.loss import BUFFERS
 from autoloss_gym.core.task import Control, Keys
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.scoring.image_quality import structural_similarity
+from autoloss_gym.tasks.images import intro_vae_figures
 from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from autoloss_gym.tools import tree
 from tests.support.recording import assert_same_run, play
@@ -303,7 +305,7 @@ def test_divergences_that_are_infinite_are_1_among_the_features():
     assert task.extra(state)[0, 2] == 1
 
 
-@pytest.mark.parametrize(("arms", "width"), [("players", 20), ("parts", 22)])
+@pytest.mark.parametrize(("arms", "width"), [("players", 28), ("parts", 30)])
 def test_observations_have_the_documented_number_of_features(arms, width):
     space = gymnasium.make(ID, arms=arms).observation_space
     assert space.shape == (width,)
@@ -391,16 +393,64 @@ def test_the_reconstruction_error_is_that_of_the_pictures():
     torch.testing.assert_close(task.validate(state)[:, 0], error)
 
 
+def test_similarity_and_decibels_are_means_over_the_pictures():
+    task = IntroVAE(**SMALL)
+    state = task.reset(keys(2))
+    images = task.samples(state, task.num_held_out)
+    originals, made = images[:, :, :, :8], images[:, :, :, 8:16]
+    similarity = structural_similarity(made, originals).mean(dim=1)
+    decibels = -10 * (made - originals).square().mean(dim=(2, 3, 4)).log10().mean(dim=1)
+    expected = torch.stack([similarity, decibels], dim=1)
+    torch.testing.assert_close(task.validate(state)[:, 1:3], expected)
+
+
+def test_figures_of_reconstructions_equal_those_by_hand():
+    black, grey = torch.zeros(1, 2, 8, 8, 1), torch.full((1, 2, 8, 8, 1), 0.1)
+    grey[0, 1] = 0
+    found = intro_vae_figures._by_image(grey, black)
+    # Without variance, SSIM is (2 μ₁ μ₂ + c) / (μ₁² + μ₂² + c), c = 0.01².
+    expected = torch.tensor([[[0.01, 0.0001 / 0.0101, 20.0], [0.0, 1.0, 100.0]]])
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_perfect_reconstruction_is_no_diverged_run(tmp_path):
+    pixels = np.zeros((60, 8, 8), np.uint8)
+    pixels[30:, ::2] = 255
+    np.savez(tmp_path / "x.npz", images=pixels)
+    task = IntroVAE(**SMALL, dataset=str(tmp_path / "x.npz"))
+    state = task.reset(keys(1))
+    parameters = task.unpack(state.parameters)
+    # The last layer says −1 whatever it is given: black images are met exactly.
+    last = max(
+        name for name in parameters["decoder"] if name.endswith("_bias") and "double" in name
+    )
+    parameters["decoder"][last].fill_(-1e6)
+    values = task.validation_values(parameters, state.data)[0, :3]
+    black = (task.source.gather(state.data["validation"])[0].sum(dim=1) == 0).float().mean()
+    assert 0 < black < 1
+    assert torch.isfinite(values).all()
+    torch.testing.assert_close(values[0], 0.5 * (1 - black))
+    decibels = black * 100 + (1 - black) * 10 * np.log10(2)
+    torch.testing.assert_close(values[2], decibels)
+
+
 def test_images_without_labels_have_a_distance(coloured):
     labelled, other = IntroVAE(**SMALL), IntroVAE(**SMALL, dataset=coloured)
-    names = ["reconstruction_error", "inception_score", "frechet_distance", "diversity"]
+    of_reconstructions = [
+        "reconstruction_error",
+        "structural_similarity",
+        "peak_signal_noise_ratio",
+    ]
+    names = [*of_reconstructions, "inception_score", "frechet_distance", "diversity"]
     assert [metric.name for metric in labelled.score_metrics] == names
-    assert [metric.name for metric in labelled.validation_metrics] == names[:2]
-    del names[1]
+    assert [metric.name for metric in labelled.validation_metrics] == names[:4]
+    del names[3]
     assert [metric.name for metric in other.score_metrics] == names
-    assert [metric.name for metric in other.validation_metrics] == names[:2]
+    assert [metric.name for metric in other.validation_metrics] == names[:4]
+    minimised = {metric.name for metric in other.score_metrics if metric.minimize}
+    assert minimised == {"reconstruction_error", "frechet_distance"}
     scores = other.score(other.reset(keys(2)))
-    assert scores.shape == (2, 3)
+    assert scores.shape == (2, 5)
     assert torch.isfinite(scores).all()
 
 

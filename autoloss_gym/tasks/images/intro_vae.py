@@ -69,9 +69,11 @@ class IntroVAE(GradientTask, ImageTask):
     Box(-1, 1) with four entries: a step then moves both networks.
 
     ## Observation Space
-    Box, the feature groups of `autoloss_gym.signals.features.Features`: 20 numbers with players, 22
-    with parts, one more with `patience`. The validation metrics are `reconstruction_error` (mean
-    squared error of images decoded from the means of their codes; decides) and the samples'
+    Box, the feature groups of `autoloss_gym.signals.features.Features`: 28 numbers with players, 30
+    with parts, one more with `patience`. Validation metrics, means over images decoded from the
+    means of their codes: `reconstruction_error` (mean squared error; decides),
+    `structural_similarity` (SSIM, in windows of 11 × 11 pixels, in smaller images of the largest
+    odd side: 7 in 8 × 8), `peak_signal_noise_ratio` (dB, of an image at most 100); and the samples'
     `inception_score`, without labels `frechet_distance`. Five features of the task's own end it, of
     the latest mini-batch that a loss measured, within [0, 1]: the shares of reconstructions and of
     samples beyond the margin (near 1 the hinge is dead), and KL / (KL + m) of real images,
@@ -116,8 +118,8 @@ class IntroVAE(GradientTask, ImageTask):
         collapse_repeats, collapse_share: see `GradientTask` and `Task`.
     preset: "digits", "faces", "faces32" (LFWcrop, 16 × 16 and 32 × 32), or "faces64", for a GPU.
 
-    The scores are the reconstruction error of the test part, and of `num_test` samples inception
-    score, Fréchet distance and diversity, as those of `ImageGAN`.
+    The scores are the three figures of reconstructions, of the test part, and of `num_test` samples
+    inception score, Fréchet distance and diversity, as those of `ImageGAN`.
 
     ## References
     Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural

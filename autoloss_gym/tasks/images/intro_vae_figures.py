@@ -13,12 +13,19 @@ from autoloss_gym import random
 from autoloss_gym.core.task import Keys, Metric
 from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, shared_by_runs
+from autoloss_gym.scoring.image_quality import peak_signal_noise_ratio, structural_similarity
 from autoloss_gym.tasks.images.gan_players import to_images, to_pixels
 from autoloss_gym.tasks.images.intro_vae_coders import Coders
 from autoloss_gym.tools.tree import Parameters
 
 # Of each reconstruction, in the order of the columns of `_by_image`; the first decides.
-RECONSTRUCTION_METRICS = (Metric("reconstruction_error", worst=1.0),)
+RECONSTRUCTION_METRICS = (
+    Metric("reconstruction_error", worst=1.0),
+    Metric("structural_similarity", minimize=False, worst=-1.0),
+    Metric("peak_signal_noise_ratio", minimize=False, worst=0.0),
+)
+# In decibels: a perfect reconstruction, such as one of a black image, is no failed run.
+_MOST_DECIBELS = 100.0
 
 
 def _by_image(
@@ -30,7 +37,9 @@ def _by_image(
     Further measures of an image and its reconstruction belong here and there.
     """
     error = (reconstructions - originals).flatten(2)
-    return torch.stack([(error * error).mean(dim=2)], dim=2)
+    similarity = structural_similarity(reconstructions, originals)
+    decibels = peak_signal_noise_ratio(reconstructions, originals).clamp(max=_MOST_DECIBELS)
+    return torch.stack([(error * error).mean(dim=2), similarity, decibels], dim=2)
 
 
 @dataclass(frozen=True)
