@@ -1,7 +1,7 @@
-"""Rows of the table of policies for what the AutoLoss paper compares with, and its controller."""
+"""Rows of the policies that papers compare: those of AutoLoss and its controller, and SoftAdapt."""
 
 from . import arguments, mixtures
-from .arguments import Number, Options, Whole
+from .arguments import Flag, Number, OneOf, Options, Whole
 from .kinds import Kind
 
 _ONLINE = Options(
@@ -15,6 +15,17 @@ _ONLINE = Options(
         "learning_rate": Number(1e-9, 1e3),
         "gamma": Number(0, 1),
         "entropy": Number(0, 1e3),
+    }
+)
+_INTROSPECTIVE = Options(
+    {
+        "unit": Number(1e-6, 1e6),
+        "original": Flag(),
+        "normalized": Flag(),
+        "beta": Number(-1e6, 1e6),
+        "order": Whole(1, 4),
+        "every": Whole(1, 1_000_000),
+        "scale": OneOf(("sum", "count")),
     }
 )
 
@@ -55,6 +66,20 @@ def online_kind() -> Kind:
         "decisions (default 50, the paper's 2000)",
         _ONLINE,
         "policies.online:build_online_ppo",
+    )
+
+
+def introspective_kind() -> Kind:
+    """SoftAdapt's own setting, §4.2 of its paper."""
+    return Kind(
+        "introspective_softadapt",
+        f"introspective_softadapt, or introspective_softadapt: with some of {_INTROSPECTIVE}",
+        "loss-weighted SoftAdapt of the encoder's hinges and the reconstruction in the place of α "
+        "and β, for AutoLoss/IntroVAE-v0 with arms=parts (Heydari et al., §4.2); original takes "
+        "the slopes alone, normalized divides them by their L1 norm, and unit=U multiplies the "
+        "reconstruction, a sum over pixels, before the two are compared",
+        _INTROSPECTIVE,
+        "policies.introspective_softadapt:build_introspective_softadapt",
     )
 
 

@@ -56,13 +56,17 @@ def encoder_adversarial(
     return sum(hinges[1:], hinges[0]) * alpha
 
 
+def decoder_factor(form: str, alpha: float) -> float:
+    """The factor of the decoder's divergences: α, or ½ as released."""
+    return _RELEASED_FACTOR if form == "released" else alpha
+
+
 def decoder_adversarial(
     form: str, divergences: Sequence[Float[Tensor, "num_envs images"]], alpha: float
 ) -> Float[Tensor, " num_envs"]:
     """The sum of the mean divergences of reconstructions and samples, times α, or ½ as released."""
     means = [each.mean(dim=1) for each in divergences]
-    factor = _RELEASED_FACTOR if form == "released" else alpha
-    return sum(means[1:], means[0]) * factor
+    return sum(means[1:], means[0]) * decoder_factor(form, alpha)
 
 
 def reconstruction_loss(

@@ -35,8 +35,9 @@ class SoftAdapt(WeightingRule):
     place of s (0 where all slopes are 0); the two combine. Losses to be maximised must be negated
     first. With `loss_weighted` a loss that is not positive gets weight 0.
 
-    The weights are equal until every loss was measured twice. Until the window is full, slopes use
-    the values that there are: a difference of order 3 begins as one of order 1, then 2.
+    The weights are equal until every loss was measured twice, or with `flat_start` those of slopes
+    of 0. Until the window is full, slopes use the values that there are: a difference of order 3
+    begins as one of order 1, then 2.
 
     Source: Heydari, Thompson, Mehmood: "SoftAdapt", arXiv 1912.12355.
 
@@ -52,6 +53,8 @@ class SoftAdapt(WeightingRule):
         window: number of values that a line is fitted to, and that loss_value="mean" averages.
         loss_value: with `loss_weighted`, the "latest" value of each loss (the paper; the authors'
             code of 2020), or the "mean" of the last `window` (their code of 2023).
+        flat_start: take 0 for the slope of a loss that was measured once. With `loss_weighted` the
+            first weights are then ∝ the losses, else they are equal all the same.
         prior, scale, every, reduce: see `WeightingRule`.
     """
 
@@ -63,6 +66,7 @@ class SoftAdapt(WeightingRule):
     order: Order = 1
     window: Window = 5
     loss_value: Literal["latest", "mean"] = "latest"
+    flat_start: bool = False
 
     @property
     def _size(self) -> int:
@@ -84,7 +88,7 @@ class SoftAdapt(WeightingRule):
         memory.remember(state, measured)
         history, seen = state["history"], state["seen"]
         slopes, averages = _coefficients(
-            self.slope, self._points, self._size, history.device, history.dtype
+            self.slope, self._points, self._size, self.flat_start, history.device, history.dtype
         )
 
         # Differences to the latest value make the slope of a constant loss exactly 0.
@@ -133,7 +137,12 @@ class SoftAdapt(WeightingRule):
 
 @functools.lru_cache(maxsize=64)
 def _coefficients(
-    slope: str, points: int, size: int, device: torch.device, dtype: torch.dtype
+    slope: str,
+    points: int,
+    size: int,
+    flat_start: bool,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> tuple[Float[Tensor, "known size"], Float[Tensor, "known size"]]:
     """Slope and mean as weighted sums over the history, newest first.
 
@@ -142,6 +151,9 @@ def _coefficients(
     # No value or one has no slope: NaN, upon which the rule gives equal weights.
     slopes = [[math.nan] * size] * 2
     means = [[math.nan] * size] * 2
+    if flat_start:
+        slopes[1] = [0.0] * size
+        means[1] = [1.0] + [0.0] * (size - 1)
     for known in range(2, size + 1):
         used = min(known, points)
         slopes.append(_slope_factors(slope, used) + [0.0] * (size - used))
@@ -157,7 +169,8 @@ def _factors_of_full(
     slope: str, points: int, size: int, dtype: torch.dtype
 ) -> tuple[Numbers, Numbers]:
     """The factors for a loss all of whose `size` values are known."""
-    slopes, means = _coefficients(slope, points, size, torch.device("cpu"), dtype)
+    # A memory that is full holds two values or more: how it started makes no difference.
+    slopes, means = _coefficients(slope, points, size, False, torch.device("cpu"), dtype)
     return slopes[-1].tolist(), means[-1].tolist()
 
 

@@ -145,7 +145,7 @@ OTHERS: dict[Callable, dict[str, tuple]] = {
     Features: {"description": (DESCRIPTION,), "scaling": ("scaled", "raw", "log"), "drop": ((), ("losses",)), "add": ((), ("best",), ("gradient_noise",))},
     RunDescription: {"pairs": (("a", "b"),), "validation_metrics": ((Metric("a"),),), "max_steps": (8,), "validate_every": (2,), "patience": (0, 3), "blocks": ((), (("x",), ("x", "y")))},
     Perceptron: {"num_inputs": (3,), "num_outputs": (2,), "hidden_sizes": ((4,), ()), "temperature": (1.0,)},
-    SoftAdapt: {"beta": (0.1,), "window": (2, 7), "every": (1, 3), "scale": ("sum", "count"), "normalized": (True, False)},
+    SoftAdapt: {"beta": (0.1,), "window": (2, 7), "every": (1, 3), "scale": ("sum", "count"), "normalized": (True, False), "flat_start": (True, False)},
     DynamicWeightAverage: {"temperature": (2.0,), "scale": ("count",)},
     UncertaintyWeighting: {"optimizer": (Adam(learning_rate=0.1),)},
     GradNorm: {"alpha": (1.5,), "every": (1, 2)},

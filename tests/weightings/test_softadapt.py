@@ -53,6 +53,25 @@ def test_weights_are_equal_until_every_loss_has_been_seen_twice(loss_weighted):
     )
 
 
+@pytest.mark.parametrize("slope", ["backward", "forward", "least_squares"])
+@pytest.mark.parametrize("loss_value", ["latest", "mean"])
+def test_with_a_flat_start_the_first_weights_are_those_of_slopes_of_zero(slope, loss_value):
+    rule = SoftAdapt(
+        beta=1.0, loss_weighted=True, flat_start=True, slope=slope, loss_value=loss_value
+    )
+    close(rule.update(torch.tensor([[3.0, 5.0]])), [3 / 8, 5 / 8])
+    plain = SoftAdapt(beta=1.0, flat_start=True)
+    close(plain.update(torch.tensor([[3.0, 5.0]])), [0.5, 0.5])
+
+
+def test_a_flat_start_changes_no_weights_once_all_losses_were_measured_twice():
+    given = torch.rand(6, 1, 2, generator=torch.Generator().manual_seed(0))
+    rules = [SoftAdapt(beta=1.0, loss_weighted=True, flat_start=flat) for flat in (False, True)]
+    weights = [torch.stack([rule.update(each) for each in given]) for rule in rules]
+    assert torch.equal(weights[0][1:], weights[1][1:])
+    assert not torch.equal(weights[0][0], weights[1][0])
+
+
 def test_a_loss_that_is_not_refreshed_keeps_its_last_slope():
     rule = SoftAdapt(beta=1.0)
     rule.update(torch.tensor([[3.0, 5.0]]))

@@ -70,6 +70,16 @@ class Losses:
             raise ValueError(unknown("arms", arms, ARMS))
         variational.check_form(form)
 
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """What each part's loss was multiplied by, by its name."""
+        return {
+            "reconstruction": self.beta,
+            "divergence": 1.0,
+            "encoder_adversarial": self.alpha,
+            "decoder_adversarial": variational.decoder_factor(self.form, self.alpha),
+        }
+
     def encoder_loss(self, parameters: Parameters, batch: Any) -> Result:
         """KL(z) + α Σ hinges + β L_AE; the images in the hinges have no gradient."""
         code = self.coders.encode(parameters, batch["images"])

@@ -96,7 +96,7 @@ FITTING = {
     "shared": [torch.nn.Linear(2, 1), [torch.ones(2)]],
     "reduce": [None, "mean"],
     "slope": ["forward", "least_squares"], "loss_value": ["latest", "mean"],
-    "normalized": [True, False], "loss_weighted": [True, False],
+    "normalized": [True, False], "loss_weighted": [True, False], "flat_start": [True, False],
 }  # fmt: skip
 RULES = (
     SoftAdapt,
