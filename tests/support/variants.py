@@ -116,6 +116,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "kernel_size": tuple(PADDINGS),
         "alpha": (0.5, 0.0),
         "collapse_updates": (200, 1),
+        "niqe_patch": (0, 8),
     },
     ROSENBROCK: {"step": _STEPS},
     BEALE: {"step": _STEPS},

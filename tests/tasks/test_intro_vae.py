@@ -10,10 +10,12 @@ from autoloss_gym import random
 from autoloss_gym.core.loss import BUFFERS
 from autoloss_gym.core.task import Control, Keys
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
-from autoloss_gym.scoring.image_quality import structural_similarity
+from autoloss_gym.scoring.image_quality import niqe, structural_similarity
 from autoloss_gym.tasks.images import intro_vae_figures
+from autoloss_gym.tasks.images.image_model_task import real_images
 from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from autoloss_gym.tools import tree
+from tests.scoring.image_quality.test_niqe import scenes
 from tests.support.recording import assert_same_run, play
 
 ID = "AutoLoss/IntroVAE-v0"
@@ -454,6 +456,40 @@ def test_images_without_labels_have_a_distance(coloured):
     assert torch.isfinite(scores).all()
 
 
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Pictures of 16 × 16 with structure."""
+    path = tmp_path_factory.mktemp("images") / "x.npz"
+    np.savez(path, images=(255 * scenes(120, side=16)).round().to(torch.uint8).numpy())
+    return {"dataset": str(path), "niqe_patch": 8}
+
+
+def test_niqe_is_a_score_of_all_reconstructions_together_and_no_validation_metric(faces):
+    task, plain = IntroVAE(**SMALL, **faces), IntroVAE(**SMALL, dataset=faces["dataset"])
+    names = [metric.name for metric in task.score_metrics]
+    assert names[3] == "niqe"
+    assert task.score_metrics[3].minimize
+    assert task.validation_metrics == plain.validation_metrics
+    state = task.reset(keys(3))
+    scores = task.score(state)
+    others = [column for column in range(len(names)) if column != 3]
+    assert torch.equal(scores[:, others], plain.score(state))
+    images = real_images(task.source, state.data["test"])
+    made = task.coders.reconstruct(task.unpack(state.parameters), images)
+    model = task.natural_judge.model_on("cpu")
+    torch.testing.assert_close(scores[:, 3], niqe((made + 1) * 0.5, model))
+
+
+def test_a_run_has_the_same_scores_alone_and_in_a_batch(faces):
+    task = IntroVAE(**SMALL, **faces)
+    drawn = keys(4)
+    whole = task.score(task.reset(drawn))
+    assert torch.isfinite(whole).all()
+    for row in range(4):
+        alone = Keys(problem=drawn.problem[[row]], run=drawn.run[[row]], split=drawn.split)
+        assert torch.equal(task.score(task.reset(alone)), whole[[row]])
+
+
 def test_three_hundred_alternating_steps_halve_the_error_of_digits():
     envs = gymnasium.make_vec(ID, num_envs=2, max_steps=300)
     envs.reset(seed=0)
@@ -480,6 +516,10 @@ def test_networks_halve_images_of_every_size_to_at_most_7_pixels(size, base, col
         ({"kernel_size": 3}, ["kernel_size=3", "4 or 5"]),
         ({"margin": 0.0}, ["margin=0.0", "positive"]),
         ({"alpha": -1.0}, ["alpha=-1.0", "at least 0"]),
+        ({"niqe_patch": 16}, ["niqe_patch=16", "8 × 8 pixels", "even number from 8 to 8, or 0"]),
+        ({"niqe_patch": -1}, ["niqe_patch=-1", "at least 0"]),
+        ({"pristine_model": "x.npz"}, ["pristine_model='x.npz'", "give niqe_patch=…"]),
+        ({"pristine_model": "x.npz", "niqe_patch": 8}, ["'x.npz'", "expected an .npz file"]),
         ({"size": 36}, ["size=36", "32, 40, 48, 56, 64, or 0"]),
         ({"size": 10**6}, ["size=1000000", "32, 40, 48, 56, 64, or 0"]),
     ],

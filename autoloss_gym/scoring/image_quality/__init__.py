@@ -11,6 +11,7 @@ from autoloss_gym.scoring.image_quality.comparison import (
 )
 from autoloss_gym.scoring.image_quality.niqe import (
     PristineModel,
+    check_niqe_images,
     fit_pristine_model,
     load_pristine_model,
     niqe,
@@ -18,6 +19,7 @@ from autoloss_gym.scoring.image_quality.niqe import (
 
 __all__ = [
     "PristineModel",
+    "check_niqe_images",
     "fit_pristine_model",
     "load_pristine_model",
     "niqe",

@@ -59,7 +59,7 @@ def niqe(
     Raises:
         ValueError: the images are smaller than a patch, or have other channels.
     """
-    _check_images(images.shape[2:], model.patch_size)
+    check_niqe_images(images.shape[2:], model.patch_size)
     features = patch_statistics(images, model.patch_size).features.flatten(1, 2)
     mean, covariance = _moments(features, torch.isfinite(features).all(dim=2))
 
@@ -97,7 +97,7 @@ def fit_pristine_model(
         ValueError: the images are smaller than a patch or have other channels, the patch size is
             odd or below 8, or there are not enough patches that differ.
     """
-    _check_images(images.shape[1:], patch_size)
+    check_niqe_images(images.shape[1:], patch_size)
     statistics = patch_statistics(images[None], patch_size)
     sharpness = statistics.sharpness
     is_sharp = sharpness > _SHARP * sharpness.amax(dim=2, keepdim=True)
@@ -159,7 +159,12 @@ def _check_patch_size(patch_size: int) -> None:
         )
 
 
-def _check_images(shape: tuple[int, ...], patch_size: int) -> None:
+def check_niqe_images(shape: tuple[int, ...], patch_size: int) -> None:
+    """Check that there are patches of such a size in images of a height, a width and channels.
+
+    Raises:
+        ValueError: see `niqe`; or the patch size is odd or below 8.
+    """
     _check_patch_size(patch_size)
     height, width, channels = shape
     if min(height, width) < patch_size:

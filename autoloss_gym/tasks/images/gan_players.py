@@ -9,32 +9,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.scoring.image_judge import SLICE
 from autoloss_gym.tools.tree import Parameters
 
 # Heights and widths, in pixels, to which layers can double a whole number: twice, or for 32 three
 # times.
-_SIZES = range(8, 33, 4)
-
-
-def check_images(source: ImageSource) -> None:
-    """Check that the players can make images of this size.
-
-    Raises:
-        ValueError: they cannot, or the images cannot be loaded.
-    """
-    if source.size not in (0, *_SIZES):
-        raise ValueError(
-            f"size={source.size}: expected 8, 12, …, 32, or 0 to leave the images as they are"
-        )
-    height, width, _ = source.image_shape
-    if height != width or height not in _SIZES:
-        raise ValueError(
-            f"dataset={source.dataset!r}: images of {height} × {width} pixels; "
-            "expected squares of 8, 12, …, 32; give size=… to resize them"
-        )
+SIZES = range(8, 33, 4)
+EXPECTED_SIZES = "8, 12, …, 32"
 
 
 @dataclass(frozen=True)
@@ -99,17 +81,3 @@ class Players:
         with torch.no_grad():
             slices = list(self.generate_slices(parameters, keys, num_made))
         return (torch.cat(slices, dim=1)[:, :count] + 1) * 0.5
-
-
-def to_images(
-    pixels: Float[Tensor, "num_envs images pixels"], image_shape: tuple[int, int, int]
-) -> Float[Tensor, "num_envs images height width channels"]:
-    """Rows of pixels in [0, 1] as images in [-1, 1]."""
-    return (pixels * 2 - 1).unflatten(2, image_shape)
-
-
-def to_pixels(
-    images: Float[Tensor, "num_envs images height width channels"],
-) -> Float[Tensor, "num_envs images pixels"]:
-    """Images in [-1, 1] as rows of pixels in [0, 1]."""
-    return ((images + 1) * 0.5).flatten(2)

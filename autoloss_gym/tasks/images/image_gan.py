@@ -3,29 +3,32 @@
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
-from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
-from autoloss_gym.data.image_source import ImageSource, resampled_images
+from autoloss_gym.core.task import Keys, Metric, Pair, State
 from autoloss_gym.losses import adversarial
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, shared_by_runs
-from autoloss_gym.tasks.images.gan_players import Players, check_images, to_images, to_pixels
+from autoloss_gym.scoring.image_judge import SLICE, shared_by_runs
+from autoloss_gym.tasks.images.gan_players import EXPECTED_SIZES, SIZES, Players
 from autoloss_gym.tasks.images.gan_presets import CIFAR10, MNIST, SMALL
-from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, at_least
+from autoloss_gym.tasks.images.image_model_task import (
+    ImageModelTask,
+    check_images,
+    real_images,
+    to_pixels,
+)
 from autoloss_gym.tools.tree import Parameters
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageGAN(GradientTask, ImageTask):
+class ImageGAN(ImageModelTask):
     """The turns of a generator and a discriminator: which of them to train next.
 
     ## Description
@@ -114,33 +117,16 @@ class ImageGAN(GradientTask, ImageTask):
     v0: initial version.
     """
 
-    instances: ClassVar[str] = "resamples"
-    runs_at_once: ClassVar[int] = 16
     presets: ClassVar[dict[str, Any]] = {"small": SMALL, "mnist": MNIST, "cifar10": CIFAR10}
     pairs: ClassVar[tuple[Pair, ...]] = (
         Pair("generator_loss", ("generator",), cheap=False),
         Pair("discriminator_loss", ("discriminator",), cheap=False),
     )
 
-    dataset: str = "digits"
-    data_dir: str | None = None
-    size: NonNegativeInt = 0
     loss: str = "non_saturating"
-    filters: PositiveInt = 16
-    latent_size: PositiveInt = 16
-    kernel_size: int = 4
     batch_norm: bool = False
     generator_activation: str = "relu"
     discriminator_activation: str = "leaky_relu"
-    weight_deviation: NonNegativeFloat = 0.0
-    num_samples: NonNegativeInt = 0
-    batch_size: Annotated[int, at_least(2)] = 32
-    num_held_out: Annotated[int, at_least(2)] = 256
-    num_test: Annotated[int, at_least(2)] = 350
-    max_steps: PositiveInt = 1000
-    validate_every: PositiveInt = 50
-    collapse_repeats: int = 200
-    collapse_share: float = 0.3
     optimizer: Optimizer = field(
         default_factory=lambda: Adam(learning_rate=2e-3, betas=(0.5, 0.999))
     )
@@ -148,13 +134,8 @@ class ImageGAN(GradientTask, ImageTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         adversarial.check_adversarial_loss(self.loss)
-        check_images(self.source)
+        check_images(self.source, SIZES, EXPECTED_SIZES)
         self.architecture.check()
-
-    @functools.cached_property
-    def source(self) -> ImageSource:
-        """The real images."""
-        return ImageSource(self.dataset, self.data_dir, self.size)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -172,11 +153,6 @@ class ImageGAN(GradientTask, ImageTask):
         """Generator and discriminator."""
         return Players(self.architecture)
 
-    @functools.cached_property
-    def judge(self) -> ImageJudge:
-        """The judge of images of this data set."""
-        return ImageJudge(self.source)
-
     @property
     def reward_arguments(self) -> Mapping[str, Mapping[str, Any]]:
         # A score of labelled images is maximised, a distance minimised: IS² suits the first alone.
@@ -191,39 +167,16 @@ class ImageGAN(GradientTask, ImageTask):
     def score_metrics(self) -> tuple[Metric, ...]:
         return self.judge.metrics
 
-    def real_data_scores(self, split: Split = "test") -> tuple[int, dict[str, float]]:
-        """The number and the scores of real images: `num_test`, or all that a run trains on."""
-        return self.judge.real_scores(split, self.num_test)
-
-    def remarks(self, split: Split) -> tuple[str, ...]:
-        count, scores = self.real_data_scores(split)
-        figures = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
-        return f"Real data ({count:,}): {figures}", *self.source.load().remarks
-
-    @property
-    def data_digest(self) -> str:
-        return self.source.load().digest
-
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        sizes = self.num_samples, self.num_held_out, self.num_test
-        rows = resampled_images(self.source, keys.problem, keys.split, *sizes)
-        return {
-            "training": rows["training"],
-            "validation": rows["validation"],
-            "latents": random.fold_in(keys.run, "latents"),
-            "references": {
-                "validation": self.judge.references(keys, "validation", self.num_held_out),
-                "test": self.judge.references(keys, "test", self.num_test),
-            },
-        }
+        data = self.image_data(keys)
+        del data["test"]  # the scores are of generated images alone
+        return data
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         return self.players.initial_parameters(keys.run)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        rows = data["training"]
-        drawn = random.integers(random.fold_in(keys, "images"), (self.batch_size,), rows.shape[1])
-        return {"rows": rows.gather(1, drawn), "latents": keys}
+        return {"rows": self.drawn_rows(data, keys), "latents": keys}
 
     def losses(self) -> dict[str, Loss]:
         return {
@@ -237,14 +190,10 @@ class ImageGAN(GradientTask, ImageTask):
         return adversarial.generator_loss(self.loss, odds)
 
     def _discriminator_loss(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        real = self._real(batch["rows"])
+        real = real_images(self.source, batch["rows"])
         generated = self.players.generate(parameters, batch["latents"], self.batch_size)
         odds = self.players.discriminate_both(parameters, real, generated)
         return adversarial.discriminator_loss(self.loss, *odds)
-
-    def _real(self, rows: Int64[Tensor, "num_envs rows"]) -> Tensor:
-        """Real images (num_envs, rows, height, width, channels) in [-1, 1]."""
-        return to_images(self.source.gather(rows), self.image_shape)
 
     def validation_values(
         self, parameters: Parameters, data: Any
@@ -254,7 +203,8 @@ class ImageGAN(GradientTask, ImageTask):
         reference = shared_by_runs(data["references"]["validation"])
         score = self.judge.first_score(map(to_pixels, generated), reference)
 
-        real = [self._real(rows) for rows in data["validation"].split(SLICE, dim=1)]
+        slices = data["validation"].split(SLICE, dim=1)
+        real = [real_images(self.source, rows) for rows in slices]
         on_real = self.players.discriminate(parameters, real)
         on_generated = self.players.discriminate(parameters, generated)
         error = adversarial.classification_error(on_real, on_generated)

@@ -3,20 +3,24 @@
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Buffered, Buffers, Loss
-from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, Split, State
-from autoloss_gym.data.image_source import ImageSource, resampled_images
+from autoloss_gym.core.task import Keys, Metric, Pair, State
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.optimizers import Optimizer
-from autoloss_gym.tasks.images.intro_vae_coders import STYLE, Coders, check_images
+from autoloss_gym.scoring.natural_judge import NaturalJudge
+from autoloss_gym.tasks.images.image_model_task import (
+    ImageModelTask,
+    check_images,
+    real_images,
+)
+from autoloss_gym.tasks.images.intro_vae_coders import EXPECTED_SIZES, SIZES, STYLE, Coders
 from autoloss_gym.tasks.images.intro_vae_figures import Figures
 from autoloss_gym.tasks.images.intro_vae_losses import ARMS, Losses, features, has_collapsed
 from autoloss_gym.tasks.images.intro_vae_presets import ADAM, DIGITS, FACES, FACES32, FACES64
@@ -24,14 +28,12 @@ from autoloss_gym.tools.bounds import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
-    at_least,
 )
 from autoloss_gym.tools.tree import Parameters
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntroVAE(GradientTask, ImageTask):
+class IntroVAE(ImageModelTask):
     """Reconstruct, regularise, judge and deceive: the losses of an introspective VAE.
 
     ## Description
@@ -114,26 +116,30 @@ class IntroVAE(GradientTask, ImageTask):
     num_held_out: samples, and real images at most, of a validation.
     num_test: the same of the scores, which depend on it.
     collapse_updates: see above; 0 for never.
+    niqe_patch: patches of the NIQE among the scores: even, from 8 pixels to `size`; 0 for none.
+    pristine_model: NPZ file of its model (see `load_pristine_model` in
+        `autoloss_gym.scoring.image_quality`), by default fitted to a training part of the data set.
     optimizer, learning_rate_factor, clip_norm, max_steps, validate_every, patience,
         collapse_repeats, collapse_share: see `GradientTask` and `Task`.
     preset: "digits", "faces", "faces32" (LFWcrop, 16 × 16 and 32 × 32), or "faces64", for a GPU.
 
-    The scores are the three figures of reconstructions, of the test part, and of `num_test` samples
-    inception score, Fréchet distance and diversity, as those of `ImageGAN`.
+    The scores are the three figures of reconstructions, of the test part, with `niqe_patch` also
+    their `niqe`, pooled over all of them (minimised), and of `num_test` samples inception score,
+    Fréchet distance and diversity, as those of `ImageGAN`.
 
     ## References
     Heydari, Thompson, Mehmood: "SoftAdapt: Techniques for Adaptive Loss Weighting of Neural
         Networks with Multi-Part Loss Functions", arXiv 1912.12355, 2019.
     Huang, Li, He, Sun, Tan: "IntroVAE: Introspective Variational Autoencoders for Photographic
         Image Synthesis", NeurIPS 2018.
+    Mittal, Soundararajan, Bovik: "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal
+        Processing Letters 2013 (NIQE).
     Kingma, Welling: "Auto-Encoding Variational Bayes", ICLR 2014.
 
     ## Version History
     v0: initial version.
     """
 
-    instances: ClassVar[str] = "resamples"
-    runs_at_once: ClassVar[int] = 16
     presets: ClassVar[Mapping[str, Any]] = {
         "digits": DIGITS,
         "faces": FACES,
@@ -145,44 +151,32 @@ class IntroVAE(GradientTask, ImageTask):
         "improvement": {"segment": 500, "window": 5},
     }
 
-    dataset: str = "digits"
-    data_dir: str | None = None
-    size: NonNegativeInt = 0
     arms: str = "players"
     form: str = "paper"
     margin: PositiveFloat = 60.0
     alpha: NonNegativeFloat = 0.5
     reconstruction: NonNegativeFloat = 60.0
     per_pixel: bool = False
-    filters: PositiveInt = 16
-    latent_size: PositiveInt = 16
-    kernel_size: int = 4
-    weight_deviation: NonNegativeFloat = 0.0
-    num_samples: NonNegativeInt = 0
-    batch_size: Annotated[int, at_least(2)] = 32
-    num_held_out: Annotated[int, at_least(2)] = 256
-    num_test: Annotated[int, at_least(2)] = 350
-    max_steps: PositiveInt = 1000
-    validate_every: PositiveInt = 50
-    collapse_repeats: int = 200
-    collapse_share: float = 0.3
     collapse_updates: NonNegativeInt = 200
+    niqe_patch: NonNegativeInt = 0
+    pristine_model: str | None = None
     optimizer: Optimizer = ADAM
 
     def __post_init__(self) -> None:
         super().__post_init__()
         Losses.check(self.arms, self.form)
-        check_images(self.source)
+        check_images(self.source, SIZES, EXPECTED_SIZES)
         self.coders.architecture.check()
+        if self.pristine_model is not None and not self.niqe_patch:
+            raise ValueError(
+                f"pristine_model={self.pristine_model!r}, niqe_patch=0: expected the size of the "
+                "model's patches; give niqe_patch=…"
+            )
+        _ = self.natural_judge  # a bad argument is told now
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
         return ARMS[self.arms]
-
-    @functools.cached_property
-    def source(self) -> ImageSource:
-        """The real images."""
-        return ImageSource(self.dataset, self.data_dir, self.size)
 
     @functools.cached_property
     def coders(self) -> Coders:
@@ -201,7 +195,14 @@ class IntroVAE(GradientTask, ImageTask):
     @functools.cached_property
     def figures(self) -> Figures:
         """What images are worth."""
-        return Figures(self.coders, self.source)
+        return Figures(self.coders, self.judge, self.natural_judge)
+
+    @functools.cached_property
+    def natural_judge(self) -> NaturalJudge | None:
+        """What gives reconstructions their NIQE, where that is wanted."""
+        if not self.niqe_patch:
+            return None
+        return NaturalJudge(self.source, self.niqe_patch, self.pristine_model)
 
     @property
     def validation_metrics(self) -> tuple[Metric, ...]:
@@ -211,20 +212,11 @@ class IntroVAE(GradientTask, ImageTask):
     def score_metrics(self) -> tuple[Metric, ...]:
         return self.figures.score_metrics
 
-    def remarks(self, split: Split) -> tuple[str, ...]:
-        count, scores = self.figures.judge.real_scores(split, self.num_test)
-        figures = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
-        return f"Real data ({count:,}): {figures}", *self.source.load().remarks
-
-    @property
-    def data_digest(self) -> str:
-        return self.source.load().digest
-
     def make_data(self, keys: Keys) -> dict[str, Any]:
-        sizes = self.num_samples, self.num_held_out, self.num_test
-        rows = resampled_images(self.source, keys.problem, keys.split, *sizes)
-        references = self.figures.references(keys, self.num_held_out, self.num_test)
-        return {**rows, "latents": random.fold_in(keys.run, "latents"), "references": references}
+        if self.natural_judge is not None:
+            # Fitted now, so that no later step waits for it.
+            self.natural_judge.model_on(str(keys.run.device))
+        return self.image_data(keys)
 
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         return self.coders.initial_parameters(keys.run)
@@ -236,9 +228,7 @@ class IntroVAE(GradientTask, ImageTask):
         return self.terms.measured(self.initial_parameters(keys), batch)
 
     def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        rows = data["training"]
-        drawn = random.integers(random.fold_in(keys, "images"), (self.batch_size,), rows.shape[1])
-        return {"images": self.figures.images(rows.gather(1, drawn)), "noise": keys}
+        return {"images": real_images(self.source, self.drawn_rows(data, keys)), "noise": keys}
 
     def losses(self) -> dict[str, Loss]:
         return {pair.loss: Buffered(getattr(self.terms, pair.loss)) for pair in self.pairs}

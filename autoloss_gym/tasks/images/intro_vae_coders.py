@@ -12,39 +12,20 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.data.image_source import ImageSource
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.networks.variational import Code, as_code, divergence
 from autoloss_gym.scoring.image_judge import SLICE
 from autoloss_gym.tools.tree import Parameters
 
 # Heights and widths, in pixels, that layers halve twice, three times or four times.
-_SIZES = (*range(8, 32, 4), *range(32, 64, 8), 64)
+SIZES = (*range(8, 32, 4), *range(32, 64, 8), 64)
+EXPECTED_SIZES = "8, 12, …, 28, 32, 40, 48, 56, 64"
 # What the networks have in common with all others of this kind; images are normalised nowhere.
 STYLE: dict[str, Any] = {
     "batch_norm": False,
     "generator_activation": "relu",
     "discriminator_activation": "leaky_relu",
 }
-_EXPECTED = "8, 12, …, 28, 32, 40, 48, 56, 64"
-
-
-def check_images(source: ImageSource) -> None:
-    """Check that the networks can take and make images of this size.
-
-    Raises:
-        ValueError: they cannot, or the images cannot be loaded.
-    """
-    if source.size not in (0, *_SIZES):
-        raise ValueError(
-            f"size={source.size}: expected {_EXPECTED}, or 0 to leave the images as they are"
-        )
-    height, width, _ = source.image_shape
-    if height != width or height not in _SIZES:
-        raise ValueError(
-            f"dataset={source.dataset!r}: images of {height} × {width} pixels; "
-            f"expected squares of {_EXPECTED}; give size=… to resize them"
-        )
 
 
 @dataclass(frozen=True)

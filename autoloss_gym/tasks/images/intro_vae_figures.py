@@ -10,11 +10,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
-from autoloss_gym.core.task import Keys, Metric
-from autoloss_gym.data.image_source import ImageSource
+from autoloss_gym.core.task import Metric
 from autoloss_gym.scoring.image_judge import SLICE, ImageJudge, shared_by_runs
 from autoloss_gym.scoring.image_quality import peak_signal_noise_ratio, structural_similarity
-from autoloss_gym.tasks.images.gan_players import to_images, to_pixels
+from autoloss_gym.scoring.natural_judge import NaturalJudge
+from autoloss_gym.tasks.images.image_model_task import real_images, to_pixels
 from autoloss_gym.tasks.images.intro_vae_coders import Coders
 from autoloss_gym.tools.tree import Parameters
 
@@ -48,16 +48,13 @@ class Figures:
 
     Args:
         coders: the networks.
-        source: the real images.
+        judge: of samples.
+        natural_judge: of reconstructions; None for no NIQE.
     """
 
     coders: Coders
-    source: ImageSource
-
-    @property
-    def judge(self) -> ImageJudge:
-        """The judge of samples."""
-        return ImageJudge(self.source)
+    judge: ImageJudge
+    natural_judge: NaturalJudge | None = None
 
     @property
     def validation_metrics(self) -> tuple[Metric, ...]:
@@ -67,20 +64,8 @@ class Figures:
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
         """Of reconstructions and samples all."""
-        return *RECONSTRUCTION_METRICS, *self.judge.metrics
-
-    def references(self, keys: Keys, num_held_out: int, num_test: int) -> dict[str, Any]:
-        """Of the real images that samples are compared with, by part."""
-        return {
-            "validation": self.judge.references(keys, "validation", num_held_out),
-            "test": self.judge.references(keys, "test", num_test),
-        }
-
-    def images(
-        self, rows: Int64[Tensor, "num_envs rows"]
-    ) -> Float[Tensor, "num_envs rows height width channels"]:
-        """Real images in [-1, 1]."""
-        return to_images(self.source.gather(rows), self.source.image_shape)
+        natural = () if self.natural_judge is None else (self.natural_judge.metric,)
+        return *RECONSTRUCTION_METRICS, *natural, *self.judge.metrics
 
     def validation(
         self, parameters: Parameters, data: Any, count: int
@@ -98,7 +83,8 @@ class Figures:
         """The columns of `score_metrics`, of so many samples."""
         samples = self._samples(parameters, data, "test", count)
         scores = self.judge.scores(samples, shared_by_runs(data["references"]["test"]))
-        return torch.cat([self._of_reconstructions(parameters, data["test"]), scores], dim=1)
+        columns = self._of_reconstructions(parameters, data["test"], self.natural_judge)
+        return torch.cat([columns, scores], dim=1)
 
     def side_by_side(
         self, parameters: Parameters, data: Any, count: int
@@ -112,7 +98,7 @@ class Figures:
         # Whole slices, because the bits of an image may depend on the size of its slice.
         num_drawn = math.ceil(count / SLICE) * SLICE
         with torch.no_grad():
-            originals = self.images(rows)
+            originals = real_images(self.judge.source, rows)
             pairs = torch.cat([originals, self.coders.reconstruct(parameters, originals)], dim=3)
             slices = list(self.coders.sample_slices(parameters, keys, num_drawn))
         repeats = math.ceil(count / rows.shape[1])
@@ -121,15 +107,25 @@ class Figures:
         return (torch.cat([shown, drawn], dim=3) + 1) * 0.5
 
     def _of_reconstructions(
-        self, parameters: Parameters, rows: Int64[Tensor, "num_envs rows"]
+        self,
+        parameters: Parameters,
+        rows: Int64[Tensor, "num_envs rows"],
+        natural_judge: NaturalJudge | None = None,
     ) -> Float[Tensor, "num_envs metrics"]:
-        """Means over the images `rows` of each run."""
+        """Means over the images `rows` of each run, and what the judge says of all of them."""
         slices = []
+        made = []
         for part in rows.split(SLICE, dim=1):
-            originals = self.images(part)
+            originals = real_images(self.judge.source, part)
             both = self.coders.reconstruct(parameters, originals), originals
-            slices.append(_by_image(*((each + 1) * 0.5 for each in both)))
-        return torch.cat(slices, dim=1).mean(dim=1)
+            pictures = [(each + 1) * 0.5 for each in both]
+            slices.append(_by_image(*pictures))
+            made.append(pictures[0])
+        means = torch.cat(slices, dim=1).mean(dim=1)
+        if natural_judge is None:
+            return means
+        figure = natural_judge.score(torch.cat(made, dim=1))
+        return torch.cat([means, figure[:, None]], dim=1)
 
     def _samples(
         self, parameters: Parameters, data: Any, stream: str, count: int

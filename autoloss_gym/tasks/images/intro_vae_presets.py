@@ -18,6 +18,7 @@ DIGITS: dict[str, Any] = {
 FACES: dict[str, Any] = {
     "dataset": "lfwcrop",
     "size": 16,
+    "niqe_patch": 8,
     "latent_size": 32,
     "margin": 60.0,
     "alpha": 0.25,
@@ -29,6 +30,7 @@ FACES: dict[str, Any] = {
 FACES32: dict[str, Any] = {
     **FACES,
     "size": 32,
+    "niqe_patch": 16,
     "reconstruction": 6.4,
     "optimizer": Adam(learning_rate=1e-3),
 }
@@ -36,6 +38,7 @@ FACES32: dict[str, Any] = {
 FACES64: dict[str, Any] = {
     **FACES,
     "size": 64,
+    "niqe_patch": 16,
     "filters": 32,
     "latent_size": 128,
     "margin": 120.0,
