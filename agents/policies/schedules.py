@@ -166,8 +166,12 @@ def build_grid_each(specification: Specification, setting: Setting) -> Candidate
 
 
 def _weight_grid(specification: Specification, task: Task) -> list[FixedWeights]:
-    """All combinations of weights for every pair but the first, whose weight is 1."""
-    others = len(task.pairs) - 1
+    """All combinations of weights for every group of pairs but the first, whose weight is 1.
+
+    A pair is a group of its own unless the task says otherwise.
+    """
+    groups = task.weight_groups
+    others = len(groups) - 1
     if others not in GRIDS:
         raise ValueError(
             f"policy {specification.text!r}: this task has {others + 1} pairs; the grid is "
@@ -185,9 +189,14 @@ def _weight_grid(specification: Specification, task: Task) -> list[FixedWeights]
     levels = np.geomspace(least, most, size)
     policies = []
     for penalties in itertools.product(levels.tolist(), repeat=others):
-        weights = (1.0, *penalties)
+        by_loss = {
+            loss: weight
+            for losses, weight in zip(groups, (1.0, *penalties), strict=True)
+            for loss in losses
+        }
+        weights = tuple(by_loss[pair.loss] for pair in task.pairs)
         # Of two weights, fixed:R names the second alone.
-        shown = penalties if others == 1 else weights
+        shown = penalties if len(weights) == 2 else weights
         policies.append(FixedWeights(f"fixed:{_numbers(shown)}", weights))
     return policies
 

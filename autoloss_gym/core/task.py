@@ -163,6 +163,11 @@ class Task(ABC):
         blocks = [block for pair in self.pairs for block in pair.blocks]
         return len(set(blocks)) < len(blocks)
 
+    @property
+    def weight_groups(self) -> tuple[tuple[str, ...], ...]:
+        """Losses by name to which a grid gives one weight, the first group the weight 1."""
+        return tuple((pair.loss,) for pair in self.pairs)
+
     @abstractmethod
     def reset(self, keys: Keys) -> State:
         """Start runs; every number of a run follows from its keys."""

@@ -22,7 +22,7 @@ from autoloss_gym.tasks.images.image_model_task import (
 )
 from autoloss_gym.tasks.images.intro_vae_coders import EXPECTED_SIZES, SIZES, STYLE, Coders
 from autoloss_gym.tasks.images.intro_vae_figures import Figures
-from autoloss_gym.tasks.images.intro_vae_losses import ARMS, Losses, features, has_collapsed
+from autoloss_gym.tasks.images.intro_vae_losses import ARMS, GROUPS, Losses, features, has_collapsed
 from autoloss_gym.tasks.images.intro_vae_presets import ADAM, DIGITS, FACES, FACES32, FACES64
 from autoloss_gym.tools.bounds import (
     NonNegativeFloat,
@@ -39,9 +39,8 @@ class IntroVAE(ImageModelTask):
     ## Description
     A variational autoencoder that is its own adversary. The encoder maps real images to codes near
     a normal prior and pushes the codes of reconstructions and samples at least a margin away from
-    it; the decoder makes images whose codes are near the prior. Both want images to be
-    reconstructed. Too little weight on this, and codes say nothing about their images; too much,
-    and samples are poor. SoftAdapt weighs the losses meanwhile.
+    it; the decoder makes images whose codes are near the prior. Both want images reconstructed: too
+    little weight on this, and codes say nothing about images; too much, and samples are poor.
 
     ## Losses
     With x real images, x_r reconstructions from a draw of their codes, x_p samples, KL the
@@ -58,12 +57,12 @@ class IntroVAE(ImageModelTask):
     step computes that of the chosen player. `arms="parts"`: `reconstruction`, β L_AE, updates both,
     `divergence`, KL(x), and `encoder_adversarial`, the hinges, the encoder, `decoder_adversarial`
     the decoder. α and β are within the parts: weights of one are the paper's fixed weights, and one
-    step of both players.
+    step of both players. A grid of weights has one for both adversarial parts.
 
-    L_AE sums over pixels, KL over the numbers of a code: β goes with 1 / pixels. The released 0.05
-    at 256 × 256 is, with the ½ of L_AE, 6.4 at 32 × 32 and 25.6 at 16 × 16; with `per_pixel=True`,
-    β is `reconstruction` / (height · width), which is then 6,554 at every size. Channels are summed
-    as well. Loss-weighted SoftAdapt, which compares the losses themselves, depends on this unit.
+    L_AE sums over pixels and channels, KL over the numbers of a code: β goes with 1 / pixels. The
+    released 0.05 at 256 × 256 is, with the ½ of L_AE, 6.4 at 32 × 32 and 25.6 at 16 × 16; with
+    `per_pixel=True`, β is `reconstruction` / (height · width), 6,554 at every size. SoftAdapt of
+    the losses, loss-weighted, depends on this unit: the policy `introspective_softadapt` names it.
 
     ## Action Space
     `arms="players"`: Discrete(2), 0 = a step of the encoder, 1 = of the decoder; weights are
@@ -83,8 +82,7 @@ class IntroVAE(ImageModelTask):
 
     ## Rewards
     `shaped` (default) is the decrease of the log reconstruction error since the last validation;
-    `final` pays 0.1 / best error at the end; `improvement` is the online reward of AutoLoss §4.4,
-    with segments of 500 steps and a window of 5.
+    `final` pays 0.1 / best error at the end; `improvement` has segments of 500 steps, window 5.
 
     ## Starting State
     Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its
@@ -103,8 +101,7 @@ class IntroVAE(ImageModelTask):
         pictures (see `autoloss_gym.data.images.load_images`).
     size: height and width that images are resized to: 8 to 28 and a multiple of 4, 32 to 56 and a
         multiple of 8, or 64; 0 leaves them.
-    arms: "players" or "parts".
-    form: "paper" or "released".
+    arms, form: "players" or "parts", and "paper" or "released".
     margin, alpha: m and α; α = 0 leaves a variational autoencoder.
     reconstruction, per_pixel: β, or where `per_pixel` β · height · width.
     filters: of the decoder's last hidden and the encoder's first layer.
@@ -177,6 +174,10 @@ class IntroVAE(ImageModelTask):
     @property
     def pairs(self) -> tuple[Pair, ...]:
         return ARMS[self.arms]
+
+    @property
+    def weight_groups(self) -> tuple[tuple[str, ...], ...]:
+        return GROUPS[self.arms]
 
     @functools.cached_property
     def coders(self) -> Coders:

@@ -33,6 +33,15 @@ ARMS = {
         Pair("decoder_adversarial", ("decoder",), cheap=False),
     ),
 }
+# Weights of the parts that belong together: those of 1, α and β.
+GROUPS = {
+    "players": (("encoder_loss",), ("decoder_loss",)),
+    "parts": (
+        ("divergence",),
+        ("encoder_adversarial", "decoder_adversarial"),
+        ("reconstruction",),
+    ),
+}
 # Codes whose mean divergence is under this share of the margin say nothing about their images.
 _EMPTY = 0.01
 

@@ -15,6 +15,7 @@ from agents.policies.grammar import HELP, KINDS, parse_specification
 from agents.policies.threshold_rules import ThresholdRule, thresholds
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
+from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from tests.support.paths import ROOT
@@ -127,11 +128,29 @@ def test_a_grid_of_three_pairs_has_all_combinations_of_two_penalties_and_weighs_
     assert all(isinstance(policy, FixedWeights) for policy in found)
 
 
+def test_a_grid_of_the_introspective_vae_weighs_both_adversarial_parts_alike_and_the_divergence_by_1():
+    task = IntroVAE(arms="parts")
+    assert [pair.name for pair in task.pairs] == [
+        "reconstruction",
+        "divergence",
+        "encoder_adversarial",
+        "decoder_adversarial",
+    ]
+    found = entrant("grid:3", task).candidates
+    levels = [1 / 16, 4.0, 256.0]
+    expected = [(beta, 1.0, alpha, alpha) for alpha in levels for beta in levels]
+    np.testing.assert_allclose([policy.weights for policy in found], expected)
+    assert only(found[1].label, task).weights == pytest.approx(found[1].weights, rel=5e-3)
+    whole = [policy.weights for policy in entrant("grid", task).candidates]
+    assert len(whole) == 169
+    assert (1.0, 1.0, 1.0, 1.0) in [tuple(np.round(each, 9)) for each in whole]  # the paper's
+
+
 def test_the_default_grids_have_the_sizes_that_the_help_says():
     size = len(entrant("grid", SPLIT).candidates)
     shown = " ".join(HELP.split())
     side = round(size**0.5)
-    assert f"default {len(entrant('grid').candidates)}, with three pairs {side} × {side})" in shown
+    assert f"default {len(entrant('grid').candidates)}, with three pairs {side} × {side}; " in shown
     assert f"the best of {len(entrant('s1').candidates)} on validation" in shown
     assert f"between K knots (default {entrant('open_loop').search.space.knots})" in shown
 
