@@ -19,6 +19,7 @@ from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein, LearnedOptimizer
 from autoloss_gym.optimizers.learned_network import num_weights
 from autoloss_gym.registration import TASKS
 from autoloss_gym.signals.rewards import REWARDS
+from autoloss_gym.tasks.images.intro_vae_figures import DECIDING
 from autoloss_gym.tasks.images.intro_vae_losses import ARMS
 
 REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
@@ -113,6 +114,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "arms": tuple(ARMS),
         "form": FORMS,
         "per_pixel": (False, True),
+        "decides": DECIDING,
         "kernel_size": tuple(PADDINGS),
         "alpha": (0.5, 0.0),
         "collapse_updates": (200, 1),

@@ -1,5 +1,7 @@
 """The introspective VAE against single models written with torch.nn, and what ends its runs."""
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -545,3 +547,22 @@ def test_weights_are_refused_for_players_alone():
         gymnasium.make(ID, control="weights")
     space = gymnasium.make(ID, arms="parts", control="weights").action_space
     assert space.shape == (4,)
+
+
+def test_the_figure_that_decides_comes_first_and_the_others_keep_their_order(faces):
+    usual = IntroVAE(**SMALL, **faces)
+    other = replace(usual, decides="samples")
+    state = usual.reset(keys(2))
+    for metrics, values in (
+        ("validation_metrics", lambda task: task.validate(state)),
+        ("score_metrics", lambda task: task.score(state)),
+    ):
+        names = [metric.name for metric in getattr(usual, metrics)]
+        moved = [metric.name for metric in getattr(other, metrics)]
+        assert names[0] == "reconstruction_error"
+        assert moved[0] == "frechet_distance"
+        assert moved[1:] == [name for name in names if name != "frechet_distance"]
+        order = [names.index(name) for name in moved]
+        assert torch.equal(values(other), values(usual)[:, order])
+    with pytest.raises(ValueError, match="unknown decides 'images'"):
+        replace(usual, decides="images")

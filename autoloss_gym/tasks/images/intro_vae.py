@@ -21,7 +21,7 @@ from autoloss_gym.tasks.images.image_model_task import (
     real_images,
 )
 from autoloss_gym.tasks.images.intro_vae_coders import EXPECTED_SIZES, SIZES, STYLE, Coders
-from autoloss_gym.tasks.images.intro_vae_figures import Figures
+from autoloss_gym.tasks.images.intro_vae_figures import DECIDING, Figures
 from autoloss_gym.tasks.images.intro_vae_losses import ARMS, GROUPS, Losses, features, has_collapsed
 from autoloss_gym.tasks.images.intro_vae_presets import ADAM, DIGITS, FACES, FACES32, FACES64
 from autoloss_gym.tools.bounds import (
@@ -29,6 +29,7 @@ from autoloss_gym.tools.bounds import (
     NonNegativeInt,
     PositiveFloat,
 )
+from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
 
 
@@ -72,17 +73,19 @@ class IntroVAE(ImageModelTask):
     ## Observation Space
     Box, the feature groups of `autoloss_gym.signals.features.Features`: 28 numbers with players, 30
     with parts, one more with `patience`. Validation metrics, means over images decoded from the
-    means of their codes: `reconstruction_error` (mean squared error; decides),
+    means of their codes: `reconstruction_error` (mean squared error),
     `structural_similarity` (SSIM, in windows of 11 × 11 pixels, in smaller images of the largest
     odd side: 7 in 8 × 8), `peak_signal_noise_ratio` (dB, of an image at most 100); and the samples'
-    `inception_score`, without labels `frechet_distance`. Five features of the task's own end it, of
+    `inception_score`, without labels `frechet_distance`, which comes first and decides where
+    `decides="samples"`; else the reconstruction error does. Five features of the task's own end it, of
     the latest mini-batch that a loss measured, within [0, 1]: the shares of reconstructions and of
     samples beyond the margin (near 1 the hinge is dead), and KL / (KL + m) of real images,
     reconstructions and samples, ½ at the margin.
 
     ## Rewards
-    `shaped` (default) is the decrease of the log reconstruction error since the last validation;
-    `final` pays 0.1 / best error at the end; `improvement` has segments of 500 steps, window 5.
+    `shaped` (default) is the improvement of the log of the metric that decides since the last
+    validation; `final` pays 0.1 / best error or distance, −0.1 / best inception score at the end;
+    `improvement` has segments of 500 steps, window 5.
 
     ## Starting State
     Weights normal with deviation `weight_deviation`, biases 0. Every episode draws these, its
@@ -104,6 +107,7 @@ class IntroVAE(ImageModelTask):
     arms, form: "players" or "parts", and "paper" or "released".
     margin, alpha: m and α; α = 0 leaves a variational autoencoder.
     reconstruction, per_pixel: β, or where `per_pixel` β · height · width.
+    decides: "reconstructions" or "samples": see the observation space.
     filters: of the decoder's last hidden and the encoder's first layer.
     latent_size: numbers of a code.
     kernel_size: of the convolutions with stride 2, 4 or 5.
@@ -154,6 +158,7 @@ class IntroVAE(ImageModelTask):
     alpha: NonNegativeFloat = 0.5
     reconstruction: NonNegativeFloat = 60.0
     per_pixel: bool = False
+    decides: str = "reconstructions"
     collapse_updates: NonNegativeInt = 200
     niqe_patch: NonNegativeInt = 0
     pristine_model: str | None = None
@@ -162,6 +167,8 @@ class IntroVAE(ImageModelTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         Losses.check(self.arms, self.form)
+        if self.decides not in DECIDING:
+            raise ValueError(unknown("decides", self.decides, DECIDING))
         check_images(self.source, SIZES, EXPECTED_SIZES)
         self.coders.architecture.check()
         if self.pristine_model is not None and not self.niqe_patch:
@@ -196,7 +203,7 @@ class IntroVAE(ImageModelTask):
     @functools.cached_property
     def figures(self) -> Figures:
         """What images are worth."""
-        return Figures(self.coders, self.judge, self.natural_judge)
+        return Figures(self.coders, self.judge, self.natural_judge, self.decides)
 
     @functools.cached_property
     def natural_judge(self) -> NaturalJudge | None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -18,7 +18,10 @@ from autoloss_gym.tasks.images.image_model_task import real_images, to_pixels
 from autoloss_gym.tasks.images.intro_vae_coders import Coders
 from autoloss_gym.tools.tree import Parameters
 
-# Of each reconstruction, in the order of the columns of `_by_image`; the first decides.
+Each = TypeVar("Each")
+# What decides: the error of reconstructions, or the first figure of samples.
+DECIDING = ("reconstructions", "samples")
+# Of each reconstruction, in the order of the columns of `_by_image`.
 RECONSTRUCTION_METRICS = (
     Metric("reconstruction_error", worst=1.0),
     Metric("structural_similarity", minimize=False, worst=-1.0),
@@ -50,22 +53,25 @@ class Figures:
         coders: the networks.
         judge: of samples.
         natural_judge: of reconstructions; None for no NIQE.
+        decides: whose figure comes first, one of `DECIDING`.
     """
 
     coders: Coders
     judge: ImageJudge
     natural_judge: NaturalJudge | None = None
+    decides: str = DECIDING[0]
 
     @property
     def validation_metrics(self) -> tuple[Metric, ...]:
         """Of reconstructions all, of samples the first of the judge."""
-        return *RECONSTRUCTION_METRICS, self.judge.metrics[0]
+        return self._ordered((*RECONSTRUCTION_METRICS, self.judge.metrics[0]), 1)
 
     @property
     def score_metrics(self) -> tuple[Metric, ...]:
         """Of reconstructions and samples all."""
         natural = () if self.natural_judge is None else (self.natural_judge.metric,)
-        return *RECONSTRUCTION_METRICS, *natural, *self.judge.metrics
+        metrics = (*RECONSTRUCTION_METRICS, *natural, *self.judge.metrics)
+        return self._ordered(metrics, len(self.judge.metrics))
 
     def validation(
         self, parameters: Parameters, data: Any, count: int
@@ -75,7 +81,8 @@ class Figures:
         reference = shared_by_runs(data["references"]["validation"])
         score = self.judge.first_score(samples, reference)
         of_reconstructions = self._of_reconstructions(parameters, data["validation"])
-        return torch.cat([of_reconstructions, score[:, None]], dim=1)
+        columns = (*of_reconstructions.unbind(dim=1), score)
+        return torch.stack(self._ordered(columns, 1), dim=1)
 
     def scores(
         self, parameters: Parameters, data: Any, count: int
@@ -83,8 +90,18 @@ class Figures:
         """The columns of `score_metrics`, of so many samples."""
         samples = self._samples(parameters, data, "test", count)
         scores = self.judge.scores(samples, shared_by_runs(data["references"]["test"]))
-        columns = self._of_reconstructions(parameters, data["test"], self.natural_judge)
-        return torch.cat([columns, scores], dim=1)
+        of_reconstructions = self._of_reconstructions(
+            parameters, data["test"], self.natural_judge
+        )
+        columns = (*of_reconstructions.unbind(dim=1), *scores.unbind(dim=1))
+        return torch.stack(self._ordered(columns, scores.shape[1]), dim=1)
+
+    def _ordered(self, figures: tuple[Each, ...], num_of_samples: int) -> tuple[Each, ...]:
+        """Figures of reconstructions and then samples, with the one that decides in front."""
+        if self.decides == DECIDING[0]:
+            return figures
+        first = len(figures) - num_of_samples
+        return figures[first], *figures[:first], *figures[first + 1 :]
 
     def side_by_side(
         self, parameters: Parameters, data: Any, count: int
