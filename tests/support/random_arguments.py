@@ -111,7 +111,7 @@ TASK_ARGUMENTS: dict[type[Task], dict[str, tuple]] = {
     Rosenbrock: SURFACES | {"a": (1.0, -2), "b": (100.0, 1e4)},
     SparseAutoencoder: IMAGES | {"hidden_sizes": ((4,),), "code_size": (3,), "l1_coefficient": (0.1,), "active_price": (0.5,)},
     IntroVAE: IMAGES
-    | {"arms": ("players", "parts"), "form": ("paper", "released"), "margin": (60, 1e-3), "alpha": (0.5, 0), "reconstruction": (60.0, 0), "per_pixel": (False, True), "filters": (2,), "latent_size": (3,), "kernel_size": (4, 5), "weight_deviation": (0.0, 0.1), "collapse_updates": (0, 2)},
+    | {"arms": ("players", "parts"), "form": ("paper", "released"), "margin": (60, 1e-3), "alpha": (0.5, 0), "reconstruction": (60.0, 0), "per_pixel": (False, True), "filters": (2,), "latent_size": (3,), "kernel_size": (4, 5), "weight_deviation": (0.0, 0.1), "collapse_updates": (0, 2), "niqe_patch": (0, 8)},
     ImageGAN: IMAGES
     | {"loss": ("hinge", "minimax"), "filters": (2,), "latent_size": (2,), "kernel_size": (4, 5), "batch_norm": (False, True), "generator_activation": ("relu",), "weight_deviation": (0.0, 0.1)},
 }  # fmt: skip
