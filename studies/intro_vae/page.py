@@ -16,8 +16,8 @@ All policies meet the same runs of the test split (initial weights, images, mini
 choice has seen; fixed weights of the grid are chosen on the validation split. A step moves both
 networks; where players move in turn, two of their updates are one step, so that all rows have
 trained equally long. Figures are of images of the test part: reconstructions are compared with
-their originals (SSIM, PSNR, NIQE), samples with other images (Fréchet distance). The faces are those of
-LFWcrop.
+their originals (SSIM, PSNR, NIQE), samples with other images (Fréchet distance). The faces are
+those of LFWcrop.
 """
 _HEADINGS = {
     "faces": "## Faces of 16 × 16 pixels (`preset=faces`)",

@@ -81,7 +81,9 @@ class Study:
         samples = self._grid[int(ends[:, names.index("frechet_distance")].argmin())]
         of = f"of {len(self._grid)}"
         chosen = {
-            GRID_SIMILAR: Row(f"best SSIM {of}: {similar.title}", similar.policy, task=similar.task),
+            GRID_SIMILAR: Row(
+                f"best SSIM {of}: {similar.title}", similar.policy, task=similar.task
+            ),
             GRID_SAMPLES: Row(
                 f"best Fréchet distance {of}: {samples.title}", samples.policy, task=samples.task
             ),

@@ -77,9 +77,9 @@ class IntroVAE(ImageModelTask):
     `structural_similarity` (SSIM, in windows of 11 × 11 pixels, in smaller images of the largest
     odd side: 7 in 8 × 8), `peak_signal_noise_ratio` (dB, of an image at most 100); and the samples'
     `inception_score`, without labels `frechet_distance`, which comes first and decides where
-    `decides="samples"`; else the reconstruction error does. Five features of the task's own end it, of
-    the latest mini-batch that a loss measured, within [0, 1]: the shares of reconstructions and of
-    samples beyond the margin (near 1 the hinge is dead), and KL / (KL + m) of real images,
+    `decides="samples"`; else the reconstruction error does. Five features of the task's own end it,
+    of the latest mini-batch that a loss measured, within [0, 1]: the shares of reconstructions and
+    of samples beyond the margin (near 1 the hinge is dead), and KL / (KL + m) of real images,
     reconstructions and samples, ½ at the margin.
 
     ## Rewards

@@ -90,9 +90,7 @@ class Figures:
         """The columns of `score_metrics`, of so many samples."""
         samples = self._samples(parameters, data, "test", count)
         scores = self.judge.scores(samples, shared_by_runs(data["references"]["test"]))
-        of_reconstructions = self._of_reconstructions(
-            parameters, data["test"], self.natural_judge
-        )
+        of_reconstructions = self._of_reconstructions(parameters, data["test"], self.natural_judge)
         columns = (*of_reconstructions.unbind(dim=1), *scores.unbind(dim=1))
         return torch.stack(self._ordered(columns, scores.shape[1]), dim=1)
 
