@@ -26,6 +26,7 @@ NUM_ENVS, STEPS, SEED = 3, 50, 7
 
 REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
 AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
+INTRO_VAE = "AutoLoss/IntroVAE-v0"
 ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 # The arguments of every case; steps are few, so validations are frequent.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -59,6 +60,21 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gan minimax": (
         GAN,
         {"loss": "minimax", "size": 16, "max_steps": 40, "validate_every": 20, "num_test": 100, "num_held_out": 64},
+    ),
+    "introspective": (INTRO_VAE, {"max_steps": 40, "validate_every": 10, "num_test": 100, "num_held_out": 64}),
+    "introspective parts weights, released": (
+        INTRO_VAE,
+        {
+            "arms": "parts",
+            "control": "weights",
+            "form": "released",
+            "reward": "final",
+            "margin": 5.0,
+            "max_steps": 40,
+            "validate_every": 10,
+            "num_test": 100,
+            "num_held_out": 64,
+        },
     ),
     "rosenbrock": (ROSENBROCK, {"max_steps": 30, "reward": "improvement", "reward_arguments": {"segment": 10}}),
     "rosenbrock weights": (ROSENBROCK, {"control": "weights", "step": "barzilai_borwein_1", "max_steps": 30}),

@@ -6,9 +6,14 @@ import gymnasium
 import numpy as np
 import pytest
 
+from agents.configuration import ENVIRONMENT_DEFAULTS, TrainingConfiguration, hyperparameters
+from agents.environments import EnvironmentMaker
 from agents.evaluation.entrants import make_entrant
 from agents.evaluation.rollout import rollout
+from agents.learners.learner import make_learner
 from agents.policies.grammar import parse_specification
+from agents.policies.trained.trained_policy import TrainedPolicy
+from agents.run_folders import save_configuration
 from autoloss_gym.tasks.images.intro_vae import IntroVAE
 
 ID = "AutoLoss/IntroVAE-v0"
@@ -39,11 +44,23 @@ def first_policy(text, task):
     return space.policy(space.schedule(np.zeros(space.size)))
 
 
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Images of 8 × 8 without labels, which need no classifier."""
+    path = tmp_path_factory.mktemp("images") / "x.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(path, images=pixels)
+    return str(path)
+
+
 @pytest.mark.parametrize(("arms", "control", "texts"), CONTROLS)
-def test_every_policy_trains_it_to_the_end_and_weighing_ones_use_every_part(arms, control, texts):
-    task = IntroVAE(arms=arms, **FEW)
+def test_every_policy_trains_it_to_the_end_and_weighing_ones_use_every_part(
+    arms, control, texts, pictures
+):
+    arguments = {**FEW, "arms": arms, "dataset": pictures}
+    task = IntroVAE(**arguments)
     policies = [first_policy(text, task) for text in texts]
-    make_env = functools.partial(gymnasium.make_vec, ID, arms=arms, control=control, **FEW)
+    make_env = functools.partial(gymnasium.make_vec, ID, control=control, **arguments)
     played = dict(zip(texts, rollout(policies, make_env, np.arange(2)), strict=True))
     for text, episodes in played.items():
         assert np.isfinite(episodes.best_scores).all(), text
@@ -55,6 +72,41 @@ def test_every_policy_trains_it_to_the_end_and_weighing_ones_use_every_part(arms
     if arms == "parts":
         # Weights of one are the paper's; equal ones are the same but for the step of Adam.
         np.testing.assert_allclose(ends["equal"], ends["constant:2"], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("algo", "arms", "changes", "budget"),
+    [
+        ("group", "players", {}, {"copies": 2, "search_runs": 0}),
+        ("group", "parts", {}, {"copies": 2, "search_runs": 0}),
+        ("sac", "parts", {"control": "weights", "repeat": 4}, {"learning_starts": 6}),
+        ("reinforce", "players", {"repeat": 4}, {}),
+        ("ppo", "parts", {"repeat": 4}, {"n_steps": 4, "batch_size": 4}),
+    ],
+)
+def test_its_settings_train_a_controller_that_plays_it(
+    algo, arms, changes, budget, pictures, tmp_path
+):
+    chosen = hyperparameters(algo, ID)
+    assert chosen != hyperparameters(algo, "AutoLoss/Beale-v1")
+    del chosen["num_envs"], chosen["n_timesteps"]
+    arguments = {**FEW, "arms": arms, "dataset": pictures}
+    settings = TrainingConfiguration(
+        algo=algo,
+        env=ID,
+        env_kwargs={**arguments, **ENVIRONMENT_DEFAULTS.get(algo, {}), **changes},
+        num_envs=2,
+        n_timesteps=24,
+        seed=0,
+        hyperparameters={**chosen, **budget},
+    )
+    save_configuration(tmp_path, settings)
+    make_learner(settings).train(tmp_path)
+    policy = TrainedPolicy(tmp_path, ID, deterministic=True)
+    envs = EnvironmentMaker(ID, {**settings.env_kwargs, "split": "validation"})
+    policy.load(envs(num_envs=1, **policy.env_arguments))
+    (episodes,) = rollout([policy], envs, np.arange(2))
+    assert np.isfinite(episodes.best_scores).all()
 
 
 @pytest.mark.parametrize(

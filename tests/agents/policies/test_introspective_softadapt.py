@@ -132,11 +132,15 @@ def test_scale_count_doubles_the_two_weights_and_every_keeps_them():
     np.testing.assert_array_equal(kept[[0, 2]], whole[[0, 2]])
 
 
-def test_a_run_alone_is_weighed_and_trained_as_in_company_and_every_part_stays_in_use():
+def test_a_run_alone_is_weighed_and_trained_as_in_company_and_every_part_stays_in_use(tmp_path):
+    # Without labels there is no classifier to be trained first.
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", images=pixels)
+    task = IntroVAE(arms="parts", dataset=str(tmp_path / "x.npz"), **FEW)
     ends = []
     for first, num_envs in ((0, 3), (1, 1)):
-        envs = AutoLossVectorEnv(PARTS, num_envs)
-        policy = policy_of("introspective_softadapt:beta=5")
+        envs = AutoLossVectorEnv(task, num_envs)
+        policy = policy_of("introspective_softadapt:beta=5", task)
         observations, infos = envs.reset(seed=first)
         policy.reset(first + np.arange(num_envs))
         weights = []
