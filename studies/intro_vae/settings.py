@@ -41,7 +41,7 @@ def weighted(reconstruction: float, height: int) -> dict[str, Row]:
     ones = "fixed:1,1,1,1"  # α and β are within the parts
     rescaled = OFFICIAL_RECONSTRUCTION * (OFFICIAL_SIZE / height) ** 2
     official = {**OFFICIAL, "reconstruction": rescaled}
-    kinds = {"loss-weighted": "", "original": ",original", "normalised": ",normalized"}
+    kinds = {"loss-weighted": "", "original": ",original", "normalised": ",original,normalized"}
     units = {f"{reconstruction:g}": "β", "1": "pixels", f"{1 / height**2:g}": "mean"}
     raw = {"alpha": 1.0, "reconstruction": 1.0}
     return {
