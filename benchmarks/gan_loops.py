@@ -9,9 +9,11 @@ from torch.nn.functional import softplus
 
 from autoloss_gym.core.task import Keys
 from autoloss_gym.data.images import load_images
+from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.scoring.classifiers import load_classifier
 from autoloss_gym.tasks.images.image_gan import ImageGAN
+from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from benchmarks.sides import Side
 
 _SLICE = 256  # images that are generated and judged together in a validation
@@ -23,36 +25,38 @@ def _activation(name: str) -> nn.Module:
     return nn.ReLU() if name == "relu" else nn.LeakyReLU(0.2)
 
 
-def generator_network(task: ImageGAN) -> nn.Sequential:
-    """The generator of the task as one would write it, with PyTorch's own initialisation."""
-    height, width, channels = task.architecture.base_shape
-    padding, output_padding = _PADDINGS[task.kernel_size]
+def generator_network(architecture: Architecture) -> nn.Sequential:
+    """A generator as one would write it, with PyTorch's own initialisation."""
+    height, width, channels = architecture.base_shape
+    padding, output_padding = _PADDINGS[architecture.kernel_size]
     layers: list[nn.Module] = [
-        nn.Linear(task.latent_size, channels * height * width),
+        nn.Linear(architecture.latent_size, channels * height * width),
         nn.Unflatten(1, (channels, height, width)),
     ]
-    for inputs, outputs in pairwise((*task.architecture.widths, task.image_shape[2])):
-        if task.batch_norm:
+    for inputs, outputs in pairwise((*architecture.widths, architecture.image_shape[2])):
+        if architecture.batch_norm:
             layers.append(nn.BatchNorm2d(inputs, track_running_stats=False))
-        layers.append(_activation(task.generator_activation))
+        layers.append(_activation(architecture.generator_activation))
         layers.append(
-            nn.ConvTranspose2d(inputs, outputs, task.kernel_size, 2, padding, output_padding)
+            nn.ConvTranspose2d(
+                inputs, outputs, architecture.kernel_size, 2, padding, output_padding
+            )
         )
     return nn.Sequential(*layers, nn.Tanh())
 
 
-def discriminator_network(task: ImageGAN) -> nn.Sequential:
-    """The discriminator of the task: log odds that an image is real, (images, 1)."""
-    padding, _ = _PADDINGS[task.kernel_size]
-    widths = (task.image_shape[2], *task.architecture.widths[::-1])
+def discriminator_network(architecture: Architecture, num_outputs: int = 1) -> nn.Sequential:
+    """A discriminator, or an encoder: images → (images, num_outputs)."""
+    padding, _ = _PADDINGS[architecture.kernel_size]
+    widths = (architecture.image_shape[2], *architecture.widths[::-1])
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise(widths)):
-        layers.append(nn.Conv2d(inputs, outputs, task.kernel_size, 2, padding))
-        if task.batch_norm and index:  # none behind the first convolution, as in DCGAN
+        layers.append(nn.Conv2d(inputs, outputs, architecture.kernel_size, 2, padding))
+        if architecture.batch_norm and index:  # none behind the first convolution, as in DCGAN
             layers.append(nn.BatchNorm2d(outputs, track_running_stats=False))
-        layers.append(_activation(task.discriminator_activation))
-    size = int(np.prod(task.architecture.base_shape))
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(size, 1))
+        layers.append(_activation(architecture.discriminator_activation))
+    size = int(np.prod(architecture.base_shape))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(size, num_outputs))
 
 
 class BareGAN:
@@ -70,7 +74,8 @@ class BareGAN:
             )
         self._task = task
         self._device = device
-        self._networks = generator_network(task).to(device), discriminator_network(task).to(device)
+        networks = generator_network(task.architecture), discriminator_network(task.architecture)
+        self._networks = [network.to(device) for network in networks]
         rate = task.optimizer.learning_rate
         betas = task.optimizer.betas
         self._optimizers = [
@@ -78,7 +83,7 @@ class BareGAN:
             for network in self._networks
         ]
         self._classifier = load_classifier(task.source, device, kind="convolutional")
-        self._training, self._held_out = _images(task, device)
+        self._training, self._held_out = images_of_a_run(task, device)
 
     def step(self, player: int) -> float:
         """Update one player, 0 the generator and 1 the discriminator.
@@ -138,7 +143,7 @@ class BareGAN:
         return self._classifier.probabilities(pixels[None])[0]
 
 
-def _images(task: ImageGAN, device: str) -> tuple[Tensor, Tensor]:
+def images_of_a_run(task: ImageGAN | IntroVAE, device: str) -> tuple[Tensor, Tensor]:
     """Training and held-out images of one run, (images, channels, height, width) in [-1, 1]."""
     keys = torch.zeros(1, dtype=torch.int64)
     rows = task.make_data(Keys(problem=keys, run=keys))

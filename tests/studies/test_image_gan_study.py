@@ -238,7 +238,7 @@ def test_the_networks_of_the_loop_are_those_of_the_task(batch_norm, kernel_size)
     task = replace(TINY, batch_norm=batch_norm, kernel_size=kernel_size)
     parameters, networks = (
         task.initial_parameters(keys_of(1)),
-        (generator_network(task), discriminator_network(task)),
+        (generator_network(task.architecture), discriminator_network(task.architecture)),
     )
     for network, block in zip(networks, parameters.values(), strict=True):
         copied(network, block, task.architecture.base_shape)
