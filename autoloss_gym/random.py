@@ -84,11 +84,11 @@ def fold_in(
     others = [data] if isinstance(data, Tensor) else []
     if all(each.shape.numel() == 1 and is_plain_on_cpu(each) for each in (keys, *others)):
         # Of one run, plain numbers are quicker than arrays of one number.
-        mixed = _mix_number(data.item()) if isinstance(data, Tensor) else _mixed(data)
-        folded = _mix_number(_mix_number(keys.item() + _GOLDEN) ^ mixed)
+        mixed = _mix_number(int(data.item())) if isinstance(data, Tensor) else _mixed(data)
+        folded = _mix_number(_mix_number(int(keys.item()) + _GOLDEN) ^ mixed)
         return torch.full(keys.shape, folded, dtype=torch.int64, device="cpu")
-    mixed = _mix(data) if isinstance(data, Tensor) else _mixed(data)
-    return _mix(_mix(keys + _GOLDEN) ^ mixed)
+    number = _mix(data) if isinstance(data, Tensor) else _mixed(data)
+    return _mix(_mix(keys + _GOLDEN) ^ number)
 
 
 def bits(keys: Int64[Tensor, " runs"], size: int) -> Int64[Tensor, "runs size"]:
