@@ -165,3 +165,12 @@ def test_permutation_takes_every_order_equally_often():
     assert (
         sum((count - expected) ** 2 / expected for count in counts) < 20.5
     )  # the 99.9 % point of chi² with 5
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_the_host_draws_what_a_tensor_program_draws(draw):
+    """`vmap` hides the memory of its tensors: what it draws, tensors compute."""
+    keys = torch.tensor([7, -5, 2**62, -(2**63), 0])
+    found = torch.vmap(lambda key: draw(key[None])[0])(keys)
+    assert torch.equal(found, draw(keys))
+    assert torch.equal(found[1:2], draw(keys[1:2]))

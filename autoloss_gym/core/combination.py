@@ -1,6 +1,7 @@
 """Gradients of pairs → the gradient of each block that its optimizer is given."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.core.differentiation import Gradients, PartialGradient
 from autoloss_gym.core.task import Pair
+from autoloss_gym.tools.compiling import is_eager_on_cpu
 
 # Of each block by name, its gradient (num_envs, size), finite everywhere, and which runs have one.
 Steps = dict[str, tuple[Tensor, Tensor]]
@@ -41,7 +43,8 @@ def combined(
             steps[block] = gradient, active
     if not (clip_norm and weights is not None and steps):
         return steps
-    factor = _clip_factor([gradient for gradient, _ in steps.values()], clip_norm)
+    squares = [(gradient * gradient).sum(dim=1) for gradient, _ in steps.values()]
+    factor = _clip_factor(squares, clip_norm)
     return {block: (gradient * factor, active) for block, (gradient, active) in steps.items()}
 
 
@@ -52,17 +55,16 @@ def _clipped_pairs(pairs: Sequence[Pair], gradients: Gradients, clip_norm: float
         if (index, pair.blocks[0]) not in gradients:
             continue
         parts = [gradients[index, block] for block in pair.blocks]
-        factor = _clip_factor([part.values for part in parts], clip_norm)
+        factor = _clip_factor([part.squares for part in parts], clip_norm)
         for block, part in zip(pair.blocks, parts, strict=True):
-            clipped[index, block] = PartialGradient(part.values * factor, part.rows)
+            clipped[index, block] = replace(part, values=part.values * factor)
     return clipped
 
 
 def _clip_factor(
-    parts: Sequence[Float[Tensor, "runs _"]], clip_norm: float
+    squares: Sequence[Float[Tensor, " runs"]], clip_norm: float
 ) -> Float[Tensor, "runs 1"]:
-    """What makes the common norm of the parts of each run at most `clip_norm`."""
-    squares = [(part * part).sum(dim=1) for part in parts]
+    """What makes the norm of each run, whose parts have these squares, at most `clip_norm`."""
     norm = torch.sqrt(sum(squares[1:], squares[0]))
     return (clip_norm / (norm + _LEAST_NORM)).clamp(max=1.0)[:, None]
 
@@ -112,8 +114,11 @@ def _chosen(
     A run has at most one pair: its gradient is chosen instead of summed with zeros.
     """
     if part.rows is None:
+        if len(mask) == 1 and _is_all(mask):
+            return part.values
         return torch.where(mask, part.values, 0.0 if total is None else total)
-    chosen = torch.where(mask[part.rows], part.values, 0.0)
+    own = mask.index_select(0, part.rows)
+    chosen = part.values if _is_all(own) else torch.where(own, part.values, 0.0)
     if total is None:
         total = chosen.new_zeros(len(mask), chosen.shape[1])
     return (
@@ -121,3 +126,8 @@ def _chosen(
         if total.requires_grad
         else (total.index_copy_(0, part.rows, chosen))
     )
+
+
+def _is_all(mask: Bool[Tensor, "runs 1"]) -> bool:
+    """Whether the mask is known to leave no run out: a selection would only copy."""
+    return is_eager_on_cpu(mask) and bool(mask.all())

@@ -23,10 +23,13 @@ Parts = tuple[Tensor, tuple[Tensor, ...], Buffers]
 
 @dataclass(frozen=True, eq=False)
 class PartialGradient:
-    """The gradient of a block for the runs `rows`, or where that is None for all."""
+    """The gradient of a block for the runs `rows`, or where that is None for all, and the sum of
+    its squares before it is clipped.
+    """
 
     values: Float[Tensor, "rows _"]
     rows: Int64[Tensor, " rows"] | None
+    squares: Float[Tensor, " rows"]
 
     def of_all(self, num_envs: int) -> Float[Tensor, "num_envs _"]:
         """With 0 for the other runs."""
@@ -80,11 +83,14 @@ class Differentiator:
             )
             if changed:
                 buffers = {**buffers, **_taken(buffers, changed, rows, used[:, index])}
-            norm = _norm([part.detach() for part in parts])
+            with torch.set_grad_enabled(differentiable):
+                squares = [(part * part).sum(dim=1) for part in parts]
+            size = sum(part.shape[1] for part in parts)
+            norm = torch.sqrt(sum(squares[1:], squares[0]).detach() / size)  # ‖·‖₂ / √dim
             losses[index] = _scatter(values.detach(), rows, num_envs)
             norms[index] = _scatter(norm, rows, num_envs)
-            for block, part in zip(pair.blocks, parts, strict=True):
-                gradients[index, block] = PartialGradient(part, rows)
+            for block, part, square in zip(pair.blocks, parts, squares, strict=True):
+                gradients[index, block] = PartialGradient(part, rows, square)
         evaluation = Evaluation(
             losses=torch.stack(losses, dim=1),
             gradient_norms=torch.stack(norms, dim=1),
@@ -220,13 +226,6 @@ def _taken(
 def _leaf(packed: Tensor) -> Tensor:
     """What to differentiate by: the block itself where a graph leads on from it."""
     return packed if packed.requires_grad else packed.detach().requires_grad_()
-
-
-def _norm(parts: Sequence[Tensor]) -> Float[Tensor, " num_envs"]:
-    """‖·‖₂ / √dim of the vector that the parts (num_envs, size) make up."""
-    squares = [(part * part).sum(dim=1) for part in parts]
-    size = sum(part.shape[1] for part in parts)
-    return torch.sqrt(sum(squares[1:], squares[0]) / size)
 
 
 def _rows(used: Bool[Tensor, " num_envs"]) -> Int64[Tensor, " rows"] | None:

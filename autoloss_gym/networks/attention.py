@@ -39,8 +39,6 @@ def linear(
     """A layer of `initial_linear` over the last dimension."""
     weight = layers[f"{name}.weight"]
     bias = layers.get(f"{name}.bias")
-    if bias is None:
-        bias = weight.new_zeros(len(weight), weight.shape[2])
     flat = values.reshape(len(values), -1, values.shape[-1])
     return affine(flat, weight, bias).reshape(*values.shape[:-1], -1)
 

@@ -14,10 +14,10 @@ _ALIGNMENT = 16  # float32 numbers in 64 bytes
 def affine(
     inputs: Float[Tensor, "num_envs rows features"],
     weights: Float[Tensor, "num_envs features outputs"],
-    bias: Float[Tensor, "num_envs outputs"],
+    bias: Float[Tensor, "num_envs outputs"] | None,
     scale: float = 1.0,
 ) -> Float[Tensor, "num_envs rows outputs"]:
-    """`bias + scale · inputs @ weights` of every run."""
+    """`bias + scale · inputs @ weights` of every run; without a bias, `inputs @ weights`."""
     features, outputs = weights.shape[1:]
     more_features = -features % _ALIGNMENT
     more_outputs = -outputs % _ALIGNMENT
@@ -25,8 +25,12 @@ def affine(
         inputs = pad(inputs, (0, more_features))
     if more_features or more_outputs:
         weights = pad(weights, (0, more_outputs, 0, more_features))
-        bias = pad(bias, (0, more_outputs))
-    product = baddbmm(bias[:, None, :], inputs, weights, alpha=scale)
+    if bias is None:
+        assert scale == 1.0
+        product = bmm(inputs, weights)
+    else:
+        bias = pad(bias, (0, more_outputs)) if more_outputs else bias
+        product = baddbmm(bias[:, None, :], inputs, weights, alpha=scale)
     # The gradient of a slice, also of all, is a copy.
     return product[:, :, :outputs] if more_outputs else product
 

@@ -102,11 +102,13 @@ def _one_by_one(inputs: Tensor, weights: list[Tensor], memory: Memory) -> tuple[
     outputs = []
     hidden = []
     cells = []
-    by_run = [_apart(tensor) for tensor in (inputs, *memory, *weights)]
-    for values, start, cell, *own in zip(*by_run, strict=True):
+    by_run = [_apart(tensor) for tensor in (inputs, *weights)]
+    # What was before the first input, and is after the last, is (1, rows, hidden) of each run.
+    starts = [(each,) if len(each) == 1 else each.split(1) for each in memory]
+    for values, *own, start, cell in zip(*by_run, *starts, strict=True):
         output, last, last_cell = torch.lstm(
             values,
-            [start[None], cell[None]],
+            [start, cell],
             own,
             has_biases=True,
             num_layers=1,
@@ -116,9 +118,11 @@ def _one_by_one(inputs: Tensor, weights: list[Tensor], memory: Memory) -> tuple[
             batch_first=True,
         )
         outputs.append(output)
-        hidden.append(last[0])
-        cells.append(last_cell[0])
-    return _together(outputs), (_together(hidden), _together(cells))
+        hidden.append(last)
+        cells.append(last_cell)
+    if len(inputs) == 1:
+        return outputs[0][None], (hidden[0], cells[0])
+    return torch.stack(outputs), (torch.cat(hidden), torch.cat(cells))
 
 
 def _apart(tensor: Tensor) -> Sequence[Tensor]:

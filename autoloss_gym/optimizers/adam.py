@@ -11,7 +11,7 @@ from autoloss_gym.tools.bounds import BelowOne, NonNegativeFloat
 from autoloss_gym.tools.compiling import graph_constant, is_eager_on_cpu
 
 # Numbers that are updated together on the CPU: more would leave its caches between the operations.
-_PIECE = 65_536
+_PIECE = 131_072
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,11 @@ class Adam(Optimizer):
         root = torch.sqrt(correction_2)
         factors = (kept_1, new_1, kept_2, new_2, rate, root, epsilon)
         changed = (parameters, gradients, state["first_moment"], state["second_moment"])
-        for rows, columns in _pieces(parameters, active):
+        pieces = _pieces(parameters, active)
+        if pieces is None:
+            _step(*changed, *factors)
+            return
+        for rows, columns in pieces:
             _step(
                 *(tensor[rows, columns] for tensor in changed),
                 *(factor[rows] for factor in factors),
@@ -82,21 +86,24 @@ def _step(
     # Products and sums apart: addcmul and lerp may fuse them, and then round differently.
     moment.mul_(kept_1).add_(gradients * new_1)
     variance.mul_(kept_2).add_((gradients * gradients).mul_(new_2))
-    denominator = (_square_root(variance) / root).add_(epsilon)
+    if variance.requires_grad:
+        denominator = (_square_root(variance) / root).add_(epsilon)
+    else:
+        denominator = torch.sqrt(variance).div_(root).add_(epsilon)
     parameters.sub_((moment * rate).div_(denominator))
 
 
 def _pieces(
     parameters: Float[Tensor, "num_envs size"], active: Bool[Tensor, "num_envs 1"]
-) -> list[tuple[slice, slice]]:
+) -> list[tuple[slice, slice]] | None:
     """Rows and columns that are updated together; large blocks of runs that are idle are left out.
 
-    The numbers are the same in any pieces.
+    None stands for everything at once. The numbers are the same in any pieces.
     """
     num_envs, size = parameters.shape
     small = num_envs * size <= _PIECE or not is_eager_on_cpu(parameters)
     if small or parameters.requires_grad:
-        return [(slice(None), slice(None))]
+        return None
     rows = active[:, 0].nonzero()[:, 0].tolist()
     columns = [slice(first, first + _PIECE) for first in range(0, size, _PIECE)]
     return [(slice(row, row + 1), part) for row in rows for part in columns]
@@ -127,7 +134,5 @@ def _square_root(values: Tensor) -> Tensor:
 
     A coordinate whose gradients have always been 0 has this value.
     """
-    if not values.requires_grad:
-        return torch.sqrt(values)
     positive = values > 0
     return torch.where(positive, torch.sqrt(torch.where(positive, values, 1.0)), 0.0)

@@ -14,6 +14,10 @@ from torch import Tensor
 _callback: Callable[[], Any] = getattr(
     torch._C._dynamo.eval_frame, "get_eval_frame_callback", lambda: True
 )
+# Whether a tensor is one that `torch.func` has put around another, as in `vmap`.
+_is_wrapped: Callable[[Tensor], bool] = getattr(
+    torch._C._functorch, "is_functorch_wrapped_tensor", lambda tensor: True
+)
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -66,6 +70,13 @@ def uncompiled(function: Function) -> Function:
 def is_eager_on_cpu(tensor: Tensor) -> bool:
     """Whether the host may look at the tensor without waiting for a device or breaking a graph."""
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def is_plain_on_cpu(tensor: Tensor) -> bool:
+    """Whether the tensor's memory is that of the host, and NumPy may look at it: no compiler, no
+    `torch.func` and no subclass stands between.
+    """
+    return type(tensor) is Tensor and is_eager_on_cpu(tensor) and not _is_wrapped(tensor)
 
 
 def compiled(program: Any) -> Any:

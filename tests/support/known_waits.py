@@ -190,7 +190,10 @@ KNOWN_WAITS = (
         "a caller asks whether norms are due, and runs have had different numbers of calls",
     ),
     # No waits.
-    _none("random.py", "_mixed", "number upload", "on the CPU, once for a stream"),
+    _none("random.py", "_on_host", "numpy", _CPU),
+    _none("random.py", "_from_host", "upload", "stays on the CPU"),
+    _none("random.py", "fold_in", "number item number item", _CPU),
+    _none("core/combination.py", "_is_all", "number", _CPU),
     _none("core/differentiation.py", "_rows", "condition number nonzero", _CPU),
     _none("core/modules/data.py", "_tensors", "upload cpu", "a user's data, brought to the host"),
     _none("core/modules/data.py", "_split", "upload", "stays on the CPU"),
