@@ -21,7 +21,8 @@ from autoloss_gym.tools.compiling import is_eager_on_cpu
 # By kernel size: the padding of both, and the output padding of the transposed convolution, with
 # which sizes halve and double exactly.
 PADDINGS = {4: (1, 0), 5: (2, 1)}
-_FEW_CHANNELS = 4
+# Up to so many channels of the larger images, products are quicker on a CPU than convolutions.
+_FEW_TO_HALVE, _FEW_TO_DOUBLE = 2, 4
 _EPSILON = 1e-5  # added to variances, as by torch.nn.BatchNorm2d
 
 
@@ -31,7 +32,7 @@ def halve(
     bias: Float[Tensor, "num_envs outputs"],
 ) -> Float[Tensor, "num_envs batch height//2 width//2 outputs"]:
     """Convolution with stride 2."""
-    if images.shape[4] <= _FEW_CHANNELS:
+    if images.shape[4] <= _FEW_TO_HALVE:
         return _halve_by_products(images, weights, bias)
     padding, _ = PADDINGS[weights.shape[-1]]
 
@@ -47,7 +48,7 @@ def double(
     bias: Float[Tensor, "num_envs outputs"],
 ) -> Float[Tensor, "num_envs batch 2*height 2*width outputs"]:
     """Transposed convolution with stride 2."""
-    if weights.shape[2] <= _FEW_CHANNELS:
+    if weights.shape[2] <= _FEW_TO_DOUBLE:
         return _double_by_products(images, weights, bias)
     padding, output_padding = PADDINGS[weights.shape[-1]]
 
