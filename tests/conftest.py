@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import jaxtyping
 import pytest
 import torch
-from jaxtyping import install_import_hook
+
+from tests.support.annotations import install_checks
 
 torch.set_num_threads(1)
-install_import_hook("autoloss_gym", "beartype.beartype")
+install_checks("autoloss_gym")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
