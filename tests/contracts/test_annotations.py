@@ -56,6 +56,21 @@ def unannotated(x):
     return x
 
 
+def made_within(size, kind):
+    """A function that is made anew in each call, with another type."""
+
+    @checked
+    def grow(x: Float[Tensor, "runs size"], by: kind = None) -> Float[Tensor, " size"]:
+        return x[0, :size]
+
+    return grow
+
+
+@checked
+def keywords(first: int, /, *others: int, last: int = 0, **more: int) -> int:
+    return first + sum(others) + last + sum(more.values())
+
+
 @checked
 @dataclasses.dataclass
 class Pair:
@@ -82,6 +97,7 @@ def test_good_calls_return_what_they_would_without_checks():
     assert Pair(GOOD, GOOD[:, 0]).x is GOOD
     assert Outer().keep({"a": GOOD})[0] is GOOD
     assert unannotated(3) == 3
+    assert keywords(1, 2, 3, last=4, other=5) == 15
 
 
 MISTAKES = {
@@ -94,6 +110,10 @@ MISTAKES = {
     "returned where there is nothing": lambda: nothing(GOOD),
     "size that an argument names": lambda: positions(4),
     "argument of a generator": lambda: next(rows(GOOD[0])),
+    "further argument": lambda: keywords(1, "2"),
+    "further keyword": lambda: keywords(1, other="2"),
+    "function within another": lambda: made_within(3, int)(GOOD[0]),
+    "returned by a function within another": lambda: made_within(2, int)(GOOD),
     "type written as a text": lambda: anything("any", "2"),
     "field of a dataclass": lambda: Pair(GOOD, GOOD[0]),
     "value in a dictionary": lambda: Outer().keep({"a": GOOD[0]}),
@@ -107,6 +127,14 @@ MISTAKES = {
 def test_a_mistake_is_refused(mistake):
     with pytest.raises(TypeCheckError):
         MISTAKES[mistake]()
+
+
+def test_functions_made_by_one_text_have_what_they_enclose_and_their_own_types():
+    number, word = made_within(3, int), made_within(3, str)
+    assert number(GOOD, 1).shape == word(GOOD, "1").shape == made_within(9, int)(GOOD).shape == (3,)
+    for function, by in ((number, "1"), (word, 1), (made_within(3, int), "1")):
+        with pytest.raises(TypeCheckError):
+            function(GOOD, by)
 
 
 def test_sizes_belong_to_one_call():
