@@ -4,15 +4,17 @@ thread.
 What the package keeps between processes is kept in a folder of the tests.
 """
 
+import os
 from collections.abc import Iterator
 
 import jaxtyping
 import pytest
 import torch
-from jaxtyping import install_import_hook
+
+from tests.support.annotations import install_checks
 
 torch.set_num_threads(1)
-install_import_hook("autoloss_gym", "beartype.beartype")
+install_checks("autoloss_gym")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +36,10 @@ def device(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One folder for all processes of pytest-xdist, so that each classifier is trained once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTOLOSS_GYM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("AUTOLOSS_GYM_CACHE", str(folder))
         yield

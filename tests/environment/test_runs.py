@@ -1,9 +1,11 @@
 """The tensor programs of a step, eager and compiled."""
 
 import copy
+import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -14,22 +16,47 @@ from tests.support.paths import ROOT
 from tests.support.toy_tasks import SMALL
 
 
+@pytest.fixture(scope="module")
+def run_check(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], dict[str, str]]]:
+    """Runs checks in one process, whose lines beside the answers are a failure as well."""
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "tests.support.compiled_runs"]
+    errors = tmp_path_factory.mktemp("compiled") / "errors"
+    with (
+        errors.open("w") as file,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+        ) as process,
+    ):
+
+        def run(check: str) -> dict[str, str]:
+            before = errors.stat().st_size
+            process.stdin.write(f"{check}\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            said = errors.read_text()[before:]
+            assert line, said
+            answer = json.loads(line)
+            return {**answer, "said": answer["said"] + said}
+
+        yield run
+        process.stdin.close()
+
+
 @pytest.mark.parametrize("check", CHECKS)
-def test_compiled_environments(check):
+def test_compiled_environments(check, run_check):
     """Agreement with eager runs, repetition, pickling, and many sizes: see `compiled_runs.py`."""
-    command = [
-        sys.executable,
-        "-W",
-        "error::UserWarning",
-        "-m",
-        "tests.support.compiled_runs",
-        check,
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_check(check)
+    assert not done["failure"], done["failure"]
     # PyTorch's CUDA build says this where there is a compiler for GPUs and no GPU.
-    said = [line for line in done.stderr.splitlines() if "No CUDA runtime is found" not in line]
-    assert said == []
+    lines = done["said"].splitlines()
+    assert [line for line in lines if "No CUDA runtime is found" not in line] == []
 
 
 def test_what_cannot_be_compiled_says_so_in_one_line(monkeypatch):

@@ -1,12 +1,19 @@
-"""Checks of compiled environments, each run by `test_runs.py` in a process of its own: the
+"""Checks of compiled environments, run by `test_runs.py` in a process beside its own: the
 annotation checks of the other tests cannot be compiled.
 
-    python -m tests.support.compiled_runs CHECK
+    python -m tests.support.compiled_runs CHECK …
+
+Without a name, names are read from the standard input, a line each, and answered by one line of
+JSON: what went wrong, and what was said. The compiler is imported once for all of them.
 """
 
+import contextlib
 import functools
+import io
+import json
 import pickle
 import sys
+import traceback
 from typing import Any
 
 import numpy as np
@@ -221,6 +228,34 @@ CHECKS = {
     "judged_by_a_convolutional_network": lambda: judges("convolutional"),
 }
 
+
+def alone(check: str) -> None:
+    """Run a check as if it were the first one of its process."""
+    eager = torch.compile
+    torch._dynamo.reset()
+    try:
+        with torch._dynamo.config.patch():
+            CHECKS[check]()
+    finally:
+        torch.compile = eager
+
+
+def answer(check: str) -> str:
+    """What a check raised, and what it wrote to the standard error, as JSON."""
+    failure, said = "", io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            alone(check)
+        except BaseException:
+            failure = traceback.format_exc()
+    return json.dumps({"failure": failure, "said": said.getvalue()})
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    CHECKS[sys.argv[1]]()
+    if sys.argv[1:]:
+        for name in sys.argv[1:]:
+            alone(name)
+    else:
+        for line in sys.stdin:
+            print(answer(line.strip()), flush=True)
