@@ -1,4 +1,4 @@
-"""The introspective VAE against a loop over one model, parts against players, SoftAdapt against 1.
+"""The introspective VAE against a loop over one model, parts against players, SoftAdapt.
 
     python -m benchmarks.intro_vae    # faces where AUTOLOSS_GYM_DATA is set, otherwise digits
 
@@ -23,7 +23,7 @@ from agents.command_line import OneLineParser, main
 from agents.options import positive
 from agents.policies.grammar import parse_specification
 from agents.policies.policy import Candidates, Setting
-from autoloss_gym import AutoLossVectorEnv
+from autoloss_gym import AutoLossVectorEnv, Control
 from autoloss_gym.environment.building import build_task
 from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from benchmarks.intro_vae_loop import bare_loop
@@ -55,8 +55,9 @@ def make_task(setting: str, arms: str) -> IntroVAE:
     """The task of a preset, which neither validates nor ends while it is timed."""
     task = build_task("autoloss_gym.tasks.images.intro_vae:IntroVAE", setting, {"arms": arms})
     assert isinstance(task, IntroVAE)
-    endless = {"max_steps": _ENDLESS, "validate_every": _ENDLESS, "collapse_repeats": 0}
-    return dataclasses.replace(task, **endless, collapse_updates=0)
+    return dataclasses.replace(
+        task, max_steps=_ENDLESS, validate_every=_ENDLESS, collapse_repeats=0, collapse_updates=0
+    )
 
 
 def players(task: IntroVAE, num_envs: int, steps: int) -> Side:
@@ -97,7 +98,9 @@ def weighed(task: IntroVAE, policy_text: str, steps: int) -> Side:
 
     def play() -> int:
         for _ in range(steps):
-            observations, _, _, _, infos = envs.step_control(policy.act(*state))
+            control = policy.act(*state)
+            assert isinstance(control, Control)
+            observations, _, _, _, infos = envs.step_control(control)
             state[:] = observations, infos
         return steps
 
