@@ -32,6 +32,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     parser.add_argument(
         "--num-workers", type=positive, default=1, help="processes that play (default: 1)"
     )
+    parser.add_argument("--device", help="such as cuda, for preset faces64 (default: the CPU)")
     parser.add_argument("--quick", action="store_true", help="few, small and short runs on digits")
     parser.add_argument(
         "--docs",

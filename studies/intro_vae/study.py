@@ -2,6 +2,7 @@
 
     python -m studies.intro_vae --num-workers 2              # page and picture in docs/results/
     python -m studies.intro_vae --rows fixed vae gradnorm    # some of the rows, and no page
+    python -m studies.intro_vae --preset faces64 --steps 20004 --device cuda     # needs a GPU
     python -m studies.intro_vae --quick                      # small sizes, digits: does it run?
 
 The variable AUTOLOSS_GYM_DATA names the folder of the faces. Every policy meets the same runs of
@@ -118,7 +119,8 @@ class Study:
         sizes: Mapping[str, Any] = QUICK if self._arguments.quick else {}
         given = {"preset": self._arguments.preset, "arms": row.arms, "split": split}
         steps = {"max_steps": turns * self._arguments.steps}
-        return EnvironmentMaker(ENV, {**given, **sizes, **row.task, **steps})
+        device = {"device": self._arguments.device} if self._arguments.device else {}
+        return EnvironmentMaker(ENV, {**given, **sizes, **row.task, **steps, **device})
 
 
 def run() -> None:
