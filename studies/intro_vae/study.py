@@ -143,7 +143,7 @@ def run() -> None:
     if arguments.rows is None:
         folder = study.output if arguments.quick else arguments.docs
         folder.mkdir(parents=True, exist_ok=True)
-        picture = "intro_vae.png"
+        picture = f"intro_vae_{arguments.preset}.png"
         PAGE.write(folder / "intro_vae.md", arguments.preset, f"{part}\n\n![Curves]({picture})")
         draw(curves, folder / picture)
 
