@@ -14,8 +14,9 @@ error do?
 
 All policies meet the same runs of the test split (initial weights, images, mini-batches), which no
 choice has seen; fixed weights of the grid are chosen on the validation split. A step moves both
-networks; where players move in turn, two of their updates are one step, so that all rows have
-trained equally long. Figures are of images of the test part: reconstructions are compared with
+networks; where players move in turn, two of their updates are one step, each with a mini-batch of
+its own, so that all rows make equally many updates. A run that collapses by one of the task's rules
+ends early and keeps its last scores. Figures are of images of the test part: reconstructions are compared with
 their originals (SSIM, PSNR, NIQE), samples with other images (Fréchet distance). The faces are
 those of LFWcrop.
 """

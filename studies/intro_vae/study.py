@@ -2,7 +2,7 @@
 
     python -m studies.intro_vae --num-workers 2              # page and picture in docs/results/
     python -m studies.intro_vae --rows fixed vae gradnorm    # some of the rows, and no page
-    python -m studies.intro_vae --preset faces64 --steps 20004 --device cuda     # needs a GPU
+    python -m studies.intro_vae --preset faces64 --steps 21000 --device cuda     # needs a GPU
     python -m studies.intro_vae --quick                      # small sizes, digits: does it run?
 
 The variable AUTOLOSS_GYM_DATA names the folder of the faces. Every policy meets the same runs of

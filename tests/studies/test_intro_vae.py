@@ -1,5 +1,6 @@
 """`studies/intro_vae`: tables by hand, and a study that goes on after a kill."""
 
+import re
 import sys
 
 import numpy as np
@@ -7,9 +8,19 @@ import pytest
 
 from agents.evaluation import curves as evaluation
 from autoloss_gym.core.task import Metric
+from autoloss_gym.tasks.images.intro_vae import IntroVAE
 from studies.intro_vae import study as intro_vae
+from studies.intro_vae.arguments import parse_arguments
 from studies.intro_vae.report import Curves, report
-from studies.intro_vae.settings import FIXED, SHOWN, grid, weighted
+from studies.intro_vae.settings import (
+    FIXED,
+    GRID_SAMPLES,
+    GRID_SIMILAR,
+    POINTS,
+    SHOWN,
+    grid,
+    weighted,
+)
 
 SSIM = Metric("structural_similarity", minimize=False, worst=-1.0)
 ERROR = Metric("reconstruction_error", worst=1.0)
@@ -51,6 +62,45 @@ def test_the_grid_has_the_settings_of_the_preset_in_its_middle():
 def test_rows_in_colours_exist():
     rows = {**weighted(25.0, 16), **intro_vae.PLAYERS}
     assert set(SHOWN) <= set(rows)
+
+
+def test_the_commands_that_are_shown_make_steps_that_their_presets_take():
+    shown = re.findall(r"--preset (\w+) --steps (\d+)", intro_vae.__doc__)
+    assert shown
+    for preset, steps in shown:
+        assert int(steps) % POINTS == int(steps) % IntroVAE.presets[preset]["validate_every"] == 0
+
+
+def test_validation_runs_alone_choose_and_players_make_twice_as_many_updates(tmp_path, monkeypatch):
+    """The third setting of the grid has the best SSIM, the seventh the least distance."""
+    monkeypatch.setattr(sys, "argv", ["intro_vae", "--quick", "-o", str(tmp_path)])
+    study = intro_vae.Study(parse_arguments(""))
+    names = [metric.name for metric in study.metrics]
+    played = []
+
+    ends = np.full((9, 1, 2, len(names)), 5.0)
+    ends[2, ..., names.index("structural_similarity")] = 6.0
+    ends[6, ..., names.index("frechet_distance")] = 4.0
+
+    def play_all(jobs, *_):
+        played.extend(jobs)
+        return list(ends[: len(jobs)])
+
+    monkeypatch.setattr(intro_vae, "play_all", play_all)
+    study.choose()
+    settings = [dict(row.task) for row in grid(IntroVAE.presets["digits"]["reconstruction"])]
+    assert study.rows[GRID_SIMILAR].task == settings[2]
+    assert study.rows[GRID_SAMPLES].task == settings[6]
+    assert [job.make_env.arguments["split"] for job in played] == ["validation"] * 9
+
+    choosing = set(played[0].seeds)
+    played.clear()
+    study.played([FIXED, GRID_SIMILAR, "gradnorm", "encoder"])
+    assert {job.make_env.arguments["split"] for job in played} == {"test"}
+    assert len({job.seeds for job in played}) == 1
+    assert not choosing & set(played[0].seeds)
+    steps = [(job.scored_after[-1], job.make_env.arguments["max_steps"]) for job in played]
+    assert steps == [(POINTS, POINTS)] * 3 + [(2 * POINTS, 2 * POINTS)]
 
 
 def command(monkeypatch, *arguments):

@@ -94,7 +94,8 @@ class IntroVAE(ImageModelTask):
     ## Episode End
     Terminates after `max_steps` updates, after `patience` validations without a new best, when
     training diverges, or when it collapses: one loss alone was trained for `collapse_repeats`
-    updates; the best error is under `collapse_share` of the latest; or at `collapse_updates`
+    updates; the best error or distance is under `collapse_share` of the latest, or the latest
+    inception score under that share of the best, whichever decides; or at `collapse_updates`
     measurements of the encoder in a row, codes of real images said nothing (mean KL under 1 % of
     the margin: posterior collapse), or all hinges were 0 (a dead hinge; not where α is 0).
 

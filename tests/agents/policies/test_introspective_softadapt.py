@@ -132,11 +132,14 @@ def test_scale_count_doubles_the_two_weights_and_every_keeps_them():
     np.testing.assert_array_equal(kept[[0, 2]], whole[[0, 2]])
 
 
-def test_a_run_alone_is_weighed_and_trained_as_in_company_and_every_part_stays_in_use(tmp_path):
+@pytest.mark.parametrize("margin", [1.0, 1e-3], ids=["live", "dead hinge"])
+def test_a_run_alone_is_weighed_and_trained_as_in_company_and_every_part_stays_in_use(
+    margin, tmp_path
+):
     # Without labels there is no classifier to be trained first.
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "x.npz", images=pixels)
-    task = IntroVAE(arms="parts", dataset=str(tmp_path / "x.npz"), **FEW)
+    task = IntroVAE(arms="parts", dataset=str(tmp_path / "x.npz"), **{**FEW, "margin": margin})
     ends = []
     for first, num_envs in ((0, 3), (1, 1)):
         envs = AutoLossVectorEnv(task, num_envs)
@@ -151,6 +154,8 @@ def test_a_run_alone_is_weighed_and_trained_as_in_company_and_every_part_stays_i
             assert infos["losses_refreshed"].all()
         ends.append((torch.stack(weights), observations))
     together, alone = ends
+    assert (together[0] > 0).all()
+    assert (together[0][..., 2:] < 1e-20).all() == (margin < 1)
     assert torch.equal(together[0][:, 1], alone[0][:, 0])
     np.testing.assert_array_equal(together[1][1], alone[1][0])
 
