@@ -150,7 +150,11 @@ class Differentiator:
             with torch.set_grad_enabled(differentiable):
                 parameters = self._parameters(packed, {})
                 values, written = loss.value_and_gradient(parameters, batch)
-                return values, tuple(pack(written[block]) for block in pair.blocks), {}
+                parts = tuple(pack(written[block]) for block in pair.blocks)
+                if len(parts) > 1:
+                    # One may be another block itself, whose own step would change it too early.
+                    parts = tuple(part.clone() for part in parts)
+                return values, parts, {}
         if torch.compiler.is_compiling():
             return self._compiled_gradients(pair, packed, batch, buffers)
         with torch.enable_grad():

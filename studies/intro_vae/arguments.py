@@ -17,8 +17,8 @@ def parse_arguments(description: str) -> argparse.Namespace:
         type=positive,
         default=1500,
         metavar="T",
-        help="of both players, a multiple of 12 and of the preset's validate_every; where one moves "
-        "at a time, 2 T (default: 1500)",
+        help="of both players, a multiple of 12 and of the preset's validate_every; where one "
+        "moves at a time, 2 T (default: 1500)",
     )
     parser.add_argument(
         "--seeds", type=positive, default=5, help="runs of each policy (default: 5)"

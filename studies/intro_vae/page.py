@@ -16,9 +16,9 @@ All policies meet the same runs of the test split (initial weights, images, mini
 choice has seen; fixed weights of the grid are chosen on the validation split. A step moves both
 networks; where players move in turn, two of their updates are one step, each with a mini-batch of
 its own, so that all rows make equally many updates. A run that collapses by one of the task's rules
-ends early and keeps its last scores. Figures are of images of the test part: reconstructions are compared with
-their originals (SSIM, PSNR, NIQE), samples with other images (Fréchet distance). The faces are
-those of LFWcrop.
+ends early and keeps its last scores. Figures are of images of the test part: reconstructions are
+compared with their originals (SSIM, PSNR) or with other images (NIQE), and so are samples (Fréchet
+distance). The faces are those of LFWcrop.
 """
 _HEADINGS = {
     "faces": "## Faces of 16 × 16 pixels (`preset=faces`)",

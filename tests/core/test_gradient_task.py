@@ -1,5 +1,5 @@
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ import torch
 
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
-from autoloss_gym.core.task import Control, State
+from autoloss_gym.core.loss import ClosedForm
+from autoloss_gym.core.task import Control, Pair, State
 from autoloss_gym.optimizers import SGD, Adam
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
 from autoloss_gym.tools import tree
@@ -604,3 +605,36 @@ def test_runs_that_chose_different_pairs_are_clipped_as_if_they_were_alone():
         task.update(alone, choose(pair))
         for name, block in alone.parameters.items():
             assert torch.equal(together.parameters[name][run : run + 1], block)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swapping(TwoBlocks):
+    """both: a · c, whose gradient by each block is the other block itself."""
+
+    pairs = (Pair("both", ("a", "c")),)
+
+    def initial_parameters(self, keys):
+        names = ("a", "c")
+        return {n: random.normal(random.fold_in(keys.run, n), (3,)) for n in names}
+
+    def losses(self):
+        def product(parameters, batch):
+            return (parameters["a"] * parameters["c"]).sum(dim=1)
+
+        def value_and_gradient(parameters, batch):
+            return product(parameters, batch), {"a": parameters["c"], "c": parameters["a"]}
+
+        return {"both": ClosedForm(product, value_and_gradient)}
+
+
+def test_a_closed_form_may_give_blocks_of_the_parameters_as_gradients():
+    task = Swapping(optimizer=SGD(learning_rate=0.5))
+    together = task.reset(keys_of(0, 1))
+    before = tree.clone(together.parameters)
+    alone = task.reset(keys_of(0))
+    task.update(together, choose(0, 0, pairs=1))
+    task.update(alone, choose(0, pairs=1))
+    for name, other in (("a", "c"), ("c", "a")):
+        expected = before[name] - 0.5 * before[other]
+        assert torch.equal(together.parameters[name], expected)
+        assert torch.equal(alone.parameters[name], expected[:1])
