@@ -7,7 +7,7 @@ import numpy as np
 
 from agents.evaluation.statistics import bootstrap, paired_difference
 from autoloss_gym.core.task import Metric
-from studies.intro_vae.settings import FIXED
+from studies.intro_vae.settings import FIXED, GRID_SAMPLES, GRID_SIMILAR
 from studies.markdown import interval, table
 
 _TITLES = {
@@ -57,8 +57,8 @@ def report(curves: Curves) -> str:
     runs = next(iter(curves.scores.values())).shape[1]
     lines = [
         f"{runs} runs of each row; in brackets 95 % bootstrap intervals over them, of which five "
-        "runs give too narrow ones. The last column is the difference to the fixed weights at the "
-        "end, paired by run.",
+        "runs give too narrow ones. Differences are those at the end, paired by run. "
+        + _ended_early(curves),
     ]
     for metric, title in _TITLES.items():
         if metric in curves.names:
@@ -66,19 +66,36 @@ def report(curves: Curves) -> str:
     return "\n".join(lines)
 
 
+def _ended_early(curves: Curves) -> str:
+    """Which rows have runs that did not train to the end: their scores stand still."""
+    found = []
+    for name, scores in curves.scores.items():
+        count = int((scores[1:] == scores[:-1]).all(axis=2).any(axis=0).sum())
+        if count:
+            found.append(f"{curves.titles[name]} {count}")
+    if not found:
+        return "No run ended early."
+    return f"Runs that ended early, whose last scores are kept: {'; '.join(found)}."
+
+
 def _table(curves: Curves, metric: str) -> str:
     columns = [f"{curves.steps[point]:,} steps" for point in curves.shown]
+    chosen = GRID_SAMPLES if metric == "frechet_distance" else GRID_SIMILAR
+    references = {FIXED: "the preset's weights", chosen: "the grid's best"}
+    known = {name: title for name, title in references.items() if name in curves.scores}
     form = _FORMS.get(metric, ".3f")
     rows = []
     for name, title in curves.titles.items():
         figures = curves.of(name, metric)
         cells = [interval(bootstrap(figures[point][None]), form) for point in curves.shown]
-        rows.append([title, *cells, _difference(curves, name, metric, form)])
-    return table(["row", *columns, "difference"], rows)
+        differences = [_difference(curves, (name, each), metric, form) for each in known]
+        rows.append([title, *cells, *differences])
+    header = ["row", *columns, *(f"difference to {title}" for title in known.values())]
+    return table(header, rows)
 
 
-def _difference(curves: Curves, name: str, metric: str, form: str) -> str:
-    if name == FIXED or FIXED not in curves.scores:
+def _difference(curves: Curves, names: tuple[str, str], metric: str, form: str) -> str:
+    if names[0] == names[1]:
         return "—"
-    ends = [curves.of(each, metric)[-1][None] for each in (name, FIXED)]
+    ends = [curves.of(each, metric)[-1][None] for each in names]
     return interval(paired_difference(*ends), f"+{form}")

@@ -39,13 +39,27 @@ def test_tables_show_quarters_of_training_and_differences_at_the_end():
     text = report(Curves((ERROR, SSIM), steps, titles, scores))
     assert "2 runs of each row" in text
     lines = text.splitlines()
-    assert "| row | 200 steps | 400 steps | 600 steps | 800 steps | difference |" in lines
+    to_preset = "difference to the preset's weights"
+    assert f"| row | 200 steps | 400 steps | 600 steps | 800 steps | {to_preset} |" in lines
     assert "| fixed | 0.200 | 0.400 | 0.600 | 0.800 | — |" in lines
     row = next(line for line in lines if "GradNorm" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1] == "0.125 [0.100, 0.150]"
     assert cells[-1] == "-0.300 [-0.400, -0.200]"
     assert "NIQE" not in text  # this task has no such figure
+    assert "No run ended early." in text
+
+
+def test_runs_that_stand_still_have_ended_early_and_the_best_of_the_grid_is_a_reference():
+    stopped = curve(0.5, 0.5)
+    stopped[5:, 1] = stopped[5, 1]
+    scores = {FIXED: curve(0.8, 0.8), GRID_SIMILAR: curve(0.9, 0.7), "gradnorm": stopped}
+    titles = {FIXED: "fixed", GRID_SIMILAR: "chosen", "gradnorm": "GradNorm"}
+    text = report(Curves((ERROR, SSIM), np.arange(1, 9) * 100, titles, scores))
+    assert "Runs that ended early, whose last scores are kept: GradNorm 1." in text
+    assert "| difference to the preset's weights | difference to the grid's best |" in text
+    row = next(line for line in text.splitlines() if line.startswith("| fixed"))
+    assert row.endswith("| — | +0.000 [-0.100, +0.100] |")
 
 
 def test_official_weights_go_with_one_by_pixels():
