@@ -91,6 +91,7 @@ def test_each_broken_promise_is_one_line_that_says_what_to_do(broken, expected):
         ({"pairs": (Pair("left", ("c",)),)}, "there is no block 'c'"),
         ({"pairs": (Pair("left", ("b",)),)}, "does each loss use its blocks"),
         ({"score_metrics": (Metric("error"),)}, "finite worst value"),
+        ({"weight_groups": (("left",),)}, r"weight_groups has \['left'\]: expected each of"),
     ],
 )
 def test_each_bad_declaration_is_named(change, expected):

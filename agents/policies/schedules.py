@@ -189,12 +189,12 @@ def _weight_grid(specification: Specification, task: Task) -> list[FixedWeights]
     levels = np.geomspace(least, most, size)
     policies = []
     for penalties in itertools.product(levels.tolist(), repeat=others):
-        by_loss = {
-            loss: weight
-            for losses, weight in zip(groups, (1.0, *penalties), strict=True)
-            for loss in losses
+        by_name = {
+            name: weight
+            for names, weight in zip(groups, (1.0, *penalties), strict=True)
+            for name in names
         }
-        weights = tuple(by_loss[pair.loss] for pair in task.pairs)
+        weights = tuple(by_name[pair.name] for pair in task.pairs)
         # Of two weights, fixed:R names the second alone.
         shown = penalties if len(weights) == 2 else weights
         policies.append(FixedWeights(f"fixed:{_numbers(shown)}", weights))

@@ -74,6 +74,9 @@ def _check_declarations(task: Task) -> None:
     _require(len(names) > 0, "pairs is empty: declare at least one Pair")
     unique = len(set(names)) == len(names)
     _require(unique, f"pairs share a name: {', '.join(names)}; give each its own")
+    grouped = [name for group in task.weight_groups for name in group]
+    each_once = f"expected each of {', '.join(names)} once"
+    _require(sorted(grouped) == sorted(names), f"weight_groups has {grouped}: {each_once}")
 
     _require(
         len(task.validation_metrics) > 0,

@@ -165,8 +165,8 @@ class Task(ABC):
 
     @property
     def weight_groups(self) -> tuple[tuple[str, ...], ...]:
-        """Losses by name to which a grid gives one weight, the first group the weight 1."""
-        return tuple((pair.loss,) for pair in self.pairs)
+        """Names of pairs to which a grid gives one weight, the first group the weight 1."""
+        return tuple((pair.name,) for pair in self.pairs)
 
     @abstractmethod
     def reset(self, keys: Keys) -> State:

@@ -51,7 +51,8 @@ class Optimizer(ABC):
 
         Args:
             parameters: values of one block.
-            gradients: the step descends along their negative; finite, also where a run is idle.
+            gradients: the step descends along their negative; finite, also where a run is idle. They
+                may share their memory, and are not to be changed.
             state: result of `init`, which is updated.
             active: runs that take this step.
             step_size: factor on `learning_rate`.

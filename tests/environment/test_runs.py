@@ -40,7 +40,7 @@ def run_check(
             process.stdin.write(f"{check}\n")
             process.stdin.flush()
             line = process.stdout.readline()
-            said = errors.read_text()[before:]
+            said = errors.read_bytes()[before:].decode()
             assert line, said
             answer = json.loads(line)
             return {**answer, "said": answer["said"] + said}
