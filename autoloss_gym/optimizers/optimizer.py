@@ -51,8 +51,8 @@ class Optimizer(ABC):
 
         Args:
             parameters: values of one block.
-            gradients: the step descends along their negative; finite, also where a run is idle. They
-                may share their memory, and are not to be changed.
+            gradients: the step descends along their negative; finite, also where a run is idle;
+                not to be changed, as their numbers may share memory.
             state: result of `init`, which is updated.
             active: runs that take this step.
             step_size: factor on `learning_rate`.
