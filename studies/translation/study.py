@@ -164,12 +164,12 @@ def _study(arguments: argparse.Namespace) -> Study:
 
 def _said(study: Study, played: Sequence[Played]) -> str:
     noun = played[0].noun
+    what = f"{study.problems} {noun} of the test split, {study.choosing} {noun} to choose on"
+    if not study.learned_budgets:
+        return settings_of(played, f"{what}; nothing was trained or searched before.")
     trainings = "one training" if study.seeds == 1 else f"{study.seeds} trainings"
-    what = (
-        f"{study.problems} {noun} of the test split, {study.choosing} {noun} to choose on, "
-        f"{trainings} of each learner with {study.training_runs:,} training runs."
-    )
-    return settings_of(played, what)
+    spent = f"{trainings} of each learner with {study.training_runs:,} training runs"
+    return settings_of(played, f"{what}, {spent}.")
 
 
 def _announce(what: str) -> None:
