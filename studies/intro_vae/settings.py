@@ -65,7 +65,6 @@ def weighted(reconstruction: float, height: int) -> dict[str, Row]:
         "equal": Row("equal weights: α = β = 1", ones, task=raw),
         "gradnorm": Row("GradNorm", "gradnorm"),
         "uncertainty": Row("uncertainties", "uncertainty"),
-        "dwa": Row("Dynamic Weight Average", "dwa"),
     }
 
 
@@ -86,7 +85,6 @@ PLAYERS = {
         ("encoder", "3:1 (encoder)", "3:1"),
         ("decoder", "1:3 (decoder)", "1:3"),
         ("balance", "balance", "balance"),
-        ("coin", "a fair coin", "random:0.5"),
     )
 }
 
