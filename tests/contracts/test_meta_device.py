@@ -198,7 +198,7 @@ def test_a_differentiable_update_keeps_its_graph_on_the_device(id, data_folder):
 @each_id
 def test_every_choice_of_a_task_is_among_the_variants(id):
     """Arguments that are names, and presets, choose between programs: each needs a variant."""
-    free = {"data_dir", "target"}
+    free = {"data_dir", "target", "pristine_model"}
     kinds = (str, bool, str | None)
     chosen = {each.name for each in dataclasses.fields(task_class(id)) if each.type in kinds}
     assert chosen - free <= set(VALUES[id])
