@@ -25,6 +25,8 @@ def draw(curves: Curves, path: Path) -> None:
         for name in sorted(curves.scores, key=lambda name: name in SHOWN):  # colours above grey
             label = curves.titles[name] if name in SHOWN else None
             style = {"color": SHOWN.get(name, _GREY), "linewidth": 1.8 if label else 1.0}
+            if label is None and not axes.lines:
+                label = "other rows of the tables"
             axes.plot(curves.steps, curves.of(name, metric).mean(axis=1), label=label, **style)
         axes.set(xlabel="step of both players", title=title)
         axes.spines[["top", "right"]].set_visible(False)
