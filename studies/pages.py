@@ -12,14 +12,16 @@ class Page:
     """A page with a part for each preset.
 
     Args:
-        command: that writes the parts, without `--preset`.
+        command: that writes the parts, without the name of one.
         introduction: Markdown above them, where the page is new.
         headings: of the parts, by preset.
+        option: before the name of a part in the command; "" where the name stands alone.
     """
 
     command: str
     introduction: str
     headings: Mapping[str, str]
+    option: str = "--preset "
 
     def write(self, path: Path, preset: str, part: str) -> None:
         """Put what was found with a preset on the page, in place of what stood there.
@@ -45,5 +47,5 @@ class Page:
 
     def marks(self, preset: str) -> tuple[str, str]:
         """The lines before and after the part of a preset."""
-        command = f"{self.command} --preset {preset}"
+        command = f"{self.command} {self.option}{preset}"
         return f"<!-- from here on written by {command} -->", f"<!-- end of {preset} -->"

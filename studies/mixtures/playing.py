@@ -10,6 +10,8 @@ import numpy as np
 from agents.environments import EnvironmentMaker
 from agents.evaluation.rollout import Episodes, rollout
 from agents.evaluation.store import EpisodeStore
+from agents.policies.grammar import parse_specification
+from agents.policies.policy import Candidates, Setting
 from agents.policies.search_space import SearchSpace, spread_points
 from agents.policies.trained.trained_policy import TrainedPolicy
 from autoloss_gym.controllers.policy import Policy
@@ -52,6 +54,18 @@ class Table:
             make_env = EnvironmentMaker(self.family.env, dict(self.family.env_kwargs))
             policy.load(make_env(num_envs=1, **policy.env_arguments))
         return scores(self._played(policies, "test", self.family.episodes))
+
+    def written(self, text: str, split: str = "test", episodes: int = 0) -> list[Episodes]:
+        """What evaluate.py would play under this name, each of its candidates on every problem.
+
+        Args:
+            text: a policy that no training precedes.
+            split: of the problems.
+            episodes: the number of problems; 0 for all of the family.
+        """
+        built = parse_specification(text).build(Setting(self.task, self.family.env))
+        policies = built.policies if isinstance(built, Candidates) else [built]
+        return self._played(policies, split, episodes or self.family.episodes)
 
     def schedules(self, schedules: Sequence[Schedule]) -> np.ndarray:
         """Scores of schedules, (schedules, problems)."""

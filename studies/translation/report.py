@@ -4,16 +4,15 @@ Perplexities are compared by their ratios: means and differences are of logarith
 printed is exp of them and of the ends of their intervals.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from agents.evaluation.statistics import Estimate, bootstrap
+from agents.evaluation.statistics import Estimate
 from studies.markdown import interval, sample_size, table
-from studies.mixtures.report import difference
+from studies.ratios import geometric_mean, ratio
 from studies.translation.playing import Entrant
 from studies.translation.settings import (
     BLIND,
@@ -63,26 +62,6 @@ class Played:
     def ratio(self, name: str, other: str) -> Estimate:
         """How many times the perplexity of another one has."""
         return ratio(self.entrants[name].perplexities, self.entrants[other].perplexities)
-
-
-def geometric_mean(figures: np.ndarray) -> Estimate:
-    """With a 95 % interval over trainings and problems.
-
-    Args:
-        figures: above 0, (trainings, problems).
-    """
-    return _exponential(bootstrap(np.log(figures)))
-
-
-def ratio(figures: np.ndarray, reference: np.ndarray) -> Estimate:
-    """Geometric mean of paired ratios, with a 95 % interval over trainings and problems.
-
-    Args:
-        figures: above 0, (trainings, problems).
-        reference: on the same problems; as many trainings, each the partner of one, or of another
-            number, whose geometric mean is met.
-    """
-    return _exponential(difference(np.log(figures), np.log(reference)))
 
 
 def report(played: Played) -> str:
@@ -191,10 +170,6 @@ def _clear(found: Estimate) -> str:
 
 def _level(entrant: Entrant) -> float:
     return float(np.log(entrant.perplexities).mean())
-
-
-def _exponential(found: Estimate) -> Estimate:
-    return Estimate(*(math.exp(each) for each in (found.value, found.low, found.high)))
 
 
 def settings_of(played: Sequence[Played], what: str) -> str:

@@ -16,9 +16,7 @@ from studies.translation.figure import draw, smoothed
 from studies.translation.playing import Entrant, Table, constant_probabilities
 from studies.translation.report import (
     Played,
-    geometric_mean,
     order_of_the_paper,
-    ratio,
     sentences,
     table_of,
 )
@@ -174,15 +172,6 @@ def test_a_search_looks_at_logarithms():
     np.testing.assert_allclose(found.figures["best_score"], [0, 1])
     np.testing.assert_allclose(found.figures["best_validation"], [0, 2])
     assert found.figures["diverged"].tolist() == [False, True]
-
-
-def test_ratios_are_paired_and_geometric():
-    figures = np.array([[2.0, 8.0]])
-    assert geometric_mean(figures).value == pytest.approx(4.0)
-    found = ratio(np.array([[2.0, 8.0], [8.0, 32.0]]), figures)
-    assert found.value == pytest.approx(2.0)  # 1 of one training, 4 of the other
-    halves = ratio(figures / 2, figures)
-    assert (halves.value, halves.low, halves.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
 def entrant(name, perplexities, title=None):

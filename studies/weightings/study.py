@@ -1,0 +1,141 @@
+"""Which weighting rule should one use? Every rule on several tasks, against searches and learners.
+
+    python -m studies.weightings                        # every task, and the ranks over them
+    python -m studies.weightings poisson --controllers  # one of them, with controllers as well
+    python -m studies.weightings --quick                # the same at a small size: does it run?
+
+Everything is kept in <output>/<task>/: given again after a kill, a command goes on where it was.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+
+from agents.command_line import command_parser
+from agents.evaluation.workers import worker_processes
+from agents.interruption import goes_on
+from agents.options import positive
+from autoloss_gym.tools.names import unknown
+from studies import ROOT
+from studies.mixtures.settings import MAIN
+from studies.mixtures.trainings import OpenLoopSearch, Training
+from studies.weightings.page import PAGE, RANKS
+from studies.weightings.playing import Entrant, Player
+from studies.weightings.ranks import rank_table, ranked
+from studies.weightings.report import report
+from studies.weightings.settings import BENCHES, BLIND, CONTROLLER, OPEN_LOOP, RULES, Bench
+
+_QUICK_PROBLEMS = 4
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = command_parser(None, __doc__ or "")
+    parser.add_argument(
+        "tasks", nargs="*", metavar="TASK", help=f"{', '.join(BENCHES)} (default: all)"
+    )
+    parser.add_argument(
+        "--controllers", action="store_true", help="train and search on physics tasks as well"
+    )
+    parser.add_argument("--seeds", type=positive, default=5, help="trainings (default: 5)")
+    parser.add_argument("--processes", type=positive, default=2, help="at once (default: 2)")
+    parser.add_argument("--quick", action="store_true", help="few problems, short runs")
+    parser.add_argument(
+        "--docs",
+        type=Path,
+        default=ROOT / "docs" / "results",
+        help="folder of the page (default: docs/results; with --quick, <output>/quick)",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("results/weightings"), help="where all is kept"
+    )
+    arguments = parser.parse_args()
+    for name in arguments.tasks:
+        if name not in BENCHES:
+            parser.error(unknown("task", name, BENCHES))
+    return arguments
+
+
+def run() -> None:
+    arguments = parse_arguments()
+    output = arguments.output / ("quick" if arguments.quick else "full")
+    goes_on(lambda: f"{output} holds what is finished: the same command goes on with it")
+    docs = output if arguments.quick else arguments.docs
+    docs.mkdir(parents=True, exist_ok=True)
+    path = docs / "weightings.md"
+    names = list(dict.fromkeys(arguments.tasks or BENCHES))
+    played: dict[str, dict[str, np.ndarray]] = {}
+    with worker_processes(arguments.processes) as pool:
+        for name in names:
+            bench = _quick(BENCHES[name]) if arguments.quick else BENCHES[name]
+            entrants, best_of = _play(name, bench, output / name, arguments, pool)
+            part = report(bench, entrants, best_of)
+            print(f"\n## {bench.title}\n\n{part}", flush=True)
+            PAGE.write(path, name, part)
+            played[name] = {rule: entrants[rule].figures[0] for rule in RULES}
+    if len(names) > 1:
+        part = rank_table(ranked(played, {name: BENCHES[name].kind for name in names}), RULES)
+        print(f"\n{part}", flush=True)
+        if len(names) == len(BENCHES):
+            PAGE.write(path, RANKS, part)
+
+
+def _play(
+    name: str, bench: Bench, folder: Path, arguments: argparse.Namespace, pool: Executor | None
+) -> tuple[dict[str, Entrant], dict[str, np.ndarray]]:
+    def announce(what: str) -> None:
+        print(f"{name}: {what} played", file=sys.stderr, flush=True)
+
+    player = Player(bench, folder, pool, announce)
+    entrants = player.rules()
+    grids, best_of = player.grids()
+    entrants |= grids
+    if not (arguments.controllers and bench.family.updates):
+        return entrants, {}
+    entrants |= _learners(player, range(arguments.seeds))
+    return entrants, {"fixed weights": best_of, "constants": player.constants()}
+
+
+def _learners(player: Player, seeds: Sequence[int]) -> dict[str, Entrant]:
+    """Controllers, their blind copies, and open loops of the same budget."""
+    family, folder = player.bench.family, player.folder
+    controllers, blind = (
+        [Training(family, MAIN[name], seed, folder, name) for seed in seeds]
+        for name in (CONTROLLER, BLIND)
+    )
+    budget = controllers[0].cost()
+    loops = [OpenLoopSearch(family, seed, budget, folder) for seed in seeds]
+    _all([*(each.run for each in controllers), *(each.run for each in loops)], player.pool)
+    _all([each.run for each in blind], player.pool)  # these need the bases of the controllers
+    return {
+        CONTROLLER: player.trained(MAIN[CONTROLLER].title, controllers),
+        BLIND: player.trained(MAIN[BLIND].title, blind),
+        OPEN_LOOP: player.open_loop("open loop of the same budget", loops),
+    }
+
+
+def _all(jobs: Sequence[Callable[[], None]], pool: Executor | None) -> None:
+    """Run all of them, in the processes of the pool where there is one."""
+    if pool is None:
+        for job in jobs:
+            job()
+        return
+    for each in [pool.submit(job) for job in jobs]:
+        each.result()
+
+
+def _quick(bench: Bench) -> Bench:
+    family = dataclasses.replace(
+        bench.family,
+        env_kwargs={**bench.family.env_kwargs, "max_steps": 20, "validate_every": 10},
+        num_envs=48 if bench.family.updates else 0,
+        updates=min(bench.family.updates, 1),
+        search_runs=240 if bench.family.updates else 0,
+        episodes=_QUICK_PROBLEMS,
+        candidate_episodes=_QUICK_PROBLEMS,
+    )
+    return dataclasses.replace(bench, family=family, grid=2)
