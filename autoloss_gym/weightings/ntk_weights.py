@@ -16,10 +16,10 @@ from autoloss_gym.weightings.scaling import Scale
 class NTKWeights(WeightingRule):
     """w_k = Σ_j tr K_j / tr K_k with the neural tangent kernel K_k of each loss.
 
-    The trace is Σ_i ‖∂r_k(x_i)/∂θ‖² over the points x_i of a loss that is the mean of r_k(x_i)²: its
-    mean eigenvalue is the rate at which such a residual falls. The rule cannot take it from the
-    loss, so calls bring it as `gradient_norms`, where `gradient_norms_due`; `every` says how often.
-    In the paper these are all calls, or one in many to save time.
+    The trace is Σ_i ‖∂r_k(x_i)/∂θ‖² over the points x_i of a loss that is a mean of r_k(x_i)². The
+    larger it is, the faster the residual falls; the weights make the rates comparable. A rule
+    cannot take it from the loss, so calls bring it as `gradient_norms`, where `gradient_norms_due`.
+    It is costly and changes slowly: with `every` it is measured at some calls only.
 
     The weights follow from the traces that were last measured. They are equal until each was
     measured once, and where one is 0.
