@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools.bounds import NonNegativeFloat
-from autoloss_gym.weightings.learned import Moments, descend, descend_one
+from autoloss_gym.weightings.learned import descend, descend_row_one
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
@@ -128,15 +128,8 @@ class GradNorm(WeightingRule):
         targets = self._targets_of_one(single, weighted)
         signs = [float((a > b) - (a < b)) for a, b in zip(weighted, targets, strict=True)]
         gradients = single.each(mul, norms, signs)
-        powers = [kept["powers"]] * len(weights)
-        moments = Moments(powers, kept["first_moment"], kept["second_moment"])
-        weights, moments = descend_one(optimizer, single, weights, gradients, moments)
-        single.state["optimizer"] = {
-            "steps": kept["steps"] + 1,
-            "powers": moments.powers[0],
-            "first_moment": moments.first,
-            "second_moment": moments.second,
-        }
+        weights, kept = descend_row_one(optimizer, single, weights, gradients, kept)
+        single.state["optimizer"] = kept
         return weights
 
     def _targets_of_one(self, single: Single, weighted: Numbers) -> Numbers:

@@ -1,5 +1,6 @@
-"""Gradient norms of losses by the parameters that they share, from the losses' own graphs."""
+"""Sizes of losses' gradients by the parameters that they share, from the losses' own graphs."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,19 +46,24 @@ def _entries(shared: Any) -> list[Any]:
         return [shared]
 
 
-def norms_by(
-    shared: Sequence[Tensor], losses: Sequence[Any], labels: Sequence[str], asked: Sequence[bool]
+def figures_by(
+    figures: str,
+    shared: Sequence[Tensor],
+    losses: Sequence[Any],
+    labels: Sequence[str],
+    asked: Sequence[bool],
 ) -> tuple[list[Tensor | float], list[bool]]:
-    """‖∇L‖ of each loss, at least in float32; the graphs stay for the caller's own backward.
+    """Size of each loss' gradient, at least in float32; graphs stay for the caller's own backward.
 
     Args:
+        figures: which size: "norms" or "magnitudes" (see `WeightingRule.gradient_figures`).
         shared: the parameters; those that need no gradient are left out.
         losses: tensors of one element; numbers have no gradient.
         labels: their names, for errors.
-        asked: of which losses the norm is wanted; it is 0 for the others.
+        asked: of which losses the size is wanted; it is 0 for the others.
 
     Returns:
-        The norms, 0 where a loss does not reach the parameters, and which losses reach them.
+        The sizes, 0 where a loss does not reach the parameters, and which losses reach them.
 
     Raises:
         ValueError: no loss has a graph, or PyTorch cannot differentiate one.
@@ -69,15 +75,24 @@ def norms_by(
     if wanted and not any(isinstance(loss, Tensor) and loss.requires_grad for loss in wanted):
         raise ValueError(
             "losses without a graph: expected losses that were computed with gradients, of which "
-            "shared= takes the norms; or give gradient_norms=…"
+            "shared= takes the gradients; or give gradient_norms=…"
         )
-    norms: list[Tensor | float] = []
+    entries = sum(each.numel() for each in parameters)
+    sizes: list[Tensor | float] = []
     reached = []
-    for loss, label, is_asked in zip(losses, labels, asked, strict=True):
+    for index, (loss, label, is_asked) in enumerate(zip(losses, labels, asked, strict=True)):
         gradients = _gradients(loss, label, parameters) if is_asked else []
         reached.append(bool(gradients))
-        norms.append(_norm(gradients) if gradients else 0.0)
-    return norms, reached
+        if not gradients:
+            sizes.append(0.0)
+        elif figures == "norms":
+            sizes.append(torch.linalg.vector_norm(_norms(gradients, 2)))
+        elif index == 0:
+            sizes.append(_norms(gradients, math.inf).amax())
+        else:
+            # Entries of parameters that a loss does not reach count as 0.
+            sizes.append(_norms(gradients, 1).sum() / entries)
+    return sizes, reached
 
 
 def _gradients(loss: Any, label: str, parameters: list[Tensor]) -> list[Tensor]:
@@ -95,13 +110,14 @@ def _gradients(loss: Any, label: str, parameters: list[Tensor]) -> list[Tensor]:
     return [gradient for gradient in found if gradient is not None]
 
 
-def _norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
-    """The norm over all entries; squares of float16 would overflow."""
+def _norms(gradients: list[Tensor], order: float) -> Float[Tensor, " gradients"]:
+    """The norm of each over all of its entries; squares of float16 would overflow."""
     norms = []
     for gradient in gradients:
         values = gradient.coalesce().values() if gradient.is_sparse else gradient
+        if not values.numel():  # has no largest entry
+            values = values.new_zeros(1)
         dtype = torch.promote_types(values.dtype, torch.float32)
-        norms.append(torch.linalg.vector_norm(values, dtype=dtype))
+        norms.append(torch.linalg.vector_norm(values, order, dtype=dtype))
     home, dtype = norms[0].device, norms[0].dtype
-    together = torch.stack([norm.to(home, dtype) for norm in norms])
-    return torch.linalg.vector_norm(together)
+    return torch.stack([norm.to(home, dtype) for norm in norms])

@@ -25,7 +25,19 @@ from autoloss_gym.weightings.boundary.notices import note_losses
 from autoloss_gym.weightings.measurements import Measurements, finite_ones
 from autoloss_gym.weightings.reduction import averaged
 from autoloss_gym.weightings.scaling import representable, scaled
-from autoloss_gym.weightings.shared import norms_by, parameters_of
+from autoloss_gym.weightings.shared import figures_by, parameters_of
+
+# What each kind of figure is, and what it is called.
+_WANTED = {
+    "norms": ("the norm of each loss's gradient", "norms"),
+    "magnitudes": ("the largest |∂L/∂θ| of the first loss, the mean of the others", "magnitudes"),
+    "kernel_traces": ("Σ_i ‖∂r(x_i)/∂θ‖² over the points of each loss", "traces"),
+}
+# Of those that rules measure themselves: what a loss is told that has none.
+_UNREACHED = {
+    "norms": "its gradient norm counts as 0, and its weight grows without a reason",
+    "magnitudes": "its gradients count as 0, and teach nothing",
+}
 
 
 @dataclass
@@ -139,20 +151,34 @@ def _norms(rule: Any, call: Call, values: Tensor) -> Float[Tensor, "num_envs los
     return as_batch("gradient_norms", call.gradient_norms, values, call.names).to(values.dtype)
 
 
+def _none_given(rule: Any) -> ValueError:
+    """The error of a rule that needs gradient norms, and was neither given any nor `shared`."""
+    name = type(rule).__name__
+    wanted, word = _WANTED[rule.gradient_figures]
+    way = f"give update(losses, gradient_norms={word})"
+    if rule.gradient_figures in _UNREACHED:
+        way = (
+            f"give {name}(shared=trunk.parameters()), which measures them, or set rule.shared "
+            "before the first call, or update(losses, gradient_norms=…)"
+        )
+    return ValueError(
+        f"gradient_norms=None: expected {wanted}, which {name} needs where gradient_norms_due; "
+        + way
+    )
+
+
 def _norms_by_shared(rule: Any, call: Call) -> Values:
-    """The norms from the graphs of one model's losses, with a note of each that is 0 for good.
+    """The sizes of the gradients from the graphs of one model's losses, as the rule wants them.
+
+    A size that is 0 for good is noted.
 
     Raises:
         ValueError: the rule was not told what the losses share, or they have no graph.
     """
-    shared = parameters_of(rule.shared)
+    shared = parameters_of(rule.shared) if rule.gradient_figures in _UNREACHED else None
     name = type(rule).__name__
     if shared is None:
-        raise ValueError(
-            f"gradient_norms=None: expected the norm of each loss's gradient, which {name} needs "
-            f"where gradient_norms_due; give {name}(shared=trunk.parameters()), which measures "
-            "them, or set rule.shared before the first call, or update(losses, gradient_norms=…)"
-        )
+        raise _none_given(rule)
     in_one = isinstance(call.losses, Tensor)
     with torch.enable_grad():  # the entries of a tensor have a graph, too
         batch = call.batch
@@ -163,14 +189,14 @@ def _norms_by_shared(rule: Any, call: Call) -> Values:
             )
         entries, labels = entries_of(batch[0] if in_one else call.losses, call.names)
     asked = call.mask()[0].tolist() if call.refreshed is not None else [True] * len(entries)
-    norms, reached = norms_by(shared, entries, labels, asked)
+    norms, reached = figures_by(rule.gradient_figures, shared, entries, labels, asked)
     for index, label in enumerate(labels):
         # In a tensor every loss reaches what one of them does, perhaps with the gradient 0.
         is_unreached = norms[index] == 0 if in_one else not reached[index]
         if asked[index]:
             rule._notices.note(
-                f"{name}: {label} does not reach the shared parameters; its gradient norm counts "
-                "as 0, and its weight grows without a reason",
+                f"{name}: {label} does not reach the shared parameters; "
+                f"{_UNREACHED[rule.gradient_figures]}",
                 is_unreached,
             )
     return norms if call.names is None else dict(zip(call.names, norms, strict=True))

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.optimizers import Adam, Optimizer
-from autoloss_gym.tools import tree
-from autoloss_gym.weightings.learned import Moments, descend, descend_one
+from autoloss_gym.weightings.learned import descend_each, descend_each_one, start_each
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
@@ -46,10 +45,10 @@ class UncertaintyWeighting(WeightingRule):
     scale: Scale = None
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
-        # A row of the optimizer is one loss of one run, because each steps only when refreshed.
-        rows = self.optimizer.init(losses.new_zeros(losses.numel(), 1))
-        moments = tree.map_tensors(lambda leaf: leaf.unflatten(0, losses.shape), rows)
-        return {"log_variances": torch.zeros_like(losses), "optimizer": moments}
+        return {
+            "log_variances": torch.zeros_like(losses),
+            "optimizer": start_each(self.optimizer, losses),
+        }
 
     def _weigh(
         self, state: dict[str, Any], measured: Measurements
@@ -58,14 +57,8 @@ class UncertaintyWeighting(WeightingRule):
         precisions = torch.exp(-log_variances)
         gradients = (1 - precisions * measured.losses) / 2
 
-        # Views of the state, into which the optimizer writes.
-        moments = tree.map_tensors(lambda leaf: leaf.flatten(0, 1), state["optimizer"])
-        descend(
-            self.optimizer,
-            log_variances.view(-1, 1),
-            gradients.view(-1, 1),
-            moments,
-            measured.refreshed.flatten(),
+        descend_each(
+            self.optimizer, log_variances, gradients, state["optimizer"], measured.refreshed
         )
         log_variances.clamp_(-_WIDEST, _WIDEST)
         return precisions / 2
@@ -78,15 +71,7 @@ class UncertaintyWeighting(WeightingRule):
         precisions = single.tensor([-each for each in log_variances]).exp_().tolist()
         products = single.each(mul, precisions, single.losses)
         gradients = single.rounded([(1 - product) / 2 for product in products])
-        first = [row[0] for row in kept["first_moment"]]
-        second = [row[0] for row in kept["second_moment"]]
-        moments = Moments(kept["powers"], first, second)
-        moved, moments = descend_one(optimizer, single, log_variances, gradients, moments)
+        moved, kept = descend_each_one(optimizer, single, log_variances, gradients, kept)
         single.state["log_variances"] = [min(max(each, -_WIDEST), _WIDEST) for each in moved]
-        single.state["optimizer"] = {
-            "steps": [count + 1 for count in kept["steps"]],
-            "powers": moments.powers,
-            "first_moment": [[moment] for moment in moments.first],
-            "second_moment": [[moment] for moment in moments.second],
-        }
+        single.state["optimizer"] = kept
         return [precision / 2 for precision in precisions]

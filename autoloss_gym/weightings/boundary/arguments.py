@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Set
+from math import inf
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -43,16 +44,39 @@ def factors(name: str, values: Any) -> tuple[float, ...]:
     Raises:
         ValueError: they are something else, some are negative, or all are 0.
     """
-    plain = values.tolist() if hasattr(values, "tolist") else values  # of a tensor or an array
-    several = isinstance(plain, Iterable) and not isinstance(plain, str | bytes | Mapping | Set)
-    given = list(plain) if several else []
+    listed = listed_values(values)
+    given = listed or []
     numbers = [number for number in map(real_number, given) if number is not None and number >= 0]
     if len(numbers) < len(given) or not 1e-30 <= max(numbers, default=0) <= 1e30:
         raise ValueError(
-            f"{name}={shown(given if several else plain)}: expected numbers of at least 0, one for "
-            "each loss, the largest of them from 1e-30 to 1e30"
+            f"{name}={shown(values if listed is None else given)}: expected numbers of at least 0, "
+            "one for each loss, the largest of them from 1e-30 to 1e30"
         )
     return tuple(numbers)
+
+
+def finite_numbers(name: str, values: Any) -> tuple[float, ...]:
+    """`values` as numbers from -1e30 to 1e30.
+
+    Raises:
+        ValueError: they are something else, or there are none.
+    """
+    given = listed_values(values)
+    numbers = [number for number in map(real_number, given or []) if number is not None]
+    largest = max(map(abs, numbers), default=inf)
+    if given is None or len(numbers) < len(given) or not largest <= 1e30:
+        raise ValueError(
+            f"{name}={shown(values if given is None else given)}: expected finite numbers of at "
+            "most 1e30, one for each loss"
+        )
+    return tuple(numbers)
+
+
+def listed_values(values: Any) -> list[Any] | None:
+    """What values yield in order; None for what is no such thing."""
+    plain = values.tolist() if hasattr(values, "tolist") else values  # of a tensor or an array
+    several = isinstance(plain, Iterable) and not isinstance(plain, str | bytes | Mapping | Set)
+    return list(plain) if several else None
 
 
 def real_number(value: Any) -> float | None:
