@@ -58,6 +58,9 @@ class WeightingRule(RuleModule):
 
     reads_losses: ClassVar[bool] = True  # False where only the number of losses matters
     needs_gradient_norms: ClassVar[bool] = False
+    # The number of each loss that comes as its gradient norm: "norms" ‖∂L/∂θ‖; "magnitudes" of the
+    # first loss the largest |∂L/∂θ|, of the others the mean; "kernel_traces" Σ_i ‖∂r(x_i)/∂θ‖².
+    gradient_figures: ClassVar[str] = "norms"
     negative_losses: ClassVar[str] = ""  # a warning of what they do, where the formula forbids them
 
     prior: Sequence[float | int] | None = None
