@@ -17,20 +17,12 @@ if TYPE_CHECKING:
     from autoloss_gym.controllers.controller import Controller
     from autoloss_gym.controllers.scheduler import Scheduler
     from autoloss_gym.controls.schedule import Schedule
+    from autoloss_gym.core.control import Control, Evaluation, Factors
     from autoloss_gym.core.gradient_task import GradientTask
     from autoloss_gym.core.loss import Buffered, ClosedForm
     from autoloss_gym.core.module_task import from_module
     from autoloss_gym.core.modules.task import ModuleTask
-    from autoloss_gym.core.task import (
-        Control,
-        Evaluation,
-        ImageTask,
-        Keys,
-        Metric,
-        Pair,
-        State,
-        Task,
-    )
+    from autoloss_gym.core.task import ImageTask, Keys, Metric, Pair, State, Task
     from autoloss_gym.environment.env import AutoLossEnv
     from autoloss_gym.environment.vector_env import AutoLossVectorEnv
     from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein
@@ -47,6 +39,7 @@ __all__ = [
     "Control",
     "Controller",
     "Evaluation",
+    "Factors",
     "GradientTask",
     "ImageTask",
     "Keys",
@@ -68,7 +61,8 @@ _HOME = {
     "controllers.scheduler": ("Scheduler",),
     "controls.schedule": ("Schedule",),
     "core.loss": ("Buffered", "ClosedForm"),
-    "core.task": ("Control", "Evaluation", "ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
+    "core.control": ("Control", "Evaluation", "Factors"),
+    "core.task": ("ImageTask", "Keys", "Metric", "Pair", "State", "Task"),
     "core.gradient_task": ("GradientTask",),
     "core.module_task": ("from_module",),
     "core.modules.task": ("ModuleTask",),

@@ -14,7 +14,8 @@ from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controls import ActionControl, HoldSchedule
-from autoloss_gym.core.task import Control
+from autoloss_gym.core.control import Control
+from autoloss_gym.core.step_gradients import joined
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
 
@@ -203,4 +204,5 @@ def _decide(
         weights=torch.cat([part.weights for part in parts]),
         step_size=torch.cat([part.step_size for part in parts]),
         choice=np.concatenate(choices) if everyone_chose else None,
+        reweigh=joined([part.reweigh for part in parts], slices),
     )

@@ -1,5 +1,6 @@
 """Checks that a task has what a policy needs; each raises ValueError with one line."""
 
+from autoloss_gym.core.step_gradients import shared_by_all
 from autoloss_gym.core.task import Task
 
 
@@ -17,6 +18,27 @@ def check_weights(text: str, task: Task) -> None:
         raise ValueError(
             f"policy {text!r}: every parameter block of {type(task).__name__} has one loss, and "
             "under Adam the weight of a lone loss changes nothing; use a policy that chooses pairs"
+        )
+
+
+def check_shared_block(text: str, task: Task) -> None:
+    """Several pairs move some block together, and their gradients by it are handed on."""
+    check_choice(text, task)
+    check_step_gradients(text, task)
+    if not shared_by_all(task.pairs):
+        names = ", ".join(pair.name for pair in task.pairs)
+        raise ValueError(
+            f"policy {text!r}: no parameter block of {type(task).__name__} belongs to all of "
+            f"{names}, so there are no gradients to aggregate; use a policy that chooses pairs"
+        )
+
+
+def check_step_gradients(text: str, task: Task) -> None:
+    """The task hands on the gradients of a step."""
+    if not task.can_reweigh:
+        raise ValueError(
+            f"policy {text!r}: it weighs by the gradients of a step, which {type(task).__name__} "
+            "does not hand on; use a GradientTask"
         )
 
 

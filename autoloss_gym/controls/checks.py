@@ -34,10 +34,15 @@ def checked_control(
     choice = control.choice
     if choice is not None:
         choice = host_choice(choice, num_envs, num_pairs)
+    if control.reweigh is not None and not callable(control.reweigh):
+        raise ValueError(
+            f"reweigh={shown(control.reweigh)}: expected a function of the step's gradients"
+        )
     return Control(
         weights=weights.to(device, torch.float32),
         step_size=step_size.to(device, torch.float32),
         choice=choice,
+        reweigh=control.reweigh,
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from autoloss_gym.core.control import Factors
 from autoloss_gym.core.differentiation import Gradients, PartialGradient
 from autoloss_gym.core.task import Pair
 from autoloss_gym.tools.compiling import is_eager_on_cpu
@@ -20,7 +21,7 @@ def combined(
     blocks: Iterable[str],
     pairs: Sequence[Pair],
     gradients: Gradients,
-    weights: Float[Tensor, "num_envs pairs"] | None,
+    weights: Factors | None,
     used: Bool[Tensor, "num_envs pairs"],
     clip_norm: float,
 ) -> Steps:
@@ -28,7 +29,8 @@ def combined(
 
     Args:
         blocks: names of all blocks.
-        pairs, gradients, weights, used: see `combine`.
+        pairs, gradients, used: see `combine`.
+        weights: for blocks of several pairs and for those of one, see `combine`.
         clip_norm: greatest norm of what a run takes a step along, over all blocks of the step
             together (Pascanu, Mikolov, Bengio: "On the difficulty of training recurrent neural
             networks", ICML 2013), as in `torch.nn.utils.clip_grad_norm_`; 0 for any.
@@ -38,7 +40,11 @@ def combined(
         gradients = _clipped_pairs(pairs, gradients, clip_norm)
     steps = {}
     for block in blocks:
-        gradient, active = combine(block, pairs, gradients, weights, used)
+        own = None
+        if weights is not None:
+            is_shared = sum(block in pair.blocks for pair in pairs) > 1
+            own = weights.shared if is_shared else weights.own
+        gradient, active = combine(block, pairs, gradients, own, used)
         if gradient is not None:
             steps[block] = gradient, active
     if not (clip_norm and weights is not None and steps):

@@ -3,7 +3,7 @@
 import functools
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -14,15 +14,18 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.blocks import pack, sizes, view
+from autoloss_gym.core.chunks import by_chunks
 from autoloss_gym.core.combination import combined
-from autoloss_gym.core.differentiation import Differentiator, Gradients, check_shape, with_buffers
+from autoloss_gym.core.control import Factors
+from autoloss_gym.core.differentiation import Differentiator, Gradients, with_buffers
+from autoloss_gym.core.kernel_traces import KernelTraces
 from autoloss_gym.core.loss import Buffers, Loss
 from autoloss_gym.core.state import Keys, State
+from autoloss_gym.core.step_gradients import StepGradients, reweighed
 from autoloss_gym.core.task import Control, Evaluation, Part, Task
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.bounds import NonNegativeFloat, PositiveFloatRange
-from autoloss_gym.tools.compiling import is_eager_on_cpu
 from autoloss_gym.tools.tree import Parameters
 
 
@@ -45,6 +48,7 @@ class GradientTask(Task):
 
     # True where `batch` ignores its keys: they are then not hashed anew for each step.
     full_batch: ClassVar[bool] = False
+    can_reweigh: ClassVar[bool] = True
     # Runs that are computed together on the CPU: more would leave its caches.
     runs_at_once: ClassVar[int] = 64
 
@@ -95,6 +99,17 @@ class GradientTask(Task):
     def score_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs metrics"]:
         """The columns that `score_metrics` names."""
 
+    def residuals(
+        self, parameters: Parameters, batch: Any
+    ) -> Mapping[str, Float[Tensor, "num_envs points"]]:
+        """Of every loss by name, what it is a mean of squares of: a number for each of its points.
+
+        Only rules that weigh by neural tangent kernels ask for them.
+        """
+        raise ValueError(
+            f"{type(self).__name__} gives no residuals: write residuals(parameters, batch)"
+        )
+
     def reset(self, keys: Keys) -> State:
         blocks = self.initial_parameters(keys)
         packed = {name: pack(block) for name, block in blocks.items()}
@@ -139,8 +154,9 @@ class GradientTask(Task):
     ) -> tuple[State, Evaluation]:
         used = control.weights != 0
         indices = range(len(self.pairs)) if control.choice is None else _chosen(control.choice)
+        batch = self._batch(state)
         evaluation, gradients, buffers = self._differentiator.measure(
-            state.parameters, self._batch(state), used, indices, differentiable, state.buffers
+            state.parameters, batch, used, indices, differentiable, state.buffers
         )
         if differentiable:
             state = state.apart()
@@ -156,7 +172,14 @@ class GradientTask(Task):
         step_size = control.step_size
         if state.learning_rate_factor is not None:
             step_size = step_size * state.learning_rate_factor
-        weights = control.weights if control.choice is None else None
+        weights = None if control.choice is not None else Factors(control.weights, control.weights)
+        if control.reweigh is not None and gradients:
+            inputs = (state.parameters, batch, state.buffers)
+            traces = KernelTraces(self.pairs, self.residuals, self.unpack, inputs)
+            measured = StepGradients.of_all(self.pairs, evaluation, moving, gradients, traces)
+            weights, failed = reweighed(control, measured)
+            state.diverged |= failed
+            moving = moving & ~failed[:, None]
         with torch.set_grad_enabled(differentiable):
             steps = combined(
                 state.parameters, self.pairs, gradients, weights, moving, self.clip_norm
@@ -170,11 +193,13 @@ class GradientTask(Task):
 
     def validate(self, state: State) -> Float[Tensor, "num_envs metrics"]:
         width = len(self.validation_metrics)
-        return self._by_chunks("validation_values()", self.validation_values, state, width)
+        inputs = (self.unpack, state, self.runs_at_once, width)
+        return by_chunks("validation_values()", self.validation_values, *inputs)
 
     def score(self, state: State) -> Float[Tensor, "num_envs metrics"]:
         width = len(self.score_metrics)
-        return self._by_chunks("score_values()", self.score_values, state, width)
+        inputs = (self.unpack, state, self.runs_at_once, width)
+        return by_chunks("score_values()", self.score_values, *inputs)
 
     def objective(self, state: State, part: Part = "train") -> Float[Tensor, " num_envs"]:
         parameters = with_buffers(self.unpack(state.parameters), state.buffers)
@@ -224,31 +249,6 @@ class GradientTask(Task):
         if not self.full_batch:
             keys = random.fold_in(keys, state.steps)
         return self.batch(state.data, keys)
-
-    def _by_chunks(
-        self, name: str, values: Callable[[Parameters, Any], Tensor], state: State, width: int
-    ) -> Float[Tensor, "num_envs metrics"]:
-        """Metrics (num_envs, width) of all runs, computed for not too many at once on the CPU."""
-        num_envs = len(state.steps)
-        size = self.runs_at_once if is_eager_on_cpu(state.steps) else num_envs
-        inputs = (state.parameters, state.data, state.buffers)
-        parts = []
-        for first in range(0, num_envs, size):
-            last = min(first + size, num_envs)
-            chunk = inputs if size >= num_envs else _between(inputs, first, last)
-            packed, data, buffers = tree.map_tensors(Tensor.detach, chunk)
-            # A figure may have a derivative by its inputs in it; without a leaf that asks for a
-            # gradient, PyTorch records nothing.
-            with torch.enable_grad():
-                part = values(with_buffers(self.unpack(packed), buffers), data).detach()
-            check_shape(name, part, (last - first, width))
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _between(inputs: Any, first: int, last: int) -> Any:
-    """Views of the runs `first` … `last` − 1 of a tree."""
-    return tree.map_tensors(lambda leaf: leaf[first:last], inputs)
 
 
 def _chosen(choice: np.ndarray) -> list[int]:

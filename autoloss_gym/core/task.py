@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from autoloss_gym.core.control import Control, Evaluation
 from autoloss_gym.core.state import Keys, Split, State
 from autoloss_gym.tools.bounds import BelowOne, NonNegativeInt, PositiveInt
 from autoloss_gym.tools.fields import check_fields
@@ -70,35 +70,6 @@ class Metric:
             )
 
 
-@dataclass
-class Control:
-    """What to do next.
-
-    Args:
-        weights: factor on each pair's gradient; 0 means that the pair is unused. One-hot is the
-            choice of a pair.
-        step_size: factor on the optimizer's learning rate.
-        choice: each run's pair on the host, where one is chosen and known there. The weights are
-            then one-hot, or all 0 for a run that stays as it is; other values are not looked at.
-    """
-
-    weights: Float[Tensor, "num_envs pairs"]
-    step_size: Float[Tensor, " num_envs"]
-    choice: np.ndarray | None = None
-
-
-@dataclass
-class Evaluation:
-    """Losses and gradient norms ‖∇ℓ‖₂ / √dim at the parameters before an update.
-
-    Only the entries that are `measured` mean anything.
-    """
-
-    losses: Float[Tensor, "num_envs pairs"]
-    gradient_norms: Float[Tensor, "num_envs pairs"]
-    measured: Bool[Tensor, "num_envs pairs"]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """A family of training problems; an instance of it is its hyper-parameters.
@@ -122,6 +93,8 @@ class Task(ABC):
     reward_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     # Whether there is an argument `train_on_validation`, which fits both parts together.
     can_train_on_validation: ClassVar[bool] = False
+    # Whether `update` calls `control.reweigh`.
+    can_reweigh: ClassVar[bool] = False
 
     max_steps: PositiveInt = 1000
     validate_every: PositiveInt = 10

@@ -53,6 +53,7 @@ class Programs:
         None where the step is not `quiet`: what follows will change the runs, and a program that
         is not compiled does not compute what is not used.
         """
+        _check_reweighing(task, controls, self._compile)
         if self._compile:
             if task.uncompilable:
                 raise ValueError(f"compile=True: {task.uncompilable}; use compile=False")
@@ -112,6 +113,22 @@ def judge(
     valid = steps.record_validation(task, runs, values, due)
     ended = steps.ended(task, runs, due, last)
     return reward(description, runs.history, valid, ended), ended
+
+
+def _check_reweighing(task: Task, controls: Sequence[Control], compile: bool) -> None:
+    """ValueError where weights are to follow from gradients that nobody hands on."""
+    if all(control.reweigh is None for control in controls):
+        return
+    if not task.can_reweigh:
+        raise ValueError(
+            f"Control(reweigh=…): {type(task).__name__} does not hand on the gradients of a step; "
+            "give weights, or use a GradientTask"
+        )
+    if compile:
+        raise ValueError(
+            "compile=True: Control(reweigh=…) is a function of yours, within an update, that "
+            "PyTorch does not compile; use compile=False"
+        )
 
 
 def _as_it_is(program: Any) -> Any:

@@ -67,6 +67,11 @@ def policy_of(controller: Any, description: RunDescription, draw: bool) -> Polic
             f"controller={shown(controller)}: it asks for diagnostics, which only an environment "
             "can measure"
         )
+    if getattr(controller, "needs_step_gradients", False):
+        raise ValueError(
+            f"controller={shown(controller)}: it weighs by the gradients of a step, which only an "
+            "environment hands on; in your own loop call TorchJD itself, or use a WeightingRule"
+        )
     return controller
 
 
