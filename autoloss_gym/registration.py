@@ -16,6 +16,7 @@ _PLACES = {
     "AutoLoss/LeastSquaresStepSize-v0": "step_sizes.least_squares:LeastSquaresStepSize",
     "AutoLoss/MLPClassification-v1": "supervised.mlp_classification:MLPClassification",
     "AutoLoss/MultiTaskTranslation-v0": "translation.multi_task_translation:MultiTaskTranslation",
+    "AutoLoss/PINN-v0": "physics.pinn:PINN",
     "AutoLoss/QuadraticRegression-v1": "supervised.quadratic_regression:QuadraticRegression",
     "AutoLoss/QuadraticStepSize-v0": "step_sizes.quadratic:QuadraticStepSize",
     "AutoLoss/Rosenbrock-v1": "surfaces.rosenbrock:Rosenbrock",
