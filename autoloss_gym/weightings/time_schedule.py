@@ -43,7 +43,7 @@ class TimeSchedule(WeightingRule):
 
     reads_losses: ClassVar[bool] = False
 
-    knots: Sequence[float | Sequence[Knot]]
+    knots: Sequence[float | int | Sequence[Sequence[float | int]]]
     _: KW_ONLY
     between: Between = "linear"
     scale: Scale = None
@@ -97,7 +97,7 @@ def _segments(knots: Knots, between: Between) -> list[list[tuple[float, ...]]]:
     """
     segments = []
     for own in knots:
-        closed: list[tuple[float, float]] = [*own, (math.inf, own[-1][1])]
+        closed = [(float(calls), weight) for calls, weight in (*own, (math.inf, own[-1][1]))]
         segments.append([_segment(*pair, between) for pair in itertools.pairwise(closed)])
     return segments
 
@@ -109,7 +109,7 @@ def _segment(
     logs = math.nan, math.nan
     if between == "log" and end < math.inf and weight > 0 and next_weight > 0:
         logs = math.log(weight), math.log(next_weight) - math.log(weight)
-    return float(start), end - start, weight, next_weight - weight, *logs
+    return start, end - start, weight, next_weight - weight, *logs
 
 
 @functools.lru_cache(maxsize=64)
