@@ -77,9 +77,16 @@ def test_knots_that_are_none_are_one_line(knots):
     assert "\n" not in str(caught.value)
 
 
-def test_another_number_of_losses_is_one_line():
-    with pytest.raises(ValueError, match=r"knots=.*: expected 2 entries, one a loss"):
+def test_too_few_losses_are_one_line_and_the_last_entry_is_that_of_further_ones():
+    with pytest.raises(
+        ValueError, match=r"knots=.*: expected at most 2 entries, one for each loss"
+    ):
         TimeSchedule(KNOTS).update([1.0, 2.0])
+    rule = TimeSchedule(KNOTS[:2])
+    for time in range(9):
+        weights = rule.update(torch.ones(4))
+        first, second, _ = expected("linear", time)
+        np.testing.assert_allclose(weights, [first, second, second, second], rtol=1e-6)
 
 
 @pytest.mark.usefixtures("unchecked")
