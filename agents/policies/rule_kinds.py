@@ -46,13 +46,17 @@ def balancing_kinds() -> list[RuleKind]:
             power=Whole(1, 4),
             mask=OneOf(("polynomial", "sigmoid")),
         ),
-        rule_kind(
-            "time_schedule",
-            "time_schedule:TimeSchedule",
-            "weight 1 for the first loss; for the others 0 for delay=D steps (default 0), which then "
-            "grows to weight=W (default 1) in ramp=R steps (default 1,000)",
-            delay=Whole(0, 1_000_000_000),
-            ramp=Whole(1, 1_000_000_000),
-            weight=Number(0, 1e6),
-        ),
+        _schedule_kind(),
     ]
+
+
+def _schedule_kind() -> RuleKind:
+    return rule_kind(
+        "time_schedule",
+        "time_schedule:TimeSchedule",
+        "weight 1 for the first loss; for the others 0 for delay=D steps (default 0), and then "
+        "up to weight=W (default 1) within ramp=R steps (default 1,000)",
+        delay=Whole(0, 1_000_000_000),
+        ramp=Whole(1, 1_000_000_000),
+        weight=Number(0, 1e6),
+    )
