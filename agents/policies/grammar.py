@@ -12,6 +12,7 @@ from .arguments import Flag, Number, Whole
 from .kinds import Kind, Specification, help_text
 from .mtl_kinds import aggregation_kinds
 from .paper_kinds import compared_kinds, introspective_kind, online_kind
+from .rule_kinds import balancing_kinds
 from .search_arguments import Searched
 from .several_kinds import controller_kind, rule_kind, trained_kind
 
@@ -218,6 +219,7 @@ _ROWS = (
         "random_weights:RandomLossWeighting",
         "the softmax of normal draws, new at every step (Lin et al.)",
     ),
+    *balancing_kinds(),
     *aggregation_kinds(),
     introspective_kind(),
     *[trained_kind(algorithm) for algorithm in WITH_POLICY],

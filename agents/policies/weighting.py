@@ -1,6 +1,7 @@
 """Loss-weighting rules from their specifications."""
 
 import importlib
+from typing import Any
 
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.optimizers import Adam
@@ -29,10 +30,19 @@ def weighting_policy(specification: Specification) -> WeightingPolicy:
         arguments["window"] = arguments.pop("least_squares")
     if "learning_rate" in arguments:
         arguments["optimizer"] = Adam(learning_rate=arguments.pop("learning_rate"))
+    if specification.kind.name == "time_schedule":
+        arguments["knots"] = _knots(arguments)
 
     module, _, name = specification.kind.rule.partition(":")
     rule_class = getattr(importlib.import_module(f"autoloss_gym.weightings.{module}"), name)
     return rule_policy(specification.text, rule_class(**arguments), sample)
+
+
+def _knots(arguments: dict[str, Any]) -> list[Any]:
+    """The knots of a time schedule from its options, which are taken out of the arguments."""
+    start = arguments.pop("delay", 0)
+    end = start + arguments.pop("ramp", 1000)
+    return [1.0, [(start, 0.0), (end, arguments.pop("weight", 1.0))]]
 
 
 def rule_policy(label: str, rule: WeightingRule, sample: bool = False) -> WeightingPolicy:

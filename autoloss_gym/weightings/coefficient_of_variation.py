@@ -61,14 +61,16 @@ class CoVWeighting(WeightingRule):
         if self.decay == 1:
             share = 1 / (seen + 1).to(losses.dtype)
         else:
-            share = torch.where(is_first, 1.0, 1 - self.decay).to(losses.dtype)
+            share = torch.where(is_first, torch.ones_like(losses), 1 - self.decay)
 
         # Where a loss and all before it are 0, it has not changed.
         ratios = torch.nan_to_num(losses / mean, nan=1.0, posinf=_LARGEST, neginf=-_LARGEST)
         ratios = torch.where(is_first, 1.0, ratios.clamp(-_LARGEST, _LARGEST))
         change = ratios - ratio_mean
         new_mean = ratio_mean + share * change
-        variance = (1 - share) * state["ratio_variance"] + share * (change * (ratios - new_mean))
+        # Below 0 by rounding alone.
+        square = (change * (ratios - new_mean)).clamp(min=0)
+        variance = (1 - share) * state["ratio_variance"] + share * square
 
         state["ratio_variance"] = torch.where(refreshed, variance, state["ratio_variance"])
         state["ratio_mean"] = torch.where(refreshed, new_mean, ratio_mean)
@@ -93,7 +95,7 @@ class CoVWeighting(WeightingRule):
             return None
         changes = each(sub, ratios, state["ratio_mean"])
         means = each(add, state["ratio_mean"], each(mul, shares, changes))
-        squares = each(mul, changes, each(sub, ratios, means))
+        squares = [max(square, 0.0) for square in each(mul, changes, each(sub, ratios, means))]
         kept = each(mul, single.rounded([1 - share for share in shares]), state["ratio_variance"])
         state["ratio_variance"] = each(add, kept, each(mul, shares, squares))
         state["ratio_mean"] = means

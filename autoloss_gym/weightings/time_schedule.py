@@ -30,8 +30,9 @@ class TimeSchedule(WeightingRule):
         TimeSchedule([1.0, [(1000, 0.0), (2000, 10.0)]])
 
     leaves the second loss out for 1,000 calls and then raises its weight to 10 in 1,000 more. The
-    weight of a loss is that of its first knot before it, and that of its last knot after it. At
-    calls at which all are 0 the weights are equal.
+    weight of a loss is that of its first knot before it, and that of its last knot after it. If
+    there are more losses than entries, the last entry is that of the others, too. At calls at which
+    all are 0 the weights are equal.
 
     Args:
         knots: for each loss a number of at least 0, or pairs (calls, weight) whose calls increase.
@@ -43,7 +44,7 @@ class TimeSchedule(WeightingRule):
 
     reads_losses: ClassVar[bool] = False
 
-    knots: Sequence[float | Sequence[Knot]]
+    knots: Sequence[float | int | Sequence[Sequence[float | int]]]
     _: KW_ONLY
     between: Between = "linear"
     scale: Scale = None
@@ -54,15 +55,18 @@ class TimeSchedule(WeightingRule):
 
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         count = losses.shape[1]
-        if len(self.knots) != count:
-            raise ValueError(f"knots={shown(self.knots)}: expected {count} entries, one a loss")
+        if len(self.knots) > count:
+            raise ValueError(
+                f"knots={shown(self.knots)}: expected at most {count} entries, one for each loss"
+            )
         return {}
 
     def _weigh(
         self, state: dict[str, Any], measured: Measurements
     ) -> Float[Tensor, "num_envs losses"]:
         losses = measured.losses
-        starts, *columns = _table(self.knots, self.between, losses.device)
+        knots = _filled(self.knots, losses.shape[1])
+        starts, *columns = _table(knots, self.between, losses.device)
         time = state["calls"].to(torch.float64)[:, None]
         # The last knot that is not later; before the first, where the share is 0, the first.
         index = (time[..., None] >= starts).sum(dim=-1, keepdim=True).sub(1).clamp(min=0)
@@ -78,7 +82,7 @@ class TimeSchedule(WeightingRule):
     def _weigh_one(self, single: Single) -> Numbers:
         time = single.state["calls"]
         weights, logs = [], []
-        for segments in _segments(self.knots, self.between):
+        for segments in _segments(_filled(self.knots, len(single.losses)), self.between):
             earlier = [segment for segment in segments if segment[0] <= time] or segments[:1]
             start, length, weight, change, log_weight, log_change = earlier[-1]
             share = max((time - start) / length, 0.0)
@@ -97,7 +101,7 @@ def _segments(knots: Knots, between: Between) -> list[list[tuple[float, ...]]]:
     """
     segments = []
     for own in knots:
-        closed: list[tuple[float, float]] = [*own, (math.inf, own[-1][1])]
+        closed = [(float(calls), weight) for calls, weight in (*own, (math.inf, own[-1][1]))]
         segments.append([_segment(*pair, between) for pair in itertools.pairwise(closed)])
     return segments
 
@@ -109,7 +113,7 @@ def _segment(
     logs = math.nan, math.nan
     if between == "log" and end < math.inf and weight > 0 and next_weight > 0:
         logs = math.log(weight), math.log(next_weight) - math.log(weight)
-    return float(start), end - start, weight, next_weight - weight, *logs
+    return start, end - start, weight, next_weight - weight, *logs
 
 
 @functools.lru_cache(maxsize=64)
@@ -122,6 +126,11 @@ def _table(
     never = (math.inf,) * 6
     rows = [[*own, *[never] * (most - len(own))] for own in segments]
     return list(torch.tensor(rows, dtype=torch.float64, device=device).unbind(dim=-1))
+
+
+def _filled(knots: Any, count: int) -> Knots:
+    """The knots of each of so many losses."""
+    return (*knots, *[knots[-1]] * (count - len(knots)))
 
 
 def _checked(values: Any) -> Knots:

@@ -47,11 +47,19 @@ from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegressi
 from autoloss_gym.tasks.surfaces.beale import Beale
 from autoloss_gym.tasks.surfaces.rosenbrock import Rosenbrock
 from autoloss_gym.weightings import (
+    FAMO,
+    CoVWeighting,
     DynamicWeightAverage,
     Fixed,
+    GradientAnnealing,
     GradNorm,
+    IMTLBalance,
+    NTKWeights,
     RandomLossWeighting,
+    ReLoBRaLo,
+    SelfAdaptiveWeights,
     SoftAdapt,
+    TimeSchedule,
     UncertaintyWeighting,
 )
 from tests.support import forked
@@ -150,6 +158,14 @@ OTHERS: dict[Callable, dict[str, tuple]] = {
     UncertaintyWeighting: {"optimizer": (Adam(learning_rate=0.1),)},
     GradNorm: {"alpha": (1.5,), "every": (1, 2)},
     RandomLossWeighting: {"seed": (0, 7)},
+    ReLoBRaLo: {"alpha": (0.9,), "temperature": (1.0,), "rho": (0.5, 1.0), "seed": (0, 7)},
+    FAMO: {"decay": (0.01,), "lower_bounds": (None, (0.0, -1.0), [0, 1])},
+    IMTLBalance: {"optimizer": (Adam(learning_rate=0.1),)},
+    CoVWeighting: {"decay": (1.0, 0.9)},
+    GradientAnnealing: {"alpha": (0.1,), "every": (1, 2)},
+    NTKWeights: {"scale": ("sum", None)},
+    SelfAdaptiveWeights: {"power": (1, 4), "mask": ("polynomial", "sigmoid")},
+    TimeSchedule: {"knots": ((1, 2), [1.0, [(5, 0.0), (9, 2.0)]]), "between": ("linear", "log")},
     Fixed: {"weights": ((1, 2), [0.5, 1])},
     load_table: {"dataset": ("diabetes",), "target": (None,)},
     load_images: {"dataset": ("digits",), "data_dir": (None,), "size": (0, 4)},

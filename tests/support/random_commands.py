@@ -96,6 +96,7 @@ NETWORKS = ("{net_arch: [-1]}", "{net_arch: 4}", "{net_arch: {pi: [4], vf: [1e12
 POLICIES = (
     "random:0.3", "random:1", "softadapt", "softadapt:pair", "softadapt:order=2,every=3", "dwa:temperature=2", "equal",
     "gradnorm:every=2", "balance", "round_robin", "uncertainty", "random_weights:pair",
+    "relobralo:rho=0.5", "famo:pair", "imtl", "cov:decay=0.9", "self_adaptive:mask=sigmoid", "time_schedule:delay=3,ramp=5",
 )  # fmt: skip
 HOSTILE_POLICIES = (
     "1:1", "1:2", "fixed:2", "fixed:1,2", "grid:2", "s1:0.1", "s3:1", "1:1:1", "fixed:1,1,1", "without_penalty", "always:l1",
@@ -108,6 +109,7 @@ HOSTILE_POLICIES = (
     "shifted_each:0", "shifted_each:1,1e99", "constant:1e9", "constant_each:-1", "ppo:", "ppo:nowhere", "ppo:.", "ppo:/*/*/*/*", "ppo:[", "ppo:canary.zip",
     "reinforce:canary.zip", "ppo:/dev/zero", "sac:*", "canary:", "os:system", "os.path:join", "builtins:dict", "no_such:Thing", "canary.",
     "١:١", "1_0:1", "²:1", "1:1 ", " 1:1", "--policies", "softadapt:scale=sum,scale=sum", "softadapt:pair=1", "equal:every=²",
+    "relobralo:rho=nan", "famo:decay=-1", "cov:decay=2", "self_adaptive:power=0", "time_schedule:ramp=0", "time_schedule:delay=1e9",
 )  # fmt: skip
 
 FLAGS = ("--seed", "--num-threads", "--resume", "--checkpoint-every", "-f", "-o", "--output", "--conf-file", "--split", "--num-workers",

@@ -9,10 +9,15 @@ import torch
 from autoloss_gym.optimizers import SGD
 from autoloss_gym.tools import tree
 from autoloss_gym.weightings import (
+    FAMO,
+    CoVWeighting,
     DynamicWeightAverage,
     Fixed,
     GradNorm,
+    IMTLBalance,
     RandomLossWeighting,
+    ReLoBRaLo,
+    SelfAdaptiveWeights,
     SoftAdapt,
     UncertaintyWeighting,
 )
@@ -22,7 +27,8 @@ pytestmark = [
     pytest.mark.usefixtures("unchecked"),
     pytest.mark.filterwarnings("ignore:.*this warning appears once:RuntimeWarning"),
 ]
-VARIANTS = {name: make for name, make in MAKE.items() if name != "fixed"} | {
+OF_THREE = {"fixed", "famo_bounds", "time_schedule", "log_schedule"}  # losses, no more, no fewer
+VARIANTS = {name: make for name, make in MAKE.items() if name not in OF_THREE} | {
     "softadapt_defaults": SoftAdapt,
     "softadapt_normalized": partial(SoftAdapt, normalized=True, loss_weighted=True),
     "softadapt_mean": partial(SoftAdapt, 3.0, loss_weighted=True, loss_value="mean", window=4),
@@ -34,8 +40,17 @@ VARIANTS = {name: make for name, make in MAKE.items() if name != "fixed"} | {
     "gradnorm_even": partial(GradNorm, 0.0, scale="sum"),
     "gradnorm_sgd": partial(GradNorm, optimizer=SGD(learning_rate=0.1)),
     "random_every": partial(RandomLossWeighting, every=3),
+    "relobralo_defaults": ReLoBRaLo,
+    "relobralo_cold": partial(ReLoBRaLo, 0.9, temperature=0.01, rho=0.9, scale="sum", every=2),
+    "famo_decay": partial(FAMO, 1.0, scale="count"),
+    "famo_sgd": partial(FAMO, optimizer=SGD(learning_rate=0.1)),
+    "imtl_sum": partial(IMTLBalance, scale="sum"),
+    "cov_forgets": partial(CoVWeighting, 0.0),
+    "adaptive_line": partial(SelfAdaptiveWeights, power=1, scale="sum"),
+    "adaptive_fourth": partial(SelfAdaptiveWeights, power=4),
 }
-LEFT_TO_TENSORS = [VARIANTS["loss_weighted"], VARIANTS["gradnorm_sgd"]]
+IN_TENSORS = ("loss_weighted", "gradnorm_sgd", "annealing", "ntk", "famo_sgd")
+LEFT_TO_TENSORS = [VARIANTS[name] for name in IN_TENSORS]
 EXTREMES = [0.0, 1e-38, 1e-30, 1e-3, 1.0, 3.0, 1e15, 3e38]
 
 

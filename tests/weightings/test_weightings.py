@@ -16,12 +16,20 @@ from autoloss_gym import random
 from autoloss_gym.optimizers import SGD, Adam
 from autoloss_gym.tools import tree
 from autoloss_gym.weightings import (
+    FAMO,
+    CoVWeighting,
     DynamicWeightAverage,
     Equal,
     Fixed,
+    GradientAnnealing,
     GradNorm,
+    IMTLBalance,
+    NTKWeights,
     RandomLossWeighting,
+    ReLoBRaLo,
+    SelfAdaptiveWeights,
     SoftAdapt,
+    TimeSchedule,
     UncertaintyWeighting,
 )
 from tests.support.paths import ROOT
@@ -38,8 +46,23 @@ MAKE = {
     "uncertainty": UncertaintyWeighting,
     "gradnorm": GradNorm,
     "random": partial(RandomLossWeighting, seed=3),
+    "relobralo": partial(ReLoBRaLo, 0.7, rho=0.6),
+    "famo": FAMO,
+    "famo_bounds": partial(FAMO, 0.1, optimizer=SGD(learning_rate=0.5), lower_bounds=(-1, 0, 0.05)),
+    "imtl": IMTLBalance,
+    "cov": CoVWeighting,
+    "cov_decay": partial(CoVWeighting, 0.8, every=2),
+    "annealing": GradientAnnealing,
+    "ntk": NTKWeights,
+    "self_adaptive": partial(SelfAdaptiveWeights, Adam(learning_rate=0.1), power=3),
+    "sigmoid": partial(SelfAdaptiveWeights, mask="sigmoid"),
+    "time_schedule": partial(TimeSchedule, [1, [(5, 0), (20, 3)], [(0, 0.1), (9, 7), (12, 2)]]),
+    "log_schedule": partial(
+        TimeSchedule, [2, [(5, 0.1), (20, 3)], [(0, 1), (9, 0)]], between="log"
+    ),
 }
-READING = ["softadapt", "loss_weighted", "dwa", "uncertainty", "gradnorm"]
+NOT_READING = {"equal", "fixed", "random", "kept", "time_schedule", "log_schedule"}
+READING = [name for name in MAKE if name not in NOT_READING]
 every_rule = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 every_reading_rule = pytest.mark.parametrize("make", [MAKE[name] for name in READING], ids=READING)
 

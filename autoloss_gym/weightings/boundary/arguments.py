@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Set
-from math import inf
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -62,9 +61,9 @@ def finite_numbers(name: str, values: Any) -> tuple[float, ...]:
         ValueError: they are something else, or there are none.
     """
     given = listed_values(values)
-    numbers = [number for number in map(real_number, given or []) if number is not None]
-    largest = max(map(abs, numbers), default=inf)
-    if given is None or len(numbers) < len(given) or not largest <= 1e30:
+    found = map(real_number, given or [])
+    numbers = [number for number in found if number is not None and abs(number) <= 1e30]
+    if given is None or not numbers or len(numbers) < len(given):
         raise ValueError(
             f"{name}={shown(values if given is None else given)}: expected finite numbers of at "
             "most 1e30, one for each loss"

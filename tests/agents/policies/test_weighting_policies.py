@@ -14,12 +14,20 @@ from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.weightings import (
+    FAMO,
+    CoVWeighting,
     DynamicWeightAverage,
     Equal,
     Fixed,
+    GradientAnnealing,
     GradNorm,
+    IMTLBalance,
+    NTKWeights,
     RandomLossWeighting,
+    ReLoBRaLo,
+    SelfAdaptiveWeights,
     SoftAdapt,
+    TimeSchedule,
     UncertaintyWeighting,
     WeightingRule,
 )
@@ -69,12 +77,33 @@ def make_env(num_envs, **more):
             False,
         ),
         ("random_weights:every=10", RandomLossWeighting(every=10), False),
+        (
+            "relobralo:alpha=0.9,temperature=0.1,rho=1",
+            ReLoBRaLo(0.9, temperature=0.1, rho=1.0),
+            False,
+        ),
+        (
+            "famo:decay=0,learning_rate=1",
+            FAMO(0.0, optimizer=Adam(learning_rate=1.0)),
+            False,
+        ),
+        ("imtl:learning_rate=1", IMTLBalance(Adam(learning_rate=1.0)), False),
+        ("cov:decay=0.9,pair", CoVWeighting(0.9), True),
+        ("self_adaptive:power=3", SelfAdaptiveWeights(power=3), False),
+        ("self_adaptive:mask=sigmoid", SelfAdaptiveWeights(mask="sigmoid"), False),
+        (
+            "time_schedule:delay=5,ramp=10,weight=3",
+            TimeSchedule([1.0, [(5, 0.0), (15, 3.0)]]),
+            False,
+        ),
+        ("time_schedule:every=2", TimeSchedule([1.0, [(0, 0.0), (1000, 1.0)]], every=2), False),
     ],
 )
 def test_a_name_with_options_is_a_rule_with_arguments(text, rule, sample):
     policy = policy_of(text)
     assert (policy.label, repr(policy.rule), policy.sample) == (text, repr(rule), sample)
-    assert policy.static == isinstance(rule, Equal | RandomLossWeighting)  # they look at nothing
+    blind = Equal | RandomLossWeighting | TimeSchedule  # they look at nothing
+    assert policy.static == isinstance(rule, blind)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +111,8 @@ def test_a_name_with_options_is_a_rule_with_arguments(text, rule, sample):
     ["softadapt:order=0", "softadapt:order=1.5", "softadapt:order=2,least_squares=3", "softadapt:least_squares=1",
      "softadapt:beta=inf", "softadapt:beta=nan", "softadapt:beta", "softadapt:pair=1", "softadapt:pair,pair",
      "softadapt:alpha=1", "dwa:temperature=0", "equal:beta=1", "equal:every=0", "gradnorm:scale=mean",
-     "random_weights:normalized"],
+     "random_weights:normalized", "relobralo:rho=2", "famo:decay=-1", "imtl:power=2", "cov:decay=1.5",
+     "self_adaptive:power=5", "self_adaptive:mask=soft", "time_schedule:ramp=0", "time_schedule:delay=-1"],
 )  # fmt: skip
 def test_options_that_a_rule_does_not_have_are_one_line(text):
     kind = text.partition(":")[0]
@@ -97,7 +127,8 @@ def test_options_that_a_rule_does_not_have_are_one_line(text):
 def test_every_rule_has_a_name_and_the_help_names_all_with_their_options():
     rules = {type(policy_of(kind).rule) for kind in WEIGHTINGS}
     offered = [getattr(weightings, name) for name in weightings.__all__]
-    assert rules == set(offered) - {Fixed, WeightingRule}  # fixed weights need no rule here
+    # Fixed weights need no rule here; the others want more than the norms of gradients.
+    assert rules == set(offered) - {Fixed, WeightingRule, GradientAnnealing, NTKWeights}
     shown = " ".join(HELP.split())
     for kind in WEIGHTINGS:
         assert f"{kind}, or {kind}: with some of {KINDS[kind].read} " in shown
