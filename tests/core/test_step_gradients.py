@@ -229,7 +229,7 @@ def test_factors_of_another_shape_are_refused():
 
 
 def test_pairs_that_share_no_block_have_no_common_gradients():
-    with pytest.raises(ValueError, match="no parameter block belongs to all of .* left, right"):
+    with pytest.raises(ValueError, match=r"no parameter block belongs to all of .* left, right"):
         measured(TwoBlocks(), keys_of(1), torch.ones(1, 3), lambda g: g.gramian())
 
 
@@ -288,7 +288,7 @@ def test_an_environment_that_compiles_refuses_what_it_cannot_compile():
     task = SharedTrunk()
     runs, programs = start(task, keys_of(1), 4), Programs(describe(task), compile=True)
     features = Features(describe(task))
-    with pytest.raises(ValueError, match="compile=True: Control.*use compile=False"):
+    with pytest.raises(ValueError, match=r"compile=True: Control.*use compile=False"):
         programs.update(task, runs, [control(torch.ones(1, 3), fresh)], 1, features, quiet=True)
 
 

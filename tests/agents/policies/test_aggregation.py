@@ -167,10 +167,9 @@ def test_where_a_solver_fails_the_gradients_are_summed_and_one_warning_says_so(m
 
     ours = policy("mgda")
     monkeypatch.setattr(module, "make_weighting", lambda *arguments: fails)
-    with pytest.warns(UserWarning, match="mgda: .* summed .*ArithmeticError: no solution") as told:
-        for _ in range(2):
-            found = ours._factors(of_jacobians(drawn(4, 3)))
-    assert len(told) == 1
+    with pytest.warns(UserWarning, match=r"mgda: .* summed .*ArithmeticError: no solution"):
+        ours._factors(of_jacobians(drawn(4, 3)))
+    found = ours._factors(of_jacobians(drawn(4, 3)))  # a second warning would be an error
     assert torch.equal(found.shared, torch.ones(4, 3))
 
 
@@ -278,5 +277,7 @@ def test_what_is_not_installed_is_named_with_its_extra(name, missing, monkeypatc
 
 
 def test_a_loop_of_ones_own_refuses_in_one_line():
-    with pytest.raises(ValueError, match="weighs by the gradients of a step.* call TorchJD itself"):
+    with pytest.raises(
+        ValueError, match=r"weighs by the gradients of a step.* call TorchJD itself"
+    ):
         Scheduler(policy("pcgrad"), losses=["a", "b"], max_steps=10, validate_every=5)

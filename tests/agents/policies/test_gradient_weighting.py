@@ -144,5 +144,5 @@ def test_what_cannot_be_played_is_refused_in_one_line(text, task, message):
 
 @pytest.mark.parametrize("controller", [NTKWeights(), GradientWeightingPolicy("ntk", NTKWeights())])
 def test_a_scheduler_refuses_what_it_cannot_measure(controller):
-    with pytest.raises(ValueError, match="kernel_traces|weighs by the gradients of a step"):
+    with pytest.raises(ValueError, match=r"kernel_traces|weighs by the gradients of a step"):
         Scheduler(controller, losses=["a", "b"], max_steps=10, validate_every=5)
