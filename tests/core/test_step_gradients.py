@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from autoloss_gym import AutoLossVectorEnv, Control, Factors
-from autoloss_gym.core.step_gradients import joined
+from autoloss_gym.core.step_gradients import Joined
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.runs import describe, start
 from autoloss_gym.optimizers import Adam
@@ -207,11 +207,12 @@ def test_runs_of_several_controls_are_joined_with_factors_of_1_where_none_are_gi
     gradients = measured(SharedTrunk(), keys_of(1, 2, 3), torch.ones(3, 3), lambda g: g)
     own = Factors(torch.full((1, 3), 2.0), torch.full((1, 3), 3.0))
     parts = [None, lambda g: own, lambda g: g.losses]
-    found = joined(parts, [slice(0, 1), slice(1, 2), slice(2, 3)])(gradients)
+    reweigh = Joined(parts, [slice(0, 1), slice(1, 2), slice(2, 3)])
+    found = reweigh(gradients)
     ones, losses = torch.ones(1, 3), gradients.losses[2:]
     assert torch.equal(found.shared, torch.cat([ones, own.shared, losses]))
     assert torch.equal(found.own, torch.cat([ones, own.own, losses]))
-    assert joined([None, None], [slice(0, 1), slice(1, 3)]) is None
+    assert reweigh.latest is found
 
 
 # What is refused, in one line

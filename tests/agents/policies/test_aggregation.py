@@ -210,6 +210,18 @@ def test_an_episode_is_the_same_alone_and_beside_other_policies(name):
     assert np.array_equal(together[-1][:3], plain[-1])
 
 
+def test_shares_are_those_of_the_weights_that_were_played(monkeypatch):
+    fixed = FixedWeights("fixed:1", (1.0, 1.0, 1.0))
+    weights = torch.tensor([-3.0, 1.0, 0.0])
+    ours = policy("mgda", 2)
+    monkeypatch.setattr(module, "make_weighting", lambda *arguments: lambda matrix: weights)
+    envs = AutoLossVectorEnv(task=SharedTrunk(), num_envs=4)
+    shares = []
+    play_episodes([fixed, ours], envs, np.arange(2), lambda step: shares.append(step.shares))
+    expected = [[1 / 3] * 3] * 2 + [[0.75, 0.25, 0.0]] * 2
+    np.testing.assert_allclose(shares[0], expected, rtol=1e-6)
+
+
 def test_a_run_that_diverges_never_reaches_a_solver(monkeypatch):
     seen, ours = [], policy("mgda", 3)
 
