@@ -15,10 +15,11 @@ from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, R
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controls import ActionControl, HoldSchedule
 from autoloss_gym.core.control import Control
-from autoloss_gym.core.step_gradients import joined
+from autoloss_gym.core.step_gradients import Joined
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.tools import tree
 
+_LEAST_SUM = 1e-30  # of weights, all of which an aggregation may set to 0
 # Exactly these: a class derived from one of them may look at what it observes.
 _KNOWN = (CosineStep, FineTuned, FixedWeights, LossSchedule, OpenLoop, RandomPair, Ratio)
 
@@ -149,9 +150,15 @@ def rows_of(policies: Sequence[Policy], seeds: np.ndarray) -> list[slice]:
 
 
 def _shares(control: Control) -> np.ndarray:
-    """Share of each pair among the weights, (runs, pairs)."""
+    """Share of each pair among the weights, (runs, pairs), after they were played.
+
+    Where they follow from the gradients of the step, those of their absolute values by the blocks
+    that several pairs share.
+    """
     weights = control.weights.cpu().numpy()
-    shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    if isinstance(control.reweigh, Joined) and control.reweigh.latest is not None:
+        weights = np.abs(weights * control.reweigh.latest.shared.cpu().numpy())
+    shares: np.ndarray = weights / np.maximum(weights.sum(axis=1, keepdims=True), _LEAST_SUM)
     return shares
 
 
@@ -200,9 +207,10 @@ def _decide(
 
     choices = [part.choice for part in parts]
     everyone_chose = all(choice is not None for choice in choices)
+    functions = [part.reweigh for part in parts]
     return Control(
         weights=torch.cat([part.weights for part in parts]),
         step_size=torch.cat([part.step_size for part in parts]),
         choice=np.concatenate(choices) if everyone_chose else None,
-        reweigh=joined([part.reweigh for part in parts], slices),
+        reweigh=Joined(functions, slices) if any(functions) else None,
     )

@@ -9,8 +9,8 @@ from autoloss_gym.tools.names import shown, unknown
 from ..configuration import WITH_POLICY
 from . import arguments, mixtures
 from .arguments import Flag, Number, Whole
+from .gradient_kinds import aggregation_kinds, gradient_rule_kinds
 from .kinds import Kind, Specification, help_text
-from .mtl_kinds import aggregation_kinds
 from .paper_kinds import compared_kinds, introspective_kind, online_kind
 from .rule_kinds import balancing_kinds
 from .search_arguments import Searched
@@ -220,6 +220,7 @@ _ROWS = (
         "the softmax of normal draws, new at every step (Lin et al.)",
     ),
     *balancing_kinds(),
+    *gradient_rule_kinds(),
     *aggregation_kinds(),
     introspective_kind(),
     *[trained_kind(algorithm) for algorithm in WITH_POLICY],

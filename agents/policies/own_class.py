@@ -8,7 +8,7 @@ from autoloss_gym.weightings import WeightingRule
 
 from .kinds import Specification
 from .policy import Setting
-from .requirements import check_weights
+from .requirements import check_figures, check_weights
 from .weighting import rule_policy
 
 _ATTRIBUTES = ("label", "static", "diagnostics", "env_arguments")
@@ -25,6 +25,7 @@ def build_own_class(specification: Specification, setting: Setting) -> Policy:
     found = _load(specification)
     if issubclass(found, WeightingRule):
         check_weights(text, setting.task)
+        check_figures(text, found.gradient_figures, setting.task)
         return rule_policy(text, _make(text, found))
 
     if not (callable(getattr(found, "reset", None)) and callable(getattr(found, "act", None))):

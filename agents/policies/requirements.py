@@ -1,5 +1,6 @@
 """Checks that a task has what a policy needs; each raises ValueError with one line."""
 
+from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.step_gradients import shared_by_all
 from autoloss_gym.core.task import Task
 
@@ -40,6 +41,20 @@ def check_step_gradients(text: str, task: Task) -> None:
             f"policy {text!r}: it weighs by the gradients of a step, which {type(task).__name__} "
             "does not hand on; use a GradientTask"
         )
+
+
+def check_figures(text: str, figures: str, task: Task) -> None:
+    """The task gives what a rule reads of the gradients, see `WeightingRule.gradient_figures`."""
+    if figures == "magnitudes":
+        check_shared_block(text, task)
+    if figures == "kernel_traces":
+        check_weights(text, task)
+        check_step_gradients(text, task)
+        if getattr(type(task), "residuals", None) is GradientTask.residuals:
+            raise ValueError(
+                f"policy {text!r}: it weighs by neural tangent kernels, and "
+                f"{type(task).__name__} gives no residuals(parameters, batch)"
+            )
 
 
 def check_length(text: str, length: int, task: Task) -> None:

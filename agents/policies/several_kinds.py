@@ -14,7 +14,19 @@ _ANY_RULE: dict[str, Reader] = {
 
 def rule_kind(name: str, rule: str, help: str, **options: Reader) -> RuleKind:
     """The row of a weighting rule, whose argument is a list of options."""
-    read = Options({**options, **_ANY_RULE}, exclusive=("order", "least_squares"))
+    return _rule_kind(name, rule, help, {**options, **_ANY_RULE})
+
+
+def step_rule_kind(name: str, rule: str, help: str, **options: Reader) -> RuleKind:
+    """The same of a rule that reads the gradients of the step: no pair is drawn by its weights,
+    because those of all pairs are needed.
+    """
+    others = {name: read for name, read in _ANY_RULE.items() if name != "pair"}
+    return _rule_kind(name, rule, help, {**options, **others})
+
+
+def _rule_kind(name: str, rule: str, help: str, options: dict[str, Reader]) -> RuleKind:
+    read = Options(options, exclusive=("order", "least_squares"))
     form = f"{name}, or {name}: with some of {read}"
     return RuleKind(name, form, help, read, "policies.weighting:build_rule", rule)
 

@@ -3,24 +3,29 @@
 import importlib
 from typing import Any
 
+from autoloss_gym.controllers.policies.gradient_weighting import GradientWeightingPolicy
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.optimizers import Adam
 from autoloss_gym.weightings import WeightingRule
 
 from .kinds import RuleKind, Specification
 from .policy import Setting
-from .requirements import check_weights
+from .requirements import check_figures, check_weights
+
+RulePolicy = WeightingPolicy | GradientWeightingPolicy
 
 
-def build_rule(specification: Specification, setting: Setting) -> WeightingPolicy:
+def build_rule(specification: Specification, setting: Setting) -> RulePolicy:
     """The rule of a row of the table, for a task on which weights make a difference."""
     policy = weighting_policy(specification)
-    if not policy.sample:
+    if isinstance(policy, GradientWeightingPolicy):
+        check_figures(specification.text, policy.rule.gradient_figures, setting.task)
+    elif not policy.sample:
         check_weights(specification.text, setting.task)
     return policy
 
 
-def weighting_policy(specification: Specification) -> WeightingPolicy:
+def weighting_policy(specification: Specification) -> RulePolicy:
     """The rule of a row of the table, for any task."""
     assert isinstance(specification.kind, RuleKind)
     arguments = dict(specification.value)
@@ -45,6 +50,8 @@ def _knots(arguments: dict[str, Any]) -> list[Any]:
     return [1.0, [(start, 0.0), (end, arguments.pop("weight", 1.0))]]
 
 
-def rule_policy(label: str, rule: WeightingRule, sample: bool = False) -> WeightingPolicy:
+def rule_policy(label: str, rule: WeightingRule, sample: bool = False) -> RulePolicy:
     """A policy of a rule; it is static if the rule looks at nothing but the number of losses."""
+    if rule.gradient_figures != "norms":
+        return GradientWeightingPolicy(label, rule)
     return WeightingPolicy(label, rule, sample, static=not rule.reads_losses)

@@ -45,10 +45,10 @@ class KernelTraces:
         with torch.enable_grad():
             parameters = with_buffers(self.unpack(leaves), buffers)
             residuals = self.residuals(parameters, batch)
-        columns = []
-        for pair in self.pairs:
-            own = [leaves[block] for block in pair.blocks]
-            columns.append(_trace(_of_loss(residuals, pair.loss, len(rows)), own))
+            columns = []
+            for pair in self.pairs:
+                own = [leaves[block] for block in pair.blocks]
+                columns.append(_trace(_of_loss(residuals, pair.loss, len(rows)), own))
         return torch.stack(columns, dim=1)
 
 

@@ -153,24 +153,26 @@ def reweighed(
     return Factors(*weights), failed & gradients.used.any(dim=1)
 
 
-def joined(parts: Sequence[Reweigh | None], slices: Sequence[slice]) -> Reweigh | None:
-    """One function for runs of several parts, where those of some part have none; None without any.
+class Joined:
+    """One function for runs of several parts, of which some have none.
 
     Args:
         parts: the function of each part.
         slices: the runs of each part, one after another.
+
+    Attributes:
+        latest: the factors of the last update that has asked for some.
     """
-    if all(part is None for part in parts):
-        return None
 
-    def reweigh(gradients: StepGradients) -> Factors:
-        found = [
-            _factors(part, gradients.of(rows)) for part, rows in zip(parts, slices, strict=True)
-        ]
+    def __init__(self, parts: Sequence[Reweigh | None], slices: Sequence[slice]) -> None:
+        self._parts = list(zip(parts, slices, strict=True))
+        self.latest: Factors | None = None
+
+    def __call__(self, gradients: StepGradients) -> Factors:
+        found = [_factors(part, gradients.of(rows)) for part, rows in self._parts]
         shared, own = zip(*found, strict=True)
-        return Factors(torch.cat(shared), torch.cat(own))
-
-    return reweigh
+        self.latest = Factors(torch.cat(shared), torch.cat(own))
+        return self.latest
 
 
 def _factors(reweigh: Reweigh | None, gradients: StepGradients) -> Factors:

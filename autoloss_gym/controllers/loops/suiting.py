@@ -47,6 +47,11 @@ def policy_of(controller: Any, description: RunDescription, draw: bool) -> Polic
             )
         return LossSchedule("schedule", controller, description.max_steps, draw)
     if isinstance(controller, WeightingRule):
+        if controller.gradient_figures != "norms":
+            raise ValueError(
+                f"controller={shown(controller)}: a scheduler is told the norms of gradients, and "
+                f"this rule reads {controller.gradient_figures}; call the rule itself in your loop"
+            )
         static = not controller.reads_losses
         return WeightingPolicy(type(controller).__name__, controller, draw, static)
     if not isinstance(controller, Policy):

@@ -66,6 +66,7 @@ class AggregationPolicy:
         self._keys = random.fold_in(keys, "aggregation")
         self._steps = 0
         self._weightings: dict[tuple[int, int], Weighting] = {}
+        self._failure = ""
         self._has_warned = False
 
     def act(self, observations: np.ndarray, infos: dict[str, Any]) -> Control:
@@ -81,7 +82,8 @@ class AggregationPolicy:
         self._steps += 1
 
         factors = torch.ones(used.shape, dtype=torch.float32, device="cpu")
-        with torch.random.fork_rng(devices=[]):
+        # What solvers warn of is theirs, such as that a problem could be written otherwise.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
             for run in np.flatnonzero(used.sum(axis=1) > 1).tolist():
                 pairs = torch.from_numpy(np.flatnonzero(used[run]))
                 matrix = matrices[run, pairs]
@@ -89,6 +91,7 @@ class AggregationPolicy:
                     matrix = _of_unit_trace(matrix[:, pairs])
                 torch.default_generator.manual_seed(seeds[run])
                 factors[run, pairs] = self._weights(run, matrix)
+        self._tell()
         shared = factors.to(gradients.losses.device)
         return Factors(shared=shared, own=torch.ones_like(shared))
 
@@ -99,22 +102,24 @@ class AggregationPolicy:
             self._weightings[key] = make_weighting(self.aggregator, self.arguments, len(matrix))
         try:
             weights = self._weightings[key](matrix)
+            failure = "" if bool(torch.isfinite(weights).all()) else "they are not finite"
         except Exception as error:  # each solver has errors of its own
-            return self._failed(matrix, f"{type(error).__name__}: {error}")
-        if not bool(torch.isfinite(weights).all()):
-            return self._failed(matrix, "weights that are not finite")
+            failure = f"{type(error).__name__}: {error}"
+        if failure:
+            self._failure = failure
+            return torch.ones_like(matrix[:, 0])
         return weights
 
-    def _failed(self, matrix: Tensor, reason: str) -> Float[Tensor, " used"]:
-        """Equal weights, and at the first time a warning."""
-        if not self._has_warned:
+    def _tell(self) -> None:
+        """A warning when a solver has failed for the first time."""
+        if self._failure and not self._has_warned:
             self._has_warned = True
+            reason = one_line(self._failure, _REASON)
             warnings.warn(
                 f"{self.label}: the gradients of a run are summed where TorchJD finds no weights "
-                f"({one_line(reason, _REASON)})",
+                f"({reason})",
                 stacklevel=2,
             )
-        return torch.ones_like(matrix[:, 0])
 
 
 def make_weighting(aggregator: str, arguments: dict[str, Any], number: int) -> Weighting:

@@ -9,6 +9,7 @@ from agents.evaluation.entrants import make_entrant
 from agents.evaluation.rollout import rollout
 from agents.policies.grammar import HELP, KINDS, parse_specification
 from agents.policies.kinds import RuleKind
+from agents.policies.weighting import weighting_policy
 from autoloss_gym import weightings
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
@@ -34,7 +35,9 @@ from autoloss_gym.weightings import (
 from tests.support.toy_tasks import SMALL, TwoBlocks
 
 ID = "AutoLoss/QuadraticRegression-v1"
-WEIGHTINGS = [name for name, kind in KINDS.items() if isinstance(kind, RuleKind)]
+RULES = [name for name, kind in KINDS.items() if isinstance(kind, RuleKind)]
+# The others read the gradients of the step, see test_gradient_weighting.
+WEIGHTINGS = [name for name in RULES if name not in ("annealing", "ntk")]
 
 
 def policy_of(text, task=SMALL):
@@ -125,14 +128,15 @@ def test_options_that_a_rule_does_not_have_are_one_line(text):
 
 
 def test_every_rule_has_a_name_and_the_help_names_all_with_their_options():
-    rules = {type(policy_of(kind).rule) for kind in WEIGHTINGS}
+    rules = {type(weighting_policy(parse_specification(kind)).rule) for kind in RULES}
     offered = [getattr(weightings, name) for name in weightings.__all__]
     # Fixed weights need no rule here; the others want more than the norms of gradients.
     assert rules == set(offered) - {Fixed, WeightingRule, GradientAnnealing, NTKWeights}
     shown = " ".join(HELP.split())
-    for kind in WEIGHTINGS:
+    for kind in RULES:
         assert f"{kind}, or {kind}: with some of {KINDS[kind].read} " in shown
-        assert {"pair", "every", "scale"} <= KINDS[kind].read.known.keys()
+        assert {"every", "scale"} <= KINDS[kind].read.known.keys()
+        assert ("pair" in KINDS[kind].read.known) == (kind in WEIGHTINGS)
 
 
 @pytest.mark.parametrize("pair", ["", "pair"])

@@ -3,6 +3,7 @@
 from . import arguments
 from .arguments import Number
 from .kinds import Kind
+from .several_kinds import step_rule_kind
 
 # What each does, in a line.
 _HELP = {
@@ -32,3 +33,22 @@ def aggregation_kinds() -> tuple[Kind, ...]:
     for name, help in _HELP.items():
         others.append(Kind(name, name, help + _NOTE, arguments.nothing, _BUILDER))
     return (*others, cagrad)
+
+
+def gradient_rule_kinds() -> tuple[Kind, ...]:
+    """Rules that read more of the gradients than their norms."""
+    return (
+        step_rule_kind(
+            "annealing",
+            "gradient_annealing:GradientAnnealing",
+            "learning-rate annealing for physics-informed networks (Wang, Teng, Perdikaris): each "
+            "loss weighted by the largest gradient of the first over its own mean gradient",
+            alpha=Number(0, 1),
+        ),
+        step_rule_kind(
+            "ntk",
+            "ntk_weights:NTKWeights",
+            "weights by traces of neural tangent kernels (Wang, Yu, Perdikaris), for tasks that "
+            "give residuals; every=K measures them, one backward a point, at every K-th step",
+        ),
+    )
