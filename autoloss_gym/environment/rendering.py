@@ -140,7 +140,9 @@ class Trace:
         on_axes = losses if own_axis else np.column_stack([losses, validation])
         if (on_axes > 0).all():
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            # Over more decades than these, the locator would leave out every tick.
+            few = on_axes.max() < 1e5 * on_axes.min()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
             axes.yaxis.set_major_formatter("{x:g}")  # ten to a power is slow to typeset
             axes.yaxis.set_minor_locator(NullLocator())
         axes.set_ylabel("loss")

@@ -16,7 +16,10 @@ def activated(name: str, values: Float[Tensor, "..."]) -> Activated:
     if name == "softplus":
         # The sigmoid by tanh: the bits of torch.sigmoid depend on the place in the tensor.
         slope = torch.tanh(values * 0.5) * 0.5 + 0.5
-        soft = torch.logaddexp(values, torch.zeros_like(values))
+        # ln(1 + eᶻ), without an overflow; so written, its derivative at 0 is ½ to autograd as well.
+        # The bits of torch.logaddexp depend on the place in the tensor too.
+        size = values.abs()
+        soft = 0.5 * values + 0.5 * size + torch.log1p(torch.exp(-size))
         return soft, slope, slope - slope * slope
     units = torch.tanh(values)
     slope = 1 - units * units

@@ -1,6 +1,7 @@
 """Derivatives of perceptrons by their inputs, against automatic differentiation."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 def network(runs, sizes, dtype=torch.float64):
     generator = torch.Generator().manual_seed(0)
     layers = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         weight = torch.randn(runs, before, after, generator=generator, dtype=dtype)
         bias = torch.randn(runs, after, generator=generator, dtype=dtype)
         layers.append((weight / math.sqrt(before), bias))
@@ -98,7 +99,7 @@ def test_activations_have_their_derivatives(activation):
     values = torch.linspace(-4, 4, 33, dtype=torch.float64).requires_grad_()
     known = activated(activation, values)
     chain = [*known, third_derivative(activation, known)]
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in pairwise(chain):
         (slope,) = torch.autograd.grad(before.sum(), values, retain_graph=True)
         torch.testing.assert_close(after, slope)
 
