@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from autoloss_gym.core.field_task import FieldTask
 from autoloss_gym.core.task import Control, ImageTask, State, Task
 from autoloss_gym.core.text_task import TextTask
 from autoloss_gym.environment.phases import Phases
@@ -63,4 +64,6 @@ class Pictures:
             return self._trace.draw(steps, images.cpu().numpy())
         if isinstance(self._task, TextTask):
             return self._trace.draw(steps, samples(self._task, runs.state, SENTENCES))
+        if isinstance(self._task, FieldTask):
+            return self._trace.draw(steps, self._task.fields(runs.state))
         return self._trace.draw(steps)

@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from autoloss_gym.core.field_task import Field
 from autoloss_gym.core.task import Task
 from autoloss_gym.core.text_task import Translation
+from autoloss_gym.environment.field_drawing import draw_field
 from autoloss_gym.signals.history import History
 
 SAMPLES = 16  # images of a run that are shown
@@ -80,7 +82,7 @@ class Trace:
         Args:
             steps: at which each run is, (num_envs,).
             samples: what the models make, for tasks that have some: images (num_envs, count,
-                height, width, channels), or a list of translations for each run.
+                height, width, channels), or for each run a list of translations or a `Field`.
 
         Returns:
             (400, 600, 3); with samples, which stand beside the curves, (400, 900, 3).
@@ -105,7 +107,9 @@ class Trace:
         grid = figure.add_gridspec(2, 1, height_ratios=(3, 1), hspace=0.1, **margins)
         panels: Any = grid.subplots(sharex=True)
         curves, schedule = panels
-        if made is not None:
+        if isinstance(made, Field):
+            draw_field(figure, 6 / width, made)
+        elif made is not None:
             beside = figure.add_axes((6.1 / width, 0.03, 2.8 / width, 0.94))
             beside.set_axis_off()
             if isinstance(made, list):
@@ -136,7 +140,9 @@ class Trace:
         on_axes = losses if own_axis else np.column_stack([losses, validation])
         if (on_axes > 0).all():
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            # Over more decades than these, the locator would leave out every tick.
+            few = on_axes.max() < 1e5 * on_axes.min()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
             axes.yaxis.set_major_formatter("{x:g}")  # ten to a power is slow to typeset
             axes.yaxis.set_minor_locator(NullLocator())
         axes.set_ylabel("loss")

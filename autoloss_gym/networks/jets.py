@@ -43,11 +43,19 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """What a layer of units was given, each (num_envs, rows or 1, units), and what it made of it."""
+    """What the units of a layer were given, and what they made of it.
 
-    firsts: list[Tensor]  # first derivatives of the sums
-    second: Tensor | None  # their curvature; None in the first layer, where it is 0
-    squares: Tensor | None  # Σ over `curved` of the squared first derivatives
+    Args:
+        sums: derivatives of the sums by stream, (num_envs, streams, rows, units), in the first
+            layer the same for all rows, (num_envs, streams, 1, units); the first stream is unused.
+        squares: Σ over the curved dimensions of the squared first derivatives; None where only
+            the value is asked for.
+        known: the activation and its derivatives.
+        streams: what the next layer is given.
+    """
+
+    sums: Float[Tensor, "num_envs streams _ units"]
+    squares: Float[Tensor, "num_envs _ units"] | None
     known: Activated
     streams: Float[Tensor, "num_envs streams rows units"]
 
@@ -95,10 +103,11 @@ def jet_and_pullback(
             gradients.append((sum_of_outer_products(rows, flat), by_sums[:, 0].sum(1)))
             by_rows = torch.bmm(flat, layers[index][0].transpose(1, 2))
             by_streams = by_rows.view(passes[index - 1].streams.shape)
-        gradients.append(_by_first_layer(passes[0], by_streams, points, inputs, activation))
+        by_sums = _by_sums(passes[0], by_streams, inputs, activation)
+        gradients.append(_by_first_layer(by_sums, points, inputs))
         kept = []
-        for (rows, columns), (weight, bias) in zip(sizes, reversed(gradients), strict=True):
-            kept.append((weight[:, :rows, :columns], bias[:, :columns]))
+        for (before, after), (weight, bias) in zip(sizes, reversed(gradients), strict=True):
+            kept.append((weight[:, :before, :after], bias[:, :after]))
         return kept
 
     return _output(layers[-1], passes[-1].streams), pullback
@@ -122,52 +131,51 @@ def _hidden(
     layers: Sequence[Layer], points: Tensor, inputs: Inputs, activation: str
 ) -> list[_Pass]:
     """All layers but the last."""
-    passes = [_first(layers[0], points, inputs, activation)]
+    weight, bias = layers[0]
+    value = bias[:, None, :]
+    for index, place in enumerate(_places(points, inputs)):
+        value = value + place * weight[:, index, None, :]
+    sums = _first_sums(weight, inputs)
+    passes = [_activated(value, sums, inputs, activation)]
     for weight, bias in layers[1:-1]:
         streams = passes[-1].streams
         sums = torch.bmm(streams.flatten(1, 2), weight).view(*streams.shape[:3], -1)
         value = sums[:, 0] + bias[:, None, :]
-        if inputs.curved is None:
-            passes.append(_activated(value, [], None, None, activation))
-            continue
-        firsts = list(sums[:, 1:-1].unbind(1))
-        squares = _squares(firsts, inputs.curved)
-        passes.append(_activated(value, firsts, sums[:, -1], squares, activation))
+        passes.append(_activated(value, sums, inputs, activation))
     return passes
 
 
-def _first(layer: Layer, points: Tensor, inputs: Inputs, activation: str) -> _Pass:
-    """The first layer, whose sums have constant slopes and no curvature."""
-    weight, bias = layer
-    value = bias[:, None, :]
+def _places(points: Tensor, inputs: Inputs) -> list[Float[Tensor, "num_envs rows 1"]]:
+    """The scaled inputs, one dimension after another."""
+    places = []
     for index, (centre, scale) in enumerate(zip(inputs.centres, inputs.scales, strict=True)):
-        place = (points[:, :, index, None] - centre) * scale
-        value = value + place * weight[:, index, None, :]
+        places.append((points[:, :, index, None] - centre) * scale)
+    return places
+
+
+def _first_sums(weight: Tensor, inputs: Inputs) -> Float[Tensor, "num_envs streams 1 units"]:
+    """The derivatives of the sums of the first layer, which have no curvature."""
+    nothing = torch.zeros_like(weight[:, :1])
     if inputs.curved is None:
-        return _activated(value, [], None, None, activation)
-    firsts = [weight[:, index, None, :] * scale for index, scale in enumerate(inputs.scales)]
-    return _activated(value, firsts, None, _squares(firsts, inputs.curved), activation)
+        return nothing[:, None]
+    slopes = [weight[:, index, None] * scale for index, scale in enumerate(inputs.scales)]
+    return torch.stack([nothing, *slopes, nothing], dim=1)
 
 
-def _activated(
-    value: Tensor,
-    firsts: list[Tensor],
-    second: Tensor | None,
-    squares: Tensor | None,
-    activation: str,
-) -> _Pass:
+def _activated(value: Tensor, sums: Tensor, inputs: Inputs, activation: str) -> _Pass:
     known = activated(activation, value)
     units, slope, bend = known
-    streams = [units, *(slope * first for first in firsts)]
-    if squares is not None:
-        curvature = bend * squares
-        streams.append(curvature if second is None else curvature + slope * second)
-    return _Pass(firsts, second, squares, known, torch.stack(streams, dim=1))
-
-
-def _squares(firsts: list[Tensor], curved: tuple[int, ...]) -> Tensor:
-    squares = [firsts[index] * firsts[index] for index in curved]
-    return sum(squares[1:], squares[0])
+    if inputs.curved is None:
+        return _Pass(sums, None, known, units[:, None])
+    firsts = [sums[:, 1 + index] for index in inputs.curved]
+    squares = [first * first for first in firsts]
+    square = sum(squares[1:], squares[0])
+    # All streams at once, also the value's, which is then written over: this is quicker than to
+    # compute the others one by one and to copy them side by side.
+    streams = slope[:, None] * sums
+    streams[:, 0] = units
+    streams[:, -1] += bend * square
+    return _Pass(sums, square, known, streams)
 
 
 def _output(layer: Layer, streams: Tensor) -> Tensor:
@@ -176,39 +184,32 @@ def _output(layer: Layer, streams: Tensor) -> Tensor:
     return torch.cat([out[:, :1] + bias[:, :, None], out[:, 1:]], dim=1)
 
 
-def _by_sums(each: _Pass, by_streams: Tensor, inputs: Inputs, activation: str) -> Tensor:
+def _by_sums(
+    each: _Pass, by_streams: Tensor, inputs: Inputs, activation: str
+) -> Float[Tensor, "num_envs streams rows units"]:
     """The gradient by a layer's sums and their derivatives, from that by its streams."""
     _, slope, bend = each.known
-    by_units = by_streams[:, 0]
+    by_sums = by_streams * slope[:, None]
     if inputs.curved is None or each.squares is None:
-        return (by_units * slope)[:, None]
+        return by_sums
     by_curvature = by_streams[:, -1]
-    by_bend = by_curvature * bend
+    by_slope = by_streams[:, 1] * each.sums[:, 1]
+    for index in range(2, inputs.streams):
+        by_slope = by_slope + by_streams[:, index] * each.sums[:, index]
     third = third_derivative(activation, each.known)
-    by_value = by_units * slope + by_curvature * (third * each.squares)
-    if each.second is not None:
-        by_value = by_value + by_bend * each.second
-    parts = []
-    for index, first in enumerate(each.firsts):
-        by_slope = by_streams[:, 1 + index]
-        by_value = by_value + by_slope * (bend * first)
-        by_first = by_slope * slope
-        if index in inputs.curved:
-            by_first = by_first + 2 * (by_bend * first)
-        parts.append(by_first)
-    return torch.stack([by_value, *parts, by_curvature * slope], dim=1)
+    by_sums[:, 0] += by_slope * bend + by_curvature * (third * each.squares)
+    twice = 2 * (by_curvature * bend)
+    for index in inputs.curved:
+        by_sums[:, 1 + index] += twice * each.sums[:, 1 + index]
+    return by_sums
 
 
-def _by_first_layer(
-    each: _Pass, by_streams: Tensor, points: Tensor, inputs: Inputs, activation: str
-) -> Layer:
-    by_sums = _by_sums(each, by_streams, inputs, activation)
+def _by_first_layer(by_sums: Tensor, points: Tensor, inputs: Inputs) -> Layer:
     by_value = by_sums[:, 0]
     rows = []
-    for index, (centre, scale) in enumerate(zip(inputs.centres, inputs.scales, strict=True)):
-        place = (points[:, :, index, None] - centre) * scale
+    for index, place in enumerate(_places(points, inputs)):
         row = (by_value * place).sum(1)
         if inputs.curved is not None:
-            row = row + by_sums[:, 1 + index].sum(1) * scale
+            row = row + by_sums[:, 1 + index].sum(1) * inputs.scales[index]
         rows.append(row)
     return torch.stack(rows, dim=1), by_value.sum(1)

@@ -89,3 +89,8 @@ PositiveIntRange = Annotated[IntRange, ranged(at_least(1))]
 def largest(bounds: IntRange) -> int:
     """The number itself, or the upper end of a range."""
     return bounds[1] if isinstance(bounds, tuple) else bounds
+
+
+def both_ends(bounds: FloatRange) -> tuple[float, float]:
+    """The ends of a range; of a number alone, itself twice."""
+    return bounds if isinstance(bounds, tuple) else (bounds, bounds)

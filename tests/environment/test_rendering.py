@@ -4,8 +4,10 @@ import gymnasium
 import numpy as np
 import pytest
 
+from autoloss_gym.core.field_task import Field
 from autoloss_gym.environment.rendering import Trace, image_grid
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
+from autoloss_gym.tasks.physics.pinn import PINN
 from autoloss_gym.tasks.translation.multi_task_translation import MultiTaskTranslation
 from tests.support.toy_tasks import Painter
 
@@ -102,6 +104,38 @@ def test_the_picture_of_a_task_that_makes_images_shows_those_of_each_run_beside_
     for values, brightness in zip(shown, (11, 8, 5), strict=True):
         expected = np.rint(255 * (brightness + offsets) / 32)
         assert set(expected) == set(values)
+
+
+@pytest.mark.parametrize("equation", ["oscillator", "helmholtz"])
+def test_the_picture_of_a_task_of_functions_shows_solution_and_network_beside_the_curves(equation):
+    envs = AutoLossVectorEnv(PINN(equation=equation), 2, render_mode="rgb_array")
+    envs.reset(seed=0)
+    start = envs.render()
+    envs.step(np.array([0, 1]))
+    for before, after in zip(start, envs.render(), strict=True):
+        assert after.shape == (400, 900, 3)
+        assert (before[:, 610:] != after[:, 610:]).any()
+    assert (start[0][:, 610:] != start[1][:, 610:]).any()
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4)])
+def test_a_field_that_is_not_finite_can_be_drawn(shape):
+    ends = (0.0,) * len(shape), (1.0,) * len(shape)
+    found = np.full(shape, np.nan, np.float32)
+    field = Field(("t", "x")[: len(shape)], *ends, np.zeros(shape, np.float32), found)
+    (picture,) = Trace(Painter(), 1).draw(np.array([0]), [field])
+    assert (picture[:, 610:] != 255).any()
+
+
+@pytest.mark.parametrize("decades", [2, 6, 9])
+def test_an_axis_of_losses_has_ticks_over_any_number_of_decades(decades):
+    trace = Trace(Painter(minimize=True), 1)
+    trace._losses[::2], trace._losses[1::2] = 1.0, 10.0**decades
+    trace._validation[:] = 1.0
+    (picture,) = trace.draw(np.array([10]))
+    # Numbers stand all along the axis; without any, only its name stands at its middle.
+    rows = np.flatnonzero((picture[20:260, 30:92] < 128).any(axis=(1, 2)))
+    assert rows.max() - rows.min() > 100
 
 
 def test_a_picture_changes_nothing_in_its_run():

@@ -26,7 +26,7 @@ NUM_ENVS, STEPS, SEED = 3, 50, 7
 
 REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
 AUTOENCODER, GAN = "AutoLoss/SparseAutoencoder-v1", "AutoLoss/ImageGAN-v1"
-INTRO_VAE = "AutoLoss/IntroVAE-v0"
+INTRO_VAE, PINN = "AutoLoss/IntroVAE-v0", "AutoLoss/PINN-v0"
 ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 # The arguments of every case; steps are few, so validations are frequent.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -80,6 +80,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rosenbrock weights": (ROSENBROCK, {"control": "weights", "step": "barzilai_borwein_1", "max_steps": 30}),
     "beale": (BEALE, {"step": "barzilai_borwein_2", "patience": 2, "max_steps": 30}),
     "beale weights": (BEALE, {"control": "weights", "autoreset_mode": "NextStep", "max_steps": 30}),
+    "oscillator": (PINN, {"max_steps": 40}),
+    "burgers weights": (PINN, {"preset": "burgers", "control": "weights", "max_steps": 40, "validate_every": 20}),
+    "helmholtz weights": (PINN, {"preset": "helmholtz", "control": "weights", "max_steps": 40, "validate_every": 20}),
 }  # fmt: skip
 
 

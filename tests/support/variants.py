@@ -13,6 +13,7 @@ from autoloss_gym.data.sentences.files import MULTI30K
 from autoloss_gym.losses.adversarial import ADVERSARIAL_LOSSES
 from autoloss_gym.losses.penalties import PENALTIES
 from autoloss_gym.losses.variational import FORMS
+from autoloss_gym.networks.activations import ACTIVATIONS as SMOOTH
 from autoloss_gym.networks.convolutions import PADDINGS
 from autoloss_gym.networks.dcgan import ACTIVATIONS
 from autoloss_gym.optimizers import SGD, Adam, BarzilaiBorwein, LearnedOptimizer
@@ -21,6 +22,7 @@ from autoloss_gym.registration import TASKS
 from autoloss_gym.signals.rewards import REWARDS
 from autoloss_gym.tasks.images.intro_vae_figures import DECIDING
 from autoloss_gym.tasks.images.intro_vae_losses import ARMS
+from autoloss_gym.tasks.physics.problems import EQUATIONS
 
 REGRESSION, CLASSIFICATION = "AutoLoss/QuadraticRegression-v1", "AutoLoss/MLPClassification-v1"
 IMAGE_CLASSES = "AutoLoss/ImageClassification-v0"
@@ -29,6 +31,7 @@ INTRO_VAE = "AutoLoss/IntroVAE-v0"
 ROSENBROCK, BEALE = "AutoLoss/Rosenbrock-v1", "AutoLoss/Beale-v1"
 QUADRATIC, LEAST_SQUARES = "AutoLoss/QuadraticStepSize-v0", "AutoLoss/LeastSquaresStepSize-v0"
 TRANSLATION = "AutoLoss/MultiTaskTranslation-v0"
+PINN = "AutoLoss/PINN-v0"
 # Weights do nothing where every block has one loss.
 _UNWEIGHED = (GAN, INTRO_VAE, QUADRATIC, LEAST_SQUARES)
 
@@ -54,6 +57,13 @@ SMALL: dict[str, dict[str, Any]] = {
         "hidden_size": 4,
         "source_words": 100,
         "target_words": 100,
+    },
+    PINN: {
+        "num_points": 5,
+        "num_condition_points": 3,
+        "num_readings": 4,
+        "num_held_out": 3,
+        "hidden_sizes": (6, 5),
     },
 }
 _IMAGES = (*images.BUNDLED, *named_images.NAMED)
@@ -145,6 +155,12 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "residual": (False, True),
         "dropout": (0.0, 0.5),
         "clip_norm": (1.0, 0.0),
+    },
+    PINN: {
+        "equation": tuple(EQUATIONS),
+        "activation": SMOOTH,
+        "num_readings": (4, 0),
+        "hidden_sizes": ((6, 5), (4,)),
     },
 }
 # Arguments of the environment, for every task.

@@ -1,14 +1,17 @@
 """How far a network is from what it is to satisfy, and the gradient of the mean of its square."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from autoloss_gym import random
 from autoloss_gym.networks.jets import Inputs, jet, jet_and_pullback
-from autoloss_gym.networks.perceptron import Layer
+from autoloss_gym.networks.perceptron import Layer, initial_weight
 from autoloss_gym.tasks.physics.equations.equation import Condition, Equation
 from autoloss_gym.tools.tree import Parameters
 
@@ -94,3 +97,24 @@ def layers(network: Network) -> Sequence[Layer]:
     """Weight and bias of every layer, first to last."""
     count = len(network) // 2
     return [(network[f"weight_{index}"], network[f"bias_{index}"]) for index in range(count)]
+
+
+def initial_network(
+    keys: Int64[Tensor, " num_envs"], sizes: Sequence[int], first_scale: float
+) -> dict[str, Tensor]:
+    """Weights and biases of a network.
+
+    Args:
+        keys: one for each run.
+        sizes: units of the inputs, the hidden layers and the outputs.
+        first_scale: deviation of the first layer's weights, and half-width of its biases.
+    """
+    network: dict[str, Tensor] = {}
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
+        stream = random.fold_in(keys, f"layer {index}")
+        deviation = first_scale if index == 0 else math.sqrt(1 / inputs)
+        network[f"weight_{index}"] = initial_weight(stream, inputs, outputs, deviation)
+        width = first_scale if index == 0 else 0.0
+        bias = random.fold_in(stream, "bias")
+        network[f"bias_{index}"] = random.uniform(bias, (outputs,), -1.0, 1.0) * width
+    return network

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.tasks.physics.equations.equation import Condition, Equation, Problem
-from autoloss_gym.tools.bounds import PositiveFloatRange, largest
+from autoloss_gym.tools.bounds import PositiveFloatRange, both_ends
 
 _STEP = 0.15  # between two nodes, in units of √(4νt)
 _TAIL = 6.0  # exp(−6²) is below 1e-15
@@ -26,6 +26,7 @@ class Burgers(Equation):
         amplitude: a.
     """
 
+    names: ClassVar[tuple[str, ...]] = ("t", "x")
     low: ClassVar[tuple[float, ...]] = (0.0, -1.0)
     high: ClassVar[tuple[float, ...]] = (1.0, 1.0)
     curved: ClassVar[tuple[int, ...]] = (1,)
@@ -67,12 +68,12 @@ class Burgers(Equation):
             weight = torch.exp(exponent - exponent.amax(dim=2, keepdim=True))
             parts.append((torch.sin(angle) * weight).sum(2) / weight.sum(2))
         ratio = torch.cat(parts, dim=1)
-        return (-amplitude[:, :, 0] * ratio).to(torch.float32)
+        return (-amplitude[:, :, 0] * ratio).to(points.dtype)
 
     def _nodes(self, device: torch.device) -> Tensor:
         """Places z of the trapezoidal rule, enough for any problem of the family."""
-        thinnest = self.viscosity[0] if isinstance(self.viscosity, tuple) else self.viscosity
-        reach = math.sqrt(largest(self.amplitude) / (math.pi * thinnest)) + _TAIL
+        sharpest = both_ends(self.amplitude)[1] / both_ends(self.viscosity)[0]
+        reach = math.sqrt(sharpest / math.pi) + _TAIL
         count = math.ceil(reach / _STEP)
         return torch.arange(-count, count + 1, dtype=torch.float64, device=device) * _STEP
 

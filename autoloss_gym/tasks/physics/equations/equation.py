@@ -36,6 +36,7 @@ class Condition:
 class Equation(ABC):
     """A partial or ordinary differential equation whose numbers differ from problem to problem."""
 
+    names: ClassVar[tuple[str, ...]]  # of the dimensions
     low: ClassVar[tuple[float, ...]]  # corners of the domain
     high: ClassVar[tuple[float, ...]]
     curved: ClassVar[tuple[int, ...]]  # dimensions whose second derivatives occur, summed
@@ -51,7 +52,7 @@ class Equation(ABC):
     def solution(
         self, problem: Problem, points: Float[Tensor, "num_envs count dimensions"]
     ) -> Float[Tensor, "num_envs count"]:
-        """The exact solution at `points`."""
+        """The exact solution at `points`, in their dtype."""
 
     @abstractmethod
     def residual(

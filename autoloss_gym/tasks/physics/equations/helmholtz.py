@@ -24,6 +24,7 @@ class Helmholtz(Equation):
         waves: a₁ and a₂, each drawn for itself.
     """
 
+    names: ClassVar[tuple[str, ...]] = ("x", "y")
     low: ClassVar[tuple[float, ...]] = (-1.0, -1.0)
     high: ClassVar[tuple[float, ...]] = (1.0, 1.0)
     curved: ClassVar[tuple[int, ...]] = (0, 1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.tasks.physics.equations.equation import Condition, Equation, Problem
-from autoloss_gym.tools.bounds import NonNegativeFloatRange, PositiveFloatRange, largest
+from autoloss_gym.tools.bounds import NonNegativeFloatRange, PositiveFloatRange, both_ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Oscillator(Equation):
         damping: δ, below ω.
     """
 
+    names: ClassVar[tuple[str, ...]] = ("t",)
     low: ClassVar[tuple[float, ...]] = (0.0,)
     high: ClassVar[tuple[float, ...]] = (1.0,)
     curved: ClassVar[tuple[int, ...]] = (0,)
@@ -31,8 +32,7 @@ class Oscillator(Equation):
     damping: NonNegativeFloatRange
 
     def __post_init__(self) -> None:
-        slowest = self.frequency[0] if isinstance(self.frequency, tuple) else self.frequency
-        if largest(self.damping) >= slowest:
+        if both_ends(self.damping)[1] >= both_ends(self.frequency)[0]:
             raise ValueError(
                 f"damping={self.damping}, frequency={self.frequency}: expected a damping below the "
                 "lowest frequency, because the solution is an oscillation"
@@ -58,7 +58,7 @@ class Oscillator(Equation):
         sine = (numbers["velocity"] + damping * position) / frequency
         time = points[:, :, 0].to(torch.float64)
         wave = position * torch.cos(frequency * time) + sine * torch.sin(frequency * time)
-        return (torch.exp(-damping * time) * wave).to(torch.float32)
+        return (torch.exp(-damping * time) * wave).to(points.dtype)
 
     def residual(self, problem: Problem, points: Float[Tensor, "num_envs count 1"]) -> Condition:
         squared = problem["frequency"].square()

@@ -24,6 +24,7 @@ class Poisson(Equation):
         modes: orders of the sines, from 1 on.
     """
 
+    names: ClassVar[tuple[str, ...]] = ("x",)
     low: ClassVar[tuple[float, ...]] = (0.0,)
     high: ClassVar[tuple[float, ...]] = (1.0,)
     curved: ClassVar[tuple[int, ...]] = (0,)
