@@ -57,7 +57,7 @@ def sides(count: int) -> dict[str, Weigh]:
     ones = torch.ones(count)
     numbers = [1.0, 2.0, 3.0][:count]
     norms = [torch.tensor(number) for number in numbers]
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "Fixed": {"weights": numbers},
         "TimeSchedule": {"knots": [1.0, [(0, 0.1), (1000, 2.0), (2000, 1.0)]]},
     }

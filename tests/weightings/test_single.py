@@ -13,8 +13,10 @@ from autoloss_gym.weightings import (
     CoVWeighting,
     DynamicWeightAverage,
     Fixed,
+    GradientAnnealing,
     GradNorm,
     IMTLBalance,
+    NTKWeights,
     RandomLossWeighting,
     ReLoBRaLo,
     SelfAdaptiveWeights,
@@ -45,11 +47,13 @@ VARIANTS = {name: make for name, make in MAKE.items() if name not in OF_THREE} |
     "famo_decay": partial(FAMO, 1.0, scale="count"),
     "famo_sgd": partial(FAMO, optimizer=SGD(learning_rate=0.1)),
     "imtl_sum": partial(IMTLBalance, scale="sum"),
+    "annealing_fast": partial(GradientAnnealing, 0.9, every=3, scale="sum"),
+    "ntk_count": partial(NTKWeights, scale="count"),
     "cov_forgets": partial(CoVWeighting, 0.0),
     "adaptive_line": partial(SelfAdaptiveWeights, power=1, scale="sum"),
     "adaptive_fourth": partial(SelfAdaptiveWeights, power=4),
 }
-IN_TENSORS = ("loss_weighted", "gradnorm_sgd", "annealing", "ntk", "famo_sgd")
+IN_TENSORS = ("loss_weighted", "gradnorm_sgd", "famo_sgd")
 LEFT_TO_TENSORS = [VARIANTS[name] for name in IN_TENSORS]
 EXTREMES = [0.0, 1e-38, 1e-30, 1e-3, 1.0, 3.0, 1e15, 3e38]
 
