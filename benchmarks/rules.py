@@ -4,6 +4,7 @@ python -m benchmarks.rules                     # two and three losses, 150 turns
 """
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -56,15 +57,18 @@ def sides(count: int) -> dict[str, Weigh]:
     ones = torch.ones(count)
     numbers = [1.0, 2.0, 3.0][:count]
     norms = [torch.tensor(number) for number in numbers]
+    given: dict[str, dict[str, Any]] = {
+        "Fixed": {"weights": numbers},
+        "TimeSchedule": {"knots": [1.0, [(0, 0.1), (1000, 2.0), (2000, 1.0)]]},
+    }
     made: dict[str, Weigh] = {"no rule": lambda losses: ones}
     for name in weightings.__all__:
-        if name in ("WeightingRule", "Fixed"):
+        if name == "WeightingRule":
             continue
-        rule = getattr(weightings, name)()
+        rule = getattr(weightings, name)(**given.get(name, {}))
         made[name] = rule.update
-    made["Fixed"] = weightings.Fixed(weights=numbers).update
-    balance = weightings.GradNorm()
-    made["GradNorm"] = lambda losses: balance.update(losses, gradient_norms=norms)
+        if rule.needs_gradient_norms:  # whatever figures these are
+            made[name] = functools.partial(rule.update, gradient_norms=norms)
     return made
 
 

@@ -90,7 +90,7 @@ class FAMO(WeightingRule):
         # z / (L − b) in logarithms: quotients of huge or tiny losses would under- or overflow.
         return torch.softmax(logits - state["logs"], dim=1)
 
-    def _note_losses_at_bound(self, met: Tensor) -> None:
+    def _note_losses_at_bound(self, met: Tensor | bool) -> None:
         bound = "0" if self.lower_bounds is None else "its lower bound"
         self._notices.note(
             f"FAMO: a loss is less than 1e-8 above {bound}, and counts as that much; its weight is "
@@ -102,9 +102,12 @@ class FAMO(WeightingRule):
         state, optimizer, above = single.state, self.optimizer, single.losses
         if self.lower_bounds is not None:
             above = single.each(sub, above, single.rounded(self.lower_bounds))
-        known = all(map(math.isfinite, state["logs"])) and min(above) > 2 * _LEAST
-        if not known or type(optimizer) is not Adam:
+        if type(optimizer) is not Adam or not all(map(math.isfinite, state["logs"])):
             return None
+        least = single.number(_LEAST)
+        if min(above) < least:
+            self._note_losses_at_bound(True)
+            above = [max(value, least) for value in above]
         logs = single.tensor(above).log_().tolist()
         falls = single.each(sub, state["logs"], logs)
 

@@ -1,6 +1,7 @@
 """Learning-rate annealing: every loss' gradients brought to the size of those of the first loss."""
 
 from dataclasses import KW_ONLY, dataclass, field
+from operator import add, mul, truediv
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
 from autoloss_gym.weightings.shared import parameters_of
+from autoloss_gym.weightings.single import Numbers, Single
 
 
 @dataclass
@@ -73,3 +75,13 @@ class GradientAnnealing(WeightingRule):
         moves[:, 0] = False
         state["learned"] = torch.where(moves, moved, learned)
         return state["learned"].clone()
+
+    def _weigh_one(self, single: Single) -> Numbers:
+        state, each, magnitudes = single.state, single.each, single.norms
+        if magnitudes is not None:
+            state["reference"] = magnitudes[0]
+            ratios = each(truediv, [magnitudes[0]] * len(magnitudes), magnitudes)
+            kept = each(mul, state["learned"], single.number(1 - self.alpha))
+            moved = each(add, kept, each(mul, ratios, single.number(self.alpha)))
+            state["learned"] = [state["learned"][0], *moved[1:]]
+        return state["learned"]

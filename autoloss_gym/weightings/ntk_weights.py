@@ -1,6 +1,8 @@
 """NTK weights: losses whose errors fall at comparable rates, by their neural tangent kernels."""
 
+import math
 from dataclasses import dataclass
+from operator import truediv
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 from autoloss_gym.weightings.measurements import Measurements
 from autoloss_gym.weightings.rule import WeightingRule
 from autoloss_gym.weightings.scaling import Scale
+from autoloss_gym.weightings.single import Numbers, Single
 
 
 @dataclass(kw_only=True)
@@ -46,3 +49,10 @@ class NTKWeights(WeightingRule):
         traces = torch.where(measured.refreshed, measured.gradient_norms, state["traces"])
         state["traces"] = traces
         return traces.sum(dim=1, keepdim=True) / traces
+
+    def _weigh_one(self, single: Single) -> Numbers | None:
+        traces = single.norms or single.state["traces"]
+        if not all(map(math.isfinite, traces)):
+            return None
+        single.state["traces"] = traces
+        return single.each(truediv, [single.total(traces)] * len(traces), traces)

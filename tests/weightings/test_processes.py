@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from autoloss_gym.weightings import GradNorm, SoftAdapt, WeightingRule
+from autoloss_gym.weightings import (
+    FAMO,
+    CoVWeighting,
+    GradientAnnealing,
+    GradNorm,
+    IMTLBalance,
+    NTKWeights,
+    ReLoBRaLo,
+    SelfAdaptiveWeights,
+    SoftAdapt,
+    WeightingRule,
+)
 
 pytestmark = [
     pytest.mark.usefixtures("unchecked"),
@@ -29,6 +40,13 @@ def rules() -> dict[str, WeightingRule]:
         "group": SoftAdapt(2.0, loss_weighted=True, reduce=distributed.group.WORLD),
         "function": SoftAdapt(2.0, loss_weighted=True, reduce=_mean),
         "gradnorm": GradNorm(reduce="mean"),
+        "relobralo": ReLoBRaLo(0.5, rho=0.5, reduce="mean"),
+        "famo": FAMO(reduce="mean"),
+        "imtl": IMTLBalance(reduce="mean"),
+        "cov": CoVWeighting(reduce="mean"),
+        "self_adaptive": SelfAdaptiveWeights(reduce="mean"),
+        "annealing": GradientAnnealing(reduce="mean"),
+        "ntk": NTKWeights(reduce="mean"),
         "apart": SoftAdapt(2.0, loss_weighted=True),
     }
 
@@ -47,7 +65,7 @@ def work(rank: int, folder: str) -> None:
         weights[name] = []
         for step, losses in enumerate(LOSSES[rank]):
             refreshed = REFRESHED[step] if rank == 0 else None
-            told = rule.update(losses, refreshed, [1.0 + rank, 2.0])
+            told = rule.update(losses, refreshed, [1.0 + rank, 2.0 + step])
             weights[name].append(told.tolist())
 
     refusals = []
@@ -68,7 +86,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, list]
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("name", ["mean", "group", "function", "gradnorm"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mean", "group", "function", "gradnorm", "relobralo", "famo", "imtl", "cov", "self_adaptive",
+        "annealing", "ntk",
+    ],
+)  # fmt: skip
 def test_all_processes_get_the_same_weights(told, name):
     (one, _), (two, _) = told
     assert one[name] == two[name]

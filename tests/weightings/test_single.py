@@ -13,21 +13,23 @@ from autoloss_gym.weightings import (
     CoVWeighting,
     DynamicWeightAverage,
     Fixed,
+    GradientAnnealing,
     GradNorm,
     IMTLBalance,
+    NTKWeights,
     RandomLossWeighting,
     ReLoBRaLo,
     SelfAdaptiveWeights,
     SoftAdapt,
+    TimeSchedule,
     UncertaintyWeighting,
 )
-from tests.weightings.test_weightings import MAKE, every_rule, histories
+from tests.weightings.test_weightings import MAKE, OF_THREE, every_rule, histories
 
 pytestmark = [
     pytest.mark.usefixtures("unchecked"),
     pytest.mark.filterwarnings("ignore:.*this warning appears once:RuntimeWarning"),
 ]
-OF_THREE = {"fixed", "famo_bounds", "time_schedule", "log_schedule"}  # losses, no more, no fewer
 VARIANTS = {name: make for name, make in MAKE.items() if name not in OF_THREE} | {
     "softadapt_defaults": SoftAdapt,
     "softadapt_normalized": partial(SoftAdapt, normalized=True, loss_weighted=True),
@@ -45,11 +47,13 @@ VARIANTS = {name: make for name, make in MAKE.items() if name not in OF_THREE} |
     "famo_decay": partial(FAMO, 1.0, scale="count"),
     "famo_sgd": partial(FAMO, optimizer=SGD(learning_rate=0.1)),
     "imtl_sum": partial(IMTLBalance, scale="sum"),
+    "annealing_fast": partial(GradientAnnealing, 0.9, every=3, scale="sum"),
+    "ntk_count": partial(NTKWeights, scale="count"),
     "cov_forgets": partial(CoVWeighting, 0.0),
     "adaptive_line": partial(SelfAdaptiveWeights, power=1, scale="sum"),
     "adaptive_fourth": partial(SelfAdaptiveWeights, power=4),
 }
-IN_TENSORS = ("loss_weighted", "gradnorm_sgd", "annealing", "ntk", "famo_sgd")
+IN_TENSORS = ("loss_weighted", "gradnorm_sgd", "famo_sgd")
 LEFT_TO_TENSORS = [VARIANTS[name] for name in IN_TENSORS]
 EXTREMES = [0.0, 1e-38, 1e-30, 1e-3, 1.0, 3.0, 1e15, 3e38]
 
@@ -157,3 +161,18 @@ def test_what_comes_back_and_what_is_saved_are_no_part_of_the_rule():
             weights.fill_(7.0)
             for leaf in tree.leaves(rule.state_dict()):
                 leaf.fill_(7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["famo_bounds", "time_schedule", "log_schedule"])
+def test_rules_of_three_losses_have_them_too(name, dtype):
+    losses, _, norms = histories(steps=60, runs=2, losses=3, dtype=dtype)
+    used = same_bits(MAKE[name], losses, norms)
+    assert (used > 30) == (name != "famo_bounds")  # whose optimizer is SGD
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lower_bounds_have_them_too(dtype):
+    losses, _, norms = histories(steps=60, runs=2, losses=3, dtype=dtype)
+    assert same_bits(partial(FAMO, lower_bounds=(-1, 0, 0.05)), losses, norms) > 30
+    assert same_bits(partial(TimeSchedule, [2.0, [(7, 0.5), (30, 3)]]), losses, norms) > 30

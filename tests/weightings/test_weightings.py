@@ -1,7 +1,9 @@
 """The rules that SoftAdapt is compared with, and what all rules keep."""
 
+import copy
 import io
 import math
+import pickle
 import runpy
 import subprocess
 import sys
@@ -390,6 +392,39 @@ def test_no_rule_asks_a_device_for_a_value(make, dtype):
     for _ in range(4):
         weights = rule.update(losses, losses > 0, losses)
     assert (weights.device.type, weights.dtype, weights.shape) == ("meta", dtype, (5, 3))
+
+
+OF_THREE = {"fixed", "famo_bounds", "time_schedule", "log_schedule"}  # losses, no more, no fewer
+
+
+@pytest.mark.filterwarnings("ignore:.*losses of shape .9, 1. are 9 runs:RuntimeWarning")
+@pytest.mark.parametrize("name", [name for name in MAKE if name not in OF_THREE])
+@pytest.mark.parametrize("count", [1, 50])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_one_loss_and_fifty_have_the_same_bits_alone_and_in_a_batch(name, count, dtype):
+    losses, refreshed, norms = histories(15, 9, count, torch.float64)
+    losses, norms = losses.to(dtype), norms.to(dtype)
+    alone, batch = MAKE[name](), MAKE[name]()
+    keys = torch.arange(9) + 5
+    alone.reset(keys=keys[4:5])
+    batch.reset(keys=keys)
+    for told in zip(losses, refreshed, norms, strict=True):
+        weights = batch.update(*told)
+        assert weights.dtype == dtype
+        assert torch.isfinite(weights).all()
+        assert torch.equal(alone.update(*(each[4:5] for each in told))[0], weights[4])
+
+
+@every_rule
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda rule: pickle.loads(pickle.dumps(rule))])
+def test_a_copy_goes_on_with_the_same_bits(make, copied):
+    losses, refreshed, norms = histories(runs=1)
+    rule, other = make(), make()
+    for step, told in enumerate(zip(losses, refreshed, norms, strict=True)):
+        rows = told[0][0], None if step % 3 else told[1][0], told[2][0]
+        if step in (0, 1, 9, 20):
+            other = copied(rule)
+        assert torch.equal(rule.update(*rows), other.update(*rows))
 
 
 @every_rule
