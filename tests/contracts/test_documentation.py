@@ -123,6 +123,8 @@ def test_issue_forms_have_what_github_asks_for(form):
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS)
 def test_python_in_the_documentation_runs(block, tmp_path):
+    if "torchjd" in block or "AggregationPolicy" in block:
+        pytest.importorskip("torchjd")
     block = re.sub(r"total_timesteps=[\d_]+", "total_timesteps=64", block)
     block = block.replace("range(999)", "range(9)").replace("range(500)", "range(50)")
     result = subprocess.run(
