@@ -9,6 +9,7 @@ Monte Carlo with Forward Laplacian", Nature Machine Intelligence 6, 2024.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -90,7 +91,8 @@ def jet_and_pullback(
     layers = _padded(layers)
     passes = _hidden(layers, points, inputs, activation)
 
-    def pullback(slopes: Tensor) -> list[Layer]:
+    # Not annotated in full: PyTorch's compiler does not trace such types.
+    def pullback(slopes: Tensor) -> Any:
         weight = layers[-1][0]
         rows = passes[-1].streams.flatten(1, 2)
         flat = slopes.flatten(1)[:, :, None]

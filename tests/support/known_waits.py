@@ -27,6 +27,7 @@ _ON_THE_HOST = (
     "data/picture_folders.py",
     "data/resizing.py",
     "data/tables/",
+    "environment/field_drawing.py",
     "scoring/classifiers/storage.py",
     "scoring/translations.py",
 )
@@ -146,6 +147,10 @@ KNOWN_WAITS = (
     KnownWait(
         "tasks/translation/figures.py", "_texts", "tolist",
         "at the end of a run, for BLEU, and where a user looks at translations",
+    ),
+    KnownWait(
+        "tasks/physics/pinn.py", "PINN.fields", "cpu numpy cpu numpy",
+        "where a user looks at solutions",
     ),
     KnownWait("data/image_source.py", "ImageSource.labels_on", "upload", _ONCE),
     KnownWait("optimizers/adam.py", "_constants", "upload " * 5, _ONCE),
