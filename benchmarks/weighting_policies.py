@@ -22,7 +22,7 @@ from agents.policies.policy import Candidates, Setting
 from autoloss_gym.core.task import Control
 from benchmarks.sides import Side, measure
 from studies.markdown import quartiles, table
-from studies.weightings.settings import EQUAL, PINN, RULES, RULES_OF_RESIDUALS
+from studies.weightings.settings import EQUAL, PINN, RANKED, RULES_OF_RESIDUALS
 
 _STEPS = 400  # of a turn, over all runs at once
 _FEWEST = 20
@@ -60,7 +60,7 @@ def run() -> None:
     parser.add_argument("--turns", type=positive, default=9, help="of each (default: 9)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    titles = RULES | (RULES_OF_RESIDUALS if arguments.env == PINN else {})
+    titles = RANKED | (RULES_OF_RESIDUALS if arguments.env == PINN else {})
     columns = []
     for num_envs in arguments.num_envs:
         sides = {text: side(arguments.env, arguments.preset, text, num_envs) for text in titles}

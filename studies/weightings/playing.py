@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from agents.evaluation.rollout import Episodes
-from studies.mixtures.playing import CANDIDATES, Table, best_of_each
+from studies.mixtures.playing import Table, best_of_each
 from studies.mixtures.trainings import OpenLoopSearch, Training
-from studies.weightings.settings import GRID, GRID_EACH, Bench
+from studies.weightings.settings import AGGREGATIONS, GRID, GRID_EACH, Bench
 
-CHOOSING = 16  # validation problems on which the weights of a grid are chosen
+CHOOSING = 8  # validation problems on which the weights of a grid are chosen
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ class Player:
     def rules(self) -> dict[str, Entrant]:
         """Every rule by its text."""
         found = {}
-        for text, title in self.bench.rules.items():
-            (episodes,) = self.table.written(text)
+        for text, title in self.bench.titles.items():
+            most = self.bench.aggregated if text in AGGREGATIONS else self.bench.family.episodes
+            (episodes,) = self.table.written(text, episodes=most)
             found[text] = self._entrant(title, [episodes])
             self.announce(title)
         return found
@@ -103,13 +104,6 @@ class Player:
         self.announce(title)
         before = searches[0].training_runs
         return Entrant(title, self._positive(scores), runs_before=before)
-
-    def constants(self) -> np.ndarray:
-        """Errors of the best of k constants of each problem, step size and all, (k, problems)."""
-        played = self.table.candidates(around=self.table.plain)
-        assert len(played) == CANDIDATES
-        minimize = self.table.task.validation_metrics[0].minimize
-        return self._positive(best_of_each(played, minimize))
 
     def _entrant(self, title: str, played: Sequence[Episodes]) -> Entrant:
         return Entrant(title, np.stack([self._errors(each) for each in played]), _diverged(played))

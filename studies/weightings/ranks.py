@@ -78,6 +78,8 @@ class Ranks:
 def ranked(played: Mapping[str, Mapping[str, np.ndarray]], kinds: Mapping[str, str]) -> Ranks:
     """Ranks of the rules that were played on every bench; equal errors share their mean rank.
 
+    On each bench they are of the first problems, which all rules have met.
+
     Args:
         played: errors (problems,) of each rule, by bench and rule.
         kinds: of the task of each bench.
@@ -86,7 +88,8 @@ def ranked(played: Mapping[str, Mapping[str, np.ndarray]], kinds: Mapping[str, s
     rules = [rule for rule in first if all(rule in each for each in others)]
     of_problems = []
     for errors in played.values():
-        stacked = np.stack([errors[rule] for rule in rules])
+        met = min(len(errors[rule]) for rule in rules)
+        stacked = np.stack([errors[rule][:met] for rule in rules])
         of_problems.append(stats.rankdata(stacked, axis=0))
     return Ranks(rules, list(played), [kinds[name] for name in played], of_problems)
 

@@ -28,7 +28,7 @@ from studies.weightings.page import PAGE, RANKS
 from studies.weightings.playing import Entrant, Player
 from studies.weightings.ranks import rank_table, ranked
 from studies.weightings.report import report
-from studies.weightings.settings import BENCHES, BLIND, CONTROLLER, OPEN_LOOP, RULES, Bench
+from studies.weightings.settings import BENCHES, BLIND, CONTROLLER, OPEN_LOOP, RANKED, Bench
 
 _QUICK_PROBLEMS = 4
 
@@ -39,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
         "tasks", nargs="*", metavar="TASK", help=f"{', '.join(BENCHES)} (default: all)"
     )
     parser.add_argument(
-        "--controllers", action="store_true", help="train and search on physics tasks as well"
+        "--controllers", action="store_true", help="train and search as well, where that is planned"
     )
     parser.add_argument("--seeds", type=positive, default=5, help="trainings (default: 5)")
     parser.add_argument("--processes", type=positive, default=2, help="at once (default: 2)")
@@ -76,9 +76,10 @@ def run() -> None:
             part = report(bench, entrants, best_of)
             print(f"\n## {bench.title}\n\n{part}", flush=True)
             PAGE.write(path, name, part)
-            played[name] = {rule: entrants[rule].figures[0] for rule in RULES}
+            played[name] = {rule: entrants[rule].figures[0] for rule in RANKED}
     if len(names) > 1:
-        part = rank_table(ranked(played, {name: BENCHES[name].kind for name in names}), RULES)
+        kinds = {name: BENCHES[name].kind for name in names}
+        part = rank_table(ranked(played, kinds), RANKED)
         print(f"\n{part}", flush=True)
         if len(names) == len(BENCHES):
             PAGE.write(path, RANKS, part)
@@ -96,8 +97,7 @@ def _play(
     entrants |= grids
     if not (arguments.controllers and bench.family.updates):
         return entrants, {}
-    entrants |= _learners(player, range(arguments.seeds))
-    return entrants, {"fixed weights": best_of, "constants": player.constants()}
+    return entrants | _learners(player, range(arguments.seeds)), {"fixed weights": best_of}
 
 
 def _learners(player: Player, seeds: Sequence[int]) -> dict[str, Entrant]:
@@ -138,4 +138,4 @@ def _quick(bench: Bench) -> Bench:
         episodes=_QUICK_PROBLEMS,
         candidate_episodes=_QUICK_PROBLEMS,
     )
-    return dataclasses.replace(bench, family=family, grid=2)
+    return dataclasses.replace(bench, family=family, grid=2, aggregated=_QUICK_PROBLEMS)

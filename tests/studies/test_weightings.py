@@ -79,10 +79,12 @@ def test_a_quick_study_writes_its_page_and_goes_on_without_playing_anew(
     monkeypatch, tmp_path, capsys, controllers
 ):
     monkeypatch.setattr(settings, "RULES", {EQUAL: RULES[EQUAL], "dwa": RULES["dwa"]})
-    monkeypatch.setattr(study, "RULES", settings.RULES)
+    monkeypatch.setattr(settings, "AGGREGATIONS", {})
+    monkeypatch.setattr(settings, "RULES_OF_RESIDUALS", {})
+    monkeypatch.setattr(study, "RANKED", settings.RULES)
     arguments = ["study", "classification", "autoencoder", "--quick", "-o", str(tmp_path)]
     if controllers:
-        arguments = ["study", "oscillator", "--quick", "--controllers", "--seeds", "2"]
+        arguments = ["study", "poisson", "--quick", "--controllers", "--seeds", "2"]
         arguments += ["-o", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", [*arguments, "--processes", "1"])
     study.run()

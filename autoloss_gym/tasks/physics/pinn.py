@@ -196,6 +196,10 @@ class PINN(GradientTask, FieldTask):
         names = self.problems.losses
         return tuple(Pair(name, ("network",), cheap=name != "residual") for name in names)
 
+    @property
+    def weight_groups(self) -> tuple[tuple[str, ...], ...]:
+        return self.problems.weight_groups
+
     def make_data(self, keys: Keys) -> dict[str, Any]:
         return self.problems.data(keys.problem)
 

@@ -48,6 +48,12 @@ class PhysicsProblems:
         data = ("data",) if self.num_readings else ()
         return ("residual", *self.equation.conditions, *data)
 
+    @property
+    def weight_groups(self) -> tuple[tuple[str, ...], ...]:
+        """Losses that a grid weighs together: all conditions as one."""
+        data = (("data",),) if self.num_readings else ()
+        return (("residual",), self.equation.conditions, *data)
+
     def data(self, keys: Int64[Tensor, " num_envs"]) -> dict[str, Any]:
         """Numbers of the problem, readings, held-out points and the solution on the grid."""
         equation = self.equation
