@@ -93,8 +93,8 @@ _ROWS = (
         "grid",
         f"grid or grid:N with N of at least 2 and at most {_MOST_SIZE}",
         "fixed:R with the best of N values of R on validation problems (default 20, with three "
-        "groups of pairs 13 × 13; AutoLoss/IntroVAE-v0 in parts has one weight for both "
-        "adversarial parts, AutoLoss/PINN-v0 for all conditions)",
+        "pairs 13 × 13; AutoLoss/IntroVAE-v0 in parts has one for both adversarial parts, "
+        "AutoLoss/PINN-v0 one for all conditions)",
         arguments.optional(Whole(2, _MOST_SIZE)),
         "policies.schedules:build_grid",
     ),

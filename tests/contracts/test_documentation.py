@@ -103,8 +103,9 @@ def test_the_readme_is_short():
 
 
 def test_the_readme_lists_every_environment():
-    listed = set(re.findall(r"^\| `(AutoLoss/.+?)`", PAGES["README.md"], re.MULTILINE))
-    assert listed == set(TASKS)
+    cells = re.findall(r"^\| (`AutoLoss/.+?) \|", PAGES["README.md"], re.MULTILINE)
+    listed = re.findall(r"`(AutoLoss/.+?)`", " ".join(cells))
+    assert sorted(listed) == sorted(TASKS)
 
 
 def test_the_citation_names_this_version():

@@ -20,10 +20,8 @@ from autoloss_gym.weightings import (
     DynamicWeightAverage,
     Equal,
     Fixed,
-    GradientAnnealing,
     GradNorm,
     IMTLBalance,
-    NTKWeights,
     RandomLossWeighting,
     ReLoBRaLo,
     SelfAdaptiveWeights,
@@ -130,8 +128,7 @@ def test_options_that_a_rule_does_not_have_are_one_line(text):
 def test_every_rule_has_a_name_and_the_help_names_all_with_their_options():
     rules = {type(weighting_policy(parse_specification(kind)).rule) for kind in RULES}
     offered = [getattr(weightings, name) for name in weightings.__all__]
-    # Fixed weights need no rule here; the others want more than the norms of gradients.
-    assert rules == set(offered) - {Fixed, WeightingRule, GradientAnnealing, NTKWeights}
+    assert rules == set(offered) - {Fixed, WeightingRule}  # fixed weights need no rule here
     shown = " ".join(HELP.split())
     for kind in RULES:
         assert f"{kind}, or {kind}: with some of {KINDS[kind].read} " in shown
