@@ -81,8 +81,7 @@ def run() -> None:
         kinds = {name: BENCHES[name].kind for name in names}
         part = rank_table(ranked(played, kinds), RANKED)
         print(f"\n{part}", flush=True)
-        if len(names) == len(BENCHES):
-            PAGE.write(path, RANKS, part)
+        PAGE.write(path, RANKS, part)
 
 
 def _play(
