@@ -10,8 +10,6 @@ Everything is kept in <output>/<family>/: given again after a kill, a command go
 
 import argparse
 import dataclasses
-import sys
-from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,7 @@ from studies.mixtures.settings import (
     Family,
 )
 from studies.mixtures.tables import Results, ablation_table, main_table
-from studies.mixtures.trainings import OpenLoopSearch, Training, schedule_of
+from studies.mixtures.trainings import OpenLoopSearch, Training, run_all, schedule_of
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -91,8 +89,8 @@ def _main(
     budget = controllers[0].cost()
     seeds = range(arguments.seeds)
     loops = [OpenLoopSearch(family, seed, budget, folder) for seed in seeds]
-    _all([*(each.run for each in controllers), *(each.run for each in loops)], pool)
-    _all([each.run for each in blind], pool)  # these need the bases of the controllers
+    run_all([*(each.run for each in controllers), *(each.run for each in loops)], pool)
+    run_all([each.run for each in blind], pool)  # these need the bases of the controllers
 
     table = Table(family, folder, pool)
     schedules = [each.load() for each in loops]
@@ -120,7 +118,7 @@ def _ablations(
     count = min(arguments.ablation_seeds, arguments.seeds)
     short = dataclasses.replace(family, updates=ABLATION_UPDATES)
     rows = {name: _trainings(short, folder, name, count) for name in ABLATIONS}
-    _all([each.run for trainings in rows.values() for each in trainings], pool)
+    run_all([each.run for trainings in rows.values() for each in trainings], pool)
     table = Table(family, folder, pool)
     scores = {
         name: table.trained([each.own_folder for each in trainings])
@@ -132,18 +130,6 @@ def _ablations(
 def _trainings(family: Family, folder: Path, name: str, count: int) -> list[Training]:
     row = {**MAIN, **ABLATIONS}[name]
     return [Training(family, row, seed, folder, name) for seed in range(count)]
-
-
-def _all(jobs: Sequence[Callable[[], None]], pool: Executor | None) -> None:
-    """Run all of them, in the processes of the pool where there is one."""
-    if pool is None:
-        for job in jobs:
-            job()
-        return
-    waiting = [pool.submit(job) for job in jobs]
-    for number, each in enumerate(waiting, 1):
-        each.result()
-        print(f"{number} of {len(jobs)} trainings", file=sys.stderr, flush=True)
 
 
 def _quick(family: Family) -> Family:

@@ -1,6 +1,9 @@
 """The trainings of a study, each in a folder of its own that a killed study goes on from."""
 
+import sys
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +141,18 @@ class OpenLoopSearch:
     def load(self) -> Schedule:
         """What it found."""
         return schedule_of(self.own_folder)
+
+
+def run_all(jobs: Sequence[Callable[[], None]], pool: Executor | None) -> None:
+    """Run all of them, in the processes of the pool where there is one."""
+    if pool is None:
+        for job in jobs:
+            job()
+        return
+    waiting = [pool.submit(job) for job in jobs]
+    for number, each in enumerate(waiting, 1):
+        each.result()
+        print(f"{number} of {len(jobs)} trainings", file=sys.stderr, flush=True)
 
 
 def schedule_of(folder: Path) -> Schedule:

@@ -10,7 +10,7 @@ Everything is kept in <output>/<task>/: given again after a kill, a command goes
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from agents.options import positive
 from autoloss_gym.tools.names import unknown
 from studies import ROOT
 from studies.mixtures.settings import MAIN
-from studies.mixtures.trainings import OpenLoopSearch, Training
+from studies.mixtures.trainings import OpenLoopSearch, Training, run_all
 from studies.weightings.page import PAGE, RANKS
 from studies.weightings.playing import Entrant, Player
 from studies.weightings.ranks import rank_table, ranked
@@ -108,23 +108,13 @@ def _learners(player: Player, seeds: Sequence[int]) -> dict[str, Entrant]:
     )
     budget = controllers[0].cost()
     loops = [OpenLoopSearch(family, seed, budget, folder) for seed in seeds]
-    _all([*(each.run for each in controllers), *(each.run for each in loops)], player.pool)
-    _all([each.run for each in blind], player.pool)  # these need the bases of the controllers
+    run_all([*(each.run for each in controllers), *(each.run for each in loops)], player.pool)
+    run_all([each.run for each in blind], player.pool)  # these need the bases of the controllers
     return {
         CONTROLLER: player.trained(MAIN[CONTROLLER].title, controllers),
         BLIND: player.trained(MAIN[BLIND].title, blind),
         OPEN_LOOP: player.open_loop("open loop of the same budget", loops),
     }
-
-
-def _all(jobs: Sequence[Callable[[], None]], pool: Executor | None) -> None:
-    """Run all of them, in the processes of the pool where there is one."""
-    if pool is None:
-        for job in jobs:
-            job()
-        return
-    for each in [pool.submit(job) for job in jobs]:
-        each.result()
 
 
 def _quick(bench: Bench) -> Bench:
