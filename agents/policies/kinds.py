@@ -46,7 +46,8 @@ class RuleKind(Kind):
     """A row of a weighting rule.
 
     Args:
-        rule: its class, as module:Class below `autoloss_gym.weightings`.
+        rule: its class, or a method of it that makes one, as module:Class or module:Class.method
+            below `autoloss_gym.weightings`.
     """
 
     rule: str

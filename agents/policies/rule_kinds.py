@@ -53,7 +53,7 @@ def balancing_kinds() -> list[RuleKind]:
 def _schedule_kind() -> RuleKind:
     return rule_kind(
         "time_schedule",
-        "time_schedule:TimeSchedule",
+        "time_schedule:TimeSchedule.delayed",
         "weight 1 for the first loss; for the others 0 for delay=D steps (default 0), and then "
         "up to weight=W (default 1) within ramp=R steps (default 1,000)",
         delay=Whole(0, 1_000_000_000),

@@ -1,7 +1,7 @@
 """Loss-weighting rules from their specifications."""
 
 import importlib
-from typing import Any
+from operator import attrgetter
 
 from autoloss_gym.controllers.policies.gradient_weighting import GradientWeightingPolicy
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
@@ -35,19 +35,10 @@ def weighting_policy(specification: Specification) -> RulePolicy:
         arguments["window"] = arguments.pop("least_squares")
     if "learning_rate" in arguments:
         arguments["optimizer"] = Adam(learning_rate=arguments.pop("learning_rate"))
-    if specification.kind.name == "time_schedule":
-        arguments["knots"] = _knots(arguments)
 
     module, _, name = specification.kind.rule.partition(":")
-    rule_class = getattr(importlib.import_module(f"autoloss_gym.weightings.{module}"), name)
-    return rule_policy(specification.text, rule_class(**arguments), sample)
-
-
-def _knots(arguments: dict[str, Any]) -> list[Any]:
-    """The knots of a time schedule from its options, which are taken out of the arguments."""
-    start = arguments.pop("delay", 0)
-    end = start + arguments.pop("ramp", 1000)
-    return [1.0, [(start, 0.0), (end, arguments.pop("weight", 1.0))]]
+    make_rule = attrgetter(name)(importlib.import_module(f"autoloss_gym.weightings.{module}"))
+    return rule_policy(specification.text, make_rule(**arguments), sample)
 
 
 def rule_policy(label: str, rule: WeightingRule, sample: bool = False) -> RulePolicy:

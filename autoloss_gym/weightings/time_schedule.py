@@ -53,6 +53,20 @@ class TimeSchedule(WeightingRule):
         super().__post_init__()
         self.knots = _checked(self.knots)
 
+    @classmethod
+    def delayed(
+        cls, delay: int = 0, ramp: int = 1000, weight: float = 1.0, **options: Any
+    ) -> "TimeSchedule":
+        """Weight 1 for the first loss; the others start late, and rise.
+
+        Args:
+            delay: calls for which the others have weight 0.
+            ramp: calls after them in which it rises to `weight`, at least 1.
+            weight: of the others in the end.
+            options: further arguments of the class.
+        """
+        return cls([1.0, [(delay, 0.0), (delay + ramp, weight)]], **options)
+
     def _start(self, losses: Float[Tensor, "num_envs losses"]) -> dict[str, Any]:
         count = losses.shape[1]
         if len(self.knots) > count:

@@ -1,11 +1,10 @@
 """Command line of the study."""
 
 import argparse
-from pathlib import Path
 
 from agents.command_line import command_parser
 from agents.options import positive
-from studies import ROOT
+from studies.arguments import add_folders
 from studies.intro_vae.settings import POINTS
 
 
@@ -35,15 +34,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     )
     parser.add_argument("--device", help="such as cuda, for preset faces64 (default: the CPU)")
     parser.add_argument("--quick", action="store_true", help="few, small and short runs on digits")
-    parser.add_argument(
-        "--docs",
-        type=Path,
-        default=ROOT / "docs" / "results",
-        help="folder of page and picture (default: docs/results; with --quick, <output>/quick)",
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("results/intro_vae"), help="where all is kept"
-    )
+    add_folders(parser, "intro_vae")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.preset, arguments.steps, arguments.seeds = "digits", POINTS, 2

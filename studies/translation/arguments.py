@@ -1,11 +1,10 @@
 """Command line of the study."""
 
 import argparse
-from pathlib import Path
 
 from agents.command_line import command_parser
 from agents.options import positive, whole
-from studies import ROOT
+from studies.arguments import add_folders
 from studies.translation.settings import PRESETS, TRAINED
 
 WORK = ("untrained", *TRAINED)  # parts of the work that may be done by themselves
@@ -42,6 +41,13 @@ def _add_problems(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="those at which learners are trained and open loops searched (default: 600)",
     )
+    parser.add_argument(
+        "--learners",
+        nargs="+",
+        choices=TRAINED,
+        default=list(TRAINED),
+        help=f"which of them: {', '.join(TRAINED)} (default: all)",
+    )
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
@@ -54,15 +60,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--processes", type=positive, default=2, help="at once (default: 2)")
     parser.add_argument("--quick", action="store_true", help="few, small and short runs")
-    parser.add_argument(
-        "--docs",
-        type=Path,
-        default=ROOT / "docs" / "results",
-        help="folder of page and picture (default: docs/results; with --quick, <output>/quick)",
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("results/translation"), help="where all is kept"
-    )
+    add_folders(parser, "translation")
 
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:

@@ -78,6 +78,7 @@ class Study:
         preset: of the task.
         budgets: updates of a training run.
         learned_budgets: those of them at which learners are trained and open loops searched.
+        learners: which of `TRAINED`.
         problems: unseen ones, the first of the test split.
         choosing: validation problems, on which shares, probabilities and the reference are chosen.
         seeds: trainings of each learner, and searches.
@@ -91,6 +92,7 @@ class Study:
     preset: str
     budgets: tuple[int, ...] = (300, 600, 1200)
     learned_budgets: tuple[int, ...] = (600,)
+    learners: tuple[str, ...] = TRAINED
     problems: int = 100
     choosing: int = 20
     seeds: int = 5

@@ -36,7 +36,6 @@ from studies.translation.settings import (
     PPO,
     RULES,
     STATIC,
-    TRAINED,
     UNTRAINED,
     Study,
     quick,
@@ -71,7 +70,7 @@ def run() -> None:
 def play_budget(study: Study, budget: int, folder: Path, pool: Executor | None) -> Played:
     """Train what is missing, and play all on the unseen problems of a budget."""
     own = folder / str(budget)
-    work(study, budget, folder, TRAINED, pool)
+    work(study, budget, folder, study.learners, pool)
     table = Table(study, budget, own, pool, _announce)
     static, reference = table.static()
     entrants = [*static, *(table.untrained(name) for name in _reacting(study, budget))]
@@ -112,12 +111,13 @@ def work(
 
 
 def _learned(study: Study, budget: int, table: Table, folder: Path) -> list[Entrant]:
-    blind = table.trained(_trainings(study, budget, folder, BLIND), search_runs(study))
-    return [
-        table.open_loop(_searches(study, budget, folder)),
-        *(table.trained(_trainings(study, budget, folder, name)) for name in (PPO, GROUP)),
-        blind,
-    ]
+    names = study.learners
+    found = [table.open_loop(_searches(study, budget, folder))] if OPEN_LOOP in names else []
+    learners = [name for name in (PPO, GROUP) if name in names]
+    found += [table.trained(_trainings(study, budget, folder, name)) for name in learners]
+    if GROUP in names:
+        found.append(table.trained(_trainings(study, budget, folder, BLIND), search_runs(study)))
+    return found
 
 
 def _trainings(study: Study, budget: int, folder: Path, name: str) -> list[Training]:
@@ -154,6 +154,7 @@ def _study(arguments: argparse.Namespace) -> Study:
         study,
         budgets=tuple(dict.fromkeys(arguments.budgets)),
         learned_budgets=tuple(dict.fromkeys(arguments.learned_budgets)),
+        learners=tuple(dict.fromkeys(arguments.learners)),
         problems=arguments.problems,
         choosing=arguments.choosing,
         seeds=arguments.seeds,

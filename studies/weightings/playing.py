@@ -1,6 +1,6 @@
 """What rules, grids and controllers score on the same unseen problems of a bench."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +54,17 @@ class Player:
     def table(self) -> Table:
         return Table(self.bench.family, self.folder, self.pool)
 
-    def rules(self) -> dict[str, Entrant]:
-        """Every rule by its text."""
+    def rules(self, titles: Mapping[str, str], problems: int) -> dict[str, Entrant]:
+        """Entrants by their texts, of which aggregations meet at most the bench's number.
+
+        Args:
+            titles: of the rules, by text.
+            problems: that the others meet.
+        """
         found = {}
-        for text, title in self.bench.titles.items():
-            most = self.bench.aggregated if text in AGGREGATIONS else self.bench.family.episodes
-            (episodes,) = self.table.written(text, episodes=most)
+        for text, title in titles.items():
+            met = min(problems, self.bench.aggregated) if text in AGGREGATIONS else problems
+            (episodes,) = self.table.written(text, episodes=met)
             found[text] = self._entrant(title, [episodes])
             self.announce(title)
         return found

@@ -70,7 +70,7 @@ class Bench:
         return {**RULES, **own, **AGGREGATIONS}
 
 
-def _physics(equation: str, title: str, episodes: int, updates: int = 0) -> Bench:
+def _physics(equation: str, title: str, episodes: int, grid: int = 5, updates: int = 0) -> Bench:
     family = Family(
         env=PINN,
         env_kwargs={"preset": equation},
@@ -81,7 +81,7 @@ def _physics(equation: str, title: str, episodes: int, updates: int = 0) -> Benc
         episodes=episodes,
         candidate_episodes=32,
     )
-    return Bench(title, family, grid=5, aggregated=32, has_residuals=True, kind="physics")
+    return Bench(title, family, grid, aggregated=32, has_residuals=True, kind="physics")
 
 
 def _untrained(
@@ -96,11 +96,11 @@ def _untrained(
 BENCHES = {
     "oscillator": _physics("oscillator", "PINN-v0: damped oscillator", episodes=200),
     "poisson": _physics("poisson", "PINN-v0: Poisson's equation", episodes=200, updates=3),
-    "burgers": _physics("burgers", "PINN-v0: Burgers' equation", episodes=48),
-    "helmholtz": _physics("helmholtz", "PINN-v0: Helmholtz' equation", episodes=48),
+    "burgers": _physics("burgers", "PINN-v0: Burgers' equation", episodes=32, grid=3),
+    "helmholtz": _physics("helmholtz", "PINN-v0: Helmholtz' equation", episodes=32, grid=3),
     "autoencoder": Bench(
         "SparseAutoencoder-v1, mixture",
-        _untrained("AutoLoss/SparseAutoencoder-v1", {"preset": "mixture"}, 200, 64),
+        _untrained("AutoLoss/SparseAutoencoder-v1", {"preset": "mixture"}, 96, 32),
         grid=20,
         aggregated=32,
         in_logs=True,

@@ -2,6 +2,7 @@
 
     python -m studies.weightings                        # every task, and the ranks over them
     python -m studies.weightings poisson --controllers  # one of them, with controllers as well
+    python -m studies.weightings --ranks-only           # the ranks over tasks, without their tables
     python -m studies.weightings --quick                # the same at a small size: does it run?
 
 Everything is kept in <output>/<task>/: given again after a kill, a command goes on where it was.
@@ -9,10 +10,9 @@ Everything is kept in <output>/<task>/: given again after a kill, a command goes
 
 import argparse
 import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from agents.evaluation.workers import worker_processes
 from agents.interruption import goes_on
 from agents.options import positive
 from autoloss_gym.tools.names import unknown
-from studies import ROOT
+from studies.arguments import add_folders
 from studies.mixtures.settings import MAIN
 from studies.mixtures.trainings import OpenLoopSearch, Training, run_all
 from studies.weightings.page import PAGE, RANKS
@@ -41,22 +41,21 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--controllers", action="store_true", help="train and search as well, where that is planned"
     )
+    parser.add_argument(
+        "--ranks-only",
+        action="store_true",
+        help="play the problems that all rules meet, and no grids; write the ranks alone",
+    )
     parser.add_argument("--seeds", type=positive, default=5, help="trainings (default: 5)")
     parser.add_argument("--processes", type=positive, default=2, help="at once (default: 2)")
     parser.add_argument("--quick", action="store_true", help="few problems, short runs")
-    parser.add_argument(
-        "--docs",
-        type=Path,
-        default=ROOT / "docs" / "results",
-        help="folder of the page (default: docs/results; with --quick, <output>/quick)",
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("results/weightings"), help="where all is kept"
-    )
+    add_folders(parser, "weightings")
     arguments = parser.parse_args()
     for name in arguments.tasks:
         if name not in BENCHES:
             parser.error(unknown("task", name, BENCHES))
+    if arguments.ranks_only and len(set(arguments.tasks or BENCHES)) == 1:
+        parser.error(f"--ranks-only: got {arguments.tasks[0]} alone, expected two tasks or more")
     return arguments
 
 
@@ -72,10 +71,14 @@ def run() -> None:
     with worker_processes(arguments.processes) as pool:
         for name in names:
             bench = _quick(BENCHES[name]) if arguments.quick else BENCHES[name]
-            entrants, best_of = _play(name, bench, output / name, arguments, pool)
-            part = report(bench, entrants, best_of)
-            print(f"\n## {bench.title}\n\n{part}", flush=True)
-            PAGE.write(path, name, part)
+            player = Player(bench, output / name, pool, functools.partial(_announce, name))
+            if arguments.ranks_only:
+                entrants = player.rules(RANKED, bench.aggregated)
+            else:
+                entrants, best_of = _play(player, arguments)
+                part = report(bench, entrants, best_of)
+                print(f"\n## {bench.title}\n\n{part}", flush=True)
+                PAGE.write(path, name, part)
             played[name] = {rule: entrants[rule].figures[0] for rule in RANKED}
     if len(names) > 1:
         kinds = {name: BENCHES[name].kind for name in names}
@@ -84,14 +87,15 @@ def run() -> None:
         PAGE.write(path, RANKS, part)
 
 
-def _play(
-    name: str, bench: Bench, folder: Path, arguments: argparse.Namespace, pool: Executor | None
-) -> tuple[dict[str, Entrant], dict[str, np.ndarray]]:
-    def announce(what: str) -> None:
-        print(f"{name}: {what} played", file=sys.stderr, flush=True)
+def _announce(name: str, what: str) -> None:
+    print(f"{name}: {what} played", file=sys.stderr, flush=True)
 
-    player = Player(bench, folder, pool, announce)
-    entrants = player.rules()
+
+def _play(
+    player: Player, arguments: argparse.Namespace
+) -> tuple[dict[str, Entrant], dict[str, np.ndarray]]:
+    bench = player.bench
+    entrants = player.rules(bench.titles, bench.family.episodes)
     grids, best_of = player.grids()
     entrants |= grids
     if not (arguments.controllers and bench.family.updates):

@@ -101,6 +101,15 @@ def test_a_further_seed_trains_nothing_that_is_trained(played):
     assert new == {(str(BUDGET), "open_loop_96", "1")}
 
 
+def test_some_of_the_learners_are_compared_where_only_they_are_wanted(played):
+    found, folder = played
+    before = written(folder)
+    some = dataclasses.replace(TINY, learners=(OPEN_LOOP,))
+    again = play_budget(some, BUDGET, folder, None)
+    assert found.entrants.keys() - again.entrants.keys() == {PPO, GROUP, BLIND}
+    assert written(folder) == before
+
+
 def test_every_learner_has_the_same_number_of_training_runs(played):
     found, _ = played
     costs = {found.entrants[name].training_runs for name in (OPEN_LOOP, PPO, GROUP, BLIND)}

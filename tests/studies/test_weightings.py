@@ -97,3 +97,13 @@ def test_a_quick_study_writes_its_page_and_goes_on_without_playing_anew(
     assert capsys.readouterr().out == first
     assert ("open loop of the same budget" in page) == controllers
     assert ("average rank" in first) != controllers
+
+    monkeypatch.setattr(sys, "argv", [*arguments, "--processes", "1", "--ranks-only"])
+    if controllers:
+        with pytest.raises(SystemExit):
+            study.run()
+        assert "--ranks-only: got poisson alone, expected two tasks" in capsys.readouterr().err
+        return
+    study.run()  # the same ranks, of what has been played
+    assert first.endswith(capsys.readouterr().out)
+    assert (tmp_path / "quick" / "weightings.md").read_text(encoding="utf-8") == page
