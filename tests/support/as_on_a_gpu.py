@@ -7,16 +7,16 @@ mode below refuses them.
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import autoloss_gym
+from tests.support.known_shapes import KnownShapes
 
 PACKAGE = Path(autoloss_gym.__file__).parent
 _aten = torch.ops.aten
@@ -24,18 +24,7 @@ _COPIES = (_aten._to_copy, _aten.copy_)
 _READS = (_aten._local_scalar_dense, _aten.equal, _aten.nonzero, _aten.masked_select)
 # After a decomposition the host looks at the status of the solver.
 _SOLVERS = (_aten._linalg_eigh, _aten.linalg_eigh, _aten.linalg_svd, _aten._linalg_svd)
-# Random draws are thousands of these, whose kernels for `meta` are in slow Python.
-_INTEGER = (
-    _aten.add,
-    _aten.mul,
-    _aten.bitwise_and,
-    _aten.bitwise_xor,
-    _aten.bitwise_not,
-    _aten.__rshift__,
-    _aten.bitwise_right_shift,
-    _aten.__and__,
-    _aten.__xor__,
-)
+_SHAPES = KnownShapes()
 Place = tuple[str, str]  # a file of the package and a function in it
 
 
@@ -66,7 +55,7 @@ class AsOnAGpu(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         packet = function.overloadpacket
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = _tensors_in((*args, *kwargs.values()))
         devices = {each.device.type for each in tensors if each.dim() or each.is_meta}
         if packet in _COPIES:
             return self._copy(function, args, kwargs)
@@ -78,8 +67,7 @@ class AsOnAGpu(TorchDispatchMode):
                 raise RuntimeError(f"{function} makes the host wait in {_place()}")
             if packet in _SOLVERS:
                 self._wait(function)
-            if packet in _INTEGER and all(each.dtype == torch.int64 for each in tensors):
-                return _broadcast(tensors)
+            return _SHAPES.answer(function, args, kwargs)
         return function(*args, **kwargs)
 
     def _copy(self, function: Any, args: Any, kwargs: Any) -> Any:
@@ -109,10 +97,15 @@ class AsOnAGpu(TorchDispatchMode):
         return place
 
 
-def _broadcast(tensors: list[Tensor]) -> Tensor:
-    """What an operation on each element of tensors of integers returns."""
-    shape = torch.broadcast_shapes(*(each.shape for each in tensors))
-    return tensors[0].new_empty(shape, device="meta")
+def _tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    """Those among the arguments of an operation, and in lists of them."""
+    found = []
+    for each in values:
+        if isinstance(each, Tensor):
+            found.append(each)
+        elif isinstance(each, list | tuple):
+            found += _tensors_in(each)
+    return found
 
 
 def _is_chosen_by_mask(packet: Any, args: Any) -> bool:
