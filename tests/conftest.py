@@ -1,17 +1,17 @@
-"""Every test checks the shapes and types that the package's annotations promise, and runs on one
-thread.
+"""Every test checks the shapes and types that the package's annotations promise, on the first calls
+of each function and on some of the others, and runs on one thread.
 
 What the package keeps between processes is kept in a folder of the tests.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import jaxtyping
 import pytest
 import torch
 
-from tests.support.annotations import install_checks
+from tests.support.annotations import Checks, install_checks
 
 torch.set_num_threads(1)
 install_checks("autoloss_gym")
@@ -21,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--device", default="cpu", help="where the tests of test_device.py run: cpu or cuda"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    Checks.tests += 1
+    return (yield)
 
 
 @pytest.fixture

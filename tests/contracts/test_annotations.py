@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autoloss_gym.networks import linear
 from autoloss_gym.optimizers import SGD
-from tests.support.annotations import checked
+from tests.support.annotations import Checks, checked
 
 if TYPE_CHECKING:
     from nowhere import Unknown
@@ -157,3 +157,27 @@ def test_checks_can_be_left_out(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     assert nothing(GOOD) is GOOD
     assert positions(4).tolist() == [0, 1, 2]
+
+
+def test_the_first_calls_of_a_test_are_checked_and_then_some():
+    def refused():
+        for _ in range(64):
+            try:
+                halves_wrongly(GOOD)
+                yield False
+            except TypeCheckError:
+                yield True
+
+    @checked
+    def halves_wrongly(x: Rows) -> Rows:
+        return x[:, :1]
+
+    assert [call for call, wrong in enumerate(refused(), 1) if wrong] == [
+        *range(1, 9),
+        16,
+        32,
+        48,
+        64,
+    ]
+    Checks.tests += 1  # as when another test begins
+    assert next(refused())

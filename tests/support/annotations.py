@@ -2,7 +2,8 @@
 
 That one binds the arguments of each call, checks them before the call and once more beside what is
 returned, and compiles its checks anew for each function that is made within another: two thirds of
-the time of a step of an environment. Here each is checked once, by what was compiled once.
+the time of a step of an environment. Here each is checked once, by what was compiled once; and of
+the many calls of a function in one test only the first, and then some.
 """
 
 import dataclasses
@@ -20,7 +21,33 @@ _with_jaxtyping = jaxtyping.jaxtyped
 # Sizes that have a name are the same in all arguments of a call and in what it returns.
 _SIZES_OF_A_CALL = _with_jaxtyping("context")
 _TYPED = beartype.beartype(conf=beartype.BeartypeConf(violation_type=jaxtyping.TypeCheckError))
-Checks = tuple[Callable[..., None], Callable[[Any], Any]]  # of the arguments, and what is returned
+_FIRST, _THEN = 8, 16  # calls of a function in a test: so many are checked, then each so many-th
+
+
+@dataclasses.dataclass
+class Checks:
+    """The checks of a function, and whose turn it is.
+
+    Args:
+        arguments: takes those of a call.
+        returned: takes what it returns, and returns it.
+    """
+
+    arguments: Callable[..., None]
+    returned: Callable[[Any], Any]
+    _test: int = -1
+    _calls: int = 0
+
+    tests: typing.ClassVar[int] = 0  # that have begun
+
+    def are_due(self) -> bool:
+        """Whether this call is one of those that are checked."""
+        if self._test != Checks.tests:
+            self._test, self._calls = Checks.tests, 0
+        self._calls += 1
+        return self._calls <= _FIRST or self._calls % _THEN == 0
+
+
 _CHECKS: dict[tuple[Any, ...], Checks] = {}
 
 
@@ -51,16 +78,16 @@ def _checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
     if any("{" in repr(each) for each in function.__annotations__.values()):
         # A size that an argument names, as in "{length}", is known to jaxtyping alone.
         return _with_jaxtyping(function, typechecker=beartype.beartype)
-    check_arguments, check_returned = _checks(function)
+    checks = _checks(function)
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
         __tracebackhide__ = True
-        if jaxtyping.config.jaxtyping_disable:
+        if jaxtyping.config.jaxtyping_disable or not checks.are_due():
             return function(*arguments, **named)
         with _SIZES_OF_A_CALL:
-            check_arguments(*arguments, **named)
-            return check_returned(function(*arguments, **named))
+            checks.arguments(*arguments, **named)
+            return checks.returned(function(*arguments, **named))
 
     return call
 
@@ -79,7 +106,7 @@ def _checks(function: Any) -> Checks:
 
         returned.__annotations__ = {"return": hints.pop("return", Any)}
         returned.__qualname__ = f"{function.__qualname__} (returned)"
-        _CHECKS[key] = _TYPED(_arguments(function, hints)), _TYPED(returned)
+        _CHECKS[key] = Checks(_TYPED(_arguments(function, hints)), _TYPED(returned))
     return _CHECKS[key]
 
 
