@@ -79,9 +79,11 @@ def _physics(equation: str, title: str, episodes: int, grid: int = 5, updates: i
         search_runs=360,
         outcome="validation",
         episodes=episodes,
-        candidate_episodes=32,
+        candidate_episodes=min(episodes, 32),
     )
-    return Bench(title, family, grid, aggregated=32, has_residuals=True, kind="physics")
+    return Bench(
+        title, family, grid, aggregated=min(episodes, 32), has_residuals=True, kind="physics"
+    )
 
 
 def _untrained(
@@ -95,9 +97,9 @@ def _untrained(
 
 BENCHES = {
     "oscillator": _physics("oscillator", "PINN-v0: damped oscillator", episodes=200),
-    "poisson": _physics("poisson", "PINN-v0: Poisson's equation", episodes=200, updates=3),
+    "poisson": _physics("poisson", "PINN-v0: Poisson's equation", episodes=100, updates=3),
     "burgers": _physics("burgers", "PINN-v0: Burgers' equation", episodes=32, grid=3),
-    "helmholtz": _physics("helmholtz", "PINN-v0: Helmholtz' equation", episodes=32, grid=3),
+    "helmholtz": _physics("helmholtz", "PINN-v0: Helmholtz' equation", episodes=16, grid=3),
     "autoencoder": Bench(
         "SparseAutoencoder-v1, mixture",
         _untrained("AutoLoss/SparseAutoencoder-v1", {"preset": "mixture"}, 96, 32),
