@@ -89,6 +89,7 @@ class TensorPPOLearner:
         self._samples = SampleLog(envs)
         self._steps = 0
         self._epochs = 0
+        self._note = ""  # the most important figures of the latest episodes
 
     def train(self, folder: Path) -> None:
         """Train, or go on from the checkpoint in `folder`, where logs, checkpoints and weights are
@@ -111,27 +112,20 @@ class TensorPPOLearner:
         interval = self._configuration.checkpoint_interval
         stage = f"training {self._configuration.algo}"
         begun = _Begun(self._steps, time.perf_counter())
-        note = ""
         progress.update(stage, self._steps, total)
         while self._steps < total:
             before = self._steps
-            rollout, figures = self.advance()
-            self._log_update(logger, rollout, figures)
-            note = self._log_episodes(logger) or note
+            self.advance(logger)
             if tenths(self._steps, total) > tenths(before, total):
                 self._samples.record(logger)
             self._log_time(logger, begun)
             logger.dump(self._steps)
-            progress.update(stage, self._steps, total, note)
+            progress.update(stage, self._steps, total, self._note)
             if self._steps // interval > before // interval and self._steps < total:
                 self._save(folder)
 
-    def advance(self) -> tuple[Rollout, Tensor]:
-        """A rollout and the update by it.
-
-        Returns:
-            the rollout, and `proximal.updates.FIGURES`, float32, (6,), on the device.
-        """
+    def advance(self, logger: Logger) -> Rollout:
+        """Play a rollout, make the update by it, and log both."""
         rollout = self._collector.collect(self._options, self._watch)
         self._steps += len(rollout.actions)
         figures, epochs = update(
@@ -143,7 +137,9 @@ class TensorPPOLearner:
             self._options,
         )
         self._epochs += epochs
-        return rollout, figures
+        self._log_update(logger, rollout, figures)
+        self._log_episodes(logger)
+        return rollout
 
     def _orders(self, length: int) -> Iterator[Tensor]:
         for _ in range(self._options.n_epochs):
@@ -170,13 +166,11 @@ class TensorPPOLearner:
             logger.record("train/clip_range_vf", self._options.clip_range_vf)
         logger.record("train/n_updates", self._epochs, exclude="tensorboard")
 
-    def _log_episodes(self, logger: Logger) -> str:
-        """Log the episodes that have ended, in one copy to the host, and return the most important
-        figures in words; "" where none has.
-        """
+    def _log_episodes(self, logger: Logger) -> None:
+        """Log the episodes that have ended, if any, in one copy to the host."""
         ended = self._episodes.take()
         if ended is None:
-            return ""
+            return
         self._latest.extend(zip(ended.returns, ended.lengths, strict=True))
         mean_return, mean_length = np.mean(self._latest, axis=0)
         logger.record("rollout/ep_rew_mean", mean_return)
@@ -187,7 +181,7 @@ class TensorPPOLearner:
         for name, share in zip(pairs, ended.shares, strict=True):
             logger.record(f"environment/share_of_{name}", share)
         best_score = ended.figures["best_score"]
-        return f"best score {best_score:8.4f}  share of {pairs[0]} {ended.shares[0]:.2f}"
+        self._note = f"best score {best_score:8.4f}  share of {pairs[0]} {ended.shares[0]:.2f}"
 
     def _log_time(self, logger: Logger, begun: _Begun) -> None:
         elapsed = max(time.perf_counter() - begun.at, 1e-9)

@@ -97,9 +97,7 @@ def test_an_update_moves_the_weights_as_its_own_does(control, changes, monkeypat
     monkeypatch.setattr(np.random, "permutation", lambda size: next(left))
     before = copy.deepcopy(policy.state_dict())
     model.train()
-    figures, epochs = update(
-        policy, distribution_of(policy), optimizer, rollout, ours, options
-    )
+    figures, epochs = update(policy, distribution_of(policy), optimizer, rollout, ours, options)
 
     assert epochs == model._n_updates
     assert (epochs < options.n_epochs) == (options.target_kl is not None)
