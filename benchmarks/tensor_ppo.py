@@ -4,8 +4,8 @@
     python -m benchmarks.tensor_ppo --num-envs 64 --compiled     # with a compiled environment too
 
 Both sides train the same policy with the same hyper-parameters, those of the commands for
-`AutoLoss/QuadraticRegression-v1`. A turn is the rollouts of one episode of the regression, with
-their updates and figures. Turns alternate on one thread. By default the clock counts the
+`AutoLoss/QuadraticRegression-v1`. A turn is ten rollouts with their updates and figures, the
+length of an episode. Turns alternate on one thread. By default the clock counts the
 processor's seconds, which other programs lengthen less; on a GPU it is that of the wall.
 """
 
@@ -27,7 +27,6 @@ from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from benchmarks.sides import Side, measure, report
 
 ID = "AutoLoss/QuadraticRegression-v1"
-ROLLOUTS = 10  # of 60 steps: an episode of 600
 
 
 def settings() -> dict[str, Any]:
@@ -37,12 +36,12 @@ def settings() -> dict[str, Any]:
     return chosen
 
 
-def stable_baselines3(num_envs: int, **env_kwargs: Any) -> Side:
+def stable_baselines3(num_envs: int, rollouts: int, **env_kwargs: Any) -> Side:
     """Stable-Baselines3's PPO behind the adapter, on the CPU."""
     envs = StableBaselines3VecEnv(gymnasium.make_vec(ID, num_envs=num_envs, **env_kwargs))
     model = PPO("MlpPolicy", envs, seed=0, device="cpu", **settings())
     model.set_logger(Logger(None, []))
-    steps = ROLLOUTS * model.n_steps * num_envs
+    steps = rollouts * model.n_steps * num_envs
 
     def play() -> int:
         model.learn(steps, reset_num_timesteps=False)
@@ -51,7 +50,7 @@ def stable_baselines3(num_envs: int, **env_kwargs: Any) -> Side:
     return play
 
 
-def on_tensors(num_envs: int, **env_kwargs: Any) -> Side:
+def on_tensors(num_envs: int, rollouts: int, **env_kwargs: Any) -> Side:
     """The learner of `--algo tensor_ppo`, on the environment's device."""
     learner = TensorPPOLearner(
         TrainingConfiguration(
@@ -68,7 +67,7 @@ def on_tensors(num_envs: int, **env_kwargs: Any) -> Side:
 
     def play() -> int:
         steps = 0
-        for _ in range(ROLLOUTS):
+        for _ in range(rollouts):
             rollout = learner.advance(logger)
             logger.dump()
             steps += len(rollout.actions)
@@ -77,16 +76,14 @@ def on_tensors(num_envs: int, **env_kwargs: Any) -> Side:
     return play
 
 
-def sides(num_envs: int, device: str, compiled: bool) -> dict[str, Side]:
+def sides(arguments: argparse.Namespace, num_envs: int) -> dict[str, Side]:
     """The sides that take turns; the first is what the others are compared with."""
-    chosen = {
-        "Stable-Baselines3": stable_baselines3(num_envs, device=device),
-        "on tensors": on_tensors(num_envs, device=device),
-    }
-    if compiled:
-        arguments = {"device": device, "compile": True}
-        chosen["Stable-Baselines3, compiled"] = stable_baselines3(num_envs, **arguments)
-        chosen["on tensors, compiled"] = on_tensors(num_envs, **arguments)
+    chosen = {}
+    for compiled in (False, True)[: 1 + arguments.compiled]:
+        ending = ", compiled" if compiled else ""
+        env_kwargs = {"device": arguments.device, "compile": compiled}
+        for name, make in (("Stable-Baselines3", stable_baselines3), ("on tensors", on_tensors)):
+            chosen[name + ending] = make(num_envs, arguments.rollouts, **env_kwargs)
     return chosen
 
 
@@ -103,6 +100,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--compiled", action="store_true", help="compiled environments as well")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--rollouts",
+        type=positive,
+        default=10,
+        help="in a turn, of 60 steps a run (default: 10, an episode)",
+    )
     parser.add_argument("--turns", type=positive, default=5, help="default: 5")
     return parser.parse_args()
 
@@ -112,7 +115,7 @@ def run() -> None:
     torch.set_num_threads(1)
     clock = time.process_time if arguments.device == "cpu" else time.perf_counter
     for num_envs in arguments.num_envs:
-        chosen = sides(num_envs, arguments.device, arguments.compiled)
+        chosen = sides(arguments, num_envs)
         rates = measure(chosen, arguments.turns, clock)
         print(report(f"PPO, {num_envs} runs", rates), flush=True)
 

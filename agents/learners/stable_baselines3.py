@@ -114,19 +114,27 @@ class StableBaselines3Learner:
 
 
 def build_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> BasePolicy:
-    """The untrained policy of a configuration, for the spaces of `envs`."""
+    """The untrained policy of a stored configuration, for the spaces of `envs`."""
+    try:
+        policy = untrained_policy(configuration, envs)
+    except TypeError as error:
+        given = configuration.hyperparameters["policy_kwargs"]
+        raise ValueError(f"config.json has bad policy_kwargs {given} ({error})") from None
+    policy.set_training_mode(False)
+    return policy
+
+
+def untrained_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> BasePolicy:
+    """The `MlpPolicy` of an algorithm, for the spaces of `envs`, with weights drawn from PyTorch's
+    generator; any error where it does not accept its `policy_kwargs`.
+    """
     policy_class = algorithm_class(configuration.algo).policy_aliases["MlpPolicy"]
     arguments = copy.deepcopy(configuration.hyperparameters.get("policy_kwargs") or {})
     if configuration.algo == "ddpg":
         arguments.setdefault("n_critics", 1)  # as its algorithm does
     observations = envs.single_observation_space
     actions = envs.single_action_space
-    try:
-        policy = policy_class(observations, actions, lambda _: 0.0, **arguments)
-    except TypeError as error:
-        raise ValueError(f"config.json has bad policy_kwargs {arguments} ({error})") from None
-    policy.set_training_mode(False)
-    return policy
+    return policy_class(observations, actions, lambda _: 0.0, **arguments)
 
 
 def _check_action_space(algo: str, space: gymnasium.Space) -> None:

@@ -41,7 +41,7 @@ from .proximal.options import TensorPPOOptions
 from .proximal.rollouts import Collector, Rollout
 from .proximal.updates import FIGURES, update
 from .sample_log import SampleLog
-from .stable_baselines3 import accepted_by, build_policy
+from .stable_baselines3 import accepted_by, untrained_policy
 from .training_log import tenths
 
 
@@ -71,7 +71,7 @@ class TensorPPOLearner:
         self.task = envs.task
         torch.manual_seed(configuration.seed)
         with accepted_by(configuration.algo):
-            policy = build_policy(configuration, envs)
+            policy = untrained_policy(configuration, envs)
             assert isinstance(policy, ActorCriticPolicy)
             self.policy = policy.to(envs.device)
             self._adam = torch.optim.Adam(

@@ -32,8 +32,15 @@ class Rollout:
         return self.advantages + self.values
 
     def minibatches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, ...]]:
-        """Its fields and the returns of `size` steps after the other, in this order."""
-        columns = (*vars(self).values(), self.returns)
+        """Its fields and its returns, of `size` steps after the other in this order."""
+        columns = (
+            self.observations,
+            self.actions,
+            self.log_probabilities,
+            self.values,
+            self.advantages,
+            self.returns,
+        )
         shuffled = [column.index_select(0, order).split(size) for column in columns]
         return zip(*shuffled, strict=True)
 

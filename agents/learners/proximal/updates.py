@@ -97,7 +97,10 @@ def _goes_too_far(figures: Tensor, target_kl: float | None) -> bool:
 
 
 def _summary(epochs: Sequence[Sequence[Tensor]]) -> Tensor:
-    last = torch.stack(list(epochs[-1]))
-    of_all = torch.stack([figures for epoch in epochs for figures in epoch]).mean(dim=0)
-    # The last two columns.
-    return torch.stack([*of_all[:4], last[:, 4].mean(), last[-1, 5]])
+    """The `FIGURES` of an update from those of its minibatches, epoch by epoch."""
+    of_all = torch.stack([figures for epoch in epochs for figures in epoch])
+    of_last_epoch = torch.stack(list(epochs[-1]))
+    means = of_all[:, :-2].mean(dim=0)
+    approx_kl = of_last_epoch[:, -2].mean()
+    loss = of_last_epoch[-1, -1]
+    return torch.cat([means, torch.stack([approx_kl, loss])])
