@@ -8,7 +8,20 @@ from typing import Any
 from autoloss_gym.registration import OLDER
 
 # Those whose result is a policy.
-WITH_POLICY = ("a2c", "ddpg", "dqn", "group", "meta_gradient", "ppo", "reinforce", "sac", "td3")
+WITH_POLICY = (
+    "a2c",
+    "ddpg",
+    "dqn",
+    "group",
+    "meta_gradient",
+    "ppo",
+    "reinforce",
+    "sac",
+    "td3",
+    "tensor_ppo",
+)
+# Algorithms whose policies and hyper-parameters are those of another.
+VERSION_OF = {"tensor_ppo": "ppo"}
 ALGORITHMS = tuple(sorted((*WITH_POLICY, "learned_optimizer")))
 MOST_STEPS = 2**53  # larger numbers are not read exactly
 MOST_RUNS = 2**19  # half of `SEED_SPACING`: commands with different seeds then share no problem
@@ -74,7 +87,7 @@ def hyperparameters(algo: str, env: str, file: str | None = None) -> dict[str, A
     """
     from .yaml_values import read_file
 
-    path = Path(file) if file else _FOLDER / f"{algo}.yml"
+    path = Path(file) if file else _FOLDER / f"{VERSION_OF.get(algo, algo)}.yml"
     if not path.is_file():
         raise ValueError(f"hyper-parameter file {str(path)!r} does not exist")
     try:

@@ -42,8 +42,8 @@ from ..run_folders import (
 )
 
 DESCRIPTION = """\
-Train an agent to steer training: a controller of few decisions, any agent of Stable-Baselines3, or
-REINFORCE as in the AutoLoss paper; or learn the optimizer itself.
+Train an agent to steer training: a controller of few decisions, any agent of Stable-Baselines3,
+its PPO on the device, or REINFORCE as in the AutoLoss paper; or learn the optimizer itself.
 
     {command} --env AutoLoss/QuadraticRegression-v1 --algo group --seed 0
 

@@ -11,6 +11,7 @@ from .learned_optimizer import LearnedOptimizerLearner
 from .meta_gradient import MetaGradientLearner
 from .reinforce import ReinforceLearner
 from .stable_baselines3 import StableBaselines3Learner
+from .tensor_ppo import TensorPPOLearner
 
 
 class Learner(Protocol):
@@ -39,4 +40,6 @@ def make_learner(configuration: TrainingConfiguration) -> Learner:
         return MetaGradientLearner(configuration)
     if configuration.algo == "reinforce":
         return ReinforceLearner(configuration)
+    if configuration.algo == "tensor_ppo":
+        return TensorPPOLearner(configuration)
     return StableBaselines3Learner(configuration)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from stable_baselines3.common.logger import Image, Logger
+from torch import Tensor
 
 from autoloss_gym.core.task import ImageTask
 from autoloss_gym.core.text_task import TextTask
@@ -33,8 +34,11 @@ class SampleLog:
         self._present_text: str | None = None
         self._finished_text: str | None = None
 
-    def watch(self, ended: bool) -> None:
-        """To be called after every step of the batch; `ended` says whether the first run has."""
+    def watch(self, ended: bool | Tensor) -> None:
+        """To be called after every step of the batch; `ended` says whether the first run has.
+
+        A tensor is read only where the task makes something to look at.
+        """
         task = self._envs.task
         if not isinstance(task, ImageTask | TextTask):
             return

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium
@@ -15,7 +16,7 @@ from stable_baselines3.common.policies import BasePolicy
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
-from ..configuration import TrainingConfiguration
+from ..configuration import VERSION_OF, TrainingConfiguration
 from ..environments import SEED_SPACING
 from ..progress import show_progress
 from . import model_state
@@ -33,8 +34,20 @@ from .training_log import Report
 
 
 def algorithm_class(algo: str) -> type[BaseAlgorithm]:
-    """The class of Stable-Baselines3 with that name in lower case."""
-    return getattr(stable_baselines3, algo.upper())
+    """The class of Stable-Baselines3 with that name in lower case, or which the algorithm of that
+    name is a version of.
+    """
+    return getattr(stable_baselines3, VERSION_OF.get(algo, algo).upper())
+
+
+@contextlib.contextmanager
+def accepted_by(algo: str) -> Iterator[None]:
+    """Make any error about a value that is passed on to PyTorch a ValueError in one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{algo} does not accept these hyper-parameters: {reason}") from error
 
 
 class StableBaselines3Learner:
@@ -52,13 +65,8 @@ class StableBaselines3Learner:
         _check_action_space(configuration.algo, envs.single_action_space)
         self.task = envs.task
         self._envs = StableBaselines3VecEnv(envs)
-        try:
+        with accepted_by(configuration.algo):
             self._model = algorithm("MlpPolicy", self._envs, seed=configuration.seed, **arguments)
-        except Exception as error:  # of a value that is passed on to PyTorch, it may be any
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"{configuration.algo} does not accept these hyper-parameters: {reason}"
-            ) from error
         self._samples = SampleLog(envs)
         self._envs.seed(configuration.seed * SEED_SPACING)
 
@@ -106,19 +114,27 @@ class StableBaselines3Learner:
 
 
 def build_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> BasePolicy:
-    """The untrained policy of a configuration, for the spaces of `envs`."""
+    """The untrained policy of a stored configuration, for the spaces of `envs`."""
+    try:
+        policy = untrained_policy(configuration, envs)
+    except TypeError as error:
+        given = configuration.hyperparameters["policy_kwargs"]
+        raise ValueError(f"config.json has bad policy_kwargs {given} ({error})") from None
+    policy.set_training_mode(False)
+    return policy
+
+
+def untrained_policy(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> BasePolicy:
+    """The `MlpPolicy` of an algorithm, for the spaces of `envs`, with weights drawn from PyTorch's
+    generator; any error where it does not accept its `policy_kwargs`.
+    """
     policy_class = algorithm_class(configuration.algo).policy_aliases["MlpPolicy"]
-    arguments = copy.deepcopy(configuration.hyperparameters.get("policy_kwargs", {}))
+    arguments = copy.deepcopy(configuration.hyperparameters.get("policy_kwargs") or {})
     if configuration.algo == "ddpg":
         arguments.setdefault("n_critics", 1)  # as its algorithm does
     observations = envs.single_observation_space
     actions = envs.single_action_space
-    try:
-        policy = policy_class(observations, actions, lambda _: 0.0, **arguments)
-    except TypeError as error:
-        raise ValueError(f"config.json has bad policy_kwargs {arguments} ({error})") from None
-    policy.set_training_mode(False)
-    return policy
+    return policy_class(observations, actions, lambda _: 0.0, **arguments)
 
 
 def _check_action_space(algo: str, space: gymnasium.Space) -> None:

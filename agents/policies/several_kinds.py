@@ -33,8 +33,8 @@ def _rule_kind(name: str, rule: str, help: str, options: dict[str, Reader]) -> R
 
 def trained_kind(algorithm: str) -> Kind:
     """The row of an algorithm, whose argument says where a training is kept."""
-    # Stable-Baselines3 has neither of these, so there is no .zip file of them.
-    is_own = algorithm in ("group", "meta_gradient", "reinforce")
+    # Stable-Baselines3 has none of these, so there is no .zip file of them.
+    is_own = algorithm in ("group", "meta_gradient", "reinforce", "tensor_ppo")
     read = stored_paths.run_folders if is_own else stored_paths.trained
     return Kind(
         algorithm,

@@ -115,9 +115,14 @@ def test_every_task_keeps_its_promises(id, device):
     check_task(gymnasium.make_vec(id, num_envs=1, device=device).task, device=device)
 
 
-@pytest.mark.parametrize("algo", ["ppo", "reinforce"])
+@pytest.mark.parametrize("algo", ["ppo", "reinforce", "tensor_ppo"])
 def test_learners_train(algo, device, tmp_path):
-    hyperparameters = {"n_steps": 20, "batch_size": 80, "device": device} if algo == "ppo" else {}
+    brief = {"n_steps": 20, "batch_size": 80}
+    hyperparameters = {
+        "ppo": {**brief, "device": device},
+        "reinforce": {},
+        "tensor_ppo": brief,
+    }
     configuration = TrainingConfiguration(
         algo=algo,
         env=ID,
@@ -125,7 +130,7 @@ def test_learners_train(algo, device, tmp_path):
         num_envs=8,
         n_timesteps=320,
         seed=0,
-        hyperparameters=hyperparameters,
+        hyperparameters=hyperparameters[algo],
     )
     make_learner(configuration).train(tmp_path)
     assert (tmp_path / "policy.safetensors").is_file()

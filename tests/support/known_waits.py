@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "autoloss_gym"
+_LEARNERS = "../agents/learners/"  # of which those are looked at that stay on a device
 _FOLDERS = (
     "core", "tasks", "losses", "networks", "optimizers", "signals", "environment", "controls",
     "controllers", "weightings", "scoring", "data",
@@ -38,6 +39,11 @@ def modules_of_a_step() -> list[str]:
     paths = [path for folder in _FOLDERS for path in sorted((PACKAGE / folder).rglob("*.py"))]
     paths += [PACKAGE / "random.py", PACKAGE / "tools/tree.py", PACKAGE / "tools/compiling.py"]
     names = [path.relative_to(PACKAGE).as_posix() for path in paths]
+    learner = sorted((PACKAGE / _LEARNERS / "proximal").glob("*.py"))
+    names += [
+        f"{_LEARNERS}tensor_ppo.py",
+        *(f"{_LEARNERS}proximal/{path.name}" for path in learner),
+    ]
     return [name for name in names if not name.startswith(_ON_THE_HOST)]
 
 
@@ -167,6 +173,17 @@ KNOWN_WAITS = (
     KnownWait("weightings/scaling.py", "row", "upload", _ONCE),
     KnownWait("weightings/softadapt.py", "_coefficients", "upload upload", _ONCE),
     KnownWait("weightings/time_schedule.py", "_table", "upload", _ONCE),
+    # In a training by PPO on tensors.
+    KnownWait(f"{_LEARNERS}proximal/episodes.py", "Episodes.take", "cpu numpy mask tolist", "once a rollout, to log"),
+    KnownWait(
+        f"{_LEARNERS}tensor_ppo.py", "TensorPPOLearner._log_update", "item tolist",
+        "once a rollout, to log",
+    ),
+    KnownWait(
+        f"{_LEARNERS}proximal/updates.py", "_goes_too_far", "item",
+        "only with target_kl, which ends an update by what it reads",
+    ),
+    KnownWait(f"{_LEARNERS}proximal/distributions.py", "distribution_of", "upload number", _ONCE),
     # Where a caller asks for something on the host.
     KnownWait("environment/pictures.py", "Pictures.draw", "cpu numpy", "a picture of samples"),
     KnownWait("environment/rendering.py", "Trace.record", "cpu numpy " * 3, "render_mode is given"),
@@ -196,6 +213,7 @@ KNOWN_WAITS = (
         "a caller asks whether norms are due, and runs have had different numbers of calls",
     ),
     # No waits.
+    _none(f"{_LEARNERS}tensor_ppo.py", "TensorPPOLearner._log_time", "number", "counts of the host"),
     _none("random.py", "_on_host", "numpy", _CPU),
     _none("random.py", "_from_host", "upload", "stays on the CPU"),
     _none("random.py", "fold_in", "number item number item", _CPU),

@@ -88,6 +88,7 @@ OWN_HYPERPARAMETERS = {
     "group": ("copies", "search_runs", "blind", "outcome", "n_epochs", "clip_range"),
     "reinforce": ("hidden_sizes", "temperature", "baseline_decay", "advantage_clip", "step_reward"),
     "ppo": ("n_steps", "batch_size", "n_epochs", "clip_range", "target_kl"),
+    "tensor_ppo": ("n_steps", "batch_size", "n_epochs", "clip_range", "target_kl"),
     "a2c": ("n_steps", "gae_lambda"),
     "off": ("buffer_size", "learning_starts", "train_freq", "gradient_steps", "batch_size"),
 }

@@ -28,6 +28,7 @@ POLICIES = {
     "ppo, schedule": ("ppo", {**HELD, "add": ["shift"]}, "mean"),
     "ppo, step size": ("ppo", {**SMALL, "control": "step_size"}, "mean"),
     "ppo, both": ("ppo", {**SMALL, "control_arguments": {"step_size": True}}, "several"),
+    "tensor_ppo": ("tensor_ppo", SMALL, "logits"),
     "a2c": ("a2c", SMALL, "logits"),
     "dqn": ("dqn", SMALL, "values"),
     "dqn, schedule": ("dqn", {**HELD, "control_arguments": {"levels": 3}}, "values"),

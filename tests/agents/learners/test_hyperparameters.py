@@ -14,7 +14,7 @@ from autoloss_gym.registration import TASKS
 ALGORITHM_CLASSES = [
     getattr(stable_baselines3, name.upper())
     for name in ALGORITHMS
-    if name not in ("group", "learned_optimizer", "meta_gradient", "reinforce")
+    if name not in ("group", "learned_optimizer", "meta_gradient", "reinforce", "tensor_ppo")
 ]
 each_algorithm = pytest.mark.parametrize("algorithm", ALGORITHM_CLASSES)
 

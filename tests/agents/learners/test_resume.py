@@ -36,6 +36,7 @@ HYPERPARAMETERS = {
     "sac": {**OFF_POLICY, "gradient_steps": 1},
     "td3": {**OFF_POLICY, "gradient_steps": 1},
     "reinforce": {},
+    "tensor_ppo": {"n_steps": 20, "batch_size": 80},
 }
 
 
@@ -212,7 +213,7 @@ def test_a_file_that_is_no_model_is_one_line(content, tmp_path):
 def interrupted(tmp_path_factory):
     """Run folders of trainings that were stopped after their first checkpoint."""
     folder = tmp_path_factory.mktemp("interrupted")
-    for algo in ("reinforce", "ppo", "dqn"):
+    for algo in ("reinforce", "ppo", "dqn", "tensor_ppo"):
         train(algo, folder / algo, saves=1)
     return folder
 
@@ -295,6 +296,9 @@ def test_a_checkpoint_of_another_version_is_one_line(version, expected, interrup
         ("dqn", "replayed/actions", np.zeros(3)),
         ("dqn", "position", 10**6),
         ("dqn", "is_full", 1),
+        ("tensor_ppo", "draws", np.zeros(3, np.uint8)),
+        ("tensor_ppo", "lengths", np.full(8, -1)),
+        ("tensor_ppo", "policy/log_std", 1.0),
     ],
 )
 def test_content_that_no_such_training_writes_is_one_line_that_names_it(

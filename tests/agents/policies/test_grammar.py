@@ -281,6 +281,7 @@ def test_open_loop_leaves_its_candidates_to_a_search_over_its_knots():
         ("ppo:nowhere", "there is no folder 'nowhere'"),
         ("ppo:nowhere.zip", "there is no file 'nowhere.zip'"),
         ("reinforce:model.zip", "Stable-Baselines3 stores no such model"),
+        ("tensor_ppo:model.zip", "Stable-Baselines3 stores no such model"),
         ("open_loop:1", "K of at least 2"),
         ("open_loop:many", "K of at least 2"),
         ("open_lop", "did you mean 'open_loop'"),
