@@ -24,6 +24,8 @@ _MIX_2 = 0x94D049BB133111EB - (1 << 64)
 _WORDS = np.array((_GOLDEN, _MIX_1, _MIX_2), dtype=np.int64).view(np.uint64)
 _27, _30, _31 = np.array((27, 30, 31), dtype=np.uint64)
 _TO_SIGNED = 1 << 63
+# Normal numbers that are drawn together on the CPU: more would leave its caches.
+_PIECE = 1 << 18
 Words = npt.NDArray[np.uint64]
 
 
@@ -125,6 +127,9 @@ def normal(
 ) -> Float32[Tensor, "runs ..."]:
     """Normal draws with mean 0 (Box–Muller in float64), of shape (num_envs, *shape)."""
     size = math.prod(shape)
+    if len(keys) * size > 2 * _PIECE and len(keys) > 1 and is_plain_on_cpu(keys):
+        pieces = keys.split(max(_PIECE // size, 1))
+        return torch.cat([normal(piece, shape, deviation) for piece in pieces])
     pairs = (size + 1) // 2
     # 53 bits, as many as float64 holds exactly; + 1 because the logarithm of 0 is infinite.
     unit = (_draws(keys, 2 * pairs, 11) + 1).to(torch.float64) * 2.0**-53

@@ -142,6 +142,28 @@ def test_a_closed_form_is_compared_with_automatic_differentiation(factor):
         autoloss_gym.check_task(Written())
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.0001])
+def test_a_packed_closed_form_is_compared_with_automatic_differentiation(factor):
+    class Penalised(Good):
+        def losses(self):
+            def loss(p, d):
+                return (p["a"] * p["a"]).sum(dim=1) / 2
+
+            def value_and_gradient(p, d):
+                return loss(p, d), {"a": p["a"]}
+
+            def packed(p, d):
+                return loss(p, d), {"a": factor * p["a"]}
+
+            return {**super().losses(), "left": ClosedForm(loss, value_and_gradient, packed)}
+
+    if factor == 1:
+        autoloss_gym.check_task(Penalised())
+        return
+    with pytest.raises(ValueError, match="loss 'left': packed differs from automatic"):
+        autoloss_gym.check_task(Penalised())
+
+
 def test_a_batch_that_depends_on_its_keys_is_not_full():
     class Drawn(Good):
         full_batch = True

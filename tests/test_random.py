@@ -63,6 +63,14 @@ def test_a_key_draws_the_same_numbers_in_a_batch_of_any_size(draw):
         assert torch.equal(draw(keys[i : i + 1]), together[i : i + 1])
 
 
+@pytest.mark.parametrize("piece", [1, 20, 45])
+def test_many_normal_numbers_are_drawn_in_pieces_to_the_same_bits(monkeypatch, piece):
+    keys = random.fold_in(torch.arange(11), "pieces")
+    together = random.normal(keys, (3, 3))
+    monkeypatch.setattr(random, "_PIECE", piece)
+    assert torch.equal(random.normal(keys, (3, 3)), together)
+
+
 def test_fold_in_of_a_number_is_the_same_whether_shared_or_one_a_run():
     keys = torch.arange(5)
     assert torch.equal(random.fold_in(keys, 7), random.fold_in(keys, torch.full((5,), 7)))

@@ -28,14 +28,17 @@ def check_closed_forms(task: GradientTask, state: State) -> None:
         loss = task.losses()[pair.loss]
         if not isinstance(loss, ClosedForm):
             continue
-        values, gradients = loss.value_and_gradient(parameters, batch)
-        written = [values, *tree.leaves({block: gradients[block] for block in pair.blocks})]
         derived = _derived(loss, parameters, batch, pair.blocks)
-        if not (len(written) == len(derived) and all(map(_is_close, written, derived))):
-            raise ValueError(
-                f"loss {pair.loss!r}: value_and_gradient differs from automatic differentiation of "
-                "its loss"
-            )
+        found = {"value_and_gradient": loss.value_and_gradient(parameters, batch)}
+        if loss.packed is not None:
+            values, packed = loss.packed(exact.parameters, batch)
+            found["packed"] = values, task.unpack(packed)
+        for name, (values, gradients) in found.items():
+            written = [values, *tree.leaves({block: gradients[block] for block in pair.blocks})]
+            if not (len(written) == len(derived) and all(map(_is_close, written, derived))):
+                raise ValueError(
+                    f"loss {pair.loss!r}: {name} differs from automatic differentiation of its loss"
+                )
 
 
 def _derived(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym.core.control import Factors
@@ -96,44 +96,73 @@ def combine(
         block: no run updates it then.
     """
     users = [index for index, pair in enumerate(pairs) if block in pair.blocks]
+    active = (used if len(users) == len(pairs) else used[:, users]).any(dim=1)
+    found = [index for index in users if (index, block) in gradients]
+    parts = [gradients[index, block] for index in found]
+    masks = [used[:, index : index + 1] for index in found]
+    if weights is None:
+        if parts and _is_all(active):
+            return _chosen_by_all(parts, masks), active
+        return _chosen(parts, masks), active
     total = None
-    for index in users:
-        if (index, block) not in gradients:
-            continue
-        part = gradients[index, block]
-        mask = used[:, index : index + 1]
-        if weights is None:
-            total = _chosen(part, mask, total)
-            continue
+    for index, part, mask in zip(found, parts, masks, strict=True):
         factor = weights[:, index : index + 1]
         weighted = torch.where(mask, part.of_all(len(mask)) * factor, 0.0)
         total = weighted if total is None else total + weighted
-    of_users = used if len(users) == len(pairs) else used[:, users]
-    return total, of_users.any(dim=1)
+    return total, active
 
 
 def _chosen(
-    part: PartialGradient, mask: Bool[Tensor, "num_envs 1"], total: Tensor | None
-) -> Float[Tensor, "num_envs size"]:
-    """The gradient where a run has chosen its pair, and that of the other pairs elsewhere.
+    parts: Sequence[PartialGradient], masks: Sequence[Bool[Tensor, "num_envs 1"]]
+) -> Tensor | None:
+    """The gradient of the pair that a run has chosen, and 0 for runs that have none.
 
     A run has at most one pair: its gradient is chosen instead of summed with zeros.
     """
-    if part.rows is None:
-        if len(mask) == 1 and _is_all(mask):
-            return part.values
-        return torch.where(mask, part.values, 0.0 if total is None else total)
-    own = mask.index_select(0, part.rows)
-    chosen = part.values if _is_all(own) else torch.where(own, part.values, 0.0)
+    total = None
+    for part, mask in zip(parts, masks, strict=True):
+        if part.rows is None:
+            total = torch.where(mask, part.values, 0.0 if total is None else total)
+            continue
+        own = mask.index_select(0, part.rows)
+        values = part.values if _is_all(own) else torch.where(own, part.values, 0.0)
+        total = _with_rows(total, part.rows, values, len(mask))
+    return total
+
+
+def _chosen_by_all(
+    parts: Sequence[PartialGradient], masks: Sequence[Bool[Tensor, "num_envs 1"]]
+) -> Tensor:
+    """The same where every run has chosen a pair: few masks are needed, which are slow.
+
+    Rows are written over those of a gradient that was computed for all runs.
+    """
+    total = None
+    for part, mask in zip(parts, masks, strict=True):
+        if part.rows is None:
+            total = part.values if total is None else torch.where(mask, part.values, total)
+    is_own = total is None
+    for part in parts:
+        if part.rows is not None:
+            # The first gradient is not changed: it may be a block's own numbers.
+            before = total if total is None or is_own else total.clone()
+            total = _with_rows(before, part.rows, part.values, len(masks[0]))
+            is_own = True
+    assert total is not None
+    return total
+
+
+def _with_rows(
+    total: Tensor | None, rows: Int64[Tensor, " rows"], values: Tensor, num_envs: int
+) -> Float[Tensor, "num_envs size"]:
+    """`total`, changed where no graph hangs on it, with these values for the runs `rows`."""
     if total is None:
-        total = chosen.new_zeros(len(mask), chosen.shape[1])
-    return (
-        total.index_copy(0, part.rows, chosen)
-        if total.requires_grad
-        else (total.index_copy_(0, part.rows, chosen))
-    )
+        total = values.new_zeros(num_envs, values.shape[1])
+    if total.requires_grad:
+        return total.index_copy(0, rows, values)
+    return total.index_copy_(0, rows, values)
 
 
-def _is_all(mask: Bool[Tensor, "runs 1"]) -> bool:
+def _is_all(mask: Bool[Tensor, "runs ..."]) -> bool:
     """Whether the mask is known to leave no run out: a selection would only copy."""
     return is_eager_on_cpu(mask) and bool(mask.all())

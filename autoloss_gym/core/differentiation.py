@@ -10,13 +10,12 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym.core.blocks import OnDemand, pack
-from autoloss_gym.core.loss import BUFFERS, Buffered, Buffers, ClosedForm, Loss
+from autoloss_gym.core.loss import BUFFERS, Buffered, Buffers, ClosedForm, Loss, Packed
 from autoloss_gym.core.task import Evaluation, Pair
 from autoloss_gym.tools import tree
 from autoloss_gym.tools.compiling import is_eager_on_cpu
 from autoloss_gym.tools.tree import Parameters
 
-Packed = Mapping[str, Float[Tensor, "num_envs _"]]  # blocks by name
 # Values (num_envs,) of a loss, its gradients by the blocks of a pair, and the buffers it changes.
 Parts = tuple[Tensor, tuple[Tensor, ...], Buffers]
 
@@ -148,8 +147,11 @@ class Differentiator:
         loss = self.losses[pair.loss]
         if isinstance(loss, ClosedForm):
             with torch.set_grad_enabled(differentiable):
-                parameters = self._parameters(packed, {})
-                values, written = loss.value_and_gradient(parameters, batch)
+                if loss.packed is not None:
+                    values, written = loss.packed(packed, batch)
+                else:
+                    parameters = self._parameters(packed, {})
+                    values, written = loss.value_and_gradient(parameters, batch)
                 parts = tuple(pack(written[block]) for block in pair.blocks)
                 if len(parts) > 1:
                     # One may be another block itself, whose own step would change it too early.

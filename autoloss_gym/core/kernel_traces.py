@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autoloss_gym.core.chunks import between
-from autoloss_gym.core.differentiation import Packed, check_shape, with_buffers
+from autoloss_gym.core.differentiation import check_shape, with_buffers
+from autoloss_gym.core.loss import Packed
 from autoloss_gym.core.task import Pair
 from autoloss_gym.tools.names import shown
 from autoloss_gym.tools.tree import Parameters

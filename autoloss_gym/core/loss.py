@@ -12,6 +12,7 @@ from autoloss_gym.tools.tree import Parameters
 
 Loss = Callable[[Parameters, Any], Any]  # values (num_envs,), of `Buffered` with new buffers
 Buffers = Mapping[str, Shaped[Tensor, "..."]]  # each (num_envs, …)
+Packed = Mapping[str, Float[Tensor, "num_envs _"]]  # blocks by name
 # Where the buffers stand among the parameters that functions of a task are given.
 BUFFERS = "buffers"
 
@@ -27,10 +28,14 @@ class ClosedForm:
         loss: (parameters, batch) → (num_envs,).
         value_and_gradient: (parameters, batch) → the same values, and the gradient in the shapes of
             `parameters`, for at least the blocks of the pairs that use this loss.
+        packed: the same for blocks that are packed, (num_envs, size), each gradient packed as well;
+            for losses that look at each parameter alone, which it spares to take blocks apart and
+            to put them together. It then takes the place of `value_and_gradient`.
     """
 
     loss: Loss
     value_and_gradient: Callable[[Parameters, Any], tuple[Float[Tensor, " num_envs"], Parameters]]
+    packed: Callable[[Packed, Any], tuple[Float[Tensor, " num_envs"], Packed]] | None = None
 
     def __post_init__(self) -> None:
         if not (callable(self.loss) and callable(self.value_and_gradient)):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoloss_gym.core.loss import ClosedForm, Loss
+from autoloss_gym.core.loss import ClosedForm, Loss, Packed
 from autoloss_gym.core.task import Pair
 from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
@@ -73,7 +73,7 @@ def _penalty(blocks: Sequence[str], coefficient: float, exempt: Sequence[str]) -
         return torch.cat(flat, dim=1).abs().sum(dim=1) * coefficient
 
     def slope(name: str, values: Tensor) -> Tensor:
-        return torch.zeros_like(values) if name in exempt else values.sign() * coefficient
+        return torch.zeros_like(values) if name in exempt else values.sign().mul_(coefficient)
 
     def value_and_gradient(parameters: Parameters, batch: Any) -> tuple[Tensor, Parameters]:
         gradients = {}
@@ -82,4 +82,11 @@ def _penalty(blocks: Sequence[str], coefficient: float, exempt: Sequence[str]) -
             gradients[block] = {name: slope(name, values) for name, values in tensors.items()}
         return loss(parameters, batch), gradients
 
-    return ClosedForm(loss, value_and_gradient)
+    def packed(parameters: Packed, batch: Any) -> tuple[Tensor, Packed]:
+        flat = [parameters[block] for block in blocks]
+        together = flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+        slopes = [values.sign().mul_(coefficient) for values in flat]
+        gradients = dict(zip(blocks, slopes, strict=True))
+        return together.abs().sum(dim=1) * coefficient, gradients
+
+    return ClosedForm(loss, value_and_gradient, None if exempt else packed)

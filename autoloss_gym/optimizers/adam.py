@@ -46,12 +46,17 @@ class Adam(Optimizer):
             self.betas, self.epsilon, parameters.device, parameters.dtype
         )
 
-        # One selection of a row of numbers a run makes idle runs stand still: they keep all of
-        # their moments, take in nothing, and divide the step by an infinite bias correction.
-        numbers = torch.where(active, taken, idle)
-        kept_1, kept_2, new_1, new_2, epsilon = numbers.chunk(5, dim=1)
-        powers = state["powers"].mul_(torch.where(active, betas, ones))
-        corrections = torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype)
+        if is_eager_on_cpu(active) and bool(active.all()):
+            kept_1, kept_2, new_1, new_2, epsilon = taken.unbind()
+            powers = state["powers"].mul_(betas)
+            corrections = (1 - powers).to(parameters.dtype)
+        else:
+            # One selection of a row of numbers a run makes idle runs stand still: they keep all of
+            # their moments, take in nothing, and divide the step by an infinite bias correction.
+            numbers = torch.where(active, taken, idle)
+            kept_1, kept_2, new_1, new_2, epsilon = numbers.chunk(5, dim=1)
+            powers = state["powers"].mul_(torch.where(active, betas, ones))
+            corrections = torch.where(active, 1 - powers, idle_corrections).to(parameters.dtype)
         correction_1, correction_2 = corrections.chunk(2, dim=1)
 
         rate = (self.learning_rate * step_size)[:, None] / correction_1
@@ -65,7 +70,7 @@ class Adam(Optimizer):
         for rows, columns in pieces:
             _step(
                 *(tensor[rows, columns] for tensor in changed),
-                *(factor[rows] for factor in factors),
+                *(factor[rows] if factor.dim() else factor for factor in factors),
             )
 
 
@@ -82,7 +87,9 @@ def _step(
     root: Tensor,
     epsilon: Tensor,
 ) -> None:
-    """Moves parameters and moments (runs, size) in place, with a factor (runs, 1) of each kind."""
+    """Moves parameters and moments (runs, size) in place, with a factor () or (runs, 1) of each
+    kind.
+    """
     # Products and sums apart: addcmul and lerp may fuse them, and then round differently.
     moment.mul_(kept_1).add_(gradients * new_1)
     variance.mul_(kept_2).add_((gradients * gradients).mul_(new_2))
@@ -96,7 +103,8 @@ def _step(
 def _pieces(
     parameters: Float[Tensor, "num_envs size"], active: Bool[Tensor, "num_envs 1"]
 ) -> list[tuple[slice, slice]] | None:
-    """Rows and columns that are updated together; large blocks of runs that are idle are left out.
+    """Rows and columns that are updated together: some runs, or where one alone is large, a part of
+    one that is not idle.
 
     None stands for everything at once. The numbers are the same in any pieces.
     """
@@ -104,6 +112,9 @@ def _pieces(
     small = num_envs * size <= _PIECE or not is_eager_on_cpu(parameters)
     if small or parameters.requires_grad:
         return None
+    at_once = _PIECE // size
+    if at_once > 1:
+        return [(slice(row, row + at_once), slice(None)) for row in range(0, num_envs, at_once)]
     rows = active[:, 0].nonzero()[:, 0].tolist()
     columns = [slice(first, first + _PIECE) for first in range(0, size, _PIECE)]
     return [(slice(row, row + 1), part) for row in rows for part in columns]

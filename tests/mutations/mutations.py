@@ -142,8 +142,12 @@ MUTATIONS = (
         _COMBINATION,
         (
             (
-                "return torch.where(mask, part.values, 0.0 if total is None else total)",
-                "return part.values * mask + (0.0 if total is None else total)",
+                "total = torch.where(mask, part.values, 0.0 if total is None else total)",
+                "total = part.values * mask + (0.0 if total is None else total)",
+            ),
+            (
+                "total = part.values if total is None else torch.where(mask, part.values, total)",
+                "total = part.values * mask + (0.0 if total is None else total)",
             ),
             (
                 "weighted = torch.where(mask, part.of_all(len(mask)) * factor, 0.0)",
@@ -210,6 +214,10 @@ MUTATIONS = (
             (
                 "named_tensors({block: parameters[block] for block in blocks})",
                 "named_tensors(parameters)",
+            ),
+            (
+                "together.abs().sum(dim=1)",
+                "torch.cat(list(parameters.values()), dim=1).abs().sum(dim=1)",
             ),
         ),
         "losses/test_penalties.py",

@@ -306,3 +306,22 @@ def test_adam_moves_a_large_block_in_pieces_to_the_same_bits():
     assert torch.equal(parameters, torch.cat(pieces, dim=1))
     assert torch.equal(parameters[1], before[1])
     assert not torch.equal(parameters[0], before[0])
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_adam_moves_many_runs_in_pieces_to_the_same_bits_whether_some_are_idle_or_none(idle):
+    optimizer = Adam(learning_rate=0.05)
+    generator = torch.Generator().manual_seed(0)
+    parameters = torch.randn(7, 50_000, generator=generator)
+    state = optimizer.init(parameters)
+    alone = [parameters[run : run + 1].clone() for run in range(7)]
+    states = [optimizer.init(run) for run in alone]
+    active = torch.tensor([True] * 5 + [not idle, True])
+    for step in range(3):
+        moving = active if step else torch.ones(7, dtype=torch.bool)
+        gradients = torch.randn(7, 50_000, generator=generator)
+        optimizer.update(parameters, gradients, state, moving, torch.ones(7))
+        for run, (own, moments) in enumerate(zip(alone, states, strict=True)):
+            given = gradients[run : run + 1], moments, moving[run : run + 1], torch.ones(1)
+            optimizer.update(own, *given)
+    assert torch.equal(parameters, torch.cat(alone))

@@ -160,6 +160,7 @@ KNOWN_WAITS = (
     ),
     KnownWait("data/image_source.py", "ImageSource.labels_on", "upload", _ONCE),
     KnownWait("optimizers/adam.py", "_constants", "upload " * 5, _ONCE),
+    _none("optimizers/adam.py", "Adam.update", "condition number", _CPU),
     _none("optimizers/adam.py", "_pieces", "nonzero tolist", _CPU),
     KnownWait("optimizers/learned.py", "_decays", "upload upload", _ONCE),
     KnownWait("optimizers/learned.py", "_row", "upload", _ONCE),

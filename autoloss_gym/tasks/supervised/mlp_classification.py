@@ -22,7 +22,8 @@ from autoloss_gym.losses.penalties import (
     penalties,
     penalty_pairs,
 )
-from autoloss_gym.networks.perceptron import initial_layers, perceptron
+from autoloss_gym.losses.perceptron_fit import cross_entropy_and_slope, perceptron_fit
+from autoloss_gym.networks.perceptron import initial_layers, layers_of, units_by_rows
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tasks.supervised.classification_presets import MIXTURE, TABLES
 from autoloss_gym.tasks.supervised.table_task import TableTask
@@ -222,7 +223,7 @@ class MLPClassification(TableTask):
 
     def losses(self) -> dict[str, Loss]:
         return {
-            "cross_entropy": self._cross_entropy,
+            "cross_entropy": perceptron_fit(cross_entropy_and_slope),
             **penalties(self.pairs, self.l1_coefficient),
         }
 
@@ -246,14 +247,8 @@ class MLPClassification(TableTask):
             return error[:, None]
         return torch.stack([risk, error], dim=1)
 
-    def _cross_entropy(self, parameters: Parameters, part: Any) -> Float[Tensor, " num_envs"]:
-        logits = self._logits(parameters, part["inputs"])
-        return cross_entropy(logits, part["targets"], part.get("weights"))
-
     def _logits(
         self, parameters: Parameters, inputs: Float[Tensor, "num_envs rows features"]
     ) -> Float[Tensor, "num_envs rows classes"]:
-        named = named_tensors(parameters)
-        count = len(self.hidden_sizes) + 1
-        layers = [(named[f"weight_{index}"], named[f"bias_{index}"]) for index in range(count)]
-        return perceptron(inputs, layers)
+        layers = layers_of(named_tensors(parameters))
+        return units_by_rows(inputs, layers).transpose(1, 2)
