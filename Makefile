@@ -26,10 +26,12 @@ demo: .venv/installed
 results: .venv/installed
 	$(BIN)/python -m studies.tables
 
-# Training steps a second, against loops that train one model at a time; then where the time of a PPO training goes.
+# Training steps a second, against loops that train one model at a time; then where the time of a PPO training goes,
+# and what PPO on tensors saves of it.
 benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.ppo_profile
+	$(BIN)/python -m benchmarks.tensor_ppo
 
 test: .venv/installed
 	$(BIN)/ruff check .
