@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-SECONDS = 10  # of computing, after which a case hangs
+SECONDS = 60  # of computing, after which a case hangs; compiling a step takes a dozen
 WAITING = 120  # seconds by the clock, which other processes may have used up
 _MEMORY = 4 << 30  # bytes that a case may have beyond those of its parent
 FAILURES = ("traceback", "hang", "killed", "code run", "nonsense")
