@@ -84,7 +84,8 @@ def checked_hyperparameters(algorithm: type, given: Mapping[str, Any]) -> dict[s
     checked = {}
     for name, value in given.items():
         if name not in known:
-            raise ValueError(unknown(f"hyper-parameter of {algorithm.__name__}", name, known))
+            owner = algorithm.__name__.removesuffix("Options")
+            raise ValueError(unknown(f"hyper-parameter of {owner}", name, known))
         checked[name] = _checked(name, value, has_words=isinstance(parameters[name].default, str))
     return checked
 

@@ -122,7 +122,7 @@ def test_actions_are_drawn_with_their_probabilities():
 def test_bad_hyperparameters_are_one_line():
     refused = {
         "gama": ({"gama": 0.9}, "did you mean 'gamma'"),
-        "sde": ({"use_sde": True}, "unknown hyper-parameter of TensorPPOOptions 'use_sde'"),
+        "sde": ({"use_sde": True}, "unknown hyper-parameter of TensorPPO 'use_sde'"),
         "gamma": ({"gamma": 2}, "gamma=2: expected a number from 0 to 1"),
         "batch": ({"batch_size": 1}, "batch_size=1: expected at least 2"),
         "steps": ({"n_steps": 1, "num_envs": 1}, "expected at least 2 steps in a rollout"),
