@@ -1,6 +1,7 @@
 """Imports run one way, folder by folder, and nothing slow is loaded before it is needed."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -39,9 +40,6 @@ ADAPTED = {
 }
 DOORS = ("__init__", "checker")  # they may look at everything
 MODULES = sorted(PACKAGE.rglob("*.py"))
-each_module = pytest.mark.parametrize(
-    "path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE))
-)
 
 
 def imported(source: str) -> set[str]:
@@ -56,8 +54,13 @@ def imported(source: str) -> set[str]:
     return names
 
 
+@functools.cache
+def imports_of(path: Path) -> set[str]:
+    return imported(path.read_text())
+
+
 def packages(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imported(path.read_text())}
+    return {name.partition(".")[0] for name in imports_of(path)}
 
 
 def layer(path: Path) -> str:
@@ -77,59 +80,57 @@ def test_imports_are_found_in_every_form_and_place():
     assert imported(source) == {"a.b", "d", "e.f.g", "e.f.i", "j.k"}
 
 
-@each_module
-def test_imports_run_one_way(path):
-    own = layer(path)
-    if own in DOORS:
-        return
-    assert own in ORDER, "a new folder: give it its place in the order"
-    for name in imported(path.read_text()):
-        if name.startswith("autoloss_gym."):
-            assert ORDER.index(name.split(".")[1]) <= ORDER.index(own), name
+def test_imports_run_one_way():
+    for path in MODULES:
+        own = layer(path)
+        if own in DOORS:
+            continue
+        assert own in ORDER, f"a new folder: give {own} its place in the order"
+        for name in imports_of(path):
+            if name.startswith("autoloss_gym."):
+                assert ORDER.index(name.split(".")[1]) <= ORDER.index(own), (path, name)
 
 
-@each_module
-def test_the_package_never_imports_the_agents_nor_its_own_tests(path):
+def test_the_package_never_imports_the_agents_nor_its_own_tests():
     outside = {"agents", "studies", "benchmarks", "tests", "train_agent", "evaluate"}
-    assert not packages(path) & outside
-    assert not any(name.startswith("autoloss_gym.agents") for name in imported(path.read_text()))
+    for path in MODULES:
+        assert not packages(path) & outside, path
+        assert not any(name.startswith("autoloss_gym.agents") for name in imports_of(path)), path
 
 
-@each_module
-def test_only_what_acts_as_an_environment_imports_gymnasium(path):
+def test_only_what_acts_as_an_environment_imports_gymnasium():
     environments = {"controls", "environment", "adapters", "checker", "registration"}
-    assert "gymnasium" not in packages(path) or layer(path) in environments
+    importing = [path for path in MODULES if "gymnasium" in packages(path)]
+    assert [path for path in importing if layer(path) not in environments] == []
 
 
-@each_module
-def test_signals_and_controllers_know_no_task(path):
+def test_signals_and_controllers_know_no_task():
     """They are shared by environments and by anyone's own training loop."""
-    if layer(path) in ("signals", "controls", "controllers"):
-        names = imported(path.read_text())
-        assert not {name for name in names if name.rpartition(".")[2] in ("Task", "GradientTask")}
+    for path in MODULES:
+        if layer(path) in ("signals", "controls", "controllers"):
+            last = {name.rpartition(".")[2] for name in imports_of(path)}
+            assert not last & {"Task", "GradientTask"}, path
 
 
-@each_module
-def test_nothing_but_a_task_imports_a_task(path):
+def test_nothing_but_a_task_imports_a_task():
     """Environments get their task as an object or a name."""
-    names = imported(path.read_text())
-    tasks = {name for name in names if name.startswith("autoloss_gym.tasks")}
-    assert not tasks or layer(path) == "tasks"
+    for path in MODULES:
+        tasks = {name for name in imports_of(path) if name.startswith("autoloss_gym.tasks")}
+        assert not tasks or layer(path) == "tasks", path
 
 
-@each_module
 @pytest.mark.parametrize("library", ADAPTED)
-def test_only_its_adapter_imports_a_library(path, library):
+def test_only_its_adapter_imports_a_library(library):
     adapter = PACKAGE / "adapters" / ADAPTED[library]
-    assert library not in packages(path) or path == adapter
+    assert [path for path in MODULES if library in packages(path) and path != adapter] == []
 
 
-@each_module
-def test_adapters_of_training_loops_know_no_environment(path):
-    if layer(path) == "adapters" and path.name not in ("stable_baselines3.py", "__init__.py"):
-        names = imported(path.read_text())
-        assert not {name for name in names if name.startswith("autoloss_gym.environment")}
-        assert "gymnasium" not in packages(path)
+def test_adapters_of_training_loops_know_no_environment():
+    for path in MODULES:
+        if layer(path) == "adapters" and path.name not in ("stable_baselines3.py", "__init__.py"):
+            names = imports_of(path)
+            assert not any(name.startswith("autoloss_gym.environment") for name in names), path
+            assert "gymnasium" not in packages(path), path
 
 
 def test_agents_are_imported_relatively_so_that_they_can_be_installed_elsewhere():
