@@ -13,6 +13,7 @@ import pytest
 
 from autoloss_gym.registration import TASKS
 from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20"]
@@ -27,6 +28,11 @@ REPORT = [
 
 
 def run(command, *arguments, cwd=ROOT):
+    return run_python(ROOT / f"{command}.py", *arguments, cwd=cwd)
+
+
+def run_anew(command, *arguments, cwd=ROOT):
+    """The same in a process that shares nothing with those of `run`, such as the seed of hashes."""
     return subprocess.run(
         [sys.executable, ROOT / f"{command}.py", *map(str, arguments)],
         cwd=cwd,
@@ -166,7 +172,7 @@ def test_evaluation_is_repeatable(trained, tmp_path):
         "-o",
         tmp_path,
     ]
-    first, second = run("evaluate", *command), run("evaluate", *command)
+    first, second = run("evaluate", *command), run_anew("evaluate", *command)
     assert first.returncode == 0
     assert table(first) == table(second)
 
@@ -426,10 +432,7 @@ def test_an_evaluation_that_was_killed_goes_on_where_it_was_to_the_same_bytes(
     uninterrupted, tmp_path
 ):
     """Killed while it writes its third batch of four, of which two choose and two make the table."""
-    command = [sys.executable, "-c", KILLED, ROOT / "evaluate.py", *RESUMABLE, "-o", tmp_path]
-    killed = subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    killed = run_python("-c", KILLED, ROOT / "evaluate.py", *RESUMABLE, "-o", tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (folder,) = tmp_path.iterdir()
     assert not contents(folder)
@@ -437,7 +440,7 @@ def test_an_evaluation_that_was_killed_goes_on_where_it_was_to_the_same_bytes(
         path: path.stat().st_mtime_ns for path in (folder / "episodes").glob("*.safetensors")
     }
     assert (len(finished), len(list((folder / "episodes").glob("*.tmp")))) == (2, 1)
-    resumed = run("evaluate", "--resume", folder, cwd=tmp_path)
+    resumed = run_anew("evaluate", "--resume", folder, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert len(list((folder / "episodes").glob("*.safetensors"))) == 4
@@ -649,5 +652,5 @@ def test_a_stored_argument_that_names_code_is_refused(trained, tmp_path):
 def test_a_file_of_the_working_folder_takes_the_place_of_no_library(tmp_path):
     (tmp_path / "torch.py").write_text("raise SystemExit('shadowed')")
     arguments = ["--env", ID, *SMALL, "--episodes", "2", "--policies", "1:1"]
-    result = run("evaluate", *arguments, cwd=tmp_path)
+    result = run_anew("evaluate", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -1,6 +1,5 @@
 """Signals: a command ends within seconds, with one line, and goes on where it was."""
 
-import functools
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from agents import interruption
 from agents.command_line import main
 from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 ID = "AutoLoss/QuadraticRegression-v1"
 HEAD = """
@@ -127,9 +127,8 @@ def test_a_training_that_sigterm_ends_goes_on_to_the_same_bits(tmp_path):
     small = ["--env-kwargs", "dimension=4", "num_samples=20", "max_steps=20", "--num-envs", "8"]
     short = ["--n-timesteps", "480", "--checkpoint-every", "160", "-P", "n_steps=20"]
     train = [ROOT / "train_agent.py", "--env", ID, "--algo", "ppo", *small, *short, "-f"]
-    python = functools.partial(subprocess.run, check=False, capture_output=True, text=True)
-    python([sys.executable, *train, tmp_path / "whole"])
-    ended = python([sys.executable, "-c", ENDS, *train, tmp_path / "ended"])
+    run_python(*train, tmp_path / "whole")
+    ended = run_python("-c", ENDS, *train, tmp_path / "ended")
 
     assert ended.returncode == 143
     assert "Traceback" not in ended.stderr
@@ -138,6 +137,6 @@ def test_a_training_that_sigterm_ends_goes_on_to_the_same_bits(tmp_path):
     assert ended.stderr.endswith(f"{folder} holds a checkpoint: go on with {command}\n")
     assert not list(folder.glob("*.tmp"))
 
-    python([sys.executable, *command.split()[1:]])
+    run_python(*command.split()[1:])
     (whole,) = tmp_path.glob("whole/ppo/*/policy.safetensors")
     assert (folder / whole.name).read_bytes() == whole.read_bytes()

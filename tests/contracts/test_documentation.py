@@ -4,10 +4,7 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
-import os
 import re
-import subprocess
-import sys
 
 import gymnasium
 import pytest
@@ -18,6 +15,7 @@ from autoloss_gym import GradientTask
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
 from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 HEADINGS = [
     "Description",
@@ -128,14 +126,7 @@ def test_python_in_the_documentation_runs(block, tmp_path):
         pytest.importorskip("torchjd")
     block = re.sub(r"total_timesteps=[\d_]+", "total_timesteps=64", block)
     block = block.replace("range(999)", "range(9)").replace("range(500)", "range(50)")
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_python("-W", "error", "-c", block, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
 
 
@@ -214,9 +205,7 @@ def test_files_and_folders_that_are_named_exist(page):
 
 @pytest.mark.parametrize("command", ["train_agent.py", "evaluate.py"])
 def test_options_of_the_commands_exist(command):
-    known = subprocess.run(
-        [sys.executable, ROOT / command, "--help"], capture_output=True, text=True, check=True
-    ).stdout
+    known = run_python(ROOT / command, "--help").stdout
     for text in PAGES.values():
         for line in text.replace("\\\n", " ").splitlines():
             if not re.match(rf"    (?:for .*)?python (?:\.\./)?{command} ", line):

@@ -1,12 +1,9 @@
 """Random command lines, arguments and actions: a tenth of what `tests/support` plays in full."""
 
-import subprocess
-import sys
-
 import pytest
 
 from tests.support import forked
-from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 
 @pytest.mark.parametrize(
@@ -15,8 +12,7 @@ from tests.support.paths import ROOT
 )
 def test_random_input_works_or_is_refused_in_one_line(module, cases):
     # In a process of its own: the checks of annotations in this one would refuse bad types first.
-    program = [sys.executable, "-m", f"tests.support.{module}", "--cases", str(cases)]
-    result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = run_python("-m", f"tests.support.{module}", "--cases", cases)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"tried {cases}, worked " in result.stdout
 

@@ -1,11 +1,10 @@
 """A tenth of what `python -m tests.support.stored_files` tries."""
 
-import subprocess
 import sys
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 
 @pytest.mark.skipif(
@@ -13,8 +12,7 @@ from tests.support.paths import ROOT
 )
 def test_damaged_and_forged_files_are_one_line_or_made_anew():
     """In a process of its own, because one that has threads cannot be forked."""
-    command = [sys.executable, "-m", "tests.support.stored_files", "--cases", "100", "--seed", "7"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = run_python("-m", "tests.support.stored_files", "--cases", 100, "--seed", 7)
     assert result.returncode == 0, result.stdout + result.stderr
     for outcome in ("tracebacks", "hangs", "code run", "silent nonsense"):
         assert f"{outcome}: 0" in result.stdout

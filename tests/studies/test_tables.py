@@ -1,15 +1,12 @@
 """`studies/tables.py`: what makes the tables of docs/results/."""
 
 import json
-import subprocess
-import sys
 
-from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 
 def results(*arguments):
-    command = [sys.executable, "-m", "studies.tables", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run_python("-m", "studies.tables", *arguments)
 
 
 def test_the_quick_form_trains_plays_and_is_not_repeated(tmp_path):

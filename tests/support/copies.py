@@ -4,10 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 _COPIED = ("autoloss_gym", "agents", "evaluate.py", "train_agent.py")
 
@@ -40,13 +40,7 @@ def apply_diff(diff: str, folder: Path) -> None:
 
 def run_in_copy(folder: Path, *arguments: str) -> str:
     """The output of Python in a copy, which it imports instead of the checkout."""
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    ended = run_python("-W", "error", *arguments, cwd=folder, env=environment)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

@@ -163,8 +163,9 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "hidden_sizes": ((6, 5), (4,)),
     },
 }
-# Arguments of the environment, for every task.
-_WEIGHTS: list[dict[str, Any]] = [{"control": "weights"}]
+# Tasks of many operations whose arguments go well together: a variant changes several.
+_TOGETHER = (AUTOENCODER, IMAGE_CLASSES, GAN, INTRO_VAE, TRANSLATION, PINN)
+_WEIGHTS: dict[str, Any] = {"control": "weights"}
 _DECISIONS: dict[str, Any] = {"control": "schedule", "control_arguments": {"every": 2}}
 # Validations of the runs here are 2 updates apart.
 _REWARD_ARGUMENTS = {"improvement": {"segment": 2, "window": 1}}
@@ -173,14 +174,17 @@ _REWARDS = [
     for reward in REWARDS
     if reward != "shaped"  # the default
 ]
+# Arguments of the environment, for every task: in each variant all of them are others.
 EVERYWHERE: list[dict[str, Any]] = [
     {},
-    *_WEIGHTS,
-    *_REWARDS,
-    {"features": "raw"},
-    {"features": "log", "add": ("sizes", "sparsity", "best", "gradient_noise")},
-    {"split": "validation"},
-    {"split": "test"},
+    {"features": "raw", "split": "validation", **_REWARDS[0]},
+    {
+        "features": "log",
+        "add": ("sizes", "sparsity", "best", "gradient_noise"),
+        "split": "test",
+        **_REWARDS[1],
+    },
+    *_REWARDS[2:],
 ]
 # What no task has a part in: one of them stands for all.
 ONCE: list[dict[str, Any]] = [
@@ -211,21 +215,29 @@ def _variants(id: str) -> list[dict[str, Any]]:
     chosen: list[dict[str, Any]] = [{"preset": preset} for preset in task_class(id).presets]
     defaults = {each.name: each.default for each in dataclasses.fields(task_class(id))}
     defaults |= SMALL[id]
-    for name, values in VALUES[id].items():
-        # The variant without an argument has all of these.
-        chosen += [{name: value} for value in values if value != defaults[name]]
+    # The variant without an argument has all of the defaults.
+    others = {
+        name: [value for value in values if value != defaults[name]]
+        for name, values in VALUES[id].items()
+    }
+    if id in _TOGETHER:
+        for row in range(max(map(len, others.values()))):
+            chosen.append({name: each[row] for name, each in others.items() if row < len(each)})
+    else:
+        chosen += [{name: value} for name, each in others.items() for value in each]
     if id == BEALE:
         chosen += ONCE
     if id == GAN:
         # Its losses share no block: pairs are drawn.
         chosen.append(_DECISIONS)
     if id == INTRO_VAE:
-        chosen.append({"arms": "parts", **_WEIGHTS[0]})
+        chosen.append({"arms": "parts", **_WEIGHTS})
     if id == TRANSLATION:
         # Its programs have the most operations, and share those of the environment with the others.
-        return [*chosen, {}, *_WEIGHTS]
-    suited = [each for each in EVERYWHERE if id not in _UNWEIGHED or each not in _WEIGHTS]
-    return [*chosen, *suited]
+        return [*chosen, {}, _WEIGHTS]
+    if id not in _UNWEIGHED:
+        chosen.append(_WEIGHTS)
+    return [*chosen, *EVERYWHERE]
 
 
 def _name(id: str, arguments: dict[str, Any]) -> str:

@@ -5,8 +5,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 
 import gymnasium
 import numpy as np
@@ -25,6 +23,7 @@ from agents.policies.trained.zip_policy import ZipPolicy
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
 from autoloss_gym.tools.stored import write_arrays
 from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 ID = "AutoLoss/QuadraticRegression-v1"
 SMALL = {"dimension": 4, "num_samples": 20, "max_steps": 40, "learning_rate": 0.03}
@@ -160,10 +159,7 @@ def test_a_malicious_checkpoint_runs_nothing(in_torch, tmp_path):
 
 
 def evaluate(*arguments):
-    command = [sys.executable, ROOT / "evaluate.py", *arguments]
-    return subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    return run_python(ROOT / "evaluate.py", *arguments)
 
 
 def test_a_zip_of_stable_baselines3_is_read_only_where_it_is_trusted(tmp_path):

@@ -4,11 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 
 GUIDES = ROOT / "docs" / "guides"
 SMALL = ["dimension=4", "num_samples=20", "max_steps=20"]
@@ -36,12 +36,10 @@ def apply(guide, clone):
 
 
 def table(clone, *policies):
-    command = [sys.executable, "evaluate.py", "--env", "AutoLoss/QuadraticRegression-v1"]
+    command = ["evaluate.py", "--env", "AutoLoss/QuadraticRegression-v1"]
     command += ["--env-kwargs", *SMALL, "--episodes", "2", "--policies", *policies]
     environment = os.environ | {"PYTHONPATH": str(clone)}
-    result = subprocess.run(
-        command, cwd=clone, env=environment, capture_output=True, text=True, check=False
-    )
+    result = run_python(*command, cwd=clone, env=environment)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

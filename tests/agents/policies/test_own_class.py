@@ -1,7 +1,6 @@
 """Policies and rules of the user's own, named module:Class."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +10,7 @@ from agents.evaluation.entrants import make_entrant
 from agents.policies.grammar import parse_specification
 from autoloss_gym.controllers.policies.weighting import WeightingPolicy
 from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 from tests.support.toy_tasks import SMALL, Fragile
 
 MODULE = """
@@ -105,8 +105,7 @@ def test_a_resumed_folder_imports_a_module_only_where_it_is_trusted(tmp_path):
     }  # fmt: skip
     (tmp_path / "command.json").write_text(json.dumps(content))
     for trust, expected in (([], "add --trust-checkpoint"), (["--trust-checkpoint"], "imported")):
-        command = [sys.executable, ROOT / "evaluate.py", "--resume", ".", *trust]
-        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        result = run_python(ROOT / "evaluate.py", "--resume", ".", *trust, cwd=tmp_path)
         assert expected in result.stderr
         assert result.stdout == ""
 

@@ -3,8 +3,6 @@
 import copy
 import io
 import pickle
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,7 +10,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from autoloss_gym.weightings import Equal, GradNorm, SoftAdapt, UncertaintyWeighting
-from tests.support.paths import ROOT
+from tests.support.prepared import run_python
 from tests.weightings.test_weightings import every_rule
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -197,6 +195,5 @@ print("as it is")
 
 def test_a_compiled_model_calls_its_rule_as_it_is():
     """In a process of its own: checks of annotations cannot be compiled."""
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", COMPILED]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_python("-W", "error::RuntimeWarning", "-c", COMPILED)
     assert done.stdout.strip() == "as it is", done.stderr
