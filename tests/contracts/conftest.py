@@ -1,14 +1,11 @@
 """What tests of every variant need: small data sets, and judges that need no training."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from autoloss_gym.scoring import classifiers
-from autoloss_gym.scoring.classifiers import training
-from autoloss_gym.scoring.image_judge import ImageJudge
+from tests.support.quick_classifiers import quick_classifiers
 from tests.support.small_images import write_small_images
 from tests.support.small_text import write_small_text
 
@@ -19,20 +16,7 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_text(write_small_images(tmp_path_factory.mktemp("data")))
 
 
-@pytest.fixture(scope="module")
-def quick_classifiers() -> Iterator[None]:
-    """Classifiers of one step of training, kept apart from those of other tests."""
-    quick = {
-        kind: dataclasses.replace(recipe, version="quick", sizes=(4, 4, 4), steps=1)
-        for kind, recipe in training.RECIPES.items()
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "RECIPES", quick)
-        _forget()
+@pytest.fixture(scope="module", name="quick_classifiers")
+def each_is_quick() -> Iterator[None]:
+    with quick_classifiers():
         yield
-    _forget()
-
-
-def _forget() -> None:
-    classifiers._trained.cache_clear()
-    ImageJudge.reference.cache_clear()

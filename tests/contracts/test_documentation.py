@@ -16,6 +16,7 @@ from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 from autoloss_gym.registration import TASKS
 from tests.support.paths import ROOT
 from tests.support.prepared import run_python
+from tests.support.variants import task_class
 
 HEADINGS = [
     "Description",
@@ -51,14 +52,13 @@ FOLDERS = "autoloss_gym|agents|benchmarks|docs|examples|studies|tests"
 
 @pytest.mark.parametrize("id", TASKS)
 def test_task_docstrings_have_the_headings_in_order(id):
-    task = gymnasium.make(id).unwrapped.task
-    assert re.findall(r"^\s*## (.+)$", type(task).__doc__, re.MULTILINE) == HEADINGS
+    assert re.findall(r"^\s*## (.+)$", task_class(id).__doc__, re.MULTILINE) == HEADINGS
 
 
 @pytest.mark.parametrize("id", TASKS)
 def test_task_docstrings_name_every_argument(id):
-    task = gymnasium.make(id).unwrapped.task
-    arguments = type(task).__doc__.split("## Arguments")[1].split("## References")[0]
+    task = task_class(id)
+    arguments = task.__doc__.split("## Arguments")[1].split("## References")[0]
     missing = [
         name
         for name in (field.name for field in dataclasses.fields(task) if field.init)
