@@ -94,17 +94,17 @@ def same_bits(make, losses, norms, prior=None):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS.keys())
 def test_a_model_has_the_bits_of_a_batch(make, dtype):
-    for count in (1, 2, 3, 4, 5):
-        losses, _, norms = histories(steps=60, runs=2, losses=count, dtype=dtype)
+    for count in (1, 2, 3, 4, 5) if dtype == torch.float32 else (2, 5):
+        losses, _, norms = histories(steps=40, runs=2, losses=count, dtype=dtype)
         used = same_bits(make, losses, norms, prior=None if count % 2 else range(1, count + 1))
         if make not in LEFT_TO_TENSORS:
-            assert (used > 30) == (count < 5), (count, used)
+            assert (used > 20) == (count < 5), (count, used)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS.keys())
 def test_losses_and_norms_of_any_size_have_them_too(make, dtype):
-    for count in (1, 2, 3):
+    for count in (1, 2, 3) if dtype == torch.float32 else (2,):
         losses = extreme_histories(count, dtype)
         same_bits(make, losses, losses.abs().nan_to_num(posinf=1.0).flip(0))
 
