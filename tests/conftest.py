@@ -15,12 +15,25 @@ from tests.support.annotations import Checks, install_checks
 
 torch.set_num_threads(1)
 install_checks("autoloss_gym")
+# Files whose tests take many seconds each: they begin first, so that none is left alone at the end.
+LONGEST = (
+    "tests/environment/test_runs.py",
+    "tests/contracts/test_random_inputs.py",
+    "tests/contracts/test_stored_files.py",
+    "tests/studies/",
+    "tests/agents/test_installed.py",
+    "tests/agents/test_commands.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--device", default="cpu", help="where the tests of test_device.py run: cpu or cuda"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

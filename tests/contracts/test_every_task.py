@@ -11,9 +11,13 @@ from autoloss_gym.registration import TASKS
 from benchmarks import module_cases
 
 SHORTER = {
-    "AutoLoss/ImageGAN-v1": {"max_steps": 300, "num_test": 500, "collapse_repeats": 0},
-    "AutoLoss/IntroVAE-v0": {"max_steps": 200, "collapse_repeats": 0},
-    "AutoLoss/MultiTaskTranslation-v0": {"max_steps": 100, "num_held_out": 20, "num_test": 20},
+    "AutoLoss/Rosenbrock-v1": {"max_steps": 100},
+    "AutoLoss/PINN-v0": {"max_steps": 200},
+    "AutoLoss/SparseAutoencoder-v1": {"max_steps": 100},
+    "AutoLoss/ImageClassification-v0": {"max_steps": 100},
+    "AutoLoss/ImageGAN-v1": {"max_steps": 200, "num_test": 200, "collapse_repeats": 0},
+    "AutoLoss/IntroVAE-v0": {"max_steps": 100, "num_test": 200, "collapse_repeats": 0},
+    "AutoLoss/MultiTaskTranslation-v0": {"max_steps": 50, "num_held_out": 20, "num_test": 20},
 }
 ONE_LOSS = ("AutoLoss/LeastSquaresStepSize-v0", "AutoLoss/QuadraticStepSize-v0")
 ONE_LOSS_FOR_EACH_BLOCK = (
