@@ -152,8 +152,8 @@ def traces_intro_vae() -> None:
 
 
 def draws(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    keys = random.fold_in(random.fold_in(keys, "stream"), 0)
-    return random.normal(keys, (16, 16)), random.integers(keys, (9,), 100)
+    normal = random.normal(random.fold_in(keys, "stream"), (16, 16))
+    return normal, random.integers(random.fold_in(keys, 0), (9,), 100)
 
 
 def draws_agree() -> None:
