@@ -34,6 +34,7 @@ from .checkpoints import (
     save_weights,
     set_optimizer,
 )
+from .distributions import Actor, Categorical
 from .policy_gradient import Baseline, ReinforceOptions, Sequences, policy_loss, step_rewards
 from .sample_log import SampleLog
 from .training_log import EPISODE_FIGURES, tenths
@@ -67,6 +68,10 @@ class ReinforceLearner:
         self.task = envs.task
         torch.manual_seed(configuration.seed)
         self.controller = build_controller(configuration, envs).to(envs.device)
+        space = envs.single_action_space
+        assert isinstance(space, spaces.Discrete)
+        self._distribution = Categorical((int(space.n),), is_single=True)
+        self._actor = Actor(self.controller, self._distribution)
         self._envs.reset(seed=configuration.seed * SEED_SPACING)
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=self._options.learning_rate)
         self._baseline = Baseline(self._options)
@@ -151,15 +156,16 @@ class ReinforceLearner:
         playing = True
 
         while playing:
-            logits = self.controller(observations)
-            actions = torch.distributions.Categorical(logits=logits).sample()
-            recorded.append((observations, actions, running))
-            observations, rewards, ended, _, infos = envs.step(actions)
+            draws = [self._noise() for _ in range(envs.steps_ahead)]
+            acted, outcome = envs.act(self._actor, observations, draws)
+            observations, rewards, ended, _, infos = outcome
+            for seen, actions in zip(*acted, strict=True):
+                recorded.append((seen, actions, running))
             metric = infos["validation"][:, 0]
             # Runs can have ended only where there is a `final_info`: to ask the device at every
             # step would make it wait.
             some_ended = "final_info" in infos
-            self._samples.watch(ended=some_ended and bool(ended[0]))
+            self._samples.watch(some_ended and bool(ended[0]), len(draws))
             if some_ended:
                 final = infos["final_info"]
                 metric = torch.where(ended, self._last_metric(final), metric)
@@ -167,13 +173,18 @@ class ReinforceLearner:
                 figures = _collect(figures, final, running & ended)
                 running = running & ~ended
                 playing = bool(running.any())
-            metrics.append(metric)
+            # It stays as it is up to the last of these steps.
+            metrics += [metrics[-1]] * (len(draws) - 1) + [metric]
 
         observed, chosen, ran = (torch.stack(column) for column in zip(*recorded, strict=True))
         minimize = envs.task.validation_metrics[0].minimize
         earned = step_rewards(torch.stack(metrics), minimize, self._options)
         means = {name: values.double().mean().item() for name, values in figures.items()}
         return Sequences(observed, chosen, ran, earned, final_rewards, means)
+
+    def _noise(self) -> Tensor:
+        """What the actions of a step are drawn with."""
+        return self._distribution.noise(self._envs.num_envs, None, self._envs.device)
 
     def _last_metric(self, final: Mapping[str, Tensor]) -> Tensor:
         """The metric at the end; the declared worst value, if any, of a run that has diverged."""

@@ -34,8 +34,9 @@ class SampleLog:
         self._present_text: str | None = None
         self._finished_text: str | None = None
 
-    def watch(self, ended: bool | Tensor) -> None:
-        """To be called after every step of the batch; `ended` says whether the first run has.
+    def watch(self, ended: bool | Tensor, steps: int = 1) -> None:
+        """To be called after every step of the batch, or after all up to a validation; `ended` says
+        whether the first run has.
 
         A tensor is read only where the task makes something to look at.
         """
@@ -47,7 +48,7 @@ class SampleLog:
             self._finished_text, self._present_text = self._present_text, None
             self._steps = 0
             return
-        self._steps += self._envs.repeat
+        self._steps += steps * self._envs.repeat
         if self._steps % task.validate_every:
             return
         if isinstance(task, ImageTask):

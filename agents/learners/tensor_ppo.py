@@ -34,8 +34,8 @@ from .checkpoints import (
     save_weights,
     set_optimizer,
 )
+from .distributions import Gaussian, distribution_of
 from .hyperparameters import checked_hyperparameters
-from .proximal.distributions import Gaussian, distribution_of
 from .proximal.episodes import Episodes
 from .proximal.options import TensorPPOOptions
 from .proximal.rollouts import Collector, Rollout
@@ -145,9 +145,9 @@ class TensorPPOLearner:
         for _ in range(self._options.n_epochs):
             yield torch.randperm(length, generator=self._generator, device=self._envs.device)
 
-    def _watch(self, rewards: Tensor, ended: Tensor, infos: dict[str, Any]) -> None:
-        self._episodes.add(rewards, ended, infos)
-        self._samples.watch(ended[0] if "final_info" in infos else False)
+    def _watch(self, rewards: Tensor, ended: Tensor, infos: dict[str, Any], steps: int) -> None:
+        self._episodes.add(rewards, ended, infos, steps)
+        self._samples.watch(ended[0] if "final_info" in infos else False, steps)
 
     def _log_update(self, logger: Logger, rollout: Rollout, figures: Tensor) -> None:
         """Log an update by the names of Stable-Baselines3, in one copy to the host."""

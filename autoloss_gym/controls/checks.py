@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autoloss_gym.core.task import Control
 from autoloss_gym.tools.arrays import on_host
+from autoloss_gym.tools.compiling import is_eager_on_cpu
 from autoloss_gym.tools.names import shown
 
 
@@ -71,7 +72,7 @@ def numbers(values: Any, shape: tuple[int, ...], kind: str) -> Tensor:
 def finite_numbers(values: Any, shape: tuple[int, int], kind: str) -> Tensor:
     """As `numbers`; where they are on the CPU, those that are not finite are refused."""
     given = numbers(values, shape, kind)
-    if given.device.type == "cpu":
+    if is_eager_on_cpu(given):
         expected = "finite numbers, which are clipped to [-1, 1]"
         check_rows(~_all_finite(given), given.numpy(), expected)
     return given
@@ -109,6 +110,11 @@ def _all_finite(values: Tensor) -> np.ndarray:
     """Whether each row of a tensor on the host is finite: NumPy is the faster where it is small."""
     is_finite: np.ndarray = np.isfinite(values.numpy()).all(axis=1)
     return is_finite
+
+
+def stays_on_device(actions: Any) -> bool:
+    """Whether the host does not look at actions: it would wait for a device or break a graph."""
+    return isinstance(actions, Tensor) and not is_eager_on_cpu(actions)
 
 
 def is_integer(dtype: torch.dtype) -> bool:

@@ -15,6 +15,7 @@ from autoloss_gym.controls.checks import (
     host_choice,
     host_integers,
     is_integer,
+    stays_on_device,
 )
 from autoloss_gym.controls.step_sizes import Levels, StepSizeRange, on_levels
 from autoloss_gym.core.task import Control
@@ -53,7 +54,7 @@ class ChoosePair(ActionControl):
         if self.step_size:
             return self._with_step_size(num_pairs, actions, num_envs, device)
         step_size = torch.ones(num_envs, dtype=torch.float32, device=device)
-        if isinstance(actions, Tensor) and actions.device.type != "cpu":
+        if stays_on_device(actions):
             # The host would have to wait for the values.
             check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
             check_integers(is_integer(actions.dtype), actions.dtype, num_pairs)
@@ -65,7 +66,7 @@ class ChoosePair(ActionControl):
     def _with_step_size(
         self, num_pairs: int, actions: Any, num_envs: int, device: torch.device
     ) -> Control:
-        if isinstance(actions, Tensor) and actions.device.type != "cpu":
+        if stays_on_device(actions):
             check_shape(tuple(actions.shape), (num_envs, 2), "MultiDiscrete action")
             check_integers(is_integer(actions.dtype), actions.dtype, num_pairs)
             pairs, levels = actions.unbind(dim=1)

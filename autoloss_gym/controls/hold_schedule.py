@@ -18,6 +18,7 @@ from autoloss_gym.controls.checks import (
     finite_numbers,
     host_choice,
     is_integer,
+    stays_on_device,
 )
 from autoloss_gym.controls.schedule import Schedule
 from autoloss_gym.core.task import Control
@@ -147,7 +148,7 @@ class HoldSchedule:
             values = finite_numbers(actions, (num_envs, size), "Box action")
             return values.clamp(-1, 1).to(device, torch.float32)
         count = self.levels**size
-        if isinstance(actions, Tensor) and actions.device.type != "cpu":
+        if stays_on_device(actions):
             check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
             check_integers(is_integer(actions.dtype), actions.dtype, count)
             chosen = actions.to(torch.int64)

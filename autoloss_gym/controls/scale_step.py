@@ -16,6 +16,7 @@ from autoloss_gym.controls.checks import (
     finite_numbers,
     host_choice,
     is_integer,
+    stays_on_device,
 )
 from autoloss_gym.controls.step_sizes import Levels, StepSizeRange, on_levels, on_line
 from autoloss_gym.core.task import Control
@@ -70,7 +71,7 @@ class ScaleStep(ActionControl):
         if self.levels is None:
             values = finite_numbers(actions, (num_envs, 1), "Box action")
             return on_line(values[:, 0].to(device, torch.float32), self.step_size_range)
-        if isinstance(actions, Tensor) and actions.device.type != "cpu":
+        if stays_on_device(actions):
             check_shape(tuple(actions.shape), (num_envs,), "Discrete action")
             check_integers(is_integer(actions.dtype), actions.dtype, self.levels)
             chosen = actions.to(torch.int64)

@@ -13,10 +13,12 @@ from autoloss_gym.controls import ActionControl, HoldSchedule, continued
 from autoloss_gym.core.task import Control
 from autoloss_gym.environment.decisions import Decisions, inner_infos
 from autoloss_gym.environment.instances import Instances
+from autoloss_gym.environment.moves import Acted, Acting, Actor, Known
 from autoloss_gym.environment.phases import Phases
 from autoloss_gym.environment.pictures import Pictures
+from autoloss_gym.environment.played import Played
 from autoloss_gym.environment.runs import Runs, mask_on, replaced, start
-from autoloss_gym.environment.segments import Played, Player
+from autoloss_gym.environment.segments import Player
 from autoloss_gym.tools import tree
 
 
@@ -73,16 +75,49 @@ class Batch:
     def play(self, controls: Sequence[Control], resting: np.ndarray) -> Played:
         """Play controls one after another on all runs that are not `resting`."""
         repeated = [control for control in controls for _ in range(self._times)]
-        return self.player.play(self.runs, self.phases, repeated, resting)
+        return self.player.play(self.runs, self.phases, Known(repeated), resting)
 
     def act(self, actions: Any, resting: np.ndarray) -> Played:
         """Do what the actions ask for with all runs that are not `resting`."""
         kind = self._control
         if isinstance(kind, HoldSchedule):
             return self._decide(actions, resting)
-        last = self.runs.history.step_size
-        control = kind(self.player.description, actions, len(resting), last.device)
-        return self.play([continued(kind, control, last)], resting)
+        control = self._control_of(actions, self.runs.history.step_size)
+        return self.play([control], resting)
+
+    def act_by(
+        self, actor: Actor, observations: Tensor, draws: Sequence[Any], resting: np.ndarray
+    ) -> Played:
+        """Do what an actor decides at each of at most `steps_ahead` steps."""
+        if self._is_step_by_step:
+            with torch.no_grad():
+                actions = actor(observations, draws[0])
+            played = self.act(actions, resting)
+            played.acted = Acted((observations,), (actions,))
+            return played
+        acting = Acting(actor, self._control_of, draws, observations)
+        return self.player.play(self.runs, self.phases, acting, resting)
+
+    @property
+    def steps_ahead(self) -> int:
+        """Steps up to the next validation of any run, as far as they can be taken at once: runs
+        that wait for their reset are put back by the first of them.
+        """
+        at_once = not (self._is_step_by_step or self.phases.finished.any())
+        return self.player.steps_ahead(self.phases) if at_once else 1
+
+    @property
+    def _is_step_by_step(self) -> bool:
+        """Whether a step is a decision, goes past a validation, or is drawn."""
+        is_decision = isinstance(self._control, HoldSchedule)
+        return is_decision or self._times > 1 or self._pictures is not None
+
+    def _control_of(self, actions: Any, last: Tensor) -> Control:
+        """The control of actions after these factors on the learning rate, (rows,)."""
+        kind = self._control
+        assert isinstance(kind, ActionControl)
+        control = kind(self.player.description, actions, len(last), last.device)
+        return continued(kind, control, last)
 
     def _decide(self, actions: Any, resting: np.ndarray) -> Played:
         """Play all runs that are not `resting` to their next decisions."""

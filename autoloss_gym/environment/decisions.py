@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from autoloss_gym.controls import HoldSchedule
+from autoloss_gym.environment.moves import Known
 from autoloss_gym.environment.phases import Phases
+from autoloss_gym.environment.played import Played
 from autoloss_gym.environment.runs import Runs, mask_on
-from autoloss_gym.environment.segments import Played, Player, Validation
+from autoloss_gym.environment.segments import Player
 from autoloss_gym.tools import tree
 
 
@@ -56,7 +58,7 @@ class Decisions:
         if len(moments) == 1 and not np.count_nonzero(resting):
             return self._segment(runs, phases, int(moments[0]))
 
-        whole = Played(torch.zeros_like(runs.shift[:, 0]), resting & False, resting & False)
+        whole = Played.nothing(len(resting), device)
         for moment in moments:
             rows = np.flatnonzero(~resting & (before == moment))
             on_device = torch.from_numpy(rows).to(device)
@@ -64,7 +66,7 @@ class Decisions:
             played = self._segment(part, part_phases, int(moment))
             tree.merge(runs, on_device, part)
             phases.take_back(rows, part_phases)
-            _add(whole, played, rows, on_device, len(resting))
+            whole.take(played, rows)
         return whole
 
     def _segment(self, runs: Runs, phases: Phases, moment: int) -> Played:
@@ -73,28 +75,10 @@ class Decisions:
         controls = self._between(runs, moment, last)
         return self._player.play(runs, phases, controls, np.zeros(len(phases.elapsed), dtype=bool))
 
-    def _between(self, runs: Runs, first: int, last: int) -> list[Any]:
+    def _between(self, runs: Runs, first: int, last: int) -> Known:
         keys = runs.state.keys.run
-        return self._control.controls(self._player.description, keys, runs.shift, first, last)
-
-
-def _add(whole: Played, part: Played, rows: np.ndarray, on_device: Tensor, num_envs: int) -> None:
-    """Take what some of the runs have played into the whole."""
-    whole.rewards.index_copy_(0, on_device, part.rewards)
-    whole.ended[rows] = part.ended
-    whole.due[rows] = part.due
-    for validation in part.validations:
-        due = np.zeros(num_envs, dtype=bool)
-        due[rows] = validation.due
-        rewards = validation.rewards.new_zeros(num_envs)
-        metrics = validation.metrics.new_zeros(num_envs, validation.metrics.shape[1])
-        whole.validations.append(
-            Validation(
-                due,
-                rewards.index_copy(0, on_device, validation.rewards),
-                metrics.index_copy(0, on_device, validation.metrics),
-            )
-        )
+        description = self._player.description
+        return Known(self._control.controls(description, keys, runs.shift, first, last))
 
 
 def inner_infos(

@@ -79,6 +79,16 @@ class Reporter:
         final_info = self._masked(info | figures, ended)
         return self._masked({"final_obs": observations, "final_info": final_info}, ended)
 
+    def diagnostics(self, state: State) -> dict[str, Any]:
+        """All losses, gradient norms and validation metrics, measured anew."""
+        evaluation = self.task.measure(state)
+        measured = {
+            "fresh_losses": evaluation.losses,
+            "fresh_gradient_norms": evaluation.gradient_norms,
+            "fresh_validation": self.task.validate(state),
+        }
+        return self.all_of(measured)
+
     def all_of(self, values: Mapping[str, Tensor | np.ndarray]) -> dict[str, Any]:
         """The output of each."""
         return {name: self.output(value) for name, value in values.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -20,13 +21,15 @@ from autoloss_gym.environment.building import (
     build_task,
     repetitions,
 )
+from autoloss_gym.environment.figures import RunFigures
 from autoloss_gym.environment.infos import Reporter
 from autoloss_gym.environment.instances import Instances, is_seed, reset_options, seed_list
+from autoloss_gym.environment.moves import Acted, Actor
 from autoloss_gym.environment.phases import Phases
+from autoloss_gym.environment.played import Played
 from autoloss_gym.environment.programs import Programs
-from autoloss_gym.environment.rendering import SAMPLES
 from autoloss_gym.environment.runs import describe
-from autoloss_gym.environment.segments import Played, Player
+from autoloss_gym.environment.segments import Player
 from autoloss_gym.signals.rewards import REWARDS, Reward
 from autoloss_gym.tools.arguments import one_of, pick
 from autoloss_gym.tools.bounds import PositiveInt
@@ -35,7 +38,7 @@ from autoloss_gym.tools.fields import converted
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 
 
-class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
+class AutoLossVectorEnv(RunAttributes, RunFigures, VectorEnv[Any, Any, Any]):
     """Trains `num_envs` models at once; each environment is one training run of a task.
 
     Args:
@@ -178,6 +181,37 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         resetting = self._begin_step()
         return self._end_step(self._batch.play(checked, resetting), resetting)
 
+    def act(self, actor: Actor, observations: Any, draws: Sequence[Any]) -> tuple[Acted, Step]:
+        """As `step` with the actions of `actor` for each of the draws, reported once at the end.
+
+        With `compile=True` the actor is compiled into the program of the updates; it is called
+        without a graph, and may be a module, whose parameters may change between calls.
+
+        Args:
+            actor: (observations, draw) → actions; a function of tensors on the environment's
+                device, whose rows follow from each other's not.
+            observations: what the last step or reset has returned.
+            draws: what the actor draws from at each step, a tensor (num_envs, …) or a tree of such;
+                at most `steps_ahead`, and at least one.
+
+        Returns:
+            What the actor saw and did at each step, as tensors, and the outcome of the last one.
+            Those before it have paid nothing, and no run has ended with them.
+        """
+        most = self.steps_ahead
+        if not 1 <= len(draws) <= most:
+            raise ValueError(f"{len(draws)} draws: expected 1 to {most}, see steps_ahead")
+        resetting = self._begin_step()
+        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.device)
+        played = self._batch.act_by(actor, seen, draws, resetting)
+        assert played.acted is not None
+        return played.acted, self._end_step(played, resetting)
+
+    @property
+    def steps_ahead(self) -> int:
+        """Steps that `act` can take at once: up to the next validation of any run."""
+        return self._batch.steps_ahead
+
     def _begin_step(self) -> np.ndarray:
         """Runs that this step only resets."""
         # Masks of runs are on the host: `np.count_nonzero` asks no device.
@@ -194,49 +228,12 @@ class AutoLossVectorEnv(RunAttributes, VectorEnv[Any, Any, Any]):
         if np.count_nonzero(restart):
             batch.restart(np.flatnonzero(restart))
         refreshed = batch.phases.refreshed(due | restart)
-        observations, infos = self._reporter.report(batch.runs, refreshed, played.observed)
+        observed = None if np.count_nonzero(restart) else played.observed
+        observations, infos = self._reporter.report(batch.runs, refreshed, observed)
         # None is ever truncated.
         outcome: tuple[Any, ...] = (played.rewards, ended, np.zeros_like(ended))
         infos |= self._reporter.all_of(played.inner)
         return observations, *map(self._reporter.output, outcome), final | infos
-
-    def diagnostics(self) -> dict[str, Any]:
-        """All losses, gradient norms and validation metrics measured anew.
-
-        It costs a forward and backward pass of every loss and a validation, and moves nothing.
-
-        Returns:
-            `fresh_losses`, `fresh_gradient_norms` (num_envs, pairs) and `fresh_validation`
-            (num_envs, metrics), float32.
-        """
-        state = self._batch.runs.state
-        evaluation = self.task.measure(state)
-        measured = {
-            "fresh_losses": evaluation.losses,
-            "fresh_gradient_norms": evaluation.gradient_norms,
-            "fresh_validation": self.task.validate(state),
-        }
-        return self._reporter.all_of(measured)
-
-    def scores(self) -> Any:
-        """Figures of merit, (num_envs, metrics), float32, on data that no decision may see."""
-        return self._reporter.output(self.task.score(self._batch.runs.state))
-
-    def samples(self, count: int = SAMPLES) -> Any:
-        """Images that the models make, (num_envs, count, height, width, channels), in [0, 1]; or,
-        where they translate, a list of `Translation` for each run.
-
-        Raises:
-            ValueError: the task is neither an `ImageTask` nor a `TextTask`.
-        """
-        made = pictures.samples(self.task, self._batch.runs.state, count)
-        return made if isinstance(made, list) else self._reporter.output(made)
-
-    def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture (height, width, 3), uint8, of each run: its curves, schedule and images."""
-        if self._pictures is None:
-            return None
-        return self._pictures.draw(self._batch.phases.elapsed, self._batch.runs)
 
     def state_dict(self) -> dict[str, Any]:
         """All runs as they are, from which an environment of the same arguments can go on."""

@@ -14,6 +14,7 @@ import json
 import pickle
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,41 @@ def _decided(envs: AutoLossVectorEnv) -> list[np.ndarray]:
     return outputs
 
 
+def acts() -> None:
+    """An actor, whose weights change, is compiled into the program of the updates, also of more
+    runs than are played at once.
+    """
+    torch.compile = functools.partial(torch.compile, backend="aot_eager")
+    task = TwoBlocks(max_steps=6, validate_every=3)
+    arguments = {"task": task, "control": "weights", "array": "torch"}
+    eager, fast = (
+        AutoLossVectorEnv(num_envs=70, compile=compile, **arguments) for compile in (False, True)
+    )
+    expected = list(_acted(eager))
+    for index, (found, values) in enumerate(zip(_acted(fast), expected, strict=True)):
+        torch.testing.assert_close(found, values, rtol=2e-3, atol=2e-3)
+        # Once all programs have been used, nothing is compiled anew.
+        torch._dynamo.config.error_on_recompile = index > len(expected) // 2
+
+
+def _acted(envs: AutoLossVectorEnv) -> Iterator[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    observations, _ = envs.reset(seed=0)
+    network = torch.nn.Linear(observations.shape[1], 3)
+    torch.nn.init.normal_(network.weight, generator=generator)
+    torch.nn.init.zeros_(network.bias)
+
+    def act(observed: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(network(observed) + noise)
+
+    for _ in range(4):
+        draws = [torch.randn(70, 3, generator=generator) for _ in range(envs.steps_ahead)]
+        acted, (observations, *outcome) = envs.act(act, observations, draws)
+        yield from (*acted.observations, *acted.actions, observations, *outcome[:2])
+        with torch.no_grad():
+            network.weight.mul_(-0.5)
+
+
 def traces_image_gan() -> None:
     """All programs of the GAN are traced whole; to generate their code would take minutes."""
     torch.compile = functools.partial(torch.compile, backend="aot_eager")
@@ -222,6 +258,7 @@ CHECKS = {
     "closed_forms": lambda: agrees(5, **VARIANTS["closed_forms"]),
     "automatic": lambda: agrees(5, **VARIANTS["automatic"]),
     "decides": decides,
+    "acts": acts,
     "image_gan": traces_image_gan,
     "intro_vae": traces_intro_vae,
     "draws": draws_agree,

@@ -184,7 +184,7 @@ KNOWN_WAITS = (
         f"{_LEARNERS}proximal/updates.py", "_goes_too_far", "item",
         "only with target_kl, which ends an update by what it reads",
     ),
-    KnownWait(f"{_LEARNERS}proximal/distributions.py", "distribution_of", "upload number", _ONCE),
+    KnownWait(f"{_LEARNERS}distributions.py", "distribution_of", "upload number", _ONCE),
     # Where a caller asks for something on the host.
     KnownWait("environment/pictures.py", "Pictures.draw", "cpu numpy", "a picture of samples"),
     KnownWait("environment/rendering.py", "Trace.record", "cpu numpy " * 3, "render_mode is given"),

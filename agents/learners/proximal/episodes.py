@@ -41,10 +41,10 @@ class Episodes:
         self.lengths = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._ended: list[Tensor] = []
 
-    def add(self, rewards: Tensor, ended: Tensor, infos: Mapping[str, Any]) -> None:
-        """Count a step of all runs."""
+    def add(self, rewards: Tensor, ended: Tensor, infos: Mapping[str, Any], steps: int) -> None:
+        """Count steps of all runs, the last of which has brought all this."""
         self.returns = self.returns + rewards
-        self.lengths = self.lengths + 1
+        self.lengths = self.lengths + steps
         if "final_info" not in infos:  # known on the host: no run has ended
             return
         final = infos["final_info"]

@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
-from torch import Tensor
+from torch import Tensor, nn
 
 from autoloss_gym.environment.vector_env import AutoLossVectorEnv
 
-from .distributions import Distribution
+from ..distributions import Actor, Distribution
 from .options import TensorPPOOptions
 
-Watch = Callable[[Tensor, Tensor, dict[str, Any]], None]  # of rewards, ended and infos of a step
+# Of what some steps have ended with, and their number: rewards, ended, infos.
+Watch = Callable[[Tensor, Tensor, dict[str, Any], int], None]
 
 
 @dataclass(frozen=True)
@@ -66,37 +67,50 @@ class Collector:
     ) -> None:
         self._envs = envs
         self._policy = policy
+        self._network = nn.Sequential(policy.mlp_extractor.policy_net, policy.action_net)
+        self._actor = Actor(self._network, distribution)
         self._distribution = distribution
         self._generator = generator
         self.observations = observations
 
     @torch.no_grad()
     def collect(self, options: TensorPPOOptions, watch: Watch) -> Rollout:
-        """Play `n_steps` steps of all runs, and call `watch` after each.
+        """Play `n_steps` steps of all runs, and call `watch` after each validation.
 
         An episode's last step counts as its end, also at the end of the budget: the environment
         never truncates.
         """
-        policy, distribution = self._policy, self._distribution
-        steps = []
-        for _ in range(options.n_steps):
-            observations = self.observations
-            outputs = policy.action_net(policy.mlp_extractor.forward_actor(observations))
-            actions = distribution.sample(outputs, self._generator)
-            chosen = distribution.to_space(actions)
-            self.observations, rewards, ended, _, infos = self._envs.step(chosen)
-            watch(rewards, ended, infos)
-            steps.append((observations, actions, outputs, rewards, ended))
+        policy, envs = self._policy, self._envs
+        observed: list[Tensor] = []
+        chosen: list[Tensor] = []
+        shape = (options.n_steps, envs.num_envs)
+        rewards = torch.zeros(shape, dtype=torch.float32, device=envs.device)
+        ended = torch.zeros(shape, dtype=torch.bool, device=envs.device)
+        while len(observed) < options.n_steps:
+            count = min(envs.steps_ahead, options.n_steps - len(observed))
+            acted, (self.observations, paid, over, _, infos) = envs.act(
+                self._actor, self.observations, [self._noise() for _ in range(count)]
+            )
+            observed += acted.observations
+            chosen += acted.actions
+            # What is paid and ends in these steps does so with the last of them.
+            rewards[len(observed) - 1] = paid
+            ended[len(observed) - 1] = over
+            watch(paid, over, infos, count)
 
-        columns = [torch.stack(column) for column in zip(*steps, strict=True)]
-        observations, actions, outputs = (column.flatten(0, 1) for column in columns[:3])
-        rewards, ended = columns[3:]
+        observations, actions = torch.cat(observed), torch.cat(chosen)
         # The policy was the same all along: one pass gives what each step would have given.
         values = state_values(policy, observations).view_as(rewards)
         last_values = state_values(policy, self.observations)
         estimates = advantages(rewards, values, ended, last_values, options)
-        logarithms = distribution.log_probabilities(outputs, actions)
+        outputs = self._network(observations)
+        logarithms = self._distribution.log_probabilities(outputs, actions)
         return Rollout(observations, actions, logarithms, values.flatten(), estimates.flatten())
+
+    def _noise(self) -> Tensor:
+        """What the actions of a step are drawn with."""
+        envs = self._envs
+        return self._distribution.noise(envs.num_envs, self._generator, envs.device)
 
 
 def state_values(policy: ActorCriticPolicy, observations: Tensor) -> Tensor:

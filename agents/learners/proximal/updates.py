@@ -6,7 +6,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
-from .distributions import Distribution
+from ..distributions import Distribution
 from .options import TensorPPOOptions
 from .rollouts import Rollout, state_values
 

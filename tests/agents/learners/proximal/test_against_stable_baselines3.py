@@ -9,8 +9,8 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
+from agents.learners.distributions import distribution_of
 from agents.learners.hyperparameters import checked_hyperparameters
-from agents.learners.proximal.distributions import distribution_of
 from agents.learners.proximal.options import TensorPPOOptions
 from agents.learners.proximal.rollouts import Rollout, advantages
 from agents.learners.proximal.updates import FIGURES, update
@@ -73,10 +73,10 @@ def test_advantages_are_those_of_its_buffer():
     torch.testing.assert_close(estimates, torch.from_numpy(buffer.advantages))
 
 
-def rollout_of(buffer):
-    columns = (
-        buffer.observations, buffer.actions, buffer.log_probs, buffer.values, buffer.advantages
-    )  # fmt: skip
+def rollout_of(buffer, control):
+    # A single choice is a column of its own there.
+    actions = buffer.actions[..., 0] if control == "discrete" else buffer.actions
+    columns = (buffer.observations, actions, buffer.log_probs, buffer.values, buffer.advantages)
     return Rollout(*(torch.from_numpy(each.copy()).flatten(0, 1) for each in columns))
 
 
@@ -87,7 +87,7 @@ def test_an_update_moves_the_weights_as_its_own_does(control, changes, monkeypat
     options = options_of(CHANGES[changes])
     policy = copy.deepcopy(model.policy)
     optimizer = torch.optim.Adam(policy.parameters(), lr=options.learning_rate, eps=1e-5)
-    rollout = rollout_of(model.rollout_buffer)
+    rollout = rollout_of(model.rollout_buffer, control)
 
     # Its buffer is in the order of the runs, ours in that of the steps.
     generator = np.random.default_rng(1)

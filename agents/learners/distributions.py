@@ -11,17 +11,20 @@ from typing import Protocol
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Distribution(Protocol):
-    """Distributions of independent actions, one for each row of the action network's outputs."""
+    """Distributions of independent actions, one for each row of a network's outputs.
 
-    def sample(self, outputs: Tensor, generator: torch.Generator | None) -> Tensor:
+    Actions are those of the environment, which clips unbounded ones itself.
+    """
+
+    def noise(self, rows: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+        """What a sample is made with, (rows, outputs); without a generator by PyTorch's own."""
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
         """An action for each of the outputs (rows, outputs)."""
-
-    def to_space(self, actions: Tensor) -> Tensor:
-        """What the environment gets for them."""
 
     def log_probabilities(self, outputs: Tensor, actions: Tensor) -> Tensor:
         """Logarithms of the probabilities or densities of actions, (rows,)."""
@@ -43,11 +46,25 @@ def distribution_of(policy: ActorCriticPolicy) -> Distribution:
         return Categorical(tuple(map(int, space.nvec)))
     if not isinstance(space, spaces.Box):
         raise ValueError(f"actions {space}: expected Discrete, MultiDiscrete or Box")
-    low, high = (
-        torch.as_tensor(bound, dtype=torch.float32, device=policy.log_std.device)
-        for bound in (space.low, space.high)
-    )
-    return Gaussian(policy.log_std, low, high)
+    return Gaussian(policy.log_std)
+
+
+class Actor(nn.Module):
+    """Draws actions for observations.
+
+    Args:
+        network: (rows, features) → outputs.
+        distribution: of actions with these outputs.
+    """
+
+    def __init__(self, network: nn.Module, distribution: Distribution) -> None:
+        super().__init__()
+        self.network = network
+        self.distribution = distribution
+
+    def forward(self, observations: Tensor, noise: Tensor) -> Tensor:
+        """An action for each of the observations (rows, features)."""
+        return self.distribution.sample(self.network(observations), noise)
 
 
 @dataclass(frozen=True)
@@ -62,20 +79,21 @@ class Categorical:
     sizes: tuple[int, ...]
     is_single: bool = False
 
-    def sample(self, outputs: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Int64 (rows, choices): the greatest of the logits with Gumbel noise, which is
-        −log of an exponential draw.
-        """
-        noise = torch.empty_like(outputs).exponential_(generator=generator).log()
-        drawn = (outputs - noise).split(self.sizes, dim=1)
-        return torch.stack([each.argmax(dim=1) for each in drawn], dim=1)
+    def noise(self, rows: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+        """Gumbel's, which is −log of an exponential draw."""
+        drawn = torch.empty(rows, sum(self.sizes), dtype=torch.float32, device=device)
+        return -drawn.exponential_(generator=generator).log()
 
-    def to_space(self, actions: Tensor) -> Tensor:
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        """Int64 (rows, choices), or (rows,): the greatest of the logits with the noise."""
+        drawn = (outputs + noise).split(self.sizes, dim=1)
+        actions = torch.stack([each.argmax(dim=1) for each in drawn], dim=1)
         return actions.squeeze(1) if self.is_single else actions
 
     def log_probabilities(self, outputs: Tensor, actions: Tensor) -> Tensor:
         chosen = []
-        for logits, index in zip(self._logarithms(outputs), actions.unbind(dim=1), strict=True):
+        indices = (actions,) if self.is_single else actions.unbind(dim=1)
+        for logits, index in zip(self._logarithms(outputs), indices, strict=True):
             chosen.append(logits.gather(1, index[:, None]))
         return torch.cat(chosen, dim=1).sum(dim=1)
 
@@ -93,21 +111,19 @@ class Gaussian:
 
     Args:
         log_deviations: logarithms of the standard deviations, (numbers,), the same everywhere.
-        low: bounds of the action space, (numbers,).
-        high: the upper ones.
     """
 
     log_deviations: Tensor
-    low: Tensor
-    high: Tensor
 
-    def sample(self, outputs: Tensor, generator: torch.Generator | None) -> Tensor:
+    def noise(self, rows: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+        """Normal."""
+        shape = (rows, len(self.log_deviations))
+        drawn = torch.empty(shape, dtype=torch.float32, device=device)
+        return drawn.normal_(generator=generator)
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
         """Float32 (rows, numbers), unbounded."""
-        noise = torch.empty_like(outputs).normal_(generator=generator)
         return outputs + self.log_deviations.exp() * noise
-
-    def to_space(self, actions: Tensor) -> Tensor:
-        return actions.clamp(self.low, self.high)
 
     def log_probabilities(self, outputs: Tensor, actions: Tensor) -> Tensor:
         scaled = (actions - outputs) * torch.exp(-self.log_deviations)
