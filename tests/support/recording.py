@@ -68,8 +68,13 @@ def row(outputs: Record, i: int) -> Record:
 
 def assert_same(got: Record, expected: Record, where: object = "") -> None:
     assert got.keys() == expected.keys(), where
-    different = [name for name in got if not np.array_equal(got[name], expected[name])]
+    different = [name for name in got if not _are_same(got[name], expected[name])]
     assert not different, (where, {name: (got[name], expected[name]) for name in different})
+
+
+def _are_same(values: np.ndarray, others: np.ndarray) -> bool:
+    """Whether they are, with NaN where there is none to report."""
+    return np.array_equal(values, others, equal_nan=np.asarray(values).dtype.kind == "f")
 
 
 def assert_same_run(records: list[Record], i: int, others: list[Record], j: int) -> None:
