@@ -104,8 +104,7 @@ def add_playing_arguments(parser: argparse.ArgumentParser, output: str, what: st
     parser.add_argument(
         "--num-workers",
         type=few,
-        default=1,
-        help="processes that play, best one a core (default: 1)",
+        help="processes that play (default: one a core where that pays, else 1)",
     )
     add_num_threads(parser)
     parser.add_argument(

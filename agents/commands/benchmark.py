@@ -11,7 +11,8 @@ from autoloss_gym.core.task import ImageTask
 
 from ..environments import SEED_SPACING, EnvironmentMaker
 from ..evaluation.comparison import run_benchmark
-from ..evaluation.entrants import Entrant, make_entrants, warnings
+from ..evaluation.entrants import Entrant, make_entrants, most_runs, num_candidates, warnings
+from ..evaluation.parallelism import workers_that_pay
 from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
 from ..evaluation.rows import Benchmark
@@ -44,6 +45,9 @@ def compare(
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(specifications, task, arguments.env, arguments.deterministic)
+    if arguments.num_workers is None:
+        num_runs = most_runs(entrants, arguments.episodes)
+        arguments.num_workers = workers_that_pay(make_env(arguments.split), num_runs)
     with result_folder(arguments, task, "episodes", resumption) as folder:
         benchmark = _play(arguments, entrants, make_env, folder)
 
@@ -91,7 +95,7 @@ def _announcer(
         if stage == "search":
             return "searching a schedule on training problems"
         if stage == "choice":
-            return f"choosing on validation problems among {_num_candidates(entrants)} candidates"
+            return f"choosing on validation problems among {num_candidates(entrants)} candidates"
         if stage == split:
             return f"playing the {split} problems with {len(entrants)} policies"
         return stage
@@ -100,9 +104,3 @@ def _announcer(
         progress.update(describe(stage), done, total)
 
     return announce
-
-
-def _num_candidates(entrants: Sequence[Entrant]) -> int:
-    """Policies that play for a choice; a search that is over has added its own."""
-    contested = [entrant for entrant in entrants if entrant.mode == "tuned" or entrant.static]
-    return sum(len(entrant.candidates) for entrant in contested)

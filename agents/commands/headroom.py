@@ -13,6 +13,7 @@ from ..environments import EnvironmentMaker
 from ..evaluation.headroom.advice import advise
 from ..evaluation.headroom.measure import Headroom, Sizes, measure, moments_of
 from ..evaluation.headroom.player import Player
+from ..evaluation.parallelism import workers_that_pay
 from ..evaluation.reports.headroom_report import save_report, text_table
 from ..evaluation.store import Store
 from ..evaluation.workers import worker_processes
@@ -31,9 +32,12 @@ def measure_headroom(
         resumption: the command that goes on with a folder, which follows it.
     """
     torch.set_num_threads(arguments.num_threads)
-    envs = EnvironmentMaker(arguments.env, {**env_kwargs, "split": "validation"})(num_envs=1)
-    task = envs.task
+    make_env = EnvironmentMaker(arguments.env, {**env_kwargs, "split": "validation"})
+    task = make_env(num_envs=1).task
     moments_of(task, tuple(arguments.moments))  # refuses bad ones before a folder is made
+    if arguments.num_workers is None:
+        num_runs = arguments.budget + arguments.episodes * arguments.constants
+        arguments.num_workers = workers_that_pay(make_env, num_runs)
     with result_folder(arguments, task, "batches", resumption) as folder:
         headroom = _measure(arguments, env_kwargs, task, folder)
 

@@ -129,3 +129,15 @@ def _check_training_seeds(specification: Specification, policies: list[TrainedPo
         raise ValueError(
             f"policy {text!r}: its runs have the seeds {seeds}; each must have its own"
         )
+
+
+def num_candidates(entrants: Sequence[Entrant]) -> int:
+    """Policies that play for a choice; a search that is over has added its own."""
+    contested = [entrant for entrant in entrants if entrant.mode == "tuned" or entrant.static]
+    return sum(len(entrant.candidates) for entrant in contested)
+
+
+def most_runs(entrants: Sequence[Entrant], episodes: int) -> int:
+    """Training runs that a benchmark plays at most, without what its searches will add."""
+    searched = sum(each.search.plan.training_runs for each in entrants if each.search)
+    return searched + episodes * (num_candidates(entrants) + len(entrants))

@@ -107,31 +107,29 @@ def play_known(
 ) -> None:
     """The same for policies that are known in advance, see `is_known`.
 
-    All updates up to a validation are played at once, and only then does the environment report;
-    the hook is called for each of them after that.
+    An episode is played at once, and only then does the environment report; the hook is called for
+    each step after that.
     """
     rows = rows_of(policies, seeds)
     envs.reset(seed=np.tile(seeds, len(policies)).tolist())
     for policy in policies:
         policy.reset(seeds)
 
-    running = np.ones(envs.num_envs, dtype=bool)
     unseen = np.zeros((envs.num_envs, 0), dtype=np.float32)
-    none_ended = np.zeros_like(running)
-    stride = max(1, envs.task.validate_every // envs.repeat)
-    number = 0
-    while running.any():
-        controls = []
-        for step in range(number, number + stride * envs.repeat, envs.repeat):
-            infos = {"steps": np.full(envs.num_envs, step)}
-            controls.append(_decide(policies, rows, envs, unseen, infos))
-        _, _, ended, _, infos = envs.rollout(controls)
-        for control in controls:
-            number += envs.repeat
-            is_last = control is controls[-1]
-            now_ended = ended & running if is_last else none_ended
-            hook(Step(number, envs.repeat, _shares(control), running, now_ended, infos))
-        running = running & ~ended
+    controls = []
+    for step in range(0, envs.task.max_steps, envs.repeat):
+        infos = {"steps": np.full(envs.num_envs, step)}
+        controls.append(_decide(policies, rows, envs, unseen, infos))
+    _, _, ended, _, infos = envs.rollout(controls)
+    assert ended.all()
+    lengths = infos["final_info"]["steps"]
+    for number, control in enumerate(controls, start=1):
+        updates = number * envs.repeat
+        running = lengths > updates - envs.repeat
+        if not running.any():
+            return
+        ended = lengths == updates
+        hook(Step(updates, envs.repeat, _shares(control), running, ended & running, infos))
 
 
 def is_known(policy: Policy, envs: AutoLossVectorEnv) -> bool:
