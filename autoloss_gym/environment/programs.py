@@ -116,8 +116,7 @@ class Programs:
             task, self._description, reward, features, runs, moves, repeat, *masks
         )
         rewards, ended, observed, acted = outcome
-        # The wait of `judge`.
-        return Segment(rewards, ended.cpu().numpy(), observed, acted)
+        return Segment(rewards, _known(ended), observed, acted)
 
     def judge(
         self, task: Task, reward: Reward, runs: Runs, due: np.ndarray, spent: np.ndarray
@@ -138,8 +137,7 @@ class Programs:
         values = on_rows(functools.partial(self._validate, task), runs.state, due)
         masks = (mask_on(mask, device) for mask in (due, spent))
         rewards, ended = self._judge(task, self._description, reward, runs, values, *masks)
-        # The one wait for the device at a validation: the host must know what to reset.
-        return rewards, ended.cpu().numpy()
+        return rewards, _known(ended)
 
     def _fitting(self, task: Task, moves: Moves) -> Moves:
         """The moves as the programs take them; ValueError where these cannot play them."""
@@ -212,6 +210,13 @@ def _check_reweighing(task: Task, moves: Known, compile: bool) -> None:
             "compile=True: Control(reweigh=…) is a function of yours, within an update, that "
             "PyTorch does not compile; use compile=False"
         )
+
+
+def _known(ended: Bool[Tensor, " num_envs"]) -> np.ndarray:
+    """The runs that end, on the host, which must know what to reset: the one wait of a validation
+    for the device.
+    """
+    return ended.cpu().numpy()
 
 
 def _as_it_is(program: Any) -> Any:

@@ -26,7 +26,7 @@ from tests.support.known_waits import KNOWN_WAITS
 from tests.support.variants import BEALE, GAN, VALUES, arguments_of, each_variant, task_class
 
 NUM_ENVS = 2
-JUDGE = ("environment/programs.py", "Programs.judge")
+JUDGE = ("environment/programs.py", "_known")
 SOLVER = ("scoring/sample_scores.py", "frechet_distance")
 WAITS = {(each.file, each.function) for each in KNOWN_WAITS if each.waits}
 _SMALL = {"max_steps": 4, "validate_every": 2}

@@ -41,6 +41,7 @@ def modules_of_a_step() -> list[str]:
     names = [path.relative_to(PACKAGE).as_posix() for path in paths]
     learner = sorted((PACKAGE / _LEARNERS / "proximal").glob("*.py"))
     names += [
+        f"{_LEARNERS}distributions.py",
         f"{_LEARNERS}tensor_ppo.py",
         *(f"{_LEARNERS}proximal/{path.name}" for path in learner),
     ]
@@ -78,7 +79,7 @@ _CPU = "asked only where the values are on the CPU"
 KNOWN_WAITS = (
     # In steps and validations.
     KnownWait(
-        "environment/programs.py", "Programs.judge", "cpu numpy",
+        "environment/programs.py", "_known", "cpu numpy",
         "the one wait of a validation: the host must know which runs end",
     ),
     KnownWait(
@@ -113,6 +114,11 @@ KNOWN_WAITS = (
     KnownWait(
         "environment/segments.py", "_on", "upload", "only where runs end before a segment does",
     ),
+    KnownWait(
+        "environment/played.py", "Played.take", "upload",
+        "only where runs are at different decisions, because some have ended early",
+    ),
+    KnownWait("environment/vector_env.py", "AutoLossVectorEnv.act", "upload", "arrays of the host"),
     KnownWait("controls/checks.py", "numbers", "upload", "actions of the host"),
     KnownWait(
         "scoring/sample_scores.py", "frechet_distance", "linalg",
@@ -184,7 +190,7 @@ KNOWN_WAITS = (
         f"{_LEARNERS}proximal/updates.py", "_goes_too_far", "item",
         "only with target_kl, which ends an update by what it reads",
     ),
-    KnownWait(f"{_LEARNERS}distributions.py", "distribution_of", "upload number", _ONCE),
+    _none(f"{_LEARNERS}distributions.py", "distribution_of", "number", "of a space"),
     # Where a caller asks for something on the host.
     KnownWait("environment/pictures.py", "Pictures.draw", "cpu numpy", "a picture of samples"),
     KnownWait("environment/rendering.py", "Trace.record", "cpu numpy " * 3, "render_mode is given"),
@@ -235,16 +241,19 @@ KNOWN_WAITS = (
     _none("data/clusters.py", "_second_class", "linalg linalg",
           "neither says whether a matrix is singular: the host has nothing to ask"),
     _none("data/clusters.py", "ClusterProblems._corners", "number", "an argument of the task"),
-    _none("controls/checks.py", "finite_numbers", "numpy numpy", _CPU),
-    _none("controls/checks.py", "checked_control", "numpy " * 4, _CPU),
+    _none("controls/checks.py", "_all_finite", "numpy", _CPU),
+    _none("controls/checks.py", "finite_numbers", "numpy", _CPU),
+    _none("controls/checks.py", "checked_control", "numpy numpy", _CPU),
     _none("controls/checks.py", "check_rows", "condition", _NUMPY),
     _none("controls/hold_schedule.py", "_drawn", "numpy", _CPU),
     _none("environment/decisions.py", "Decisions.open", "number", _NUMPY),
     _none("environment/decisions.py", "Decisions.play", "mask", _NUMPY),
     _none("environment/decisions.py", "Decisions._segment", "number", _NUMPY),
     _none("environment/phases.py", "Phases.until_validation", "number", _NUMPY),
-    _none("environment/segments.py", "Player.play", "condition", _NUMPY),
-    _none("environment/segments.py", "Player._block", "number", _NUMPY),
+    _none("environment/segments.py", "Player._play", "condition", _NUMPY),
+    _none("environment/segments.py", "Player._segment", "condition", _NUMPY),
+    _none("environment/segments.py", "Player._updated", "number", _NUMPY),
+    _none("environment/segments.py", "Player._validated", "condition", _NUMPY),
     _none("environment/env.py", "AutoLossEnv.reset", "number", "of NumPy's generator"),
     _none("environment/infos.py", "of_run", "item", _NUMPY),
     _none("environment/phases.py", "Phases.begin_step", "condition tolist", _NUMPY),
