@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autoloss_gym import random
 from autoloss_gym.core.gradient_task import GradientTask
-from autoloss_gym.core.loss import Loss
+from autoloss_gym.core.loss import ClosedForm, Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split
 from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.optimizers import Adam, Optimizer
@@ -210,12 +210,8 @@ class SparseAutoencoder(GradientTask):
         return self.source.gather(rows.gather(1, drawn))
 
     def losses(self) -> dict[str, Loss]:
-        return {"reconstruction": layers.reconstruction_error, "sparsity": self._penalty}
-
-    def _penalty(self, parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
-        # Activations of ReLU units are not negative: they are their own absolute values.
-        activations = layers.encode(parameters, images)
-        return activations.sum(dim=2).mean(dim=1) * self.l1_coefficient
+        fit = ClosedForm(layers.reconstruction_error, layers.reconstruction_and_gradient)
+        return {"reconstruction": fit, "sparsity": layers.sparsity(self.l1_coefficient)}
 
     def validation_values(
         self, parameters: Parameters, data: Any
