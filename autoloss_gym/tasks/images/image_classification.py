@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split
@@ -32,7 +33,7 @@ _ACCURACY = Metric("accuracy", minimize=False, worst=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageClassification(GradientTask):
+class ImageClassification(DrawsAhead, GradientTask):
     """Fit a perceptron to few images, some of whose labels are random, or shrink its weights.
 
     ## Description
@@ -180,11 +181,12 @@ class ImageClassification(GradientTask):
             )
         return {"network": network}
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> Int64[Tensor, "rows batch"]:
+        return random.integers(keys, (self.batch_size,), data["training"]["rows"].shape[1])
+
+    def batch_of(self, data: Any, draws: Int64[Tensor, "num_envs batch"]) -> dict[str, Tensor]:
         part = data["training"]
-        drawn = random.integers(keys, (self.batch_size,), part["rows"].shape[1])
-        chosen = {name: values.gather(1, drawn) for name, values in part.items()}
-        return self._shown(chosen)
+        return self._shown({name: values.gather(1, draws) for name, values in part.items()})
 
     def losses(self) -> dict[str, Loss]:
         return {"cross_entropy": self._cross_entropy, "l2": self._penalty}

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split
@@ -33,7 +34,7 @@ _SLICE = 256  # images of a run that are measured together: more would leave the
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparseAutoencoder(GradientTask):
+class SparseAutoencoder(DrawsAhead, GradientTask):
     """Sparse codes of images: as few active units as leave the images recognisable.
 
     ## Description
@@ -201,13 +202,14 @@ class SparseAutoencoder(GradientTask):
             "decoder": layers.initial_layers(random.fold_in(keys.run, "decoder"), sizes[::-1]),
         }
 
-    def batch(
-        self, data: Any, keys: Int64[Tensor, " num_envs"]
-    ) -> Float[Tensor, "num_envs batch pixels"]:
-        rows = data["training"]
-        count = data["num_samples"][:, None] if "num_samples" in data else rows.shape[1]
-        drawn = random.integers(keys, (self.batch_size,), count)
-        return self.source.gather(rows.gather(1, drawn))
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> Int64[Tensor, "rows batch"]:
+        count = data["training"].shape[1]
+        if "num_samples" in data:
+            count = data["num_samples"].repeat(len(keys) // len(data["num_samples"]))[:, None]
+        return random.integers(keys, (self.batch_size,), count)
+
+    def batch_of(self, data: Any, draws: Any) -> Float[Tensor, "num_envs batch pixels"]:
+        return self.source.gather(data["training"].gather(1, draws))
 
     def losses(self) -> dict[str, Loss]:
         fit = ClosedForm(layers.reconstruction_error, layers.reconstruction_and_gradient)
