@@ -23,7 +23,8 @@ def check_closed_forms(task: GradientTask, state: State) -> None:
 
     exact = tree.map_tensors(doubled, state)
     parameters = task.unpack(exact.parameters)
-    batch = task.batch(exact.data, state.keys.run)
+    # A batch may be made of data that all runs share, which are no part of the state.
+    batch = tree.map_tensors(doubled, task.batch(exact.data, state.keys.run))
     for pair in task.pairs:
         loss = task.losses()[pair.loss]
         if not isinstance(loss, ClosedForm):

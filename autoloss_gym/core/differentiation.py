@@ -152,10 +152,7 @@ class Differentiator:
                 else:
                     parameters = self._parameters(packed, {})
                     values, written = loss.value_and_gradient(parameters, batch)
-                parts = tuple(pack(written[block]) for block in pair.blocks)
-                if len(parts) > 1:
-                    # One may be another block itself, whose own step would change it too early.
-                    parts = tuple(part.clone() for part in parts)
+                parts = tuple(_packed(written[block], len(pair.blocks)) for block in pair.blocks)
                 return values, parts, {}
         if torch.compiler.is_compiling():
             return self._compiled_gradients(pair, packed, batch, buffers)
@@ -227,6 +224,13 @@ def _taken(
     if rows is None:
         return tree.where(used, dict(changed), old)
     return tree.map_tensors(lambda leaf, new: leaf.index_copy(0, rows, new), old, changed)
+
+
+def _packed(gradient: Any, num_blocks: int) -> Float[Tensor, "num_envs size"]:
+    """A gradient, copied where it may be another block, whose step would change it too early."""
+    packed = pack(gradient)
+    is_joined = isinstance(gradient, dict) and len(gradient) > 1
+    return packed if num_blocks == 1 or is_joined else packed.clone()
 
 
 def _leaf(packed: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from autoloss_gym.core.chunks import by_chunks
 from autoloss_gym.core.combination import combined
 from autoloss_gym.core.control import Factors
 from autoloss_gym.core.differentiation import Differentiator, Gradients, with_buffers
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.kernel_traces import KernelTraces
 from autoloss_gym.core.loss import Buffers, Loss
 from autoloss_gym.core.state import Keys, State
@@ -245,10 +246,11 @@ class GradientTask(Task):
         return tree.map_tensors(lambda leaf: leaf.shape[1:], blocks)
 
     def _batch(self, state: State) -> Any:
-        keys = state.keys.run
-        if not self.full_batch:
-            keys = random.fold_in(keys, state.steps)
-        return self.batch(state.data, keys)
+        keys, data = state.keys.run, state.data
+        if isinstance(self, DrawsAhead):
+            draws = state.ahead.of(keys, state.steps, functools.partial(self.draws, data))
+            return self.batch_of(data, draws)
+        return self.batch(data, keys if self.full_batch else random.fold_in(keys, state.steps))
 
 
 def _chosen(choice: np.ndarray) -> list[int]:

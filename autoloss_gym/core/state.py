@@ -6,6 +6,7 @@ from typing import Any, Literal
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
+from autoloss_gym.core.draws import DrawnAhead
 from autoloss_gym.optimizers import OptimizerState
 from autoloss_gym.tools import tree
 
@@ -41,6 +42,7 @@ class State:
         diverged: runs whose loss or gradient was not finite; they take no further step.
         learning_rate_factor: the problem's own factor on every step size; None where it is 1.
         buffers: what a model has beside its parameters, such as running statistics, by name.
+        ahead: random numbers of coming steps; they follow from keys and steps.
     """
 
     keys: Keys
@@ -51,6 +53,7 @@ class State:
     diverged: Bool[Tensor, " num_envs"]
     learning_rate_factor: Float[Tensor, " num_envs"] | None = None
     buffers: dict[str, Shaped[Tensor, "num_envs ..."]] = field(default_factory=dict)
+    ahead: DrawnAhead = field(default_factory=DrawnAhead, repr=False, compare=False)
 
     @property
     def model(self) -> Model:

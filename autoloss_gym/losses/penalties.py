@@ -1,4 +1,4 @@
-"""A loss that fits, and L1 penalties of all parameters or of each block (AutoLoss §4.1)."""
+"""A loss that fits, and penalties of all parameters or of each block (AutoLoss §4.1)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -64,6 +64,24 @@ def penalties(
     """
     spared = tuple(exempt)
     return {pair.loss: _penalty(pair.blocks, coefficient, spared) for pair in pairs[1:]}
+
+
+def squares(block: str, coefficient: float) -> ClosedForm:
+    """The L2 penalty of a block, a dict of tensors: coefficient · Σ θ²."""
+
+    def loss(parameters: Parameters, batch: Any) -> Tensor:
+        flat = torch.cat([values.flatten(1) for values in parameters[block].values()], dim=1)
+        return (flat * flat).sum(dim=1) * coefficient
+
+    def value_and_gradient(parameters: Parameters, batch: Any) -> tuple[Tensor, Parameters]:
+        gradient = {name: values * (2 * coefficient) for name, values in parameters[block].items()}
+        return loss(parameters, batch), {block: gradient}
+
+    def packed(parameters: Packed, batch: Any) -> tuple[Tensor, Packed]:
+        flat = parameters[block]
+        return (flat * flat).sum(dim=1) * coefficient, {block: flat * (2 * coefficient)}
+
+    return ClosedForm(loss, value_and_gradient, packed)
 
 
 def _penalty(blocks: Sequence[str], coefficient: float, exempt: Sequence[str]) -> ClosedForm:

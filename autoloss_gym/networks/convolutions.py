@@ -121,7 +121,7 @@ def _double_by_products(images: Tensor, weights: Tensor, bias: Tensor) -> Tensor
 
     # (num_envs, inputs, blocks² · 4 · outputs)
     matrix = _by_blocks(weights).permute(0, 1, 3, 5, 4, 6, 2).flatten(2)
-    patches = affine(images.flatten(1, 3), matrix, torch.zeros_like(matrix[:, 0]))
+    patches = affine(images.flatten(1, 3), matrix, None)
     parts = patches.view(runs, batch, height, width, blocks**2, -1).unbind(4)
 
     # Every pixel of the images paints blocks² blocks, which overlap with those of its neighbours.

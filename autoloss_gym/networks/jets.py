@@ -76,7 +76,7 @@ def jet(
         activation: of the hidden units, one of `activations.ACTIVATIONS`.
     """
     layers = _padded(layers)
-    passes = _hidden(layers, points, inputs, activation)
+    passes = _hidden(layers, _places(points, inputs), inputs, activation)
     return _output(layers[-1], passes[-1].streams)
 
 
@@ -89,7 +89,8 @@ def jet_and_pullback(
     """`jet`, and what turns a gradient by it into the gradient by weights and biases."""
     sizes = [weight.shape[1:] for weight, _ in layers]
     layers = _padded(layers)
-    passes = _hidden(layers, points, inputs, activation)
+    places = _places(points, inputs)
+    passes = _hidden(layers, places, inputs, activation)
 
     # Not annotated in full: PyTorch's compiler does not trace such types.
     def pullback(slopes: Tensor) -> Any:
@@ -106,7 +107,7 @@ def jet_and_pullback(
             by_rows = torch.bmm(flat, layers[index][0].transpose(1, 2))
             by_streams = by_rows.view(passes[index - 1].streams.shape)
         by_sums = _by_sums(passes[0], by_streams, inputs, activation)
-        gradients.append(_by_first_layer(by_sums, points, inputs))
+        gradients.append(_by_first_layer(by_sums, places, inputs))
         kept = []
         for (before, after), (weight, bias) in zip(sizes, reversed(gradients), strict=True):
             kept.append((weight[:, :before, :after], bias[:, :after]))
@@ -130,12 +131,12 @@ def _padded(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def _hidden(
-    layers: Sequence[Layer], points: Tensor, inputs: Inputs, activation: str
+    layers: Sequence[Layer], places: Sequence[Tensor], inputs: Inputs, activation: str
 ) -> list[_Pass]:
     """All layers but the last."""
     weight, bias = layers[0]
     value = bias[:, None, :]
-    for index, place in enumerate(_places(points, inputs)):
+    for index, place in enumerate(places):
         value = value + place * weight[:, index, None, :]
     sums = _first_sums(weight, inputs)
     passes = [_activated(value, sums, inputs, activation)]
@@ -176,7 +177,7 @@ def _activated(value: Tensor, sums: Tensor, inputs: Inputs, activation: str) -> 
     # compute the others one by one and to copy them side by side.
     streams = slope[:, None] * sums
     streams[:, 0] = units
-    streams[:, -1] += bend * square
+    streams[:, -1].add_(bend * square)
     return _Pass(sums, square, known, streams)
 
 
@@ -195,21 +196,20 @@ def _by_sums(
     if inputs.curved is None or each.squares is None:
         return by_sums
     by_curvature = by_streams[:, -1]
-    by_slope = by_streams[:, 1] * each.sums[:, 1]
-    for index in range(2, inputs.streams):
-        by_slope = by_slope + by_streams[:, index] * each.sums[:, index]
+    by_slope = (by_streams[:, 1:] * each.sums[:, 1:]).sum(1)
     third = third_derivative(activation, each.known)
-    by_sums[:, 0] += by_slope * bend + by_curvature * (third * each.squares)
+    # Not `+=`, which would also copy what it has changed to where it is.
+    by_sums[:, 0].add_(by_slope * bend + by_curvature * (third * each.squares))
     twice = 2 * (by_curvature * bend)
     for index in inputs.curved:
-        by_sums[:, 1 + index] += twice * each.sums[:, 1 + index]
+        by_sums[:, 1 + index].add_(twice * each.sums[:, 1 + index])
     return by_sums
 
 
-def _by_first_layer(by_sums: Tensor, points: Tensor, inputs: Inputs) -> Layer:
+def _by_first_layer(by_sums: Tensor, places: Sequence[Tensor], inputs: Inputs) -> Layer:
     by_value = by_sums[:, 0]
     rows = []
-    for index, place in enumerate(_places(points, inputs)):
+    for index, place in enumerate(places):
         row = (by_value * place).sum(1)
         if inputs.curved is not None:
             row = row + by_sums[:, 1 + index].sum(1) * inputs.scales[index]

@@ -35,7 +35,7 @@ def perceptron(
     *hidden, (last_weight, last_bias) = layers
     values = inputs
     for weight, bias in hidden:
-        values = torch.relu(affine(values, weight, bias))
+        values = affine(values, weight, bias).relu_()
     return affine(values, last_weight, last_bias)
 
 

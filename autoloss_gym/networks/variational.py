@@ -6,10 +6,8 @@ Kingma, Welling: "Auto-Encoding Variational Bayes", ICLR 2014.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
-
-from autoloss_gym import random
 
 
 class Code(NamedTuple):
@@ -32,10 +30,9 @@ def as_code(outputs: Float[Tensor, "num_envs rows outputs"]) -> Code:
 
 
 def reparametrised(
-    keys: Int64[Tensor, " num_envs"], code: Code
+    noise: Float[Tensor, "num_envs rows latents"], code: Code
 ) -> Float[Tensor, "num_envs rows latents"]:
-    """A draw μ + σ ε from each code, with gradients by μ and σ; ε is drawn with the keys."""
-    noise = random.normal(keys, tuple(code.mean.shape[1:]))
+    """A draw μ + σ ε from each code, with gradients by μ and σ; the noise ε is standard normal."""
     return code.mean + torch.exp(code.log_variance * 0.5) * noise
 
 

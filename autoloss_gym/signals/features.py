@@ -162,7 +162,7 @@ class Features:
         Raises:
             ValueError: "shift" is to be seen, and no schedule is held.
         """
-        groups = [self._numbers(group, signals) for group in self.groups]
+        groups = self._columns(signals)
         values = torch.cat(groups, dim=1)
         if self.scaling == "raw":
             return _clipped(values, RAW_BOUND)
@@ -176,12 +176,18 @@ class Features:
         scaled = torch.where(logarithmic, logs, values) * factor
         return torch.where(bounded, torch.tanh(scaled), values), None
 
-    def _numbers(self, group: str, signals: Signals) -> Tensor:
-        """The columns of a group, (num_envs, size), before they are scaled."""
-        values = columns(self.description, group, signals)
-        if self.scaling != "raw" and group in ("difference", "second_difference"):
-            return values / signals.history.average.abs().clamp(min=TINY)
-        return values
+    def _columns(self, signals: Signals) -> list[Float[Tensor, "num_envs _"]]:
+        """The columns of each group, before they are scaled."""
+        found = []
+        average = None
+        for group in self.groups:
+            values = columns(self.description, group, signals)
+            if self.scaling != "raw" and group in ("difference", "second_difference"):
+                if average is None:
+                    average = signals.history.average.abs().clamp(min=TINY)
+                values = values / average
+            found.append(values)
+        return found
 
 
 def _clipped(

@@ -120,9 +120,9 @@ class History:
         used = weights != 0
         count = used.sum(dim=1)
         one, none = count == 1, count == 0
-        repeated = torch.where((used == self.alone).all(dim=1), self.repeats + 1, 1)
-        otherwise = torch.where(none, self.repeats, 0)
-        self.repeats = torch.where(one, repeated, otherwise)
+        # Counted on by an update that uses the same pair alone, and by one that uses none.
+        goes_on = none | (one & (used == self.alone).all(dim=1))
+        self.repeats = self.repeats * goes_on + one
         self.alone = torch.where(none[:, None], self.alone, used & one[:, None])
         self.collapsed = self.collapsed | (self.repeats >= limit)
 

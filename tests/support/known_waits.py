@@ -225,6 +225,8 @@ KNOWN_WAITS = (
     _none("random.py", "_from_host", "upload", "stays on the CPU"),
     _none("random.py", "fold_in", "number item number item", _CPU),
     _none("core/combination.py", "_is_all", "number", _CPU),
+    _none("core/draws.py", "DrawnAhead.of", "tolist tolist upload", _CPU),
+    _none("core/draws.py", "DrawnAhead._draw", "tolist tolist", _CPU),
     _none("core/differentiation.py", "_rows", "condition number nonzero", _CPU),
     _none("core/modules/data.py", "_tensors", "upload cpu", "a user's data, brought to the host"),
     _none("core/modules/data.py", "_split", "upload", "stays on the CPU"),

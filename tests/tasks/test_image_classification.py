@@ -34,13 +34,13 @@ def test_without_noise_all_labels_are_right():
 def test_losses_are_those_of_a_model_by_hand():
     task, state = reset(1, hidden_sizes=(3,), l2_coefficient=0.5)
     batch = task.batch(state.data, state.keys.run)
-    assert batch["images"].shape == (1, 32, 64)
+    assert batch["inputs"].shape == (1, 32, 64)
     network = {name: values[0] for name, values in task.unpack(state.parameters)["network"].items()}
     model = torch.nn.Sequential(torch.nn.Linear(64, 3), torch.nn.ReLU(), torch.nn.Linear(3, 10))
     for layer, index in ((model[0], 0), (model[2], 1)):
         layer.weight.data = network[f"weight_{index}"].T.contiguous()
         layer.bias.data = network[f"bias_{index}"]
-    expected = torch.nn.functional.cross_entropy(model(batch["images"][0]), batch["labels"][0])
+    expected = torch.nn.functional.cross_entropy(model(batch["inputs"][0]), batch["targets"][0])
     parameters = task.unpack(state.parameters)
     found = {name: loss(parameters, batch) for name, loss in task.losses().items()}
     torch.testing.assert_close(found["cross_entropy"][0], expected.detach())

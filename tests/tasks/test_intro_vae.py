@@ -111,13 +111,12 @@ class Single(nn.Module):
 
     def losses(self, batch):
         """The losses of the parts and of the players by name."""
-        task, noise = self.task, batch["noise"]
+        task = self.task
         images = batch["images"][self.row].permute(0, 3, 1, 2)
-        shape = (task.batch_size, task.latent_size)
         mean, log_variance = self.encode(images)
-        drawn = random.normal(random.fold_in(noise, "code"), shape)[self.row]
+        drawn = batch["noise"][self.row]
         made = self.decode(mean + (log_variance / 2).exp() * drawn)
-        sampled = self.decode(random.normal(random.fold_in(noise, "prior"), shape)[self.row])
+        sampled = self.decode(batch["prior"][self.row])
         squares = ((made / 2 - images / 2) ** 2).sum(dim=(1, 2, 3)).mean()
         hinges, fooling = 0.0, 0.0
         for each in (made, sampled):
@@ -293,12 +292,11 @@ def test_features_are_shares_and_divergences_of_the_latest_batch_of_each_kind():
 
 
 def divergences_of(model, batch):
-    task, images = model.task, batch["images"][0].permute(0, 3, 1, 2)
-    shape = (task.batch_size, task.latent_size)
+    images = batch["images"][0].permute(0, 3, 1, 2)
     mean, log_variance = model.encode(images)
-    drawn = random.normal(random.fold_in(batch["noise"], "code"), shape)[0]
+    drawn = batch["noise"][0]
     made = model.decode(mean + (log_variance / 2).exp() * drawn)
-    sampled = model.decode(random.normal(random.fold_in(batch["noise"], "prior"), shape)[0])
+    sampled = model.decode(batch["prior"][0])
     return [model.divergence(each) for each in (made, sampled, images)]
 
 

@@ -38,11 +38,16 @@ class Players:
             "discriminator": self.architecture.initial_discriminator(discriminator),
         }
 
+    def latents(
+        self, keys: Int64[Tensor, " num_envs"], count: int
+    ) -> Float[Tensor, "num_envs count numbers"]:
+        """What images are made from, drawn with the keys."""
+        return random.normal(keys, (count, self.architecture.latent_size))
+
     def generate(
-        self, parameters: Parameters, keys: Int64[Tensor, " num_envs"], count: int
+        self, parameters: Parameters, latents: Float[Tensor, "num_envs count numbers"]
     ) -> Float[Tensor, "num_envs count height width channels"]:
-        """Images from latent numbers that are drawn with the keys."""
-        latents = random.normal(keys, (count, self.architecture.latent_size))
+        """An image for each row of latent numbers."""
         return self.architecture.generate(parameters["generator"], latents)
 
     def generate_slices(
@@ -51,7 +56,8 @@ class Players:
         """`count` images, made in slices of which an `ImageJudge` judges one at a time."""
         for first in range(0, count, SLICE):
             size = min(SLICE, count - first)
-            yield self.generate(parameters, random.fold_in(keys, first), size)
+            latents = self.latents(random.fold_in(keys, first), size)
+            yield self.generate(parameters, latents)
 
     def discriminate(
         self, parameters: Parameters, slices: Sequence[Tensor]

@@ -11,11 +11,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split
 from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.losses.fitting import cross_entropy, error_rate
+from autoloss_gym.losses.penalties import squares
+from autoloss_gym.losses.perceptron_fit import cross_entropy_and_slope, perceptron_fit
 from autoloss_gym.networks.perceptron import initial_weight, perceptron
 from autoloss_gym.optimizers import Adam, Optimizer
 from autoloss_gym.tools.bounds import (
@@ -32,7 +35,7 @@ _ACCURACY = Metric("accuracy", minimize=False, worst=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageClassification(GradientTask):
+class ImageClassification(DrawsAhead, GradientTask):
     """Fit a perceptron to few images, some of whose labels are random, or shrink its weights.
 
     ## Description
@@ -180,21 +183,16 @@ class ImageClassification(GradientTask):
             )
         return {"network": network}
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> Int64[Tensor, "rows batch"]:
+        return random.integers(keys, (self.batch_size,), data["training"]["rows"].shape[1])
+
+    def batch_of(self, data: Any, draws: Int64[Tensor, "num_envs batch"]) -> dict[str, Tensor]:
         part = data["training"]
-        drawn = random.integers(keys, (self.batch_size,), part["rows"].shape[1])
-        chosen = {name: values.gather(1, drawn) for name, values in part.items()}
-        return self._shown(chosen)
+        return self._shown({name: values.gather(1, draws) for name, values in part.items()})
 
     def losses(self) -> dict[str, Loss]:
-        return {"cross_entropy": self._cross_entropy, "l2": self._penalty}
-
-    def _cross_entropy(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        return cross_entropy(self.logits(parameters, batch["images"]), batch["labels"])
-
-    def _penalty(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        squares = [(part * part).flatten(1).sum(dim=1) for part in parameters["network"].values()]
-        return sum(squares[1:], squares[0]) * self.l2_coefficient
+        fit = perceptron_fit(cross_entropy_and_slope)
+        return {"cross_entropy": fit, "l2": squares("network", self.l2_coefficient)}
 
     def validation_values(self, parameters: Parameters, data: Any) -> Float[Tensor, "num_envs 2"]:
         error, loss = self._figures(parameters, data["validation"])
@@ -206,11 +204,11 @@ class ImageClassification(GradientTask):
     def _figures(self, parameters: Parameters, part: Any) -> tuple[Tensor, Tensor]:
         """Error rate and cross-entropy of each run on a part."""
         shown = self._shown(part)
-        logits = self.logits(parameters, shown["images"])
-        return error_rate(logits, shown["labels"]), cross_entropy(logits, shown["labels"])
+        logits = self.logits(parameters, shown["inputs"])
+        return error_rate(logits, shown["targets"]), cross_entropy(logits, shown["targets"])
 
     def _shown(self, part: Any) -> dict[str, Tensor]:
-        return {"images": self.source.gather(part["rows"]), "labels": part["labels"]}
+        return {"inputs": self.source.gather(part["rows"]), "targets": part["labels"]}
 
     def logits(
         self, parameters: Parameters, images: Float[Tensor, "num_envs rows pixels"]

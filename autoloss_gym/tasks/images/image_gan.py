@@ -175,8 +175,13 @@ class ImageGAN(ImageModelTask):
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         return self.players.initial_parameters(keys.run)
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        return {"rows": self.drawn_rows(data, keys), "latents": keys}
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> dict[str, Tensor]:
+        latents = self.players.latents(keys, self.batch_size)
+        return {"images": self.drawn_images(data, keys), "latents": latents}
+
+    def batch_of(self, data: Any, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        rows = data["training"].gather(1, draws["images"])
+        return {"rows": rows, "latents": draws["latents"]}
 
     def losses(self) -> dict[str, Loss]:
         return {
@@ -185,13 +190,13 @@ class ImageGAN(ImageModelTask):
         }
 
     def _generator_loss(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
-        generated = self.players.generate(parameters, batch["latents"], self.batch_size)
+        generated = self.players.generate(parameters, batch["latents"])
         odds = self.players.discriminate(parameters, [generated])
         return adversarial.generator_loss(self.loss, odds)
 
     def _discriminator_loss(self, parameters: Parameters, batch: Any) -> Float[Tensor, " num_envs"]:
         real = real_images(self.source, batch["rows"])
-        generated = self.players.generate(parameters, batch["latents"], self.batch_size)
+        generated = self.players.generate(parameters, batch["latents"])
         odds = self.players.discriminate_both(parameters, real, generated)
         return adversarial.discriminator_loss(self.loss, *odds)
 

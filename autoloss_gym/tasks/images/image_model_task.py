@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.task import ImageTask, Keys, Split
 from autoloss_gym.data.image_source import ImageSource, resampled_images
@@ -17,7 +18,7 @@ from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageModelTask(GradientTask, ImageTask):
+class ImageModelTask(DrawsAhead, GradientTask, ImageTask):
     """A task of two convolutional networks that learn to make images like those of a data set.
 
     The arguments are those that the documentation of each such task explains.
@@ -80,13 +81,10 @@ class ImageModelTask(GradientTask, ImageTask):
         }
         return {**rows, "latents": random.fold_in(keys.run, "latents"), "references": references}
 
-    def drawn_rows(
-        self, data: Any, keys: Int64[Tensor, " num_envs"]
-    ) -> Int64[Tensor, "num_envs batch"]:
-        """Training images of a mini-batch, drawn with replacement with the keys of a step."""
-        rows = data["training"]
-        drawn = random.integers(random.fold_in(keys, "images"), (self.batch_size,), rows.shape[1])
-        return rows.gather(1, drawn)
+    def drawn_images(self, data: Any, keys: Int64[Tensor, " rows"]) -> Int64[Tensor, "rows batch"]:
+        """Numbers of the training images of mini-batches, drawn with replacement."""
+        count = data["training"].shape[1]
+        return random.integers(random.fold_in(keys, "images"), (self.batch_size,), count)
 
 
 def check_images(source: ImageSource, sizes: Collection[int], expected: str) -> None:

@@ -15,20 +15,12 @@ from autoloss_gym.core.task import Keys, Metric, Pair, State
 from autoloss_gym.networks.dcgan import Architecture
 from autoloss_gym.optimizers import Optimizer
 from autoloss_gym.scoring.natural_judge import NaturalJudge
-from autoloss_gym.tasks.images.image_model_task import (
-    ImageModelTask,
-    check_images,
-    real_images,
-)
+from autoloss_gym.tasks.images.image_model_task import ImageModelTask, check_images, real_images
 from autoloss_gym.tasks.images.intro_vae_coders import EXPECTED_SIZES, SIZES, STYLE, Coders
 from autoloss_gym.tasks.images.intro_vae_figures import DECIDING, Figures
 from autoloss_gym.tasks.images.intro_vae_losses import ARMS, GROUPS, Losses, features, has_collapsed
 from autoloss_gym.tasks.images.intro_vae_presets import ADAM, DIGITS, FACES, FACES32, FACES64
-from autoloss_gym.tools.bounds import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-)
+from autoloss_gym.tools.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from autoloss_gym.tools.names import unknown
 from autoloss_gym.tools.tree import Parameters
 
@@ -236,8 +228,13 @@ class IntroVAE(ImageModelTask):
         batch = self.batch(self.make_data(keys), first)
         return self.terms.measured(self.initial_parameters(keys), batch)
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
-        return {"images": real_images(self.source, self.drawn_rows(data, keys)), "noise": keys}
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> dict[str, Tensor]:
+        noise = self.terms.noise(keys, self.batch_size)
+        return {"images": self.drawn_images(data, keys), **noise}
+
+    def batch_of(self, data: Any, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        rows = data["training"].gather(1, draws["images"])
+        return {**draws, "images": real_images(self.source, rows)}
 
     def losses(self) -> dict[str, Loss]:
         return {pair.loss: Buffered(getattr(self.terms, pair.loss)) for pair in self.pairs}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
@@ -89,6 +89,16 @@ class Losses:
             "decoder_adversarial": variational.decoder_factor(self.form, self.alpha),
         }
 
+    def noise(self, keys: Int64[Tensor, " rows"], count: int) -> dict[str, Tensor]:
+        """What a batch of `count` images needs beside them, (rows, count, latent numbers) each.
+
+        They are the noise of the codes' draws, and the latent numbers of samples, "prior".
+        """
+        return {
+            "noise": self.coders.prior(random.fold_in(keys, "code"), count),
+            "prior": self.coders.prior(random.fold_in(keys, "prior"), count),
+        }
+
     def encoder_loss(self, parameters: Parameters, batch: Any) -> Result:
         """KL(z) + α Σ hinges + β L_AE; the images in the hinges have no gradient."""
         code = self.coders.encode(parameters, batch["images"])
@@ -134,8 +144,8 @@ class Losses:
             of_made = self.coders.divergences(
                 parameters, reconstructions, self._samples(parameters, batch)
             )
-            counts = torch.zeros_like(batch["noise"])
             real = divergence(code).mean(dim=1)
+            counts = torch.zeros_like(real, dtype=torch.int64)
         return {"real": real, "empty": counts, "dead": counts.clone()} | self._figures(of_made)
 
     def _prior_loss(self, parameters: Parameters, code: Code) -> Result:
@@ -155,23 +165,19 @@ class Losses:
         self, parameters: Parameters, batch: Any, code: Code
     ) -> tuple[Float[Tensor, " num_envs"], Buffers, Tensor]:
         """The decoder's adversarial loss, what it changes, and the reconstructions."""
-        latents = reparametrised(random.fold_in(batch["noise"], "code"), code)
-        prior = self._prior(batch, latents.shape[1])
-        images = self.coders.decode(parameters, torch.cat([latents, prior], dim=1))
+        latents = reparametrised(batch["noise"], code)
+        images = self.coders.decode(parameters, torch.cat([latents, batch["prior"]], dim=1))
         reconstructions, samples = images.chunk(2, dim=1)
         of_made = self.coders.divergences(parameters, reconstructions, samples)
         values = variational.decoder_adversarial(self.form, of_made, self.alpha)
         return values, self._figures(of_made), reconstructions
 
     def _reconstructions(self, parameters: Parameters, batch: Any, code: Code) -> Tensor:
-        latents = reparametrised(random.fold_in(batch["noise"], "code"), code)
+        latents = reparametrised(batch["noise"], code)
         return self.coders.decode(parameters, latents)
 
     def _samples(self, parameters: Parameters, batch: Any) -> Tensor:
-        return self.coders.decode(parameters, self._prior(batch, batch["images"].shape[1]))
-
-    def _prior(self, batch: Any, count: int) -> Tensor:
-        return self.coders.prior(random.fold_in(batch["noise"], "prior"), count)
+        return self.coders.decode(parameters, batch["prior"])
 
     def _error(self, reconstructions: Tensor, batch: Any) -> Float[Tensor, " num_envs"]:
         """β L_AE of pixels in [0, 1], whose errors are half of those in [-1, 1]."""

@@ -10,8 +10,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.gradient_task import GradientTask
-from autoloss_gym.core.loss import Loss
+from autoloss_gym.core.loss import ClosedForm, Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split
 from autoloss_gym.data.image_source import ImageSource, resampled_images
 from autoloss_gym.optimizers import Adam, Optimizer
@@ -33,7 +34,7 @@ _SLICE = 256  # images of a run that are measured together: more would leave the
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparseAutoencoder(GradientTask):
+class SparseAutoencoder(DrawsAhead, GradientTask):
     """Sparse codes of images: as few active units as leave the images recognisable.
 
     ## Description
@@ -201,21 +202,18 @@ class SparseAutoencoder(GradientTask):
             "decoder": layers.initial_layers(random.fold_in(keys.run, "decoder"), sizes[::-1]),
         }
 
-    def batch(
-        self, data: Any, keys: Int64[Tensor, " num_envs"]
-    ) -> Float[Tensor, "num_envs batch pixels"]:
-        rows = data["training"]
-        count = data["num_samples"][:, None] if "num_samples" in data else rows.shape[1]
-        drawn = random.integers(keys, (self.batch_size,), count)
-        return self.source.gather(rows.gather(1, drawn))
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> Int64[Tensor, "rows batch"]:
+        count = data["training"].shape[1]
+        if "num_samples" in data:
+            count = data["num_samples"].repeat(len(keys) // len(data["num_samples"]))[:, None]
+        return random.integers(keys, (self.batch_size,), count)
+
+    def batch_of(self, data: Any, draws: Any) -> Float[Tensor, "num_envs batch pixels"]:
+        return self.source.gather(data["training"].gather(1, draws))
 
     def losses(self) -> dict[str, Loss]:
-        return {"reconstruction": layers.reconstruction_error, "sparsity": self._penalty}
-
-    def _penalty(self, parameters: Parameters, images: Tensor) -> Float[Tensor, " num_envs"]:
-        # Activations of ReLU units are not negative: they are their own absolute values.
-        activations = layers.encode(parameters, images)
-        return activations.sum(dim=2).mean(dim=1) * self.l1_coefficient
+        fit = ClosedForm(layers.reconstruction_error, layers.reconstruction_and_gradient)
+        return {"reconstruction": fit, "sparsity": layers.sparsity(self.l1_coefficient)}
 
     def validation_values(
         self, parameters: Parameters, data: Any

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.field_task import Field, FieldTask
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import ClosedForm, Loss
@@ -34,7 +35,7 @@ _WORST = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class PINN(GradientTask, FieldTask):
+class PINN(DrawsAhead, GradientTask, FieldTask):
     """How much an equation counts beside what is known: a physics-informed network.
 
     ## Description
@@ -207,8 +208,11 @@ class PINN(GradientTask, FieldTask):
         sizes = (len(self.physics.low), *self.hidden_sizes, 1)
         return {"network": initial_network(keys.run, sizes, self.first_scale)}
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Condition]:
-        return self.problems.batch(data, keys)
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> dict[str, Condition]:
+        return self.problems.draws(data, keys)
+
+    def batch_of(self, data: Any, draws: dict[str, Condition]) -> dict[str, Condition]:
+        return self.problems.batch_of(data, draws)
 
     @functools.cached_property
     def _residuals(self) -> Residuals:
@@ -224,9 +228,7 @@ class PINN(GradientTask, FieldTask):
             lambda parameters, batch: residuals.loss_and_gradient(parameters, batch[name]),
         )
 
-    def residuals(
-        self, parameters: Parameters, batch: dict[str, Condition]
-    ) -> dict[str, Float[Tensor, "num_envs points"]]:
+    def residuals(self, parameters: Parameters, batch: Any) -> dict[str, Tensor]:
         """By loss, the residuals whose mean square it is."""
         network = parameters["network"]
         return {pair.loss: self._residuals.of(network, batch[pair.loss]) for pair in self.pairs}

@@ -75,12 +75,21 @@ class PhysicsProblems:
             "truth": truth,
         }
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Condition]:
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> dict[str, Condition]:
+        """What losses of some steps of the runs see at points that the keys draw.
+
+        Args:
+            data: of the runs.
+            keys: of steps, those of all runs at one step after another.
+        """
+        problem = data["problem"]
+        times = len(keys) // len(next(iter(problem.values())))
+        repeated = {name: numbers.repeat(times, 1) for name, numbers in problem.items()}
+        return self.drawn(repeated, keys)
+
+    def batch_of(self, data: Any, draws: dict[str, Condition]) -> dict[str, Condition]:
         """What each loss of a step sees."""
-        drawn = self.drawn(data["problem"], keys)
-        if self.num_readings:
-            drawn["data"] = data["training"]
-        return drawn
+        return {**draws, "data": data["training"]} if self.num_readings else draws
 
     def drawn(self, problem: Problem, keys: Int64[Tensor, " num_envs"]) -> dict[str, Condition]:
         """The equation and its conditions, at points drawn from the keys."""

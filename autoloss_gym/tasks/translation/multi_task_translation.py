@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autoloss_gym import random
+from autoloss_gym.core.draws import DrawsAhead
 from autoloss_gym.core.gradient_task import GradientTask
 from autoloss_gym.core.loss import Loss
 from autoloss_gym.core.task import Keys, Metric, Pair, Split, State
@@ -29,7 +30,7 @@ _LARGEST_DRAW = 1 << 31
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiTaskTranslation(GradientTask, TextTask):
+class MultiTaskTranslation(DrawsAhead, GradientTask, TextTask):
     """Learn to translate from few sentence pairs, with help from two other tasks.
 
     ## Description
@@ -194,10 +195,13 @@ class MultiTaskTranslation(GradientTask, TextTask):
     def initial_parameters(self, keys: Keys) -> dict[str, Any]:
         return self.readers.initial_parameters(keys.run)
 
-    def batch(self, data: Any, keys: Int64[Tensor, " num_envs"]) -> dict[str, Tensor]:
+    def draws(self, data: Any, keys: Int64[Tensor, " rows"]) -> dict[str, Tensor]:
         counts, firsts = figures.counts_on(self.source.counts, str(keys.device))
-        draws = random.integers(keys, (len(TASKS), self.batch_size), _LARGEST_DRAW)
-        index = (draws * counts >> 31) + firsts
+        drawn = random.integers(keys, (len(TASKS), self.batch_size), _LARGEST_DRAW)
+        return {"index": (drawn * counts >> 31) + firsts, "keys": keys}
+
+    def batch_of(self, data: Any, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        index, keys = draws["index"], draws["keys"]
         sentences = self.source.training(data, index.flatten(1))
         shape = (len(keys), len(TASKS), self.batch_size, -1)
         return {"sentences": sentences.view(shape), "keys": keys}
