@@ -6,7 +6,6 @@ step, and the scores at the end.
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,6 +25,7 @@ class Programs:
 
     def __init__(self, task: Any) -> None:
         self.reset = jax.jit(jax.vmap(functools.partial(training.reset, task)))
+        self.start = jax.jit(jax.vmap(functools.partial(training.start, task)))
         self.scores = jax.jit(jax.vmap(functools.partial(training.scores, task)))
         step = functools.partial(training.step, task)
         self.step = jax.jit(jax.vmap(step, in_axes=(0, 0, None, 0)), donate_argnums=1)
@@ -86,8 +86,8 @@ def follow(task: str, start: str, end: str) -> dict[str, Any]:
     numbers = np.load(start)
     parameters = _group(numbers, "parameters")
     data = {part: _group(numbers, part) for part in ("training", "validation")}
-    run = jax.vmap(functools.partial(training.start, TASKS[task]))(data, parameters)
     programs = Programs(TASKS[task])
+    run = programs.start(data, parameters)
     course: dict[str, list[Any]] = {}
     for step, actions in enumerate(numbers["actions"].T, start=1):
         run, observed, reward = programs.step(data, run, step, actions)
@@ -101,9 +101,10 @@ def follow(task: str, start: str, end: str) -> dict[str, Any]:
         }
         for name, values in figures.items():
             course.setdefault(name, []).append(np.array(values))
-    after = {f"parameters/{name}": np.array(leaf) for name, leaf in run.parameters.items()}
-    stacked = {name: np.stack(values, axis=1) for name, values in course.items()}
-    np.savez(Path(end), **stacked, **after)
+    made: dict[str, Any] = {name: np.stack(values, axis=1) for name, values in course.items()}
+    for name, leaf in run.parameters.items():
+        made[f"parameters/{name}"] = np.array(leaf)
+    np.savez(end, **made)
     return {}
 
 

@@ -1,6 +1,5 @@
 """The two supervised tasks written anew in JAX, for one run; `jax.vmap` makes many of them."""
 
-import math
 from typing import Any
 
 import jax
@@ -95,7 +94,9 @@ class Classification:
         }
         sizes = (self.num_samples, self.num_held_out, self.num_held_out)
         parts = {}
-        for name, size, of_part in zip(("training", "validation", "test"), sizes, of_parts, strict=True):
+        for name, size, of_part in zip(
+            ("training", "validation", "test"), sizes, of_parts, strict=True
+        ):
             parts[name] = self._samples(of_part, size, clusters)
         inputs = parts["training"]["inputs"]
         mean, deviation = inputs.mean(axis=0), inputs.std(axis=0, ddof=1)

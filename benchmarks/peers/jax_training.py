@@ -158,9 +158,7 @@ def _squashed(values: Array) -> Array:
     return jnp.tanh(jnp.log(jnp.clip(jnp.abs(values), _TINY, 1 / _TINY)) / 4)
 
 
-def step(
-    task: Any, data: Tree, run: Run, step: Array, action: Array
-) -> tuple[Run, Array, Array]:
+def step(task: Any, data: Tree, run: Run, step: Array, action: Array) -> tuple[Run, Array, Array]:
     """An update, and where one is due a validation: the run, what is observed, and the reward."""
     run = update(task, data, run, step, action)
     is_due = step % task.validate_every == 0

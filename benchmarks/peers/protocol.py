@@ -4,10 +4,10 @@ A request and its answer are a line of JSON each, on the worker's standard input
 module imports nothing but Python's own, as the worker's interpreter may have nothing else of ours.
 """
 
+import contextlib
 import functools
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -65,14 +65,14 @@ class Worker:
         Raises:
             RuntimeError: the worker has ended, or it says what went wrong.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
+        given, answers = self._process.stdin, self._process.stdout
+        assert given is not None
+        assert answers is not None
         line = ""
-        try:
-            self._process.stdin.write(json.dumps({"do": do, **details}) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            pass
+        with contextlib.suppress(BrokenPipeError):
+            given.write(json.dumps({"do": do, **details}) + "\n")
+            given.flush()
+            line = answers.readline()
         if not line:
             raise RuntimeError(f"{self._name}: ended with status {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
@@ -86,9 +86,7 @@ class Worker:
 
     def close(self) -> None:
         """Let it end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 Answers = Mapping[str, Callable[..., dict[str, Any]]]
@@ -109,7 +107,7 @@ def serve(make: Callable[[str, str, int], Callable[[], int]], more: Answers | No
     def turn(task: str, side: str, runs: int) -> dict[str, Any]:
         return timed(made(task, side, runs))._asdict()
 
-    known = {"turn": turn, "peak": _peak, **(more or {})}
+    known: Answers = {"turn": turn, "peak": _peak, **(more or {})}
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -121,5 +119,9 @@ def serve(make: Callable[[str, str, int], Callable[[], int]], more: Answers | No
 
 
 def _peak() -> dict[str, Any]:
-    """The most memory that this process has had, in bytes (Linux counts kibibytes)."""
-    return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    """The most memory, in bytes, that this process has had since it was last asked (Linux)."""
+    folder = Path("/proc/self")
+    lines = (folder / "status").read_text().splitlines()
+    kibibytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    (folder / "clear_refs").write_text("5")  # resets it to what is used now
+    return {"bytes": int(kibibytes) * 1024}
