@@ -21,6 +21,7 @@ import torch
 
 from agents.command_line import OneLineParser, main
 from agents.options import positive
+from agents.progress import show_progress
 from autoloss_gym.tools.names import unknown
 from benchmarks.peers import agreement, own, tables
 from benchmarks.peers.protocol import ROOT, Turn, Worker, timed
@@ -75,13 +76,16 @@ def _foreign(worker: Worker, task: str, side: str, runs: int) -> Callable[[], Tu
     return lambda: worker.turn(task, side, runs)
 
 
-def take_turns(sides: Turns, turns: int) -> dict[Entry, list[Turn]]:
+def take_turns(task: str, sides: Turns, turns: int) -> dict[Entry, list[Turn]]:
     """All sides one after another, as often as there are turns and once before, to warm up."""
     measured: dict[Entry, list[Turn]] = {entry: [] for entry in sides}
-    for turn in range(turns + 1):
-        for entry, play in sides.items():
-            made = play()
-            if turn:
+    total = (turns + 1) * len(sides)
+    with show_progress("turns", lines=10) as progress:
+        for number in range(total):
+            entry = list(sides)[number % len(sides)]
+            progress.update(task, number, total, entry.label)
+            made = sides[entry]()
+            if number >= len(sides):
                 measured[entry].append(made)
     return measured
 
@@ -176,7 +180,7 @@ def run() -> None:
     measured = {}
     for task in names:
         sides = own_sides(task, arguments) | foreign_sides(task, workers, arguments.runs)
-        measured[task] = take_turns(sides, arguments.turns)
+        measured[task] = take_turns(task, sides, arguments.turns)
         print(tables.speed(task, measured[task], clock, own.LEAN, SCAN), flush=True)
     if arguments.figure:
         tables.draw(measured, clock, arguments.figure)

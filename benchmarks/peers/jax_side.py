@@ -21,7 +21,7 @@ _AT_ONCE = 64  # runs of a block
 
 
 class Programs:
-    """The functions of one run compiled for many."""
+    """The functions of one run compiled for many, once for each number of these."""
 
     def __init__(self, task: Any) -> None:
         self.reset = jax.jit(jax.vmap(functools.partial(training.reset, task)))
@@ -36,6 +36,11 @@ class Programs:
         self.blocks = jax.jit(lambda *runs: lax.map(_apart(scan), runs, batch_size=_AT_ONCE))
 
 
+@functools.cache
+def programs_of(task: str) -> Programs:
+    return Programs(TASKS[task])
+
+
 def _apart(function: Callable[..., Any]) -> Callable[[Any], Any]:
     return lambda arguments: function(*arguments)
 
@@ -45,7 +50,7 @@ def make(name: str, side: str, runs: int) -> Callable[[], int]:
     after every step; in "blocks" of 64 runs, one after another.
     """
     task = TASKS[name]
-    programs = Programs(task)
+    programs = programs_of(name)
     generator = np.random.default_rng(0)
     key = random.key(0)
 
@@ -69,7 +74,7 @@ def make(name: str, side: str, runs: int) -> Callable[[], int]:
 
 def state(task: str, runs: int) -> dict[str, Any]:
     """Bytes of what a run holds, its data included."""
-    kept = Programs(TASKS[task]).reset(random.split(random.key(0), runs))
+    kept = programs_of(task).reset(random.split(random.key(0), runs))
     return {"bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(kept)) / runs}
 
 
@@ -86,7 +91,7 @@ def follow(task: str, start: str, end: str) -> dict[str, Any]:
     numbers = np.load(start)
     parameters = _group(numbers, "parameters")
     data = {part: _group(numbers, part) for part in ("training", "validation")}
-    programs = Programs(TASKS[task])
+    programs = programs_of(task)
     run = programs.start(data, parameters)
     course: dict[str, list[Any]] = {}
     for step, actions in enumerate(numbers["actions"].T, start=1):

@@ -88,7 +88,7 @@ def test_sides_take_turns_after_one_that_warms_up_and_ratios_are_of_a_turn():
         Entry("scan", 64): partial(play, "scan", of([9, 1, 1, 2], 80)),
         Entry("ours", 64): partial(play, "ours", of([9, 2, 2, 4], 80)),
     }
-    measured = peers.take_turns(chosen, turns=3)
+    measured = peers.take_turns("task", chosen, turns=3)
     assert order == ["loop", "scan", "ours"] * 4
     lines = tables.speed("task", measured, "processor", "loop", "scan").splitlines()
     assert lines[2] == "| loop | 8 | 1.00 [1.00, 1.00] | 1.00 | – |"
