@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 
-.PHONY: benchmark demo results test
+.PHONY: benchmark demo peers results test
 .venv/installed: pyproject.toml setup.py constraints.txt
 	@echo "Installing into .venv (PyTorch is large: this takes minutes)"
 	@$(PYTHON) -m venv .venv
@@ -26,10 +26,20 @@ demo: .venv/installed
 results: .venv/installed
 	$(BIN)/python -m studies.tables
 
-# Training steps a second, against loops that train one model at a time; then where the time of a PPO training goes,
-# and what PPO on tensors saves of it.
+# The libraries that benchmarks.peers compares with, each in an environment of its own (2 GB; needed by nothing else).
+PEERS := benchmarks/peers
+peers:
+	$(PYTHON) -m venv $(PEERS)/.venv-jax
+	$(PEERS)/.venv-jax/bin/pip install --quiet --constraint $(PEERS)/constraints-jax.txt jax
+	$(PYTHON) -m venv $(PEERS)/.venv-dacbench
+	$(PEERS)/.venv-dacbench/bin/pip install --quiet --constraint $(PEERS)/constraints-dacbench.txt torch pillow
+	$(PEERS)/.venv-dacbench/bin/pip install --quiet --constraint $(PEERS)/constraints-dacbench.txt --no-deps torchvision
+	$(PEERS)/.venv-dacbench/bin/pip install --quiet --constraint $(PEERS)/constraints-dacbench.txt dacbench
+
+# Training steps a second, against loops that train one model at a time and the peers that are installed; then where the
+# time of a PPO training goes, and what PPO on tensors saves of it.
 benchmark: .venv/installed
-	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.ppo_profile
 	$(BIN)/python -m benchmarks.tensor_ppo
 

@@ -22,10 +22,13 @@ from agents.configuration import hyperparameters
 from agents.options import positive
 from autoloss_gym import AutoLossVectorEnv
 from autoloss_gym.adapters.stable_baselines3 import StableBaselines3VecEnv
-from benchmarks.throughput import TASKS
+from benchmarks.peers.own import TASKS
 from studies.markdown import quartiles, table
 
-IDS = {"regression": "AutoLoss/QuadraticRegression-v1", "mlp": "AutoLoss/MLPClassification-v1"}
+IDS = {
+    "regression": "AutoLoss/QuadraticRegression-v1",
+    "classification": "AutoLoss/MLPClassification-v1",
+}
 PARTS = ("environment", "adapter to SB3", "policy and buffer", "learning")
 
 

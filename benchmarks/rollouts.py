@@ -17,7 +17,7 @@ from agents.options import positive
 from autoloss_gym import AutoLossVectorEnv, Control
 from autoloss_gym.tasks.supervised.mlp_classification import MLPClassification
 from autoloss_gym.tasks.supervised.quadratic_regression import QuadraticRegression
-from benchmarks.sides import Side, measure, report
+from benchmarks.sides import Side, measure, report, segments
 
 _COPIES = 24
 
@@ -29,17 +29,6 @@ def one_by_one(num_envs: int, compile: bool) -> Side:
     def play() -> int:
         for control in controls:
             envs.step_control(control)
-        return len(controls) * num_envs
-
-    return play
-
-
-def as_segments(num_envs: int, compile: bool) -> Side:
-    """The same by one `rollout`."""
-    envs, controls = _episode(num_envs, compile)
-
-    def play() -> int:
-        envs.rollout(controls)
         return len(controls) * num_envs
 
     return play
@@ -83,7 +72,7 @@ def run() -> None:
     for compile in (False,) if arguments.eager else (False, True):
         name = "compiled" if compile else "eager"
         sides[f"{name}, update by update"] = one_by_one(arguments.num_envs, compile)
-        sides[f"{name}, rollout"] = as_segments(arguments.num_envs, compile)
+        sides[f"{name}, rollout"] = segments(*_episode(arguments.num_envs, compile))
     print(report(f"regression, {arguments.num_envs} runs", measure(sides, arguments.turns)))
     count = max(1, arguments.num_envs // _COPIES) * _COPIES
     begun = {"other problems": resets(count, 1), f"{_COPIES} copies": resets(count, _COPIES)}

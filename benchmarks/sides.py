@@ -1,12 +1,13 @@
 """What takes turns in a measurement of speed, how it is timed, and the table of its ratios."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from stable_baselines3.common.vec_env import DummyVecEnv
 
-from autoloss_gym import AutoLossEnv, AutoLossVectorEnv, Task
+from autoloss_gym import AutoLossEnv, AutoLossVectorEnv, Control, Task
 from studies.markdown import quartiles, table
 
 Side = Callable[[], int]  # plays one turn and returns the training steps that it made
@@ -42,6 +43,43 @@ def batched(task: Task, num_envs: int, steps: int, device: str, compile: bool = 
         if device == "cuda":
             torch.cuda.synchronize()
         return steps * num_envs
+
+    return play
+
+
+def segments(envs: AutoLossVectorEnv, controls: Sequence[Control]) -> Side:
+    """This package's vector environment that is told all the controls of a turn in advance."""
+    envs.reset(seed=0)
+
+    def play() -> int:
+        envs.rollout(controls)
+        return len(controls) * envs.num_envs
+
+    return play
+
+
+def random_pairs(num_envs: int, steps: int, device: str = "cpu") -> list[Control]:
+    """Controls of `steps` updates of which each run makes one, of two pairs, at random."""
+    generator = np.random.default_rng(0)
+    controls = []
+    for _ in range(steps):
+        choice = generator.integers(2, size=num_envs)
+        weights = np.eye(2, dtype=np.float32)[choice]
+        step_size = torch.ones(num_envs, dtype=torch.float32, device=device)
+        controls.append(Control(torch.from_numpy(weights).to(device), step_size, choice))
+    return controls
+
+
+def stable_baselines3(task: Task, steps: int) -> Side:
+    """Stable-Baselines3's vector environment over a single one."""
+    envs = DummyVecEnv([lambda: AutoLossEnv(task)])
+    envs.reset()
+    generator = np.random.default_rng(0)
+
+    def play() -> int:
+        for _ in range(steps):
+            envs.step(generator.integers(2, size=1))
+        return steps
 
     return play
 
