@@ -6,6 +6,7 @@ import torch
 
 from autoloss_gym import AutoLossVectorEnv, Control, Factors
 from autoloss_gym.core.step_gradients import Joined
+from autoloss_gym.environment.moves import Known
 from autoloss_gym.environment.programs import Programs
 from autoloss_gym.environment.runs import describe, start
 from autoloss_gym.optimizers import Adam
@@ -290,7 +291,8 @@ def test_an_environment_that_compiles_refuses_what_it_cannot_compile():
     runs, programs = start(task, keys_of(1), 4), Programs(describe(task), compile=True)
     features = Features(describe(task))
     with pytest.raises(ValueError, match=r"compile=True: Control.*use compile=False"):
-        programs.update(task, runs, [control(torch.ones(1, 3), fresh)], 1, features, quiet=True)
+        moves = Known([control(torch.ones(1, 3), fresh)])
+        programs.update(task, runs, moves, 1, features, quiet=True)
 
 
 def test_a_task_that_hands_on_no_gradients_refuses():
