@@ -290,8 +290,8 @@ def test_an_environment_that_compiles_refuses_what_it_cannot_compile():
     task = SharedTrunk()
     runs, programs = start(task, keys_of(1), 4), Programs(describe(task), compile=True)
     features = Features(describe(task))
+    moves = Known([control(torch.ones(1, 3), fresh)])
     with pytest.raises(ValueError, match=r"compile=True: Control.*use compile=False"):
-        moves = Known([control(torch.ones(1, 3), fresh)])
         programs.update(task, runs, moves, 1, features, quiet=True)
 
 
