@@ -155,7 +155,7 @@ def acts() -> None:
     runs than are played at once.
     """
     torch.compile = functools.partial(torch.compile, backend="aot_eager")
-    task = TwoBlocks(max_steps=6, validate_every=3)
+    task = TwoBlocks(max_steps=4, validate_every=2)
     arguments = {"task": task, "control": "weights", "array": "torch"}
     eager, fast = (
         AutoLossVectorEnv(num_envs=70, compile=compile, **arguments) for compile in (False, True)
