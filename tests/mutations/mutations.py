@@ -272,8 +272,8 @@ MUTATIONS = (
         "autoloss_gym/tasks/images/sparse_autoencoder.py",
         (
             (
-                "rows.gather(1, drawn))",
-                "rows.gather(1, drawn.new_zeros(drawn.shape, device='cpu')))",
+                "gather(1, draws))",
+                "gather(1, draws.new_zeros(draws.shape, device='cpu')))",
             ),
         ),
         "contracts/test_meta_device.py",
