@@ -96,7 +96,12 @@ class Batch:
             played.acted = Acted((observations,), (actions,))
             return played
         acting = Acting(actor, self._control_of, draws, observations)
-        return self.player.play(self.runs, self.phases, acting, resting)
+        try:
+            return self.player.play(self.runs, self.phases, acting, resting)
+        except Exception:
+            # The updates before the step at which the actor has failed are made.
+            self.phases.elapsed = self.runs.history.steps.cpu().numpy().copy()
+            raise
 
     @property
     def steps_ahead(self) -> int:

@@ -201,8 +201,11 @@ class AutoLossVectorEnv(RunAttributes, RunFigures, VectorEnv[Any, Any, Any]):
         most = self.steps_ahead
         if not 1 <= len(draws) <= most:
             raise ValueError(f"{len(draws)} draws: expected 1 to {most}, see steps_ahead")
-        resetting = self._begin_step()
         seen = torch.as_tensor(observations, dtype=torch.float32, device=self.device)
+        expected = self.observation_space.shape
+        if seen.shape != expected:
+            raise ValueError(f"observations of shape {tuple(seen.shape)}: expected {expected}")
+        resetting = self._begin_step()
         played = self._batch.act_by(actor, seen, draws, resetting)
         assert played.acted is not None
         return played.acted, self._end_step(played, resetting)

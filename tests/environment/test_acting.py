@@ -76,6 +76,20 @@ def test_an_actor_looks_no_further_than_the_next_validation():
             envs.act(actor, observations, [torch.zeros(2, 4)] * count)
 
 
+@pytest.mark.parametrize("good_steps", [0, 1])
+def test_an_actor_that_fails_is_one_line_and_the_runs_go_on_from_there(good_steps):
+    envs = AutoLossVectorEnv(TwoBlocks(), 2, control="weights")
+    observations, _ = envs.reset(seed=0)
+    draws = [torch.zeros(2, 3)] * good_steps + [torch.full((2, 3), torch.nan)]
+    with pytest.raises(ValueError, match=r"bad action in environments 0, 1 .*finite numbers"):
+        envs.act(lambda observed, noise: noise, observations, draws)
+    assert envs.steps_ahead == 3 - good_steps
+    *_, infos = envs.step(np.zeros((2, 3), np.float32))
+    assert infos["steps"].tolist() == [good_steps + 1] * 2
+    with pytest.raises(ValueError, match=r"observations of shape \(1, \d+\): expected \(2, \d+\)"):
+        envs.act(lambda observed, noise: noise, observations[:1], draws[:1])
+
+
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
 @pytest.mark.parametrize("control", ["pair", "schedule"])
 def test_runs_in_blocks_are_played_as_all_at_once(control, mode, monkeypatch):

@@ -118,6 +118,7 @@ KNOWN_WAITS = (
         "environment/played.py", "Played.take", "upload",
         "only where runs are at different decisions, because some have ended early",
     ),
+    KnownWait("environment/batch.py", "Batch.act_by", "cpu numpy", "only where an actor has failed"),
     KnownWait("environment/vector_env.py", "AutoLossVectorEnv.act", "upload", "arrays of the host"),
     KnownWait("controls/checks.py", "numbers", "upload", "actions of the host"),
     KnownWait(
