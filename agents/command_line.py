@@ -93,33 +93,6 @@ def add_problem_seed(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_playing_arguments(parser: argparse.ArgumentParser, output: str, what: str) -> None:
-    """Where what a command plays is played and kept, and how it goes on.
-
-    Args:
-        parser: of the command.
-        output: where result folders are made by default.
-        what: that is resumed.
-    """
-    parser.add_argument(
-        "--num-workers",
-        type=few,
-        help="processes that play (default: one a core where that pays, else 1)",
-    )
-    add_num_threads(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        default=output,
-        help=f"where the result folder is made (default: {output})",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="FOLDER",
-        help=f"go on with the {what} of that folder, with its arguments",
-    )
-
-
 def refuse_beside_resume(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace, allowed: tuple[str, ...]
 ) -> None:

@@ -67,6 +67,19 @@ def share(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{shown(text)}: expected a number between 0 and 1")
 
 
+def part(text: str) -> float:
+    """A whole number of GPUs, or a part of one."""
+    try:
+        value = float(text) if text.isascii() else math.nan
+    except ValueError:
+        value = math.nan
+    if 0 <= value <= 1 or (value <= 1024 and value == int(value)):
+        return value
+    raise argparse.ArgumentTypeError(
+        f"{shown(text)}: expected a part of one between 0 and 1, or a whole number"
+    )
+
+
 def algorithm(text: str) -> str:
     """The name of an algorithm."""
     if text not in ALGORITHMS:

@@ -14,8 +14,8 @@ from autoloss_gym.tools.stored import read_values, write_values
 
 from .configuration import ALGORITHMS, MOST_STEPS, TrainingConfiguration
 
-# Arguments that an evaluation does not keep: whom to trust is asked each time.
-_NOT_KEPT = ("resume", "trust_checkpoint")
+# Arguments that an evaluation does not keep: whom to trust is asked each time, and who plays.
+_NOT_KEPT = ("resume", "trust_checkpoint", "cluster", "gpus_per_cell", "file")
 _COUNT = Whole(1, MOST_STEPS)
 _SEED = Whole(0, 2**31 - 1)
 _CONFIGURATION = {
@@ -52,6 +52,14 @@ _ADVICE = {
     "moments": Many(Real(0, 1)),
     "draw": OneOf((False, True)),
     "seed": _SEED,
+    "num_workers": _COUNT,
+    "num_threads": _COUNT,
+    "output": Text(),
+    "data": Text(),
+}
+_SWEEP = {
+    "env": Text(),
+    "content": Named(),
     "num_workers": _COUNT,
     "num_threads": _COUNT,
     "output": Text(),
@@ -130,6 +138,16 @@ def load_advice(folder: Path) -> argparse.Namespace:
         ValueError: the folder is not one, or its file is damaged or from a newer version.
     """
     content = _load(folder, _ADVICE, "a result folder of a measurement of headroom")
+    return argparse.Namespace(**content, resume=str(folder))
+
+
+def load_sweep_command(folder: Path) -> argparse.Namespace:
+    """The arguments of the sweep in a folder, with the content of its file.
+
+    Raises:
+        ValueError: the folder is not one, or its file is damaged or from a newer version.
+    """
+    content = read_values(_file(folder, "command.json", "a result folder of a sweep"), _SWEEP)
     return argparse.Namespace(**content, resume=str(folder))
 
 

@@ -8,13 +8,12 @@ begun before the clock starts, and again as if they looked, step by step.
 
 import argparse
 import sys
-from concurrent.futures import Executor
 
 import numpy as np
 
 from agents.command_line import OneLineParser, main
 from agents.environments import EnvironmentMaker
-from agents.evaluation.rollout import rollout
+from agents.evaluation.rollout import PlayBatches, here, in_processes, rollout
 from agents.evaluation.workers import worker_processes
 from agents.options import positive
 from autoloss_gym.controllers.policies.static import FixedWeights, RandomPair, Ratio
@@ -39,9 +38,7 @@ class Looking:
         self.reset, self.act = policy.reset, policy.act
 
 
-def evaluation(
-    policies: list[Policy], episodes: int, pool: Executor | None = None, num_workers: int = 1
-) -> Side:
+def evaluation(policies: list[Policy], episodes: int, play_batches: PlayBatches = here) -> Side:
     """All policies on new problems in every turn."""
     make_env = EnvironmentMaker(ID, {})
     seeds = np.arange(episodes)
@@ -49,7 +46,7 @@ def evaluation(
     def play() -> int:
         nonlocal seeds
         seeds = seeds + episodes
-        found = rollout(policies, make_env, seeds, pool=pool, num_batches=num_workers)
+        found = rollout(policies, make_env, seeds, play_batches=play_batches)
         return int(sum(each.figures["steps"].sum() for each in found))
 
     return play
@@ -67,10 +64,11 @@ def run() -> None:
     looking: list[Policy] = [Looking(policy) for policy in POLICIES]
     count = arguments.num_workers
     with worker_processes(count) as pool:
+        others = in_processes(pool) if pool else here
         sides = {
             "evaluation": evaluation(policies, arguments.episodes),
             "evaluation, step by step": evaluation(looking, arguments.episodes),
-            f"evaluation, {count} workers": evaluation(policies, arguments.episodes, pool, count),
+            f"evaluation, {count} workers": evaluation(policies, arguments.episodes, others),
         }
         rates = measure(sides, arguments.turns)
     print(report(f"{len(policies)} policies × {arguments.episodes:,} problems", rates))

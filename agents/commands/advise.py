@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..command_line import (
     add_environment,
-    add_playing_arguments,
     add_problem_seed,
     check_arguments,
     check_environment,
@@ -18,6 +17,7 @@ from ..command_line import (
 )
 from ..interruption import ending_at_once, resume_command
 from ..options import share, whole
+from ..playing_arguments import add_playing_arguments
 from ..run_folders import load_advice
 
 FLAG = "--headroom"  # of `evaluate`, which calls this command

@@ -15,10 +15,15 @@ from ..evaluation.entrants import Entrant, make_entrants, most_runs, num_candida
 from ..evaluation.parallelism import workers_that_pay
 from ..evaluation.reports.filming import film, winner
 from ..evaluation.reports.report import save_report, text_table
+from ..evaluation.rollout import PlayBatches, here
 from ..evaluation.rows import Benchmark
+from ..playing_arguments import WHO_PLAYS
 from ..policies.constants import SEARCH, with_constant
 from ..policies.grammar import Specification
 from ..progress import Progress, show_progress
+from ..sweeps.crews import Crew, Here, crew_of
+from ..sweeps.evaluations import CellPlayer
+from ..sweeps.recipes import Recipes
 from .result_folder import result_folder, title
 
 
@@ -45,11 +50,15 @@ def compare(
 
     task = make_env(arguments.split)(num_envs=1).task
     entrants = make_entrants(specifications, task, arguments.env, arguments.deterministic)
-    if arguments.num_workers is None:
+    if arguments.cluster:
+        arguments.num_workers = 1  # beside the cluster's
+    elif arguments.num_workers is None:
         num_runs = most_runs(entrants, arguments.episodes)
         arguments.num_workers = workers_that_pay(make_env(arguments.split), num_runs)
     with result_folder(arguments, task, "episodes", resumption) as folder:
-        benchmark = _play(arguments, entrants, make_env, folder)
+        num_gpus = arguments.gpus_per_cell
+        with crew_of(arguments.num_workers, arguments.cluster, num_gpus) as crew:
+            benchmark = play_benchmark(arguments, entrants, make_env, folder / "episodes", crew)
 
         name = title(arguments.env, f"{arguments.split} split", env_kwargs=env_kwargs)
         lines = [*task.remarks(arguments.split), *warnings(entrants, env_kwargs, task)]
@@ -57,7 +66,7 @@ def compare(
             lines.append(f"{SEARCH} was added to compare with; --without-constant leaves it out.")
         print(name)
         print(text_table(benchmark, lines))
-        for path in save_report(benchmark, lines, name, folder, vars(arguments)):
+        for path in save_report(benchmark, lines, name, folder, _kept(arguments)):
             print(path)
 
         best = winner(benchmark, entrants)
@@ -66,13 +75,27 @@ def compare(
             film(best, make_env(arguments.split), first_problem, folder)
 
 
-def _play(
+def _kept(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments that the results depend on."""
+    return {name: value for name, value in vars(arguments).items() if name not in WHO_PLAYS}
+
+
+def play_benchmark(
     arguments: argparse.Namespace,
     entrants: Sequence[Entrant],
     make_env: Callable[[str], EnvironmentMaker],
     folder: Path,
+    crew: Crew,
 ) -> Benchmark:
-    """Play the benchmark; finished batches are kept in the folder."""
+    """Play the benchmark, and show how far it is.
+
+    Args:
+        arguments: split, episodes, seed and deterministic, as of the command.
+        entrants: what is compared.
+        make_env: split → what makes its environments.
+        folder: keeps finished batches.
+        crew: who plays.
+    """
     with show_progress("training runs", lines=1) as progress:
         return run_benchmark(
             entrants,
@@ -81,9 +104,18 @@ def _play(
             arguments.episodes,
             arguments.seed,
             _announcer(progress, entrants, arguments.split),
-            folder / "episodes",
-            arguments.num_workers,
+            folder,
+            _playing(arguments, crew, entrants),
         )
+
+
+def _playing(arguments: argparse.Namespace, crew: Crew, entrants: Sequence[Entrant]) -> PlayBatches:
+    """How batches are played: in this process with the policies that it has, else as cells."""
+    if isinstance(crew, Here):
+        return here
+    return CellPlayer(
+        crew, Recipes(entrants), arguments.deterministic, any_device=arguments.gpus_per_cell > 0
+    )
 
 
 def _announcer(

@@ -17,6 +17,7 @@ PROGRAM = "autoloss"
 COMMANDS = {
     "train": ("train an agent to steer training", "train:train"),
     "evaluate": ("compare policies on the same problems", "evaluate:evaluate"),
+    "sweep": ("train every combination of settings, and compare all", "sweep:sweep"),
     "advise": ("measure whether a controller is worth training", "advise:advise"),
     "export": ("write a trained controller to a file of its own", "export:export_run"),
     "list": ("print the ids of the environments", "environments:list_environments"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..command_line import (
     add_environment,
-    add_playing_arguments,
     add_problem_seed,
     check_arguments,
     check_environment,
@@ -20,6 +19,12 @@ from ..command_line import (
 )
 from ..interruption import ending_at_once, resume_command
 from ..options import runs
+from ..playing_arguments import (
+    WHO_PLAYS,
+    add_cluster,
+    add_playing_arguments,
+    take_who_plays,
+)
 from ..policies import grammar
 from ..run_folders import load_command
 from .advise import FLAG, advise
@@ -55,7 +60,7 @@ def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> 
         find_modules_in_working_folder()
     specifications = [grammar.parse_specification(text) for text in texts]
     if not arguments.trust_checkpoint:
-        _refuse_what_runs_code(specifications, resumed=bool(arguments.resume))
+        refuse_what_runs_code(specifications, resumed=bool(arguments.resume))
     env_kwargs = environment_arguments(arguments.env_kwargs)
     check_arguments(spec, env_kwargs)
     if importlib.util.find_spec("matplotlib") is None:
@@ -77,10 +82,11 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
     _add_playing_arguments(parser)
     arguments = parser.parse_args(given)
     if arguments.resume:
-        refuse_beside_resume(parser, arguments, allowed=("trust_checkpoint", "env"))
+        refuse_beside_resume(parser, arguments, ("trust_checkpoint", "env", *WHO_PLAYS))
         resumed = load_command(Path(arguments.resume))
         check_resumed_environment(resumed.env, arguments.env)
         resumed.trust_checkpoint = arguments.trust_checkpoint
+        take_who_plays(resumed, arguments)
         return resumed
     if not (arguments.env and arguments.policies):
         parser.error("expected --env and --policies, or --resume FOLDER alone")
@@ -135,9 +141,10 @@ def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
         "folder's policies module:Class",
     )
     add_playing_arguments(parser, "results", "evaluation")
+    add_cluster(parser)
 
 
-def _refuse_what_runs_code(specifications: Sequence[grammar.Specification], resumed: bool) -> None:
+def refuse_what_runs_code(specifications: Sequence[grammar.Specification], resumed: bool) -> None:
     """ValueError for a pickled model, and for a module that only the resumed folder names."""
     for each in specifications:
         if each.zip_file:
@@ -147,6 +154,6 @@ def _refuse_what_runs_code(specifications: Sequence[grammar.Specification], resu
             )
         if each.own_module and resumed:
             raise ValueError(
-                f"policy {each.text!r}: the folder names this module, and importing it runs code; "
-                "add --trust-checkpoint if you trust where it comes from"
+                f"policy {each.text!r}: a file names this module, and importing it runs code; add "
+                "--trust-checkpoint if you trust where it comes from"
             )

@@ -17,7 +17,11 @@ from ..run_folders import new_run_folder, removed_if_nothing_is_kept, save_comma
 
 @contextlib.contextmanager
 def result_folder(
-    arguments: argparse.Namespace, task: Task, batches: str, resumption: str
+    arguments: argparse.Namespace,
+    task: Task,
+    batches: str,
+    resumption: str,
+    unit: tuple[str, str] = ("batch", "batches"),
 ) -> Iterator[Path]:
     """The folder that is resumed, or a new one; no other process uses it inside the block.
 
@@ -26,6 +30,7 @@ def result_folder(
         task: whose data must be those that the folder began with.
         batches: the folder in it that holds finished batches.
         resumption: the command that goes on with a folder, which follows it.
+        unit: what such a batch is called, and several of them.
     """
     resumed = Path(arguments.resume) if arguments.resume else None
     folder = resumed or new_run_folder(arguments.output, "", arguments.env)
@@ -38,8 +43,8 @@ def result_folder(
         save_command(folder, arguments)
 
         def said() -> str:
-            count = len(list(folder.glob(f"{batches}/*.safetensors")))
-            holds = f"{count} finished {'batch' if count == 1 else 'batches'}"
+            count = len(list(folder.glob(f"{batches}/[!.]*")))
+            holds = f"{count} finished {unit[count != 1]}"
             return f"{folder} holds {holds}: go on with {resumption} {shlex.quote(str(folder))}"
 
         goes_on(said)

@@ -14,15 +14,15 @@ from autoloss_gym.core.task import Task
 from ..environments import SEED_SPACING, MakeEnv
 from ..policies.searched import Search
 from ..policies.trained.trained_policy import TrainedPolicy
+from .batches import runs_of_a_batch
 from .costs import training_runs
 from .entrants import Entrant
 from .results import make_row
-from .rollout import Episodes, Play, Progress, rollout
+from .rollout import Episodes, Play, PlayBatches, Progress, here, rollout
 from .rows import Benchmark
 from .schedule_search import Found, search, whole_search
 from .selection import choose
 from .store import EpisodeStore
-from .workers import worker_processes
 
 Announce = Callable[[str, int, int], None]
 
@@ -35,7 +35,7 @@ def run_benchmark(
     seed: int,
     announce: Announce = lambda what, done, total: None,
     folder: Path | None = None,
-    num_workers: int = 1,
+    play_batches: PlayBatches = here,
 ) -> Benchmark:
     """Play every entrant on the same problems.
 
@@ -48,7 +48,7 @@ def run_benchmark(
         seed: numbers the problems; commands with different seeds share none.
         announce: called with the stage, the episodes done and their total.
         folder: keeps finished batches; the same benchmark continues from them after it was killed.
-        num_workers: processes that play, each with batches of its own.
+        play_batches: who plays.
     """
     _load(entrants, make_env(split))
     task = make_env(split)(num_envs=1).task
@@ -59,22 +59,24 @@ def run_benchmark(
     choosing_seeds = seeds + SEED_SPACING // 2
     searched_from = seeds[0] + (SEED_SPACING // 4 if split == "train" else 0)
 
-    with worker_processes(num_workers) as pool:
+    def play_on(split: str, progress: Progress) -> Play:
+        store = EpisodeStore(folder, split, task) if folder else None
 
-        def play_on(split: str, progress: Progress) -> Play:
-            store = EpisodeStore(folder, split, task) if folder else None
-            return lambda policies, seeds: rollout(
-                policies, make_env(split), seeds, progress, store, pool, num_workers
+        def play(policies: Sequence[Policy], seeds: np.ndarray) -> list[Episodes]:
+            most_runs = runs_of_a_batch(task, len(policies) * len(seeds))
+            return rollout(
+                policies, make_env(split), seeds, progress, store, play_batches, most_runs
             )
 
-        def search_play(search: Search) -> Play:
-            progress = functools.partial(announce, "search")
-            return play_on("train", whole_search(search.plan, progress))
+        return play
 
-        _search(entrants, search_play, int(searched_from), minimize)
-        play = play_on("validation", functools.partial(announce, "choice"))
-        chosen, reference = _choose(entrants, play, choosing_seeds, minimize)
-        results = _play_all(chosen, play_on(split, functools.partial(announce, split)), seeds)
+    def search_play(search: Search) -> Play:
+        return play_on("train", whole_search(search.plan, functools.partial(announce, "search")))
+
+    _search(entrants, search_play, int(searched_from), minimize)
+    play = play_on("validation", functools.partial(announce, "choice"))
+    chosen, reference = _choose(entrants, play, choosing_seeds, minimize)
+    results = _play_all(chosen, play_on(split, functools.partial(announce, split)), seeds)
     return _tabulate(task, entrants, chosen, results, reference)
 
 

@@ -28,6 +28,7 @@ class Entrant:
         search: what finds the candidates, if something does.
         training_runs: what the entrant has cost before the table's problems: its search and the
             choice among several candidates, or its training with one seed.
+        specification: what the candidates were built from, where they were.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Entrant:
     mode: Literal["seeds", "tuned", "each"] = "seeds"
     search: Search | None = None
     training_runs: int = 0
+    specification: Specification | None = None
 
     @property
     def static(self) -> bool:
@@ -65,13 +67,14 @@ def make_entrant(
     """
     built = specification.build(Setting(task, env, deterministic))
     if not isinstance(built, Candidates):
-        return Entrant(specification.text, [built])
+        return Entrant(specification.text, [built], specification=specification)
 
     trained = [policy for policy in built.policies if isinstance(policy, TrainedPolicy)]
     if trained:
         _check_training_seeds(specification, trained)
     label = built.label or specification.text
-    return Entrant(label, list(built.policies), built.mode, built.search)
+    candidates = list(built.policies)
+    return Entrant(label, candidates, built.mode, built.search, specification=specification)
 
 
 def warnings(entrants: Sequence[Entrant], env_kwargs: dict[str, Any], task: Task) -> list[str]:

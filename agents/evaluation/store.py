@@ -10,8 +10,9 @@ import numpy as np
 
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.core.task import Task
+from autoloss_gym.tools.files import write_bytes
 from autoloss_gym.tools.forms import Array, OneOf
-from autoloss_gym.tools.stored import read_arrays, write_arrays
+from autoloss_gym.tools.stored import array_bytes, read_arrays
 
 SHARES = "shares of the pairs"  # with spaces: no figure of the environment has such a name
 # What is kept of a run, beside the score metrics of its task.
@@ -37,7 +38,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, context: Any = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._context = context
 
     def load(self, key: Any, form: Mapping[str, Array]) -> dict[str, np.ndarray] | None:
@@ -50,25 +51,40 @@ class Store:
         Returns:
             None where there are none, or whatever else is found in their place.
         """
-        digest = self._digest(key)
+        digest = self.digest(key)
         try:
-            found = read_arrays(self._path(digest), {"key": OneOf((digest,)), "arrays": form})
+            found = read_arrays(self.path(digest), {"key": OneOf((digest,)), "arrays": form})
         except (OSError, ValueError):
             return None
         return found["arrays"]
 
     def save(self, key: Any, arrays: Mapping[str, np.ndarray]) -> None:
         """Store named arrays under a key, in place of those that it had."""
-        digest = self._digest(key)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_arrays(self._path(digest), {"key": digest, "arrays": arrays})
+        self.save_content(self.digest(key), content_of(self.digest(key), arrays))
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest[:32]}.safetensors"
+    def save_content(self, digest: str, content: bytes) -> None:
+        """Store what `content_of` has made, in place of what was stored under this digest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(self.path(digest), content)
 
-    def _digest(self, key: Any) -> str:
+    def path(self, digest: str) -> Path:
+        """The file of a key with this digest."""
+        return self.folder / file_of(digest)
+
+    def digest(self, key: Any) -> str:
+        """What names a key, and all that its arrays depend on besides."""
         text = json.dumps([self._context, key], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_of(digest: str) -> str:
+    """Name of the file of a key with this digest."""
+    return f"{digest[:32]}.safetensors"
+
+
+def content_of(digest: str, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The file that keeps named arrays under a key with this digest."""
+    return array_bytes({"key": digest, "arrays": arrays})
 
 
 class EpisodeStore:
@@ -81,6 +97,7 @@ class EpisodeStore:
     """
 
     def __init__(self, folder: Path, context: Any, task: Task) -> None:
+        self.folder = folder
         self._store = Store(folder, context)
         self._task = task
 
@@ -103,6 +120,14 @@ class EpisodeStore:
     ) -> None:
         """Keep what `load` is to return."""
         self._store.save(batch_key(policies, seeds), arrays)
+
+    def digest(self, policies: Sequence[Policy], seeds: np.ndarray) -> str:
+        """What names the batch, and all that it depends on besides."""
+        return self._store.digest(batch_key(policies, seeds))
+
+    def save_content(self, digest: str, content: bytes) -> None:
+        """Keep a file that was made elsewhere by `content_of`."""
+        self._store.save_content(digest, content)
 
 
 def figures_of(task: Task) -> dict[str, str]:

@@ -74,6 +74,16 @@ def read_values(path: Path, form: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_arrays(path: Path, tree: Mapping[str, Any]) -> None:
     """Store a tree of arrays and plain values, each leaf under its place in the tree."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.writelines(_content(tree))
+
+
+def array_bytes(tree: Mapping[str, Any]) -> bytes:
+    """The file that `write_arrays` makes, for a process that has no folder to write it to."""
+    return b"".join(_content(tree))
+
+
+def _content(tree: Mapping[str, Any]) -> list[bytes | memoryview]:
     arrays = {}
     texts = {_FORMAT: str(FORMAT)}
     for place, leaf in forms.flatten(tree).items():
@@ -87,8 +97,7 @@ def write_arrays(path: Path, tree: Mapping[str, Any]) -> None:
     # Not left to safetensors, which puts these texts in another order in each process.
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.writelines([len(text).to_bytes(8, "little"), text, data])
+    return [len(text).to_bytes(8, "little"), text, data]
 
 
 def read_arrays(path: Path, form: Mapping[str, Any], oldest: int = FORMAT) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.environments import EnvironmentMaker
-from agents.evaluation.rollout import Episodes, rollout
+from agents.evaluation.rollout import Episodes, here, in_processes, rollout
 from agents.evaluation.store import EpisodeStore
 from agents.policies.grammar import parse_specification
 from agents.policies.policy import Candidates, Setting
@@ -90,14 +90,9 @@ class Table:
     def _played(self, policies: Sequence[Policy], split: str, episodes: int) -> list[Episodes]:
         make_env = self._maker(split)
         store = EpisodeStore(self.folder / "episodes", split, make_env(num_envs=1).task)
-        workers = 2 if self.pool else 1
+        play_batches = in_processes(self.pool) if self.pool else here
         return rollout(
-            policies,
-            make_env,
-            np.arange(episodes),
-            store=store,
-            pool=self.pool,
-            num_batches=workers,
+            policies, make_env, np.arange(episodes), store=store, play_batches=play_batches
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.environments import EnvironmentMaker
 from agents.evaluation.costs import training_runs
-from agents.evaluation.rollout import Episodes, rollout
+from agents.evaluation.rollout import Episodes, here, in_processes, rollout
 from agents.evaluation.selection import Choice, choose
 from agents.evaluation.store import EpisodeStore
 from agents.policies.grammar import parse_specification
@@ -167,7 +167,12 @@ class Table:
         found = []
         for policy in policies:
             found += rollout(
-                [policy], make_env, seeds, store=store, pool=self.pool, num_batches=batches
+                [policy],
+                make_env,
+                seeds,
+                store=store,
+                play_batches=in_processes(self.pool) if self.pool else here,
+                most_runs=-(-len(seeds) // batches),
             )
             self.announce(f"{self.budget} updates, {split}: {policy.label} played")
         return found

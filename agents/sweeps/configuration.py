@@ -1,0 +1,206 @@
+"""The file of a sweep: trainings, their seeds, and what they are compared with; imports nothing
+slow.
+"""
+
+import argparse
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from autoloss_gym.tools.names import shown, unknown
+
+from ..command_line import environment_arguments
+from ..configuration import WITH_POLICY, TrainingConfiguration
+from ..yaml_values import read_file
+
+# Names in the file, with the value of those that may be left out; None for those that may not.
+_DEFAULTS: dict[str, Any] = {
+    "env": None,
+    "trainings": None,
+    "env_kwargs": {},
+    "seeds": 5,
+    "policies": [],
+    "episodes": 200,
+    "split": "test",
+    "seed": 0,
+    "deterministic": False,
+}
+_OF_TRAINING = ("algo", "num_envs", "n_timesteps", "checkpoint_every", "conf_file", "hyperparams")
+_SPLITS = ("test", "validation", "train")
+_MOST_TRAININGS = 10_000
+
+
+@dataclass(frozen=True)
+class Training:
+    """One combination of settings.
+
+    Args:
+        label: its algorithm and the settings in which it differs from others.
+        settings: values by their names, those of the algorithm among `hyperparams`.
+    """
+
+    label: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep trains, and how it compares.
+
+    Args:
+        env, env_kwargs: the environment.
+        trainings: each is trained with all seeds.
+        seeds: of the trainings.
+        policies: what they are compared with, as on the command line of `evaluate`.
+        episodes, split, seed, deterministic: as of `evaluate`.
+    """
+
+    env: str
+    env_kwargs: dict[str, Any]
+    trainings: tuple[Training, ...]
+    seeds: tuple[int, ...]
+    policies: tuple[str, ...]
+    episodes: int
+    split: Literal["test", "validation", "train"]
+    seed: int
+    deterministic: bool
+
+    def configuration(self, training: Training, seed: int) -> TrainingConfiguration:
+        """That of one training; ValueError for settings that no training has."""
+        from ..commands.train import resolve
+
+        settings: dict[str, Any] = dict.fromkeys(_OF_TRAINING)
+        settings |= training.settings
+        settings["hyperparams"] = list(training.settings["hyperparams"].items())
+        pairs = list(self.env_kwargs.items())
+        return resolve(argparse.Namespace(env=self.env, env_kwargs=pairs, seed=seed, **settings))
+
+
+def load_sweep(path: Path) -> dict[str, Any]:
+    """The content of a file; ValueError in one line where it cannot be read."""
+    if not path.is_file():
+        raise ValueError(f"sweep file {str(path)!r} does not exist")
+    try:
+        content = read_file(path)
+    except ValueError as error:
+        raise ValueError(f"sweep file {str(path)!r} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"sweep file {str(path)!r}: expected a mapping with env and trainings")
+    return content
+
+
+def read_sweep(content: Mapping[str, Any]) -> Sweep:
+    """The sweep of a file.
+
+    A list where a training has one value is an axis: every combination is trained. A value that is
+    a list itself stands as a list within that list.
+
+    Raises:
+        ValueError: something in it is not what it should be.
+    """
+    for name in content:
+        if name not in _DEFAULTS:
+            raise ValueError(unknown("name in the sweep", str(name), tuple(_DEFAULTS)))
+    values = {**_DEFAULTS, **content}
+    for name in ("env", "trainings"):
+        if values[name] is None:
+            raise ValueError(f"the sweep has no {name}: expected env and trainings")
+    if not isinstance(values["env"], str):
+        raise ValueError(f"env: {shown(values['env'])}: expected the id of an environment")
+    if not isinstance(values["env_kwargs"], dict):
+        raise ValueError(f"env_kwargs: {shown(values['env_kwargs'])}: expected names and values")
+    return Sweep(
+        env=values["env"],
+        env_kwargs=environment_arguments(list(values["env_kwargs"].items())),
+        trainings=tuple(_trainings(values["trainings"])),
+        seeds=_seeds(values["seeds"]),
+        policies=_texts(values["policies"]),
+        episodes=_whole("episodes", values["episodes"], least=1),
+        split=_one_of("split", values["split"], _SPLITS),
+        seed=_whole("seed", values["seed"], least=0),
+        deterministic=_one_of("deterministic", values["deterministic"], (False, True)),
+    )
+
+
+def _trainings(grids: Any) -> list[Training]:
+    """All combinations of each grid, with labels that differ."""
+    if not (isinstance(grids, list) and grids and all(isinstance(each, dict) for each in grids)):
+        raise ValueError(
+            f"trainings: {shown(grids)}: expected a list of settings, such as - algo: ppo"
+        )
+    found = [training for grid in grids for training in _combinations(grid)]
+    if len(found) > _MOST_TRAININGS:
+        raise ValueError(f"{len(found):,} trainings: expected at most {_MOST_TRAININGS:,}")
+    labels = [each.label for each in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"two trainings are the same, {label}: leave one out")
+    return found
+
+
+def _combinations(grid: Mapping[str, Any]) -> Iterator[Training]:
+    for name in grid:
+        if name not in _OF_TRAINING:
+            raise ValueError(unknown("setting of a training", str(name), _OF_TRAINING))
+    hyperparams = grid.get("hyperparams", {})
+    if not isinstance(hyperparams, dict):
+        raise ValueError(f"hyperparams: {shown(hyperparams)}: expected names and values")
+    plain = {name: value for name, value in grid.items() if name != "hyperparams"}
+    axes = [_axis((name,), value) for name, value in plain.items()]
+    axes += [_axis(("hyperparams", name), value) for name, value in hyperparams.items()]
+    for chosen in itertools.product(*axes):
+        yield _training(chosen)
+
+
+def _axis(place: tuple[str, ...], value: Any) -> list[tuple[tuple[str, ...], Any, bool]]:
+    """The values of a setting, and whether there are several."""
+    if not isinstance(value, list):
+        return [(place, value, False)]
+    if not value:
+        raise ValueError(f"{place[-1]}: an empty list: expected a value, or a list of values")
+    return [(place, each, len(value) > 1) for each in value]
+
+
+def _training(chosen: Sequence[tuple[tuple[str, ...], Any, bool]]) -> Training:
+    settings: dict[str, Any] = {"hyperparams": {}}
+    words = []
+    for place, value, varies in chosen:
+        owner = settings["hyperparams"] if len(place) > 1 else settings
+        owner[place[-1]] = value
+        if varies and place != ("algo",):
+            words.append(f"{place[-1]}={value}")
+    algo = _one_of("algo", settings.setdefault("algo", "group"), WITH_POLICY)
+    return Training(" ".join([algo, *words]), settings)
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    """So many from 0 on, or those of a list."""
+    if isinstance(value, list):
+        seeds = tuple(_whole("seeds", each, least=0) for each in value)
+    else:
+        seeds = tuple(range(_whole("seeds", value, least=1)))
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds: {shown(value)}: expected different numbers, at least one")
+    return seeds
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"policies: {shown(value)}: expected a list, such as [grid, softadapt]")
+    return tuple(dict.fromkeys(map(str, value)))
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise ValueError(f"{name}: {shown(value)}: expected a whole number from {least} on")
+    if not least <= value < 2**31:
+        raise ValueError(f"{name}: {shown(value)}: expected a whole number from {least} on")
+    return int(value)
+
+
+def _one_of(name: str, value: Any, known: Sequence[Any]) -> Any:
+    if value not in known:
+        raise ValueError(f"{name}: {shown(value)}: expected {', '.join(map(str, known))}")
+    return value

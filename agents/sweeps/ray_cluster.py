@@ -1,0 +1,99 @@
+"""A crew of the machines of a Ray cluster: Ray Core alone, tasks and objects."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from autoloss_gym.tools.names import one_line
+
+from .cells import Cell, Place, play_cell, to_plain
+
+_RETRIES = 3  # of a cell whose machine is lost, before that counts as a try
+_MOST_AT_ONCE = 4  # cells for each processor, so that none waits for the next one
+_LEAST_AT_ONCE = 64  # a cluster may grow
+_LONGEST = 300
+
+
+class RayCrew:
+    """Plays each cell as a task of one processor.
+
+    Args:
+        ray: the module.
+        num_gpus: GPUs of a cell; a fraction shares one.
+    """
+
+    def __init__(self, ray: Any, num_gpus: float) -> None:
+        self._ray = ray
+        self._num_gpus = num_gpus
+        self._task = ray.remote(max_retries=_RETRIES, num_cpus=1, num_gpus=num_gpus)(_play)
+        self._put: dict[str, Any] = {}
+
+    @property
+    def most_at_once(self) -> int:
+        processors = self._ray.cluster_resources().get("CPU", 1)
+        return max(_LEAST_AT_ONCE, int(_MOST_AT_ONCE * processors))
+
+    def begin(self, cell: Cell, place: Place, contents: Mapping[str, bytes]) -> Any:
+        for digest in cell.files:
+            if digest not in self._put:
+                self._put[digest] = self._ray.put(contents[digest])
+        files = [self._put[digest] for digest in cell.files]
+        task = self._task.options(memory=cell.memory, name=cell.name)
+        return task.remote(to_plain(cell), (place.folder, place.token), *files)
+
+    def finished(self, handles: Collection[Any]) -> Collection[Any]:
+        ready, _ = self._ray.wait(list(handles), num_returns=1)
+        more, _ = self._ray.wait(list(handles), num_returns=len(handles), timeout=0)
+        return set(ready) | set(more)
+
+    def result(self, handle: Any) -> bytes | None:
+        try:
+            return self._ray.get(handle)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except self._ray.exceptions.RayError as error:
+            raise ChildProcessError(one_line(str(error), _LONGEST)) from None
+
+
+def _play(plain: dict[str, Any], place: tuple[str, str], *contents: bytes) -> bytes | None:
+    """What a worker of the cluster does."""
+    import torch
+
+    torch.set_num_threads(1)
+    return play_cell(plain, Place(*place), *contents)
+
+
+@contextlib.contextmanager
+def ray_crew(address: str, num_gpus: float) -> Iterator[RayCrew]:
+    """A crew on a running cluster.
+
+    Args:
+        address: of its head, or "auto" for the one that this machine belongs to.
+        num_gpus: GPUs of a cell.
+
+    Raises:
+        ValueError: Ray is not installed, or there is no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent unasked
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("--cluster needs Ray: pip install 'autoloss_gym[cluster]'") from None
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        reason = one_line(str(error), _LONGEST)
+        raise ValueError(
+            f"--cluster {address}: there is no Ray cluster ({reason}); start one with "
+            "`ray start --head`, or leave out --cluster"
+        ) from None
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Ray has taken them
+    try:
+        yield RayCrew(ray, num_gpus)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,155 @@
+"""A sweep: trainings as cells, then one benchmark of all that they have learned."""
+
+import argparse
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ..commands.benchmark import play_benchmark
+from ..commands.result_folder import result_folder, title
+from ..environments import EnvironmentMaker
+from ..evaluation.entrants import make_entrants, warnings
+from ..evaluation.reports.report import save_report, text_table
+from ..learners.learner import make_learner
+from ..policies.constants import with_constant
+from ..policies.grammar import KINDS, Specification
+from ..policies.stored_paths import Trained
+from ..progress import show_progress
+from .cells import place_of
+from .configuration import Sweep, Training
+from .crews import CellsFailed, Crew, crew_of, play_cells
+from .evaluations import memory_of
+from .trainings import TrainingCell, is_finished, training_cell
+
+CELLS = "cells"  # the folder of all results
+TRAININGS = "trainings"  # that of the run folders
+
+
+def run_sweep(
+    arguments: argparse.Namespace,
+    sweep: Sweep,
+    specifications: Sequence[Specification],
+    resumption: str,
+) -> None:
+    """Train, play the benchmark, print its table, and write its files.
+
+    Args:
+        arguments: of the command.
+        sweep: what its file says.
+        specifications: of the policies to compare with.
+        resumption: the command that goes on with a folder, which follows it.
+
+    Raises:
+        CellsFailed: some trainings failed; all that is whole is in the table.
+    """
+    torch.set_num_threads(arguments.num_threads)
+    task = maker(sweep, sweep.split)(num_envs=1).task
+    make_entrants(specifications, task, sweep.env)  # what is wrong is said before the trainings
+    with (
+        result_folder(arguments, task, CELLS, resumption, ("cell", "cells")) as folder,
+        crew_of(arguments.num_workers, arguments.cluster, arguments.gpus_per_cell) as crew,
+    ):
+        failed = _train(sweep, folder, crew)
+        if failed and len(failed.failures) == len(sweep.trainings) * len(sweep.seeds):
+            raise failed
+        _compare(arguments, sweep, specifications, folder, crew, failed)
+        if failed:
+            raise failed
+
+
+def maker(sweep: Sweep, split: str) -> EnvironmentMaker:
+    """Makes the environments of the comparison."""
+    return EnvironmentMaker(sweep.env, {**sweep.env_kwargs, "split": split})
+
+
+def _train(sweep: Sweep, folder: Path, crew: Crew) -> CellsFailed | None:
+    """Train what is not trained yet; returns what could not be."""
+    cells = [cell for row in _cells(sweep, folder) for cell in row]
+    results = folder / CELLS
+    missing = [cell for cell in cells if not is_finished(cell, results)]
+
+    def check(number: int, content: bytes | None) -> None:
+        if content is not None:
+            missing[number].save(results, content)
+        if not is_finished(missing[number], results):
+            raise OSError("its result is damaged, or has not come")
+
+    with place_of(results) as place, show_progress("trainings", lines=10) as progress:
+        done = len(cells) - len(missing)
+        try:
+            for _ in play_cells(missing, place, crew, {}, check):
+                done += 1
+                progress.update("training", done, len(cells))
+        except CellsFailed as failed:
+            return failed
+    return None
+
+
+def _cells(sweep: Sweep, folder: Path) -> list[list[TrainingCell]]:
+    """Those of each training, one for each seed; their run folders are made.
+
+    Raises:
+        ValueError: an algorithm does not fit the environment, or its settings are bad.
+    """
+    rows = []
+    for number, training in enumerate(sweep.trainings):
+        task = make_learner(sweep.configuration(training, sweep.seeds[0])).task
+        row = []
+        for seed in sweep.seeds:
+            configuration = sweep.configuration(training, seed)
+            own = _folder_of(folder, number, seed)
+            own.mkdir(parents=True, exist_ok=True)
+            memory = memory_of(task, configuration.num_envs)
+            row.append(training_cell(configuration, own, _name(training, seed), memory))
+        rows.append(row)
+    return rows
+
+
+def _folder_of(folder: Path, number: int, seed: int) -> Path:
+    """The run folder of a training with one seed."""
+    return folder / TRAININGS / f"{number:04}" / f"seed_{seed}"
+
+
+def _name(training: Training, seed: int) -> str:
+    return f"{training.label} seed={seed}"
+
+
+def _compare(
+    arguments: argparse.Namespace,
+    sweep: Sweep,
+    specifications: Sequence[Specification],
+    folder: Path,
+    crew: Crew,
+    failed: CellsFailed | None,
+) -> None:
+    """Play all that was trained and what it is compared with, and say how they did."""
+    lost = {each.cell.name for each in failed.failures} if failed else set()
+    trained, lines = [], []
+    for number, training in enumerate(sweep.trainings):
+        missing = [seed for seed in sweep.seeds if _name(training, seed) in lost]
+        if missing:
+            lines.append(f"{training.label} is not here: its training failed with seeds {missing}.")
+            continue
+        folders = [_folder_of(folder, number, seed) for seed in sweep.seeds]
+        kind = KINDS[training.settings["algo"]]
+        trained.append(Specification(training.label, kind, Trained(tuple(folders))))
+
+    task = maker(sweep, sweep.split)(num_envs=1).task
+    every = with_constant([*trained, *specifications])
+    entrants = make_entrants(every, task, sweep.env, sweep.deterministic)
+    for entrant, specification in zip(entrants, trained, strict=False):
+        entrant.label = specification.text
+    chosen = {name: getattr(sweep, name) for name in ("split", "episodes", "seed", "deterministic")}
+    playing = argparse.Namespace(**{**vars(arguments), **chosen})
+    benchmark = play_benchmark(
+        playing, entrants, functools.partial(maker, sweep), folder / CELLS, crew
+    )
+    # What a policy has behind it is known once it has played.
+    lines += [*task.remarks(sweep.split), *warnings(entrants, sweep.env_kwargs, task)]
+    name = title(sweep.env, f"{sweep.split} split", env_kwargs=sweep.env_kwargs)
+    print(name)
+    print(text_table(benchmark, lines))
+    for path in save_report(benchmark, lines, name, folder, {"sweep": arguments.content}):
+        print(path)
