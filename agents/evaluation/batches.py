@@ -118,7 +118,7 @@ def _mean_shares(shares: np.ndarray, running: np.ndarray, slices: list[slice]) -
     for index, rows in enumerate(slices):
         count = running[rows].sum()
         if count:
-            means[index] = counted[rows].sum(axis=0) / count
+            means[index] = counted[rows].sum(axis=0, dtype=np.float64) / count
     return means
 
 

@@ -25,7 +25,7 @@ from .recipes import Recipe, make
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Something to be played, in plain values.
+    """Something to be played, in plain values; by itself nothing, which shows what a crew costs.
 
     Args:
         name: in words, for errors.
@@ -45,6 +45,18 @@ class Cell:
     def file_name(self) -> str:
         """Of the result, in the folder of results."""
         return file_of(self.digest)
+
+    def play(self, place: "Place", contents: dict[str, bytes]) -> bytes:
+        """The content of the file of its result.
+
+        Args:
+            place: where it belongs.
+            contents: of the files that it names, by their digests.
+
+        Raises:
+            ValueError: it cannot be played.
+        """
+        return b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +161,6 @@ def play_cell(plain: dict[str, Any], place: Place, *contents: bytes) -> bytes | 
 def _from_plain(plain: dict[str, Any]) -> Any:
     from .trainings import TrainingCell
 
-    kinds = {cls.__name__: cls for cls in (EvaluationCell, TrainingCell)}
+    kinds = {cls.__name__: cls for cls in (Cell, EvaluationCell, TrainingCell)}
     fields = {name: value for name, value in plain.items() if name != "kind"}
     return kinds[plain["kind"]](**fields)

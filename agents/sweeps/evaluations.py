@@ -14,6 +14,7 @@ from .crews import Crew, play_cells
 from .recipes import Recipes, files_of
 
 _PROCESS_BYTES = 400 << 20  # of Python and PyTorch, before the first run
+_NAMED = 3  # policies of a cell
 _COPIES = 3  # of a state at once: with its gradients, and what an update leaves
 
 
@@ -77,10 +78,11 @@ class CellPlayer:
         self, batch: Batch, maker: EnvironmentMaker, store: EpisodeStore, task: Task
     ) -> EvaluationCell:
         recipes = [self._recipes.of(policy) for policy in batch.policies]
-        labels = ", ".join(policy.label for policy in batch.policies)
+        labels = [policy.label for policy in batch.policies]
+        others = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
         problems = f"problems {batch.seeds[0]} to {batch.seeds[-1]} of {maker.arguments['split']}"
         return EvaluationCell(
-            name=f"{labels} on {problems}",
+            name=f"{', '.join(labels[:_NAMED])}{others} on {problems}",
             digest=store.digest(batch.policies, batch.seeds),
             files=files_of(recipes),
             memory=memory_of(task, batch.num_runs),

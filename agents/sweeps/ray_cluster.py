@@ -13,6 +13,7 @@ from .cells import Cell, Place, play_cell, to_plain
 _RETRIES = 3  # of a cell whose machine is lost, before that counts as a try
 _MOST_AT_ONCE = 4  # cells for each processor, so that none waits for the next one
 _LEAST_AT_ONCE = 64  # a cluster may grow
+_RESOURCES = ("GPU", "memory")  # of a machine
 _LONGEST = 300
 
 
@@ -29,6 +30,16 @@ class RayCrew:
         self._num_gpus = num_gpus
         self._task = ray.remote(max_retries=_RETRIES, num_cpus=1, num_gpus=num_gpus)(_play)
         self._put: dict[str, Any] = {}
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = [node for node in nodes if node.get("CPU", 0) >= 1] or nodes
+        most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in _RESOURCES}
+        # A task that no machine has room for would wait without a word.
+        if most["GPU"] < num_gpus:
+            raise ValueError(
+                f"--gpus-per-cell {num_gpus:g}: expected at most {most['GPU']:g}, which is what a "
+                "machine of the cluster has"
+            )
+        self._most_memory = int(most["memory"])
 
     @property
     def most_at_once(self) -> int:
@@ -40,7 +51,8 @@ class RayCrew:
             if digest not in self._put:
                 self._put[digest] = self._ray.put(contents[digest])
         files = [self._put[digest] for digest in cell.files]
-        task = self._task.options(memory=cell.memory, name=cell.name)
+        memory = min(cell.memory, self._most_memory)
+        task = self._task.options(memory=memory, name=cell.name)
         return task.remote(to_plain(cell), (place.folder, place.token), *files)
 
     def finished(self, handles: Collection[Any]) -> Collection[Any]:

@@ -91,7 +91,7 @@ def test_a_quick_study_writes_its_page_and_goes_on_without_playing_anew(
     page = (tmp_path / "quick" / "weightings.md").read_text(encoding="utf-8")
     first = capsys.readouterr().out
 
-    monkeypatch.setattr("agents.evaluation.rollout._play_batch", None)  # nothing is played again
+    monkeypatch.setattr("agents.evaluation.rollout.play_batch", None)  # nothing is played again
     study.run()
     assert (tmp_path / "quick" / "weightings.md").read_text(encoding="utf-8") == page
     assert capsys.readouterr().out == first

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from agents.environments import EnvironmentMaker
-from agents.evaluation import rollout as module
+from agents.evaluation import batches
 from agents.evaluation.comparison import _best_of_each, run_benchmark
 from agents.evaluation.entrants import Entrant, make_entrants
-from agents.evaluation.rollout import Episodes, rollout
+from agents.evaluation.rollout import Episodes, in_processes, rollout
 from agents.evaluation.store import EpisodeStore
 from agents.evaluation.workers import worker_processes
 from agents.policies import search_plan
@@ -45,11 +45,10 @@ def test_every_policy_meets_the_same_problems_and_seeds_decide_which():
     assert len(set(first.figures["instance"])) == 5
 
 
-def test_results_do_not_depend_on_the_company_or_the_size_of_the_batch(monkeypatch):
+def test_results_do_not_depend_on_the_company_or_the_size_of_the_batch():
     together = rollout(policies(), make_env(), np.arange(7))
     alone = [rollout([policy], make_env(), np.arange(7))[0] for policy in policies()]
-    monkeypatch.setattr(module, "MAX_RUNS", 6)  # two problems a batch
-    pieces = rollout(policies(), make_env(), np.arange(7))
+    pieces = rollout(policies(), make_env(), np.arange(7), most_runs=6)  # two problems a batch
     for one, other, piece in zip(together, alone, pieces, strict=True):
         np.testing.assert_array_equal(one.best_scores, other.best_scores)
         np.testing.assert_array_equal(one.best_scores, piece.best_scores)
@@ -69,7 +68,7 @@ def test_policies_that_are_known_in_advance_give_the_same_bits_as_step_by_step(
     ]
     env = make_env(patience=patience)
     at_once = rollout(known, env, np.arange(3))
-    monkeypatch.setattr(module, "is_known", lambda policy, envs: False)
+    monkeypatch.setattr(batches, "is_known", lambda policy, envs: False)
     assert_same_episodes(at_once, rollout(known, env, np.arange(3)))
 
 
@@ -77,7 +76,9 @@ def test_two_processes_play_what_one_plays():
     maker = EnvironmentMaker(ID, {**SMALL, "split": "validation"})
     alone = rollout(policies(), maker, np.arange(7))
     with worker_processes(2) as pool:
-        together = rollout(policies(), maker, np.arange(7), pool=pool, num_batches=2)
+        together = rollout(
+            policies(), maker, np.arange(7), play_batches=in_processes(pool), most_runs=12
+        )
     for one, other in zip(alone, together, strict=True):
         for name, figures in one.figures.items():
             np.testing.assert_array_equal(figures, other.figures[name])
@@ -260,8 +261,8 @@ def assert_same_episodes(one, other):
             np.testing.assert_array_equal(got, value, err_msg=name)
 
 
-def test_episodes_on_disk_are_given_back_without_being_played(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MAX_RUNS", 6)  # batches of two problems, and of one
+def test_episodes_on_disk_are_given_back_without_being_played(tmp_path):
+    most = {"most_runs": 6}  # batches of two problems, and of one
     mixed = [
         *policies(),
         FixedWeights("elsewhere", (1.0, 0.0), env_arguments={"train_on_validation": True}),
@@ -270,9 +271,10 @@ def test_episodes_on_disk_are_given_back_without_being_played(tmp_path, monkeypa
         EpisodeStore(tmp_path, "validation", TASK),
         rollout(mixed, SHORT, np.arange(3)),
     )
-    assert_same_episodes(rollout(mixed, SHORT, np.arange(3), store=store), expected)
+    assert_same_episodes(rollout(mixed, SHORT, np.arange(3), store=store, **most), expected)
     done = []
-    again = rollout(mixed, must_not_play, np.arange(3), lambda *counts: done.append(counts), store)
+    seeds = np.arange(3)
+    again = rollout(mixed, must_not_play, seeds, lambda *counts: done.append(counts), store, **most)
     assert_same_episodes(again, expected)
     assert done[-1] == (12, 12)
 
@@ -297,8 +299,7 @@ def test_episodes_of_other_policies_problems_or_splits_are_played(tmp_path, othe
         rollout([other], must_not_play, seeds, store=EpisodeStore(tmp_path, split, TASK))
 
 
-def test_after_a_kill_only_the_batches_that_are_not_on_disk_are_played(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MAX_RUNS", 6)
+def test_after_a_kill_only_the_batches_that_are_not_on_disk_are_played(tmp_path):
     store, played = EpisodeStore(tmp_path, "validation", TASK), []
 
     def dies_in_the_third_batch(num_envs, **more):
@@ -308,15 +309,14 @@ def test_after_a_kill_only_the_batches_that_are_not_on_disk_are_played(tmp_path,
         return SHORT(num_envs, **more)
 
     with pytest.raises(KeyboardInterrupt):
-        rollout(policies(), dies_in_the_third_batch, np.arange(7), store=store)
+        rollout(policies(), dies_in_the_third_batch, np.arange(7), store=store, most_runs=6)
 
     def counted(num_envs, **more):
         played.append(num_envs)
         return SHORT(num_envs, **more)
 
-    resumed = rollout(policies(), counted, np.arange(7), store=store)
+    resumed = rollout(policies(), counted, np.arange(7), store=store, most_runs=6)
     assert played == [6, 6, 6, 3]
-    monkeypatch.undo()
     expected = rollout(policies(), SHORT, np.arange(7))
     for one, other in zip(resumed, expected, strict=True):
         np.testing.assert_array_equal(one.best_scores, other.best_scores)

@@ -88,9 +88,9 @@ def test_an_array_of_any_name_can_be_saved(tmp_path):
 def test_other_policies_seeds_or_splits_are_not_mistaken_for_those_that_were_saved(
     store, policies, seeds, context
 ):
-    assert Store(store._folder, context).load(batch_key(policies, seeds), FORM) is None
+    assert Store(store.folder, context).load(batch_key(policies, seeds), FORM) is None
     same = batch_key([replace(policy) for policy in POLICIES], SEEDS.copy())
-    assert Store(store._folder, "test").load(same, FORM) is not None
+    assert Store(store.folder, "test").load(same, FORM) is not None
 
 
 def test_a_key_is_found_whatever_the_order_of_its_names(tmp_path):

@@ -27,9 +27,9 @@ CELLS = [Cell(name=f"cell {number}", digest=f"{number:064}") for number in range
 class Scripted:
     """A crew whose cells fail as often as it is told."""
 
-    def __init__(self, failures, error=OSError("it is gone")):
+    def __init__(self, failures, error=None):
         self.failures = dict(failures)
-        self.error = error
+        self.error = error or OSError("it is gone")
         self.begun = []
         self.most_at_once = 2
 
