@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BASELINES := 1:1 fixed:1 grid random softadapt softadapt:pair
 
-.PHONY: benchmark demo peers results test
+.PHONY: benchmark demo peers results test test-extras
 .venv/installed: pyproject.toml setup.py constraints.txt
 	@echo "Installing into .venv (PyTorch is large: this takes minutes)"
 	@$(PYTHON) -m venv .venv
@@ -48,3 +48,8 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy autoloss_gym agents benchmarks studies train_agent.py evaluate.py
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+# What plays on a Ray cluster or searches with Optuna: extras that `make test` does without, and skips.
+test-extras: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[cluster,tune]"
+	timeout 1200 $(BIN)/pytest -m "cluster or tune"

@@ -76,8 +76,9 @@ def compare(
 
 
 def _kept(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The arguments that the results depend on."""
-    return {name: value for name, value in vars(arguments).items() if name not in WHO_PLAYS}
+    """The arguments that the results depend on, in an order that a resumed command has too."""
+    others = (*WHO_PLAYS, "resume", "trust_checkpoint")
+    return {name: value for name, value in sorted(vars(arguments).items()) if name not in others}
 
 
 def play_benchmark(

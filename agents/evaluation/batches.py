@@ -22,7 +22,7 @@ MAX_RUNS = 512  # runs in a batch; more gain nothing and cost memory
 MAX_POLICIES = 32  # policies in a batch; each is asked in turn at every step
 _LEAST_RUNS = 128  # smaller batches are slower for each run
 _PARTS = 4  # that more runs than that are divided into, so that several processes have some
-_MOST_BYTES = 256 << 20  # of the runs of a batch
+_MOST_BYTES = 64 << 20  # of the runs of a batch: more leave the caches, and make long cells
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class EvaluationCell(Cell):
     any_device: bool = False
 
     def play(self, place: "Place", contents: dict[str, bytes]) -> bytes:
-        maker = EnvironmentMaker(self.env, self.env_kwargs | self._device())
+        maker = EnvironmentMaker(self.env, with_device(self.env_kwargs, self.any_device))
         found = maker(num_envs=1).task.data_digest
         if found != self.data:
             raise ValueError(
@@ -94,12 +94,19 @@ class EvaluationCell(Cell):
         arrays = play_batch(policies, np.array(self.seeds, dtype=np.int64), maker)
         return content_of(self.digest, arrays)
 
-    def _device(self) -> dict[str, str]:
-        import torch
 
-        if not self.any_device or "device" in self.env_kwargs:
-            return {}
-        return {"device": "cuda" if torch.cuda.is_available() else "cpu"}
+def with_device(env_kwargs: dict[str, Any], any_device: bool) -> dict[str, Any]:
+    """Arguments of an environment with the device that this process sees.
+
+    Args:
+        env_kwargs: if they name a device, it stays.
+        any_device: whether the process chooses at all.
+    """
+    import torch
+
+    if not any_device or "device" in env_kwargs:
+        return env_kwargs
+    return {**env_kwargs, "device": "cuda" if torch.cuda.is_available() else "cpu"}
 
 
 @dataclass(frozen=True)

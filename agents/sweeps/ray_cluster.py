@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ _MOST_AT_ONCE = 4  # cells for each processor, so that none waits for the next o
 _LEAST_AT_ONCE = 64  # a cluster may grow
 _RESOURCES = ("GPU", "memory")  # of a machine
 _LONGEST = 300
+_MOST_SECONDS = 10.0  # until the head of a cluster answers
 
 
 class RayCrew:
@@ -93,15 +95,12 @@ def ray_crew(address: str, num_gpus: float) -> Iterator[RayCrew]:
         import ray
     except ImportError:
         raise ValueError("--cluster needs Ray: pip install 'autoloss_gym[cluster]'") from None
+    _check_reachable(address)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        reason = one_line(str(error), _LONGEST)
-        raise ValueError(
-            f"--cluster {address}: there is no Ray cluster ({reason}); start one with "
-            "`ray start --head`, or leave out --cluster"
-        ) from None
+        raise _no_cluster(address, error) from None
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)  # Ray has taken them
@@ -109,3 +108,22 @@ def ray_crew(address: str, num_gpus: float) -> Iterator[RayCrew]:
         yield RayCrew(ray, num_gpus)
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """ValueError where nobody listens, for which Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), _MOST_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from None
+
+
+def _no_cluster(address: str, error: Exception) -> ValueError:
+    reason = one_line(str(error), _LONGEST)
+    return ValueError(
+        f"--cluster {address}: there is no Ray cluster ({reason}); start one with "
+        "`ray start --head`, or leave out --cluster"
+    )

@@ -51,7 +51,7 @@ def run_sweep(
         result_folder(arguments, task, CELLS, resumption, ("cell", "cells")) as folder,
         crew_of(arguments.num_workers, arguments.cluster, arguments.gpus_per_cell) as crew,
     ):
-        failed = _train(sweep, folder, crew)
+        failed = _train(sweep, folder, crew, arguments.gpus_per_cell > 0)
         if failed and len(failed.failures) == len(sweep.trainings) * len(sweep.seeds):
             raise failed
         _compare(arguments, sweep, specifications, folder, crew, failed)
@@ -64,9 +64,9 @@ def maker(sweep: Sweep, split: str) -> EnvironmentMaker:
     return EnvironmentMaker(sweep.env, {**sweep.env_kwargs, "split": split})
 
 
-def _train(sweep: Sweep, folder: Path, crew: Crew) -> CellsFailed | None:
+def _train(sweep: Sweep, folder: Path, crew: Crew, any_device: bool) -> CellsFailed | None:
     """Train what is not trained yet; returns what could not be."""
-    cells = [cell for row in _cells(sweep, folder) for cell in row]
+    cells = [cell for row in _cells(sweep, folder, any_device) for cell in row]
     results = folder / CELLS
     missing = [cell for cell in cells if not is_finished(cell, results)]
 
@@ -87,7 +87,7 @@ def _train(sweep: Sweep, folder: Path, crew: Crew) -> CellsFailed | None:
     return None
 
 
-def _cells(sweep: Sweep, folder: Path) -> list[list[TrainingCell]]:
+def _cells(sweep: Sweep, folder: Path, any_device: bool) -> list[list[TrainingCell]]:
     """Those of each training, one for each seed; their run folders are made.
 
     Raises:
@@ -102,7 +102,8 @@ def _cells(sweep: Sweep, folder: Path) -> list[list[TrainingCell]]:
             own = _folder_of(folder, number, seed)
             own.mkdir(parents=True, exist_ok=True)
             memory = memory_of(task, configuration.num_envs)
-            row.append(training_cell(configuration, own, _name(training, seed), memory))
+            name = _name(training, seed)
+            row.append(training_cell(configuration, own, name, memory, any_device))
         rows.append(row)
     return rows
 

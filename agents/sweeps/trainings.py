@@ -15,7 +15,7 @@ from autoloss_gym.tools.files import locked, read_bytes, write_bytes
 from ..configuration import TrainingConfiguration
 from ..learners.learner import make_learner
 from ..run_folders import save_configuration
-from .cells import Cell, Place
+from .cells import Cell, Place, with_device
 from .recipes import OF_TRAINING
 
 KEPT = (*OF_TRAINING, "progress.csv")
@@ -30,10 +30,13 @@ class TrainingCell(Cell):
         configuration: a `TrainingConfiguration` as a dictionary.
         folder: the run folder. Where it is seen, the training is kept in it, and goes on from its
             last checkpoint.
+        any_device: whether it is trained on a GPU where the process sees one, unless the
+            configuration names a device.
     """
 
     configuration: dict[str, Any]
     folder: str
+    any_device: bool = False
 
     @property
     def file_name(self) -> str:
@@ -46,13 +49,15 @@ class TrainingCell(Cell):
     def play(self, place: Place, contents: dict[str, bytes]) -> bytes:
         with tempfile.TemporaryDirectory(prefix="autoloss_gym_") as temporary:
             folder = Path(self.folder if place.is_seen else temporary)
+            configuration = TrainingConfiguration(**self.configuration)
+            env_kwargs = with_device(configuration.env_kwargs, self.any_device)
             with locked(folder):
-                _train(TrainingConfiguration(**self.configuration), folder)
+                _train(replace(configuration, env_kwargs=env_kwargs), folder)
                 return _packed(folder, self.digest)
 
 
 def training_cell(
-    configuration: TrainingConfiguration, folder: Path, name: str, memory: int
+    configuration: TrainingConfiguration, folder: Path, name: str, memory: int, any_device: bool
 ) -> TrainingCell:
     """The cell of a training, which is named by all that determines its result."""
     determining = {**asdict(configuration), "checkpoint_every": None}
@@ -63,6 +68,7 @@ def training_cell(
         memory=memory,
         configuration=asdict(configuration),
         folder=str(folder.resolve()),
+        any_device=any_device,
     )
 
 
