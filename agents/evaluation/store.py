@@ -112,7 +112,9 @@ class EpisodeStore:
             form[name] = Array(dtype, (num_runs,))
         # NaN where no run is left.
         shares = (len(policies), None, len(self._task.pairs))
-        form[SHARES] = Array("float64", shares, least=0, most=1, finite=False)
+        form[SHARES] = Array(
+            "float64", shares, least=0, most=1, finite=False, open_length=self._task.max_steps
+        )
         return self._store.load(batch_key(policies, seeds), form)
 
     def save(

@@ -13,8 +13,6 @@ import numpy as np
 
 from autoloss_gym.tools.names import shown
 
-_OPEN_LENGTH = 1 << 12  # stands for a length that may be any, where sizes are bounded
-
 
 class Leaf(ABC):
     """A form of single values; its string says what is expected."""
@@ -134,6 +132,7 @@ class Array(Leaf):
         shape: with None where any length is allowed.
         least, most: of every number; NaN is in no range.
         finite: whether NaN and infinities are refused.
+        open_length: the largest that None stands for where sizes are bounded.
     """
 
     dtype: str
@@ -141,6 +140,7 @@ class Array(Leaf):
     least: int | float = -inf
     most: int | float = inf
     finite: bool = True
+    open_length: int = 1 << 12
 
     @classmethod
     def like(cls, array: Any, **limits: Any) -> "Array":
@@ -162,7 +162,7 @@ class Array(Leaf):
     @property
     def num_bytes(self) -> int:
         """Of the largest array that is expected."""
-        lengths = [_OPEN_LENGTH if length is None else length for length in self.shape]
+        lengths = [self.open_length if length is None else length for length in self.shape]
         return prod(lengths) * np.dtype(self.dtype).itemsize
 
     def __str__(self) -> str:

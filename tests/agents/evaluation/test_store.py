@@ -9,7 +9,7 @@ import pytest
 
 from agents.configuration import TrainingConfiguration
 from agents.evaluation.entrants import make_entrant
-from agents.evaluation.store import Store, batch_key
+from agents.evaluation.store import SHARES, EpisodeStore, Store, batch_key, figures_of
 from agents.learners.checkpoints import save_weights
 from agents.learners.reinforce import build_controller
 from agents.policies.grammar import parse_specification
@@ -51,6 +51,18 @@ def test_what_was_saved_comes_back_bit_for_bit(store):
     for name, value in ARRAYS.items():
         assert (loaded[name].dtype, loaded[name].shape) == (value.dtype, value.shape), name
         assert loaded[name].tobytes() == value.tobytes(), name
+
+
+@pytest.mark.parametrize("max_steps", [20, 200_000])
+def test_the_shares_of_long_trainings_come_back(max_steps, tmp_path):
+    task = QuadraticRegression(dimension=4, num_samples=20, max_steps=max_steps)
+    store = EpisodeStore(tmp_path, "test", task)
+    arrays = {name: np.zeros(6, dtype) for name, dtype in figures_of(task).items()}
+    arrays[SHARES] = np.full((2, max_steps, 2), 0.5)
+    store.save(POLICIES, SEEDS, arrays)
+    loaded = store.load(POLICIES, SEEDS)
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded[SHARES], arrays[SHARES])
 
 
 def test_an_array_of_any_name_can_be_saved(tmp_path):

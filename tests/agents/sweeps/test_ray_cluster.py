@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.agents.sweeps.test_sweep import SWEEP
 from tests.support.paths import ROOT
 
 ray = pytest.importorskip("ray", reason="needs the extra cluster")
@@ -36,9 +37,9 @@ def cluster(num_nodes):
         made.shutdown()
 
 
-def begin(*arguments):
+def begin(*arguments, program=("evaluate.py",)):
     return subprocess.Popen(
-        [sys.executable, ROOT / "evaluate.py", *map(str, arguments)],
+        [sys.executable, *program, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -65,7 +66,7 @@ def wait_for_cells(folder, number):
 
 
 def tables(folder):
-    """The bytes of all tables, without the name of the folder that they are in."""
+    """The bytes of all tables, which name the folder that they are in where it was given."""
     found = {}
     for name in TABLES:
         content = (folder / NAME / name).read_bytes()
@@ -110,6 +111,16 @@ def test_a_driver_that_is_killed_is_resumed_with_another_number_of_nodes(expecte
         made.add_node(num_cpus=1, object_store_memory=80_000_000)
         end(begin("--resume", tmp_path / NAME, "--cluster", made.address))
     assert tables(tmp_path) == expected[0]
+
+
+def test_a_sweep_makes_the_tables_of_one_process(tmp_path):
+    file = tmp_path / "sweep.yml"
+    file.write_text(SWEEP)
+    sweep = ("-m", "agents.commands.console", "sweep")
+    end(begin(file, "-o", tmp_path / "one", program=sweep))
+    with cluster(2) as (made, _):
+        end(begin(file, "-o", tmp_path / "nodes", "--cluster", made.address, program=sweep))
+    assert tables(tmp_path / "nodes") == tables(tmp_path / "one")
 
 
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(tmp_path):
