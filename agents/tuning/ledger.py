@@ -2,6 +2,7 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -14,6 +15,9 @@ WORKERS = "workers"
 _WORKER = "worker"  # attributes of a trial
 _ERROR = "error"
 _RETRY_OF = "retry_of"
+_LOSSES = "losses"
+_MOST_LOSSES = 3  # settings that end their process, by too much memory, would do so for ever
+_COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
@@ -77,6 +81,13 @@ class Ledger:
         trial.set_user_attr(_ERROR, reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
+    def give_back(self, trial: optuna.Trial) -> None:
+        """Have others play a trial that this worker will not end, because it is interrupted."""
+        with self._turn:
+            self._enqueue(trial.number, trial.params, trial.user_attrs.get(_LOSSES, 0))
+            trial.set_user_attr(_LOSSES, 0)  # this was none
+            self._study.tell(trial, state=TrialState.FAIL)
+
     def _return_lost(self) -> None:
         """Have trials whose process is dead fail, and others wait with the same settings."""
         trials = self._study.get_trials(deepcopy=False)
@@ -84,23 +95,30 @@ class Ledger:
         for trial in trials:
             if trial.state != TrialState.RUNNING or self._is_alive(trial):
                 continue
+            losses = trial.user_attrs.get(_LOSSES, 0) + 1
             parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            is_new = trial.number not in retried and not trial.user_attrs.get(_ERROR)
+            if is_new and parameters and losses < _MOST_LOSSES:
+                self._enqueue(trial.number, parameters, losses)
             # In this order: a kill between the two is seen the next time.
-            if parameters and trial.number not in retried:
-                self._study.enqueue_trial(parameters, user_attrs={_RETRY_OF: trial.number})
             self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def _enqueue(self, number: int, parameters: dict[str, Any], losses: int) -> None:
+        """Have another trial wait with the settings of that one."""
+        attributes = {_RETRY_OF: number, _LOSSES: losses}
+        self._study.enqueue_trial(parameters, user_attrs=attributes)
 
     def _is_alive(self, trial: FrozenTrial) -> bool:
         name = trial.user_attrs.get(_WORKER)
         if name == self._name:
             return True
-        if not name or not name.isalnum():  # killed before it was noted, or not one of ours
+        if not isinstance(name, str) or not name.isalnum():  # killed before it was noted
             return False
         path = self._path(name)
         if not path.exists():
             return False
         lock = FileLock(path)
-        if not lock.is_free():
+        if not lock.try_to_acquire():
             return True
         lock.release()
         path.unlink(missing_ok=True)
@@ -111,7 +129,9 @@ class Ledger:
 
 
 def error_of(trial: FrozenTrial) -> str | None:
-    """Why a trial has failed; None where its process was lost, or it has not."""
+    """Why a trial has failed; None where another one has taken its place, or it has not."""
+    if trial.state == TrialState.FAIL and trial.user_attrs.get(_LOSSES, 0) >= _MOST_LOSSES - 1:
+        return f"its process was killed, as {_MOST_LOSSES - 1} before it with the same settings"
     return trial.user_attrs.get(_ERROR)
 
 
@@ -119,6 +139,3 @@ def taken(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that are played or being played: not those that wait, or whose process was lost."""
     trials = study.get_trials(deepcopy=False)
     return [each for each in trials if each.state in _COUNTED or error_of(each)]
-
-
-_COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)

@@ -31,8 +31,8 @@ class FileLock:
         """
         return self._lock(waits=True)
 
-    def is_free(self) -> bool:
-        """Take it if nobody else has it; True if it was taken.
+    def try_to_acquire(self) -> bool:
+        """Take it if nobody else has it; whether that was so.
 
         Raises:
             ValueError: the file system knows no locks.

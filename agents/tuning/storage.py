@@ -38,7 +38,7 @@ def create_study(
     Raises:
         ValueError: the storage cannot be used.
     """
-    with _one_line(storage):
+    with _usable(storage):
         study = optuna.create_study(
             storage=_open(folder, storage),
             study_name=settings.name,
@@ -67,7 +67,7 @@ def load_study(settings: Settings, folder: Path, storage: str | None) -> optuna.
             f"the trials of {str(folder)!r} are in a {settings.storage}, not in {storage}: give "
             "the --storage that it began with, or none if it began without"
         )
-    with _one_line(storage):
+    with _usable(storage):
         try:
             study = optuna.load_study(
                 storage=_open(folder, storage),
@@ -148,7 +148,7 @@ class _JournalLock:
 
 
 @contextmanager
-def _one_line(storage: str | None) -> Iterator[None]:
+def _usable(storage: str | None) -> Iterator[None]:
     """Make an error of a database, its driver or a damaged journal a ValueError in one line."""
     try:
         yield
@@ -158,4 +158,14 @@ def _one_line(storage: str | None) -> Iterator[None]:
         raise
     except Exception as error:  # of SQLAlchemy or any driver
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"--storage {storage}: {reason}") from None
+        raise ValueError(f"{storage or JOURNAL} cannot be used: {reason}") from None
+
+
+@contextmanager
+def in_reach() -> Iterator[None]:
+    """Make it a ValueError where a database does not answer any more."""
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ValueError(f"the storage of the study: {reason}") from None

@@ -22,7 +22,7 @@ from .locks import FileLock
 from .report import TABLE, best_trials, save_best, table
 from .settings import Settings, load_settings
 from .space import Space
-from .storage import create_study, load_study
+from .storage import create_study, in_reach, load_study
 from .trials import Failed, play, scorer
 
 TRIALS = "trials"
@@ -66,6 +66,8 @@ def join(folder: Path, storage: str | None, joining: str) -> None:
     check_data(folder, settings.configuration.data, task)
     study = load_study(settings, folder, storage)
     space = Space(settings.configuration)
+    count = f"{len(taken(study))} of {settings.trials} trials"
+    print(f"joining the study in {folder}, which holds {count}", file=sys.stderr)
     _work(study, settings, space, folder, f"{joining} {shlex.quote(str(folder))}")
 
 
@@ -74,6 +76,7 @@ def _task(settings: Settings) -> Task:
     return make_learner(settings.configuration).task
 
 
+@in_reach()
 def _work(
     study: optuna.Study, settings: Settings, space: Space, folder: Path, joining: str
 ) -> None:
@@ -89,7 +92,7 @@ def _work(
             print("other workers play the last trials, and the last of them ends the study")
             return
     confirming = FileLock(folder / "confirmation.lock")
-    if not confirming.is_free():
+    if not confirming.try_to_acquire():
         print("another worker ends the study")
         return
     try:
@@ -125,6 +128,9 @@ def _play_trials(
         except Failed as error:
             ledger.fail(trial, str(error))
             print(f"trial {trial.number} has failed: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            ledger.give_back(trial)
+            raise
         progress.update(stage, len(taken(study)), settings.trials, _note(study))
 
 

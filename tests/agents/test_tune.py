@@ -162,17 +162,21 @@ def test_a_database_is_named_again_by_those_who_join(command, tmp_path):
 
 
 @needs_optuna
-def test_a_trial_whose_worker_is_killed_is_played_again(command, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_trial_whose_worker_is_ended_is_played_again(command, tmp_path, number):
     own = ["--n-timesteps", 2048, "--trials", 2, "--confirm-seeds", 0, "-o", tmp_path]
     words = [sys.executable, *CONSOLE, *command, *own]
-    process = subprocess.Popen(list(map(str, words)), cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(list(map(str, words)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("*/*/trials/0/config.json")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(number)
+    _, said = process.communicate()
     [folder] = tmp_path.glob("*/*")
+    if number == signal.SIGTERM:
+        end = f"{folder} holds 0 of 2 trials: go on with autoloss tune --resume {folder}"
+        assert said.endswith(f"interrupted by SIGTERM; {end}\n")
     result = autoloss("tune", "--resume", folder)
     assert result.returncode == 0, result.stderr
     # Trial 0, the settings to begin with, was lost; trial 1 has them again.

@@ -176,3 +176,33 @@ def test_a_line_that_a_killed_process_has_begun_is_removed_from_the_journal(tmp_
     content = journal.read_bytes()
     assert content.startswith(whole + b'{"op_code":2')
     assert load_study(settings, tmp_path, None).user_attrs["more"] == 1
+
+
+def test_settings_that_end_their_process_three_times_have_failed(tmp_path):
+    study, settings = new_study(tmp_path, trials=2)
+    for number in range(3):
+        with Ledger(study, settings, Line(), tmp_path) as ledger:
+            trial = ledger.claim()  # and the lock is given back before it is played
+            assert (trial.number, trial.params) == (number, Line.start)
+    with Ledger(study, settings, Line(), tmp_path) as ledger:
+        trial = ledger.claim()
+        assert trial.params != Line.start
+        ledger.finish(trial, 0.1)
+        assert ledger.claim() is None
+        assert ledger.is_over()
+    assert [each.number for each in taken(study)] == [2, 3]
+    assert error_of(study.get_trials()[2]).startswith("its process was killed, as 2 before it")
+
+
+def test_a_worker_that_is_interrupted_gives_its_trial_back_as_often_as_it_likes(tmp_path):
+    study, settings = new_study(tmp_path, trials=1)
+    for number in range(5):
+        with Ledger(study, settings, Line(), tmp_path) as ledger:
+            trial = ledger.claim()
+            assert (trial.number, trial.params) == (number, Line.start)
+            if number > 1:  # after two that were killed
+                ledger.give_back(trial)
+    with Ledger(study, settings, Line(), tmp_path) as ledger:
+        ledger.finish(ledger.claim(), 0.1)
+        assert ledger.is_over()
+    assert [each.number for each in taken(study)] == [5]
