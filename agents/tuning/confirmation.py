@@ -18,6 +18,7 @@ from .trials import Failed, scorer, train_quietly
 
 FOLDER = "confirmation"
 _MOST_SEED = 2**31
+_FEWEST_SEEDS = 5  # training seeds, as in an evaluation
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ class Confirmation:
         else:
             verdict = "The best settings are not shown to be better than those to begin with"
         seeds, problems = self.best.shape
+        few = " These are too few training seeds to rely on it." if seeds < _FEWEST_SEEDS else ""
         return (
             f"{verdict}: best_score {self.best.mean():.4g} instead of {self.start.mean():.4g}, a "
             f"difference of {difference.value:+.4g} (95 % interval {difference.low:+.4g} to "
             f"{difference.high:+.4g}; {seeds} new training seed{'s'[: seeds > 1]}, {problems} "
-            "validation problems that no trial was scored on)."
+            f"validation problems that no trial was scored on).{few}"
         )
 
 
