@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoloss_gym.tools.names import shown
+
 from ..configuration import TrainingConfiguration
 
 _DIGITS = 3  # of a number that is drawn
@@ -160,14 +162,23 @@ class Space:
         return found
 
     def changes(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """What the parameters of a trial change, by name."""
+        """What the parameters of a trial change, by name.
+
+        Raises:
+            ValueError: there are no such parameters.
+        """
         found = {}
         for name, parameter in parameters.items():
-            options = self._options[name]
-            if parameter == self._parameter(name, self._starts[name]):
+            options = self._options.get(name, {})
+            if name in self._starts and parameter == self._parameter(name, self._starts[name]):
                 continue
             if isinstance(options, Range):
                 found[name] = float(f"{parameter:.{_DIGITS}g}")
+            elif parameter not in options:
+                raise ValueError(
+                    f"a trial has {name}={shown(parameter)}, which is not in the space of "
+                    f"{self._configuration.algo}: its record is damaged"
+                )
             else:
                 found[name] = options[parameter]
         return found

@@ -153,8 +153,8 @@ def _usable(storage: str | None) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        if isinstance(error, json.JSONDecodeError):
-            raise ValueError(f"the journal is damaged: {error}") from None
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+            raise ValueError(f"{storage or JOURNAL} is damaged: {error}") from None
         raise
     except Exception as error:  # of SQLAlchemy or any driver
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -206,3 +206,12 @@ def test_a_worker_that_is_interrupted_gives_its_trial_back_as_often_as_it_likes(
         ledger.finish(ledger.claim(), 0.1)
         assert ledger.is_over()
     assert [each.number for each in taken(study)] == [5]
+
+
+@pytest.mark.parametrize("line", [b"{", b"\xff", b'{"op_code":99}', b'{"op_code":4}'])
+def test_a_damaged_journal_is_one_line(tmp_path, line):
+    _, settings = new_study(tmp_path, trials=1)
+    journal = tmp_path / "journal.log"
+    journal.write_bytes(line + b"\n" + journal.read_bytes())
+    with pytest.raises(ValueError, match=r"journal\.log"):
+        load_study(settings, tmp_path, None)

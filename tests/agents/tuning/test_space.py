@@ -73,3 +73,10 @@ def test_copies_divide_the_number_of_environments():
     pytest.importorskip("optuna")
     space = Space(configuration("group", num_envs=24, copies=6))
     assert space.distributions()["copies"].choices == (4, 8, 6)
+
+
+@pytest.mark.parametrize("damage", [{"steps": 3}, {"n_steps": 61}])
+def test_parameters_of_a_damaged_record_are_one_line(damage):
+    space = Space(configuration("ppo"))
+    with pytest.raises(ValueError, match="is not in the space of ppo: its record is damaged"):
+        space.changes({**space.start, **damage})
