@@ -81,7 +81,9 @@ def confirm(
     scores: dict[str, list[np.ndarray]] = {name: [] for name in sides}
     total = len(sides) * settings.confirm_seeds
     judge = scorer(configuration, first=settings.episodes, count=settings.episodes)
+    stage = "training with new seeds"
     with show_progress("trainings", lines=total) as progress:
+        progress.update(stage, 0, total)
         for number in range(1, settings.confirm_seeds + 1):
             for name, hyperparameters in sides.items():
                 trained = _with_seed(configuration, number, hyperparameters)
@@ -95,7 +97,7 @@ def confirm(
                         f"{own}, {error}"
                     )
                 done = sum(map(len, scores.values()))
-                progress.update("training with new seeds", done, total)
+                progress.update(stage, done, total)
     return Confirmation(np.stack(scores["best"]), np.stack(scores["start"]), minimize)
 
 

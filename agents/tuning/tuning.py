@@ -157,6 +157,8 @@ def _end(study: optuna.Study, settings: Settings, space: Space, folder: Path) ->
         minimize = study.direction == optuna.study.StudyDirection.MINIMIZE
         result = confirm(settings, hyperparameters, folder, minimize)
         lines.append(result if isinstance(result, str) else result.sentence())
+    else:
+        lines.append("The best settings were not compared with new seeds (--confirm-seeds 0).")
     for line in lines[1:]:
         print(line)
     write_text(folder / TABLE, "\n".join(lines) + "\n")

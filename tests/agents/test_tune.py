@@ -164,7 +164,7 @@ def test_a_database_is_named_again_by_those_who_join(command, tmp_path):
 @needs_optuna
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_trial_whose_worker_is_ended_is_played_again(command, tmp_path, number):
-    own = ["--n-timesteps", 2048, "--trials", 2, "--confirm-seeds", 0, "-o", tmp_path]
+    own = ["--n-timesteps", 768, "--trials", 2, "--confirm-seeds", 0, "-o", tmp_path]
     words = [sys.executable, *CONSOLE, *command, *own]
     process = subprocess.Popen(list(map(str, words)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
