@@ -1,12 +1,16 @@
 """Progress of long work on stderr: one bar on a terminal, a few plain lines elsewhere."""
 
+import contextlib
 import importlib.util
 import sys
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 _SECONDS_BETWEEN_UPDATES = 0.1  # a step of a batch takes less time than drawing the bar
+_IS_SILENT = ContextVar("is_silent", default=False)
 
 
 class Progress(Protocol):
@@ -40,9 +44,34 @@ def show_progress(unit: str, lines: int) -> Progress:
         lines: plain lines for each stage: 1 announces the stage when it begins, 10 are printed
             whenever another tenth of it is done.
     """
+    if _IS_SILENT.get():
+        return Silence()
     if sys.stderr.isatty() and importlib.util.find_spec("rich"):
         return Bar(unit)
     return Lines(unit, lines)
+
+
+@contextlib.contextmanager
+def silently() -> Iterator[None]:
+    """Within the block no progress is shown: it is that of a part, and the whole shows its own."""
+    token = _IS_SILENT.set(True)
+    try:
+        yield
+    finally:
+        _IS_SILENT.reset(token)
+
+
+class Silence:
+    """Nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
+        pass
 
 
 class Lines:

@@ -18,7 +18,7 @@ from .configuration import ALGORITHMS, MOST_STEPS, TrainingConfiguration
 _NOT_KEPT = ("resume", "trust_checkpoint", "cluster", "gpus_per_cell", "file")
 _COUNT = Whole(1, MOST_STEPS)
 _SEED = Whole(0, 2**31 - 1)
-_CONFIGURATION = {
+CONFIGURATION = {
     "algo": OneOf(ALGORITHMS),
     "env": Text(),
     "env_kwargs": Named(),
@@ -110,7 +110,7 @@ def load_configuration(folder: Path) -> TrainingConfiguration:
         ValueError: the folder is not one, or its file is damaged or from a newer version.
     """
     path = _file(folder, "config.json", "a run folder of a training")
-    return TrainingConfiguration(**read_values(path, _CONFIGURATION))
+    return TrainingConfiguration(**read_values(path, CONFIGURATION))
 
 
 def save_command(folder: Path, arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("compare policies on the same problems", "evaluate:evaluate"),
     "sweep": ("train every combination of settings, and compare all", "sweep:sweep"),
     "advise": ("measure whether a controller is worth training", "advise:advise"),
+    "tune": ("search an algorithm's hyper-parameters", "tune:tune"),
     "export": ("write a trained controller to a file of its own", "export:export_run"),
     "list": ("print the ids of the environments", "environments:list_environments"),
     "show": ("print what an environment is and which arguments it has", "environments:show"),

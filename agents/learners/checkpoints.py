@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.logger import Logger, make_output_format
 from torch import nn
 
 from autoloss_gym.environment.instances import MAX_SEED
@@ -25,6 +24,7 @@ from autoloss_gym.tools.forms import Array, Maybe, OneOf, Real, Text, Whole
 from autoloss_gym.tools.stored import read_arrays, read_value, write_arrays
 
 from ..configuration import MOST_STEPS, TrainingConfiguration
+from .watching import tell_watcher
 
 WEIGHTS = "policy.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -40,6 +40,7 @@ def save_weights(policy: nn.Module, folder: Path, steps: int) -> None:
     """Store the weights and the environment steps of training behind them."""
     arrays = {name: _to_numpy(value) for name, value in policy.state_dict().items()}
     write_arrays(folder / WEIGHTS, arrays | {"steps": steps})
+    tell_watcher(steps)
 
 
 def steps_of_weights(folder: Path) -> int:
@@ -247,13 +248,3 @@ def _mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
-
-
-def open_logger(folder: Path, steps: int) -> Logger:
-    """TensorBoard and CSV in `folder`; a training that goes on after `steps` writes another CSV."""
-    suffix = f"_from_{steps}" if steps else ""
-    formats = [
-        make_output_format("tensorboard", str(folder)),
-        make_output_format("csv", str(folder), suffix),
-    ]
-    return Logger(str(folder), formats)

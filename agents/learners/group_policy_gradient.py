@@ -30,7 +30,6 @@ from .checkpoints import (
     complete_weights,
     form_of,
     load_checkpoint,
-    open_logger,
     optimizer_form,
     restore_generators,
     save_checkpoint,
@@ -44,6 +43,7 @@ from .groups.building import build_shift_network
 from .groups.gradient import GroupRuns, clipped_loss, group_advantages, log_probabilities
 from .groups.options import GroupOptions
 from .groups.playing import action_noise, play
+from .training_log import open_logger
 
 # Arguments of what is seen and done, which the runs of the search do without.
 _NOT_SEARCHED = ("control", "control_arguments", "features", "drop", "add")

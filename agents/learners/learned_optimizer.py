@@ -28,13 +28,13 @@ from .checkpoints import (
     COUNT,
     form_of,
     load_checkpoint,
-    open_logger,
     optimizer_form,
     save_checkpoint,
     set_optimizer,
 )
 from .learned_optimizers.meta_training import MetaTraining
 from .learned_optimizers.options import LearnedOptimizerOptions
+from .training_log import open_logger
 
 FILE = "optimizer.safetensors"
 

@@ -27,7 +27,6 @@ from .checkpoints import (
     COUNT,
     complete_weights,
     load_checkpoint,
-    open_logger,
     save_checkpoint,
     save_weights,
 )
@@ -37,6 +36,7 @@ from .meta_gradients.descent import Descent
 from .meta_gradients.options import MetaGradientOptions
 from .meta_gradients.tuned import Tuned
 from .meta_gradients.unrolling import MetaGradient, meta_gradient
+from .training_log import open_logger
 
 
 class MetaGradientLearner:

@@ -27,7 +27,6 @@ from .checkpoints import (
     environment_form,
     form_of,
     load_checkpoint,
-    open_logger,
     optimizer_form,
     restore_generators,
     save_checkpoint,
@@ -37,7 +36,7 @@ from .checkpoints import (
 from .distributions import Actor, Categorical
 from .policy_gradient import Baseline, ReinforceOptions, Sequences, policy_loss, step_rewards
 from .sample_log import SampleLog
-from .training_log import EPISODE_FIGURES, tenths
+from .training_log import EPISODE_FIGURES, open_logger, tenths
 
 
 def build_controller(configuration: TrainingConfiguration, envs: AutoLossVectorEnv) -> Perceptron:

@@ -23,14 +23,13 @@ from . import model_state
 from .checkpoints import (
     complete_weights,
     load_checkpoint,
-    open_logger,
     restore_generators,
     save_checkpoint,
     save_weights,
 )
 from .hyperparameters import checked_hyperparameters
 from .sample_log import SampleLog
-from .training_log import Report
+from .training_log import Report, open_logger
 
 
 def algorithm_class(algo: str) -> type[BaseAlgorithm]:

@@ -28,7 +28,6 @@ from .checkpoints import (
     environment_form,
     form_of,
     load_checkpoint,
-    open_logger,
     optimizer_form,
     save_checkpoint,
     save_weights,
@@ -42,7 +41,7 @@ from .proximal.rollouts import Collector, Rollout
 from .proximal.updates import FIGURES, update
 from .sample_log import SampleLog
 from .stable_baselines3 import accepted_by, untrained_policy
-from .training_log import tenths
+from .training_log import open_logger, tenths
 
 
 class _Begun(NamedTuple):

@@ -1,9 +1,11 @@
 """Figures of a training with Stable-Baselines3, and its progress."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger, make_output_format
 
 from ..progress import Progress
 from .sample_log import SampleLog
@@ -95,3 +97,13 @@ class Report(BaseCallback):
         best_score = means["environment/best_score"]
         share = means[f"environment/share_of_{first}"]
         self._note = f"best score {best_score:8.4f}  share of {first} {share:.2f}"
+
+
+def open_logger(folder: Path, steps: int) -> Logger:
+    """TensorBoard and CSV in `folder`; a training that goes on after `steps` writes another CSV."""
+    suffix = f"_from_{steps}" if steps else ""
+    formats = [
+        make_output_format("tensorboard", str(folder)),
+        make_output_format("csv", str(folder), suffix),
+    ]
+    return Logger(str(folder), formats)

@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from agents.progress import Bar, Lines, show_progress
+from agents.progress import Bar, Lines, show_progress, silently
 
 
 def lines(number, updates):
@@ -84,3 +84,15 @@ def test_the_bar_is_removed_where_the_work_is_broken_off():
         bar.update("playing", 10, 50)
         raise KeyboardInterrupt
     assert "\x1b[2K" in output.getvalue().rpartition("playing")[2]
+
+
+def test_the_progress_of_a_part_is_not_shown_and_that_of_the_whole_is(capsys):
+    with show_progress("trials", lines=10) as whole:
+        with silently(), show_progress("steps", lines=10) as part:
+            part.update("training ppo", 0, 10)
+            part.update("training ppo", 10, 10)
+        whole.update("tuning ppo", 0, 10)
+        whole.update("tuning ppo", 10, 10)
+    assert [line.split()[:4] for line in capsys.readouterr().err.splitlines()] == [
+        ["100", "%", "10", "trials"]
+    ]

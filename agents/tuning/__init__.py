@@ -1,0 +1,1 @@
+"""Search for an algorithm's hyper-parameters, by several processes at once."""
