@@ -3,7 +3,7 @@
 import argparse
 
 from .command_line import add_num_threads
-from .options import few, part
+from .options import few, part, runs
 
 # Beside --resume: the results do not depend on them.
 WHO_PLAYS = ("num_workers", "cluster", "gpus_per_cell")
@@ -56,6 +56,17 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="GPUS",
         help="on a cluster, GPUs that each cell has, or its part of one, such as 0.25 (default: 0)",
+    )
+
+
+def add_runs_per_cell(parser: argparse.ArgumentParser) -> None:
+    """`--runs-per-cell`."""
+    parser.add_argument(
+        "--runs-per-cell",
+        type=runs,
+        metavar="RUNS",
+        help="training runs that are played together, and kept as one file (default: 128 to 512, "
+        "fewer of large models)",
     )
 
 

@@ -42,6 +42,7 @@ _COMMAND = {
     "output": Text(),
     "data": Maybe(Text()),
     "without_constant": Maybe(OneOf((False, True))),
+    "runs_per_cell": Maybe(OrNone(_COUNT)),
 }
 _ADVICE = {
     "env": Text(),
@@ -128,6 +129,7 @@ def load_command(folder: Path) -> argparse.Namespace:
     content = _load(folder, _COMMAND, "a result folder of an evaluation")
     content.setdefault("data", "")  # format 1 had none
     content.setdefault("without_constant", True)  # in older folders none was added
+    content.setdefault("runs_per_cell", None)
     return argparse.Namespace(**content, resume=str(folder))
 
 

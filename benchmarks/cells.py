@@ -38,6 +38,16 @@ from agents.sweeps.recipes import Recipes
 ID = "AutoLoss/QuadraticRegression-v1"
 POLICIES = ("softadapt", "dwa", "gradnorm", "1:1")
 _STORE = {"object_store_memory": 80_000_000}
+# Words of the command lines of Ray's processes, and what these are.
+_OF_RAY = {
+    "gcs_server": "head: control store",
+    "ray/dashboard/dashboard": "head: dashboard",
+    "log_monitor": "log monitor",
+    "raylet/raylet": "node: raylet",
+    "ray::DashboardAgent": "node: agents",
+    "ray::RuntimeEnvAgent": "node: agents",
+    "ray::": "worker",
+}
 
 
 def empty(crew: Crew, count: int, folder: Path, is_seen: bool) -> float:
@@ -88,28 +98,19 @@ def ray_nodes() -> Iterator[tuple[Any, list[Any], Crew]]:
         cluster.shutdown()
 
 
-def resident_mebibytes() -> str:
-    """Memory of Ray's processes that no other process has, by their kinds (Linux)."""
+def own_mebibytes() -> str:
+    """Memory of Ray's processes that no other process has, by what they are called (Linux)."""
     found: dict[str, list[float]] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (process / "cmdline").read_text().replace("\0", " ")
-            if "ray" not in words:
+            name = next((each for each in _OF_RAY if each in words), None)
+            if name is None:
                 continue
-            kinds = (
-                "gcs_server",
-                "raylet/raylet",
-                "ray::",
-                "dashboard",
-                "runtime_env",
-                "log_monitor",
-            )
-            kind = next((each for each in kinds if each in words), None)
             lines = (process / "smaps_rollup").read_text().splitlines()
             own = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
-            if kind:
-                found.setdefault(kind.strip(":"), []).append(own / 1024)
-    parts = [f"{len(each)} × {kind} {np.mean(each):.0f}" for kind, each in sorted(found.items())]
+            found.setdefault(_OF_RAY[name], []).append(own / 1024)
+    parts = [f"{len(each)} × {name} {np.mean(each):.0f}" for name, each in sorted(found.items())]
     return ", ".join(parts)
 
 
@@ -134,15 +135,16 @@ def run() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 empty(crew, 20, Path(folder), is_seen=True)
                 evaluation(crew, 8, Path(folder))
-        report_empty(crews, arguments.cells, arguments.turns)
-        report_evaluation(crews, arguments.episodes, arguments.turns)
+        lines = report_empty(crews, arguments.cells, arguments.turns)
+        lines += report_evaluation(crews, arguments.episodes, arguments.turns)
         if arguments.ray:
-            print(f"memory of Ray's processes, MiB each: {resident_mebibytes()}")
+            lines.append(f"memory of Ray's processes, MiB each: {own_mebibytes()}")
         if arguments.node:
-            report_loss(crews["Ray, two nodes"], cluster, nodes, arguments.episodes)
+            lines.append(report_loss(crews["Ray, two nodes"], cluster, nodes, arguments.episodes))
+    print("\n".join(lines))  # with Ray, nothing is printed before
 
 
-def report_empty(crews: dict[str, Crew], count: int, turns: int) -> None:
+def report_empty(crews: dict[str, Crew], count: int, turns: int) -> list[str]:
     """Milliseconds a cell, by crews and by where the results go."""
     seconds: dict[tuple[str, bool], list[float]] = {}
     for _ in range(turns):
@@ -151,13 +153,14 @@ def report_empty(crews: dict[str, Crew], count: int, turns: int) -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     taken = empty(crew, count, Path(folder), is_seen)
                 seconds.setdefault((name, is_seen), []).append(taken / count * 1000)
-    print(f"{count:,} empty cells, ms each: median [quartiles]")
+    lines = [f"{count:,} empty cells, ms each: median [quartiles]"]
     for (name, is_seen), values in seconds.items():
         where = "written to their folder" if is_seen else "sent back"
-        print(f"  {name}, {where}: {_spread(values)}")
+        lines.append(f"  {name}, {where}: {_spread(values)}")
+    return lines
 
 
-def report_evaluation(crews: dict[str, Crew], episodes: int, turns: int) -> None:
+def report_evaluation(crews: dict[str, Crew], episodes: int, turns: int) -> list[str]:
     """How much faster others play an evaluation than this process, turn by turn."""
     ratios: dict[str, list[float]] = {}
     for _ in range(turns):
@@ -168,12 +171,11 @@ def report_evaluation(crews: dict[str, Crew], episodes: int, turns: int) -> None
         alone = seconds.pop("this process")
         for name, taken in seconds.items():
             ratios.setdefault(name, []).append(alone / taken)
-    print(f"{len(POLICIES)} policies × {episodes} problems, times as fast as this process:")
-    for name, values in ratios.items():
-        print(f"  {name}: {_spread(values)}")
+    lines = [f"{len(POLICIES)} policies × {episodes} problems, times as fast as this process:"]
+    return lines + [f"  {name}: {_spread(values)}" for name, values in ratios.items()]
 
 
-def report_loss(crew: Crew, cluster: Any, nodes: list[Any], episodes: int) -> None:
+def report_loss(crew: Crew, cluster: Any, nodes: list[Any], episodes: int) -> str:
     """What an evaluation takes longer for the loss of one of two nodes, which is replaced."""
 
     def lose() -> None:
@@ -183,7 +185,7 @@ def report_loss(crew: Crew, cluster: Any, nodes: list[Any], episodes: int) -> No
     with tempfile.TemporaryDirectory() as folder:
         whole = evaluation(crew, episodes, Path(folder, "whole"))
         lost = evaluation(crew, episodes, Path(folder, "lost"), lose)
-    print(f"with both nodes {whole:.1f} s, with one lost and replaced {lost:.1f} s")
+    return f"with both nodes {whole:.1f} s, with one lost and replaced {lost:.1f} s"
 
 
 def _spread(values: list[float]) -> str:

@@ -91,7 +91,7 @@ def play_benchmark(
     """Play the benchmark, and show how far it is.
 
     Args:
-        arguments: split, episodes, seed and deterministic, as of the command.
+        arguments: split, episodes, seed, deterministic and runs_per_cell, as of the command.
         entrants: what is compared.
         make_env: split → what makes its environments.
         folder: keeps finished batches.
@@ -107,6 +107,7 @@ def play_benchmark(
             _announcer(progress, entrants, arguments.split),
             folder,
             _playing(arguments, crew, entrants),
+            arguments.runs_per_cell,
         )
 
 

@@ -23,6 +23,7 @@ from ..playing_arguments import (
     WHO_PLAYS,
     add_cluster,
     add_playing_arguments,
+    add_runs_per_cell,
     take_who_plays,
 )
 from ..policies import grammar
@@ -142,6 +143,7 @@ def _add_playing_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_playing_arguments(parser, "results", "evaluation")
     add_cluster(parser)
+    add_runs_per_cell(parser)
 
 
 def refuse_what_runs_code(specifications: Sequence[grammar.Specification], resumed: bool) -> None:

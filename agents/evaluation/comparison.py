@@ -36,6 +36,7 @@ def run_benchmark(
     announce: Announce = lambda what, done, total: None,
     folder: Path | None = None,
     play_batches: PlayBatches = here,
+    runs_together: int | None = None,
 ) -> Benchmark:
     """Play every entrant on the same problems.
 
@@ -49,6 +50,7 @@ def run_benchmark(
         announce: called with the stage, the episodes done and their total.
         folder: keeps finished batches; the same benchmark continues from them after it was killed.
         play_batches: who plays.
+        runs_together: in a batch at most; by default so many as suit their number and the task.
     """
     _load(entrants, make_env(split))
     task = make_env(split)(num_envs=1).task
@@ -63,7 +65,7 @@ def run_benchmark(
         store = EpisodeStore(folder, split, task) if folder else None
 
         def play(policies: Sequence[Policy], seeds: np.ndarray) -> list[Episodes]:
-            most_runs = runs_of_a_batch(task, len(policies) * len(seeds))
+            most_runs = runs_together or runs_of_a_batch(task, len(policies) * len(seeds))
             return rollout(
                 policies, make_env(split), seeds, progress, store, play_batches, most_runs
             )

@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, Any] = {
     "split": "test",
     "seed": 0,
     "deterministic": False,
+    "runs_per_cell": None,
 }
 _OF_TRAINING = ("algo", "num_envs", "n_timesteps", "checkpoint_every", "conf_file", "hyperparams")
 _SPLITS = ("test", "validation", "train")
@@ -54,7 +55,7 @@ class Sweep:
         trainings: each is trained with all seeds.
         seeds: of the trainings.
         policies: what they are compared with, as on the command line of `evaluate`.
-        episodes, split, seed, deterministic: as of `evaluate`.
+        episodes, split, seed, deterministic, runs_per_cell: as of `evaluate`.
     """
 
     env: str
@@ -66,6 +67,7 @@ class Sweep:
     split: Literal["test", "validation", "train"]
     seed: int
     deterministic: bool
+    runs_per_cell: int | None = None
 
     def configuration(self, training: Training, seed: int) -> TrainingConfiguration:
         """That of one training; ValueError for settings that no training has."""
@@ -111,6 +113,7 @@ def read_sweep(content: Mapping[str, Any]) -> Sweep:
         raise ValueError(f"env: {shown(values['env'])}: expected the id of an environment")
     if not isinstance(values["env_kwargs"], dict):
         raise ValueError(f"env_kwargs: {shown(values['env_kwargs'])}: expected names and values")
+    together = values["runs_per_cell"]
     return Sweep(
         env=values["env"],
         env_kwargs=environment_arguments(list(values["env_kwargs"].items())),
@@ -121,6 +124,7 @@ def read_sweep(content: Mapping[str, Any]) -> Sweep:
         split=_one_of("split", values["split"], _SPLITS),
         seed=_whole("seed", values["seed"], least=0),
         deterministic=_one_of("deterministic", values["deterministic"], (False, True)),
+        runs_per_cell=None if together is None else _whole("runs_per_cell", together, least=1),
     )
 
 

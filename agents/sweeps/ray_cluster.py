@@ -1,6 +1,7 @@
 """A crew of the machines of a Ray cluster: Ray Core alone, tasks and objects."""
 
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -81,7 +82,7 @@ def _play(plain: dict[str, Any], place: tuple[str, str], *contents: bytes) -> by
 
 @contextlib.contextmanager
 def ray_crew(address: str, num_gpus: float) -> Iterator[RayCrew]:
-    """A crew on a running cluster.
+    """A crew on a running cluster; within the block, nothing is printed to standard output.
 
     Args:
         address: of its head, or "auto" for the one that this machine belongs to.
@@ -105,7 +106,9 @@ def ray_crew(address: str, num_gpus: float) -> Iterator[RayCrew]:
         for number, handler in handlers.items():
             signal.signal(number, handler)  # Ray has taken them
     try:
-        yield RayCrew(ray, num_gpus)
+        # Where a machine is lost, Ray prints its last log among the output of the command.
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield RayCrew(ray, num_gpus)
     finally:
         ray.shutdown()
 

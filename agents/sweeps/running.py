@@ -12,6 +12,7 @@ from ..commands.result_folder import result_folder, title
 from ..environments import EnvironmentMaker
 from ..evaluation.entrants import make_entrants, warnings
 from ..evaluation.reports.report import save_report, text_table
+from ..evaluation.rows import Benchmark
 from ..learners.learner import make_learner
 from ..policies.constants import with_constant
 from ..policies.grammar import KINDS, Specification
@@ -25,6 +26,7 @@ from .trainings import TrainingCell, is_finished, training_cell
 
 CELLS = "cells"  # the folder of all results
 TRAININGS = "trainings"  # that of the run folders
+_OF_COMPARISON = ("split", "episodes", "seed", "deterministic", "runs_per_cell")
 
 
 def run_sweep(
@@ -47,14 +49,17 @@ def run_sweep(
     torch.set_num_threads(arguments.num_threads)
     task = maker(sweep, sweep.split)(num_envs=1).task
     make_entrants(specifications, task, sweep.env)  # what is wrong is said before the trainings
-    with (
-        result_folder(arguments, task, CELLS, resumption, ("cell", "cells")) as folder,
-        crew_of(arguments.num_workers, arguments.cluster, arguments.gpus_per_cell) as crew,
-    ):
-        failed = _train(sweep, folder, crew, arguments.gpus_per_cell > 0)
-        if failed and len(failed.failures) == len(sweep.trainings) * len(sweep.seeds):
-            raise failed
-        _compare(arguments, sweep, specifications, folder, crew, failed)
+    with result_folder(arguments, task, CELLS, resumption, ("cell", "cells")) as folder:
+        with crew_of(arguments.num_workers, arguments.cluster, arguments.gpus_per_cell) as crew:
+            failed = _train(sweep, folder, crew, arguments.gpus_per_cell > 0)
+            if failed and len(failed.failures) == len(sweep.trainings) * len(sweep.seeds):
+                raise failed
+            benchmark, lines = _compare(arguments, sweep, specifications, folder, crew, failed)
+        name = title(sweep.env, f"{sweep.split} split", env_kwargs=sweep.env_kwargs)
+        print(name)
+        print(text_table(benchmark, lines))
+        for path in save_report(benchmark, lines, name, folder, {"sweep": arguments.content}):
+            print(path)
         if failed:
             raise failed
 
@@ -124,8 +129,8 @@ def _compare(
     folder: Path,
     crew: Crew,
     failed: CellsFailed | None,
-) -> None:
-    """Play all that was trained and what it is compared with, and say how they did."""
+) -> tuple[Benchmark, list[str]]:
+    """Play all that was trained and what it is compared with; remarks for the table."""
     lost = {each.cell.name for each in failed.failures} if failed else set()
     trained, lines = [], []
     for number, training in enumerate(sweep.trainings):
@@ -142,15 +147,11 @@ def _compare(
     entrants = make_entrants(every, task, sweep.env, sweep.deterministic)
     for entrant, specification in zip(entrants, trained, strict=False):
         entrant.label = specification.text
-    chosen = {name: getattr(sweep, name) for name in ("split", "episodes", "seed", "deterministic")}
+    chosen = {name: getattr(sweep, name) for name in _OF_COMPARISON}
     playing = argparse.Namespace(**{**vars(arguments), **chosen})
     benchmark = play_benchmark(
         playing, entrants, functools.partial(maker, sweep), folder / CELLS, crew
     )
     # What a policy has behind it is known once it has played.
     lines += [*task.remarks(sweep.split), *warnings(entrants, sweep.env_kwargs, task)]
-    name = title(sweep.env, f"{sweep.split} split", env_kwargs=sweep.env_kwargs)
-    print(name)
-    print(text_table(benchmark, lines))
-    for path in save_report(benchmark, lines, name, folder, {"sweep": arguments.content}):
-        print(path)
+    return benchmark, lines

@@ -90,6 +90,21 @@ def test_two_workers_and_a_kill_in_between_end_in_the_same_bytes(whole, file, tm
         assert path.stat().st_mtime_ns == moment  # it was not played again
 
 
+def test_cells_of_fewer_runs_are_more_files_and_the_same_table(tmp_path):
+    evaluation = [ROOT / "evaluate.py", "--env", "AutoLoss/QuadraticRegression-v1", "--env-kwargs",
+                  "dimension=4", "num_samples=20", "max_steps=20", "--policies", "1:1", "softadapt",
+                  "--episodes", 12]  # fmt: skip
+    found = []
+    for name, more in (("whole", ()), ("parts", ("--runs-per-cell", 6))):
+        result = run_python(*evaluation, *more, "-o", tmp_path / name)
+        assert result.returncode == 0, result.stderr
+        folder = tmp_path / name / "AutoLoss-QuadraticRegression-v1_1"
+        files = list(folder.glob("episodes/*.safetensors"))
+        found.append((len(files), (folder / "table.txt").read_bytes()))
+    assert found[1][0] > found[0][0]
+    assert found[1][1] == found[0][1]
+
+
 def test_run_folders_that_are_gone_come_back_from_their_results(whole):
     folder, _ = whole
     before = tables(folder)
