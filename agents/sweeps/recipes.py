@@ -62,7 +62,9 @@ class Recipes:
         """That of a policy as it was written; what it is stored in comes along."""
         paths = _paths(specification.value)
         if not paths:
-            return {"text": specification.text, "index": index, "repr": made}
+            written = {"text": specification.text, "index": index}
+            # One with an address in it is that of this process alone.
+            return written if " at 0x" in made else {**written, "repr": made}
         path = paths[index]
         stored = f"stored{path.suffix}" if path.is_file() else "stored"
         files = {stored: path} if path.is_file() else _files_of_run(path)

@@ -62,6 +62,30 @@ def test_schedules_that_no_command_line_names_are_plain_values():
         assert_plays_the_same(policy, again)
 
 
+class Own:
+    """A policy of a user's, who has not thought of `repr`."""
+
+    label, static, diagnostics, env_arguments = "own", True, False, {}
+
+    def __init__(self, task):
+        self.num_pairs = len(task.pairs)
+
+    def reset(self, seeds):
+        self.seeds = seeds
+
+    def act(self, observations, infos):
+        return self.seeds % self.num_pairs
+
+
+def test_a_policy_of_ones_own_is_made_again_by_its_name(monkeypatch):
+    monkeypatch.setattr(recipes, "_made", {})
+    (entrant,) = entrants_of(f"{Own.__module__}:Own")
+    (policy,) = entrant.candidates
+    again = make(through_json(Recipes([entrant]).of(policy)), MAKER, False, {})
+    assert again is not policy
+    assert_plays_the_same(policy, again)
+
+
 def test_trained_policies_travel_as_the_bytes_of_their_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(recipes, "_made", {})
     words = ["dimension=4", "num_samples=20", "max_steps=40"]
