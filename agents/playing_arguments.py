@@ -1,6 +1,8 @@
 """Arguments that say where a command plays, where it keeps what it has played, and who plays."""
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from .command_line import add_num_threads
 from .options import few, part, runs
@@ -68,6 +70,21 @@ def add_runs_per_cell(parser: argparse.ArgumentParser) -> None:
         help="training runs that are played together, and kept as one file (default: 128 to 512, "
         "fewer of large models)",
     )
+
+
+def check_who_plays(arguments: argparse.Namespace, env_kwargs: Mapping[str, Any]) -> None:
+    """ValueError for GPUs that nobody hands out, or that nothing would use."""
+    if not arguments.gpus_per_cell:
+        return
+    if not arguments.cluster:
+        raise ValueError(
+            "--gpus-per-cell: a cluster hands out GPUs: add --cluster, or leave it out"
+        )
+    if "device" not in env_kwargs:
+        raise ValueError(
+            "--gpus-per-cell: cells would play on the processor: give the environment the argument "
+            "device=auto, with which each takes the GPU that it sees"
+        )
 
 
 def take_who_plays(resumed: argparse.Namespace, given: argparse.Namespace) -> None:

@@ -85,7 +85,8 @@ def new_run_folder(root: str, algo: str, env: str) -> Path:
 def removed_if_nothing_is_kept(folder: Path, kept: str) -> Iterator[None]:
     """Removes a new folder where the block fails before there is anything to go on from.
 
-    An interrupted command leaves its folder, from which it can go on.
+    An interrupted command leaves its folder, from which it can go on, and so does one that has lost
+    a process.
 
     Args:
         folder: of the command.
@@ -93,6 +94,8 @@ def removed_if_nothing_is_kept(folder: Path, kept: str) -> Iterator[None]:
     """
     try:
         yield
+    except ChildProcessError:
+        raise
     except Exception:
         if not any(folder.glob(kept)):
             shutil.rmtree(folder, ignore_errors=True)

@@ -115,9 +115,7 @@ def _playing(arguments: argparse.Namespace, crew: Crew, entrants: Sequence[Entra
     """How batches are played: in this process with the policies that it has, else as cells."""
     if isinstance(crew, Here):
         return here
-    return CellPlayer(
-        crew, Recipes(entrants), arguments.deterministic, any_device=arguments.gpus_per_cell > 0
-    )
+    return CellPlayer(crew, Recipes(entrants), arguments.deterministic)
 
 
 def _announcer(

@@ -24,6 +24,7 @@ from ..playing_arguments import (
     add_cluster,
     add_playing_arguments,
     add_runs_per_cell,
+    check_who_plays,
     take_who_plays,
 )
 from ..policies import grammar
@@ -64,6 +65,7 @@ def evaluate(given: Sequence[str] | None = None, program: str | None = None) -> 
         refuse_what_runs_code(specifications, resumed=bool(arguments.resume))
     env_kwargs = environment_arguments(arguments.env_kwargs)
     check_arguments(spec, env_kwargs)
+    check_who_plays(arguments, env_kwargs)
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError("the figure needs matplotlib: pip install 'autoloss_gym[agents]'")
 

@@ -15,7 +15,7 @@ from ..command_line import (
     refuse_beside_resume,
 )
 from ..interruption import ending_at_once, resume_command
-from ..playing_arguments import WHO_PLAYS, add_cluster, add_workers, take_who_plays
+from ..playing_arguments import WHO_PLAYS, add_cluster, add_workers, check_who_plays, take_who_plays
 from ..policies import grammar
 from ..run_folders import load_sweep_command
 from ..sweeps.configuration import load_sweep, read_sweep
@@ -58,6 +58,7 @@ def sweep(given: Sequence[str] | None = None, program: str | None = None) -> Non
     arguments.env = chosen.env
     spec = check_environment(chosen.env)
     check_arguments(spec, chosen.env_kwargs)
+    check_who_plays(arguments, chosen.env_kwargs)
     if any(":" in text for text in chosen.policies):
         find_modules_in_working_folder()
     specifications = [grammar.parse_specification(text) for text in chosen.policies]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import autoloss_gym
+from autoloss_gym.core.task import Task
 from autoloss_gym.tools.files import write_bytes
 
 from ..environments import EnvironmentMaker
@@ -65,13 +66,11 @@ class EvaluationCell(Cell):
 
     Args:
         env: id of the environment.
-        env_kwargs: its arguments; its device is that of the process where they name none and
-            `any_device` is set.
+        env_kwargs: its arguments.
         data: digest of the task's data set, which must be the same wherever it is played.
         deterministic: whether trained policies take their most probable action.
         policies: their recipes.
         seeds: numbers of the problems.
-        any_device: whether a GPU is used where the process sees one.
     """
 
     env: str
@@ -80,33 +79,22 @@ class EvaluationCell(Cell):
     deterministic: bool
     policies: list[Recipe]
     seeds: list[int]
-    any_device: bool = False
 
     def play(self, place: "Place", contents: dict[str, bytes]) -> bytes:
-        maker = EnvironmentMaker(self.env, with_device(self.env_kwargs, self.any_device))
-        found = maker(num_envs=1).task.data_digest
-        if found != self.data:
-            raise ValueError(
-                f"the data set of {self.env} has the digest {found} here and {self.data} where the "
-                "work began: give all machines the same files"
-            )
+        maker = EnvironmentMaker(self.env, self.env_kwargs)
+        check_same_data(self.env, maker(num_envs=1).task, self.data)
         policies = [make(each, maker, self.deterministic, contents) for each in self.policies]
         arrays = play_batch(policies, np.array(self.seeds, dtype=np.int64), maker)
         return content_of(self.digest, arrays)
 
 
-def with_device(env_kwargs: dict[str, Any], any_device: bool) -> dict[str, Any]:
-    """Arguments of an environment with the device that this process sees.
-
-    Args:
-        env_kwargs: if they name a device, it stays.
-        any_device: whether the process chooses at all.
-    """
-    import torch
-
-    if not any_device or "device" in env_kwargs:
-        return env_kwargs
-    return {**env_kwargs, "device": "cuda" if torch.cuda.is_available() else "cpu"}
+def check_same_data(env: str, task: Task, expected: str) -> None:
+    """ValueError if the data set here is another one than where the work began."""
+    if task.data_digest != expected:
+        raise ValueError(
+            f"the data set of {env} has the digest {task.data_digest} here and {expected} where "
+            "the work began: give all machines the same files"
+        )
 
 
 @dataclass(frozen=True)
@@ -152,12 +140,12 @@ def play_cell(plain: dict[str, Any], place: Place, *contents: bytes) -> bytes | 
     Raises:
         ValueError: another version is installed here, or the cell cannot be played.
     """
-    cell = _from_plain(plain)
-    if cell.version != autoloss_gym.__version__:
+    if plain["version"] != autoloss_gym.__version__:
         raise ValueError(
-            f"autoloss_gym {autoloss_gym.__version__} is installed here and {cell.version} where "
-            "the work began: install the same on all machines"
+            f"autoloss_gym {autoloss_gym.__version__} is installed here and {plain['version']} "
+            "where the work began: install the same on all machines"
         )
+    cell = _from_plain(plain)
     content = cell.play(place, dict(zip(cell.files, contents, strict=True)))
     if not place.is_seen:
         return content

@@ -4,7 +4,8 @@ slow.
 
 import argparse
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from autoloss_gym.tools.names import shown, unknown
 
 from ..command_line import environment_arguments
-from ..configuration import WITH_POLICY, TrainingConfiguration
+from ..configuration import MOST_RUNS, MOST_STEPS, WITH_POLICY, TrainingConfiguration
 from ..yaml_values import read_file
 
 # Names in the file, with the value of those that may be left out; None for those that may not.
@@ -28,9 +29,11 @@ _DEFAULTS: dict[str, Any] = {
     "deterministic": False,
     "runs_per_cell": None,
 }
-_OF_TRAINING = ("algo", "num_envs", "n_timesteps", "checkpoint_every", "conf_file", "hyperparams")
+_OF_TRAINING = ("algo", "num_envs", "n_timesteps", "checkpoint_every", "hyperparams")
+_OWN = "hyperparams."  # begins the names of those
 _SPLITS = ("test", "validation", "train")
 _MOST_TRAININGS = 10_000
+_MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Sweep:
         """That of one training; ValueError for settings that no training has."""
         from ..commands.train import resolve
 
-        settings: dict[str, Any] = dict.fromkeys(_OF_TRAINING)
+        settings: dict[str, Any] = dict.fromkeys((*_OF_TRAINING, "conf_file"))
         settings |= training.settings
         settings["hyperparams"] = list(training.settings["hyperparams"].items())
         pairs = list(self.env_kwargs.items())
@@ -120,7 +123,7 @@ def read_sweep(content: Mapping[str, Any]) -> Sweep:
         trainings=tuple(_trainings(values["trainings"])),
         seeds=_seeds(values["seeds"]),
         policies=_texts(values["policies"]),
-        episodes=_whole("episodes", values["episodes"], least=1),
+        episodes=_whole("episodes", values["episodes"], least=1, most=MOST_RUNS),
         split=_one_of("split", values["split"], _SPLITS),
         seed=_whole("seed", values["seed"], least=0),
         deterministic=_one_of("deterministic", values["deterministic"], (False, True)),
@@ -134,49 +137,69 @@ def _trainings(grids: Any) -> list[Training]:
         raise ValueError(
             f"trainings: {shown(grids)}: expected a list of settings, such as - algo: ppo"
         )
-    found = [training for grid in grids for training in _combinations(grid)]
-    if len(found) > _MOST_TRAININGS:
-        raise ValueError(f"{len(found):,} trainings: expected at most {_MOST_TRAININGS:,}")
-    labels = [each.label for each in found]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise ValueError(f"two trainings are the same, {label}: leave one out")
-    return found
+    axes = [_axes(grid) for grid in grids]
+    count = sum(math.prod(len(values) for values in each.values()) for each in axes)
+    if count > _MOST_TRAININGS:
+        raise ValueError(f"{count:,} trainings: expected at most {_MOST_TRAININGS:,}")
+    chosen: list[dict[str, Any]] = []
+    for each in axes:
+        for values in itertools.product(*each.values()):
+            settings = dict(zip(each, values, strict=True))
+            if settings in chosen:
+                raise ValueError(f"trainings: two are the same, {shown(settings)}: leave one out")
+            chosen.append(settings)
+    return [Training(_label(settings, chosen), _nested(settings)) for settings in chosen]
 
 
-def _combinations(grid: Mapping[str, Any]) -> Iterator[Training]:
-    for name in grid:
-        if name not in _OF_TRAINING:
-            raise ValueError(unknown("setting of a training", str(name), _OF_TRAINING))
+def _axes(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The values of each setting; those of the algorithm are called hyperparams.NAME."""
     hyperparams = grid.get("hyperparams", {})
     if not isinstance(hyperparams, dict):
         raise ValueError(f"hyperparams: {shown(hyperparams)}: expected names and values")
-    plain = {name: value for name, value in grid.items() if name != "hyperparams"}
-    axes = [_axis((name,), value) for name, value in plain.items()]
-    axes += [_axis(("hyperparams", name), value) for name, value in hyperparams.items()]
-    for chosen in itertools.product(*axes):
-        yield _training(chosen)
+    found = {
+        "algo": [_of_training("algo", each) for each in _values("algo", grid.get("algo", "group"))]
+    }
+    for name, value in grid.items():
+        if name not in _OF_TRAINING:
+            raise ValueError(unknown("setting of a training", str(name), _OF_TRAINING))
+        if name != "hyperparams":
+            found[name] = [_of_training(name, each) for each in _values(name, value)]
+    for name, value in hyperparams.items():
+        found[f"{_OWN}{name}"] = _values(name, value)
+    return found
 
 
-def _axis(place: tuple[str, ...], value: Any) -> list[tuple[tuple[str, ...], Any, bool]]:
-    """The values of a setting, and whether there are several."""
+def _values(name: str, value: Any) -> list[Any]:
+    """Those that are tried, of a single value or a list."""
     if not isinstance(value, list):
-        return [(place, value, False)]
+        return [value]
     if not value:
-        raise ValueError(f"{place[-1]}: an empty list: expected a value, or a list of values")
-    return [(place, each, len(value) > 1) for each in value]
+        raise ValueError(f"{name}: an empty list: expected a value, or a list of values")
+    return value
 
 
-def _training(chosen: Sequence[tuple[tuple[str, ...], Any, bool]]) -> Training:
-    settings: dict[str, Any] = {"hyperparams": {}}
-    words = []
-    for place, value, varies in chosen:
-        owner = settings["hyperparams"] if len(place) > 1 else settings
-        owner[place[-1]] = value
-        if varies and place != ("algo",):
-            words.append(f"{place[-1]}={value}")
-    algo = _one_of("algo", settings.setdefault("algo", "group"), WITH_POLICY)
-    return Training(" ".join([algo, *words]), settings)
+def _of_training(name: str, value: Any) -> Any:
+    if name == "algo":
+        return _one_of("algo", value, WITH_POLICY)
+    return _whole(name, value, least=1, most=MOST_RUNS if name == "num_envs" else MOST_STEPS)
+
+
+def _label(settings: Mapping[str, Any], chosen: Sequence[Mapping[str, Any]]) -> str:
+    """The algorithm, and the settings in which others of that algorithm differ."""
+    algo = settings["algo"]
+    others = [each for each in chosen if each["algo"] == algo]
+    words = [algo]
+    for name, value in settings.items():
+        if any(name not in other or other[name] != value for other in others):
+            words.append(f"{name.removeprefix(_OWN)}={value}")
+    return " ".join(words)
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with those of the algorithm among `hyperparams`."""
+    plain = {name: value for name, value in settings.items() if not name.startswith(_OWN)}
+    own = [name for name in settings if name not in plain]
+    return {**plain, "hyperparams": {name.removeprefix(_OWN): settings[name] for name in own}}
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -184,7 +207,7 @@ def _seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, list):
         seeds = tuple(_whole("seeds", each, least=0) for each in value)
     else:
-        seeds = tuple(range(_whole("seeds", value, least=1)))
+        seeds = tuple(range(_whole("seeds", value, least=1, most=_MOST_SEEDS)))
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds: {shown(value)}: expected different numbers, at least one")
     return seeds
@@ -196,11 +219,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, value)))
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise ValueError(f"{name}: {shown(value)}: expected a whole number from {least} on")
-    if not least <= value < 2**31:
-        raise ValueError(f"{name}: {shown(value)}: expected a whole number from {least} on")
+def _whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and least <= value <= most and value == int(value)):
+        raise ValueError(
+            f"{name}: {shown(value)}: expected a whole number from {least} to {most:,}"
+        )
     return int(value)
 
 

@@ -1,8 +1,9 @@
 """Who plays cells: this process, processes beside it, or the machines of a cluster.
 
 All play the same function, `play_cell`. What a crew adds is where, and what it does about losses: a
-cell that is lost or fails is played once more, and what fails again is named at the end, when all
-others are kept. A ValueError says that the cell itself is wrong, which another try does not mend.
+cell that fails is played once more, one that is lost several times, and what fails again is named
+at the end, when all others are kept. A ValueError says that the cell itself is wrong, which another
+try does not mend.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from ..interruption import how_to_go_on
 from .cells import Cell, Place, play_cell, to_plain
 
 MOST_TRIES = 2
+MOST_LOSSES = 5  # of a cell with whoever plays it: it may be what takes too much memory
 _MOST_NAMED = 5  # failures in one line
 _LONGEST = 300  # characters of one of them
 
@@ -46,6 +48,10 @@ class Failure:
 
     cell: Cell
     reason: str
+
+
+class Lost(ChildProcessError):
+    """A cell that is gone, with the process or the machine that played it."""
 
 
 class CellsFailed(ChildProcessError):
@@ -84,7 +90,7 @@ def play_cells(
         CellsFailed: some failed; all others are finished.
     """
     waiting = list(range(len(cells)))[::-1]
-    tries = [0] * len(cells)
+    tries = [0.0] * len(cells)
     playing: dict[Any, int] = {}
     failures = []
     while waiting or playing:
@@ -98,7 +104,7 @@ def play_cells(
             except BrokenProcessPool:
                 raise  # there is nobody left who plays
             except Exception as error:  # whatever a machine can do to a cell
-                tries[number] = MOST_TRIES if isinstance(error, ValueError) else tries[number] + 1
+                tries[number] += _weight(error)
                 if tries[number] < MOST_TRIES:
                     waiting.append(number)
                 else:
@@ -107,6 +113,13 @@ def play_cells(
             yield number
     if failures:
         raise CellsFailed(failures, len(cells))
+
+
+def _weight(error: Exception) -> float:
+    """How much of all tries an error takes."""
+    if isinstance(error, ValueError):
+        return MOST_TRIES
+    return MOST_TRIES / MOST_LOSSES if isinstance(error, Lost) else 1
 
 
 def _reason(error: BaseException) -> str:

@@ -30,16 +30,12 @@ class CellPlayer:
         crew: who plays.
         recipes: of the policies.
         deterministic: whether trained policies take their most probable action.
-        any_device: whether a GPU is used where a process sees one.
     """
 
-    def __init__(
-        self, crew: Crew, recipes: Recipes, deterministic: bool, any_device: bool = False
-    ) -> None:
+    def __init__(self, crew: Crew, recipes: Recipes, deterministic: bool) -> None:
         self._crew = crew
         self._recipes = recipes
         self._deterministic = deterministic
-        self._any_device = any_device
 
     def __call__(
         self, batches: Sequence[Batch], make_env: MakeEnv, store: EpisodeStore | None
@@ -92,5 +88,4 @@ class CellPlayer:
             deterministic=self._deterministic,
             policies=recipes,
             seeds=batch.seeds.tolist(),
-            any_device=self._any_device,
         )

@@ -5,18 +5,19 @@ import io
 import os
 import signal
 import socket
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from autoloss_gym.tools.names import one_line
 
 from .cells import Cell, Place, play_cell, to_plain
+from .crews import Lost
 
-_RETRIES = 3  # of a cell whose machine is lost, before that counts as a try
 _MOST_AT_ONCE = 4  # cells for each processor, so that none waits for the next one
 _LEAST_AT_ONCE = 64  # a cluster may grow
-_RESOURCES = ("GPU", "memory")  # of a machine
 _LONGEST = 300
+_SILENT_SECONDS = 30.0  # after which a command says why nothing happens
 _MOST_SECONDS = 10.0  # until the head of a cluster answers
 
 
@@ -31,18 +32,21 @@ class RayCrew:
     def __init__(self, ray: Any, num_gpus: float) -> None:
         self._ray = ray
         self._num_gpus = num_gpus
-        self._task = ray.remote(max_retries=_RETRIES, num_cpus=1, num_gpus=num_gpus)(_play)
+        # Ray itself would retry for ever what takes too much memory.
+        self._task = ray.remote(max_retries=0, num_cpus=1, num_gpus=num_gpus)(_play)
         self._put: dict[str, Any] = {}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        nodes = [node for node in nodes if node.get("CPU", 0) >= 1] or nodes
-        most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in _RESOURCES}
         # A task that no machine has room for would wait without a word.
-        if most["GPU"] < num_gpus:
+        most = max((node.get("GPU", 0) for node in nodes), default=0)
+        if most < num_gpus:
             raise ValueError(
-                f"--gpus-per-cell {num_gpus:g}: expected at most {most['GPU']:g}, which is what a "
-                "machine of the cluster has"
+                f"--gpus-per-cell {num_gpus:g}: expected at most {most:g}, which is what a machine "
+                "of the cluster has"
             )
-        self._most_memory = int(most["memory"])
+        fitting = [node for node in nodes if node.get("CPU", 0) >= 1] or nodes
+        fitting = [node for node in fitting if node.get("GPU", 0) >= num_gpus]
+        self._most_memory = int(max((node.get("memory", 0) for node in fitting), default=0))
+        self._has_said = False
 
     @property
     def most_at_once(self) -> int:
@@ -59,7 +63,12 @@ class RayCrew:
         return task.remote(to_plain(cell), (place.folder, place.token), *files)
 
     def finished(self, handles: Collection[Any]) -> Collection[Any]:
-        ready, _ = self._ray.wait(list(handles), num_returns=1)
+        ready: list[Any] = []
+        while not ready:
+            ready, _ = self._ray.wait(list(handles), num_returns=1, timeout=_SILENT_SECONDS)
+            if not ready and not self._has_said and not self._ray.cluster_resources().get("CPU"):
+                print("the cluster has no processor: cells wait for a machine", file=sys.stderr)
+                self._has_said = True
         more, _ = self._ray.wait(list(handles), num_returns=len(handles), timeout=0)
         return set(ready) | set(more)
 
@@ -69,7 +78,7 @@ class RayCrew:
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except self._ray.exceptions.RayError as error:
-            raise ChildProcessError(one_line(str(error), _LONGEST)) from None
+            raise Lost(one_line(str(error), _LONGEST)) from None
 
 
 def _play(plain: dict[str, Any], place: tuple[str, str], *contents: bytes) -> bytes | None:

@@ -44,6 +44,7 @@ class Recipes:
     def __init__(self, entrants: Sequence[Entrant]) -> None:
         self._entrants = entrants
         self.contents: dict[str, bytes] = {}
+        self._written_out: dict[int, Recipe] = {}  # by the identity of the policy
 
     def of(self, policy: Policy) -> Recipe:
         """The recipe of a candidate, or of a schedule that a search tries."""
@@ -55,13 +56,17 @@ class Recipes:
             for index, candidate in enumerate(entrant.candidates):
                 if candidate is policy:
                     assert entrant.specification
-                    return self._written(entrant.specification, index, repr(policy))
+                    if id(policy) not in self._written_out:
+                        written = self._written(entrant.specification, index, policy)
+                        self._written_out[id(policy)] = written
+                    return self._written_out[id(policy)]
         raise AssertionError(f"{policy!r} is no candidate")
 
-    def _written(self, specification: Specification, index: int, made: str) -> Recipe:
+    def _written(self, specification: Specification, index: int, policy: Policy) -> Recipe:
         """That of a policy as it was written; what it is stored in comes along."""
         paths = _paths(specification.value)
         if not paths:
+            made = repr(policy)
             written = {"text": specification.text, "index": index}
             # One with an address in it is that of this process alone.
             return written if " at 0x" in made else {**written, "repr": made}
@@ -73,6 +78,12 @@ class Recipes:
             content = read_bytes(file, _MOST_BYTES)
             digests[name] = hashlib.sha256(content).hexdigest()
             self.contents[digests[name]] = content
+        weights = digests.get(f"stored/{WEIGHTS}", "")
+        if isinstance(policy, TrainedPolicy) and not weights.startswith(policy.digest):
+            raise ValueError(
+                f"{str(path)!r}: its weights have changed since they were read: wait for the end "
+                "of its training, and begin anew"
+            )
         return {"text": f"{specification.kind.name}:{stored}", "index": 0, "files": digests}
 
 

@@ -3,6 +3,7 @@
 import argparse
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -51,8 +52,8 @@ def run_sweep(
     make_entrants(specifications, task, sweep.env)  # what is wrong is said before the trainings
     with result_folder(arguments, task, CELLS, resumption, ("cell", "cells")) as folder:
         with crew_of(arguments.num_workers, arguments.cluster, arguments.gpus_per_cell) as crew:
-            failed = _train(sweep, folder, crew, arguments.gpus_per_cell > 0)
-            if failed and len(failed.failures) == len(sweep.trainings) * len(sweep.seeds):
+            failed = _train(sweep, folder, crew)
+            if failed and not (_whole(sweep, failed) or specifications):
                 raise failed
             benchmark, lines = _compare(arguments, sweep, specifications, folder, crew, failed)
         name = title(sweep.env, f"{sweep.split} split", env_kwargs=sweep.env_kwargs)
@@ -69,9 +70,9 @@ def maker(sweep: Sweep, split: str) -> EnvironmentMaker:
     return EnvironmentMaker(sweep.env, {**sweep.env_kwargs, "split": split})
 
 
-def _train(sweep: Sweep, folder: Path, crew: Crew, any_device: bool) -> CellsFailed | None:
+def _train(sweep: Sweep, folder: Path, crew: Crew) -> CellsFailed | None:
     """Train what is not trained yet; returns what could not be."""
-    cells = [cell for row in _cells(sweep, folder, any_device) for cell in row]
+    cells = [cell for row in _cells(sweep, folder) for cell in row]
     results = folder / CELLS
     missing = [cell for cell in cells if not is_finished(cell, results)]
 
@@ -92,7 +93,7 @@ def _train(sweep: Sweep, folder: Path, crew: Crew, any_device: bool) -> CellsFai
     return None
 
 
-def _cells(sweep: Sweep, folder: Path, any_device: bool) -> list[list[TrainingCell]]:
+def _cells(sweep: Sweep, folder: Path) -> list[list[TrainingCell]]:
     """Those of each training, one for each seed; their run folders are made.
 
     Raises:
@@ -104,11 +105,12 @@ def _cells(sweep: Sweep, folder: Path, any_device: bool) -> list[list[TrainingCe
         row = []
         for seed in sweep.seeds:
             configuration = sweep.configuration(training, seed)
+            configuration = replace(configuration, data=task.data_digest)
             own = _folder_of(folder, number, seed)
             own.mkdir(parents=True, exist_ok=True)
             memory = memory_of(task, configuration.num_envs)
             name = _name(training, seed)
-            row.append(training_cell(configuration, own, name, memory, any_device))
+            row.append(training_cell(configuration, own, name, memory))
         rows.append(row)
     return rows
 
@@ -116,6 +118,16 @@ def _cells(sweep: Sweep, folder: Path, any_device: bool) -> list[list[TrainingCe
 def _folder_of(folder: Path, number: int, seed: int) -> Path:
     """The run folder of a training with one seed."""
     return folder / TRAININGS / f"{number:04}" / f"seed_{seed}"
+
+
+def _whole(sweep: Sweep, failed: CellsFailed | None) -> list[Training]:
+    """Those that succeeded with all seeds."""
+    lost = {each.cell.name for each in failed.failures} if failed else set()
+    return [
+        training
+        for training in sweep.trainings
+        if not any(_name(training, seed) in lost for seed in sweep.seeds)
+    ]
 
 
 def _name(training: Training, seed: int) -> str:
@@ -131,12 +143,11 @@ def _compare(
     failed: CellsFailed | None,
 ) -> tuple[Benchmark, list[str]]:
     """Play all that was trained and what it is compared with; remarks for the table."""
-    lost = {each.cell.name for each in failed.failures} if failed else set()
+    whole = _whole(sweep, failed)
     trained, lines = [], []
     for number, training in enumerate(sweep.trainings):
-        missing = [seed for seed in sweep.seeds if _name(training, seed) in lost]
-        if missing:
-            lines.append(f"{training.label} is not here: its training failed with seeds {missing}.")
+        if training not in whole:
+            lines.append(f"{training.label} is not here: not all of its trainings succeeded.")
             continue
         folders = [_folder_of(folder, number, seed) for seed in sweep.seeds]
         kind = KINDS[training.settings["algo"]]

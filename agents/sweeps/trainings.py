@@ -5,21 +5,26 @@ import hashlib
 import io
 import json
 import tempfile
+import time
 import zipfile
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from autoloss_gym.tools.files import locked, read_bytes, write_bytes
 
 from ..configuration import TrainingConfiguration
+from ..environments import EnvironmentMaker
 from ..learners.learner import make_learner
+from ..policies.trained.trained_policy import TrainedPolicy
 from ..run_folders import save_configuration
-from .cells import Cell, Place, with_device
+from .cells import Cell, Place, check_same_data
 from .recipes import OF_TRAINING
 
 KEPT = (*OF_TRAINING, "progress.csv")
 _MOST_BYTES = 1 << 32  # of a file
+_PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +35,10 @@ class TrainingCell(Cell):
         configuration: a `TrainingConfiguration` as a dictionary.
         folder: the run folder. Where it is seen, the training is kept in it, and goes on from its
             last checkpoint.
-        any_device: whether it is trained on a GPU where the process sees one, unless the
-            configuration names a device.
     """
 
     configuration: dict[str, Any]
     folder: str
-    any_device: bool = False
 
     @property
     def file_name(self) -> str:
@@ -49,17 +51,22 @@ class TrainingCell(Cell):
     def play(self, place: Place, contents: dict[str, bytes]) -> bytes:
         with tempfile.TemporaryDirectory(prefix="autoloss_gym_") as temporary:
             folder = Path(self.folder if place.is_seen else temporary)
-            configuration = TrainingConfiguration(**self.configuration)
-            env_kwargs = with_device(configuration.env_kwargs, self.any_device)
-            with locked(folder):
-                _train(replace(configuration, env_kwargs=env_kwargs), folder)
+            with _locked(folder):
+                _train(TrainingConfiguration(**self.configuration), folder)
                 return _packed(folder, self.digest)
 
 
 def training_cell(
-    configuration: TrainingConfiguration, folder: Path, name: str, memory: int, any_device: bool
+    configuration: TrainingConfiguration, folder: Path, name: str, memory: int
 ) -> TrainingCell:
-    """The cell of a training, which is named by all that determines its result."""
+    """The cell of a training, which is named by all that determines its result.
+
+    Args:
+        configuration: with the digest of the data.
+        folder: the run folder.
+        name: in words.
+        memory: bytes that it may need.
+    """
     determining = {**asdict(configuration), "checkpoint_every": None}
     text = json.dumps(determining, sort_keys=True)
     return TrainingCell(
@@ -68,12 +75,11 @@ def training_cell(
         memory=memory,
         configuration=asdict(configuration),
         folder=str(folder.resolve()),
-        any_device=any_device,
     )
 
 
 def is_finished(cell: TrainingCell, results: Path) -> bool:
-    """Whether the result is there; what is missing in the run folder is then put there from it."""
+    """Whether the result is there; the run folder then has its files, whatever was there before."""
     path = results / cell.file_name
     try:
         files = _unpacked(read_bytes(path, _MOST_BYTES), cell.digest)
@@ -82,18 +88,50 @@ def is_finished(cell: TrainingCell, results: Path) -> bool:
     folder = Path(cell.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        if not (folder / name).is_file():
-            write_bytes(folder / name, content)
+        file = folder / name
+        # Weights of an earlier checkpoint are there where the rest was trained elsewhere.
+        if not file.is_file() or read_bytes(file, _MOST_BYTES) != content:
+            write_bytes(file, content)
     return True
 
 
 def _train(configuration: TrainingConfiguration, folder: Path) -> None:
-    """Train, or go on in a run folder, without a word: others train beside it."""
+    """Train, or go on in a run folder, without a word: others train beside it.
+
+    Raises:
+        ValueError: the data are others than where the work began, or the training has diverged.
+    """
     learner = make_learner(configuration)
+    check_same_data(configuration.env, learner.task, configuration.data)
     if not (folder / "config.json").is_file():
-        save_configuration(folder, replace(configuration, data=learner.task.data_digest))
+        save_configuration(folder, configuration)
     with contextlib.redirect_stderr(io.StringIO()):
         learner.train(folder)
+    policy = TrainedPolicy(folder, configuration.env)
+    make_env = EnvironmentMaker(configuration.env, configuration.env_kwargs)
+    policy.load(make_env(num_envs=1, **policy.env_arguments))  # which are then known to be finite
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The folder for this process alone.
+
+    A cluster may give up a machine whose process still lives for a while.
+
+    Raises:
+        OSError: another process does not end.
+    """
+    end = time.monotonic() + _PATIENCE
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(folder))
+                break
+            except ValueError as error:
+                if time.monotonic() > end:
+                    raise OSError(str(error)) from None
+                time.sleep(1)
+        yield
 
 
 def _packed(folder: Path, digest: str) -> bytes:

@@ -93,6 +93,11 @@ class TrainedPolicy:
         self.steps = load_weights(self._policy, self.folder)
         self._digest = weights_digest(self.folder)
 
+    @property
+    def digest(self) -> str:
+        """Of the weights that were loaded, as `weights_digest` has it; "" before."""
+        return self._digest
+
     def reset(self, seeds: np.ndarray) -> None:
         self._draws = Draws(seeds, f"policy {self.configuration.seed}")
 

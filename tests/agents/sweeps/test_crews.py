@@ -13,7 +13,7 @@ from agents.evaluation.workers import worker_processes
 from agents.policies.grammar import parse_specification
 from agents.sweeps import crews
 from agents.sweeps.cells import Cell, EvaluationCell, Place, place_of, play_cell, to_plain
-from agents.sweeps.crews import CellsFailed, Here, Processes, play_cells
+from agents.sweeps.crews import CellsFailed, Here, Lost, Processes, play_cells
 from agents.sweeps.evaluations import CellPlayer
 from agents.sweeps.recipes import Recipes
 
@@ -82,6 +82,14 @@ def test_what_is_wrong_with_a_cell_itself_is_not_tried_again(tmp_path):
     assert sorted(numbers) == [0, 2, 3, 4]
     assert crew.begun.count("cell 1") == 1
     assert "cell 1 (no such policy)" in str(failed)
+
+
+def test_a_cell_whose_machine_is_lost_is_tried_more_often_than_one_that_fails(tmp_path):
+    numbers, _, failed = played_by(Scripted({"cell 1": 4}, Lost("no machine")), tmp_path)
+    assert (sorted(numbers), failed) == ([0, 1, 2, 3, 4], None)
+    numbers, _, failed = played_by(Scripted({"cell 1": 5}, Lost("no machine")), tmp_path)
+    assert sorted(numbers) == [0, 2, 3, 4]
+    assert "cell 1 (no machine)" in str(failed)
 
 
 def test_no_more_cells_are_handed_over_than_are_worth_it(tmp_path):

@@ -137,7 +137,38 @@ def test_a_training_that_fails_is_named_and_the_others_are_compared(file, tmp_pa
         "finite)"
     )
     assert "reinforce learning_rate=0.001  2×6" in result.stdout
-    assert "learning_rate=0.01 is not here: its training failed with seeds [1]." in result.stdout
+    assert "learning_rate=0.01 is not here: not all of its trainings succeeded." in result.stdout
+
+
+def test_a_training_that_diverges_counts_as_failed(tmp_path):
+    file = tmp_path / "sweep.yml"
+    text = SWEEP.replace("[1e-3, 1e-2]", "[1e-3, 1e30]").replace("seeds: 2", "seeds: 1")
+    file.write_text(text.replace("policies: [softadapt]", "policies: []"))
+    result = run(file, "-o", tmp_path / "out")
+    assert result.returncode == 2
+    assert "1 of 2 cells failed: reinforce learning_rate=1e+30 seed=0" in result.stderr
+    lines = result.stdout.splitlines()
+    assert any(line.startswith("reinforce learning_rate=0.001") for line in lines)
+
+
+def test_where_no_training_succeeds_the_reason_is_said_and_the_folder_stays(tmp_path):
+    file = tmp_path / "sweep.yml"
+    file.write_text(SWEEP.replace("[1e-3, 1e-2]", "1e30").replace("[softadapt]", "[]"))
+    result = run(file, "-o", tmp_path / "out")
+    assert result.returncode == 2
+    assert "error: 2 of 2 cells failed: reinforce seed=0 (" in result.stderr.splitlines()[-1]
+    assert list(tmp_path.glob("out/*/trainings/0000/seed_0/checkpoint.safetensors"))
+
+
+def test_weights_of_an_earlier_checkpoint_give_way_to_the_result(whole):
+    folder, _ = whole
+    before = tables(folder)
+    path = folder / "trainings" / "0000" / "seed_0" / "policy.safetensors"
+    weights = path.read_bytes()
+    path.write_bytes((folder / "trainings" / "0001" / "seed_1" / path.name).read_bytes())
+    assert run("--resume", folder).returncode == 0
+    assert path.read_bytes() == weights
+    assert tables(folder) == before
 
 
 @pytest.mark.parametrize(
