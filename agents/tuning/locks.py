@@ -1,15 +1,14 @@
 """Locks that end with their process, however that ends."""
 
-import errno
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from autoloss_gym.tools.files import NO_LOCKS, open_lock
+
 if os.name == "posix":
     import fcntl
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class FileLock:
@@ -66,7 +65,7 @@ class FileLock:
             return False
         except BaseException as error:
             os.close(descriptor)
-            if isinstance(error, OSError) and error.errno in _NO_LOCKS:
+            if isinstance(error, OSError) and error.errno in NO_LOCKS:
                 raise _no_locks(self.path) from None
             raise
         self._descriptor = descriptor
@@ -76,7 +75,7 @@ class FileLock:
 def _open(path: Path) -> int:
     if os.name != "posix":
         raise _no_locks(path)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
+    return open_lock(path)
 
 
 def _no_locks(path: Path) -> ValueError:

@@ -1,7 +1,8 @@
 """Training with the settings of a trial, and its score on validation problems."""
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,11 @@ class Scorer:
         """The `best_score` of the policy in a run folder on each problem.
 
         Raises:
-            Failed: one is not finite.
+            Failed: one is not finite, or the weights are not.
         """
         make_env = EnvironmentMaker(self.env, {**self.env_kwargs, "split": "validation"})
         # What a policy is built with is drawn from a generator from which the training goes on.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _failing():
             policy = TrainedPolicy(folder, self.env)
             policy.load(make_env(num_envs=1, **policy.env_arguments))
             [played] = rollout([policy], make_env, self.seeds)
@@ -67,6 +68,19 @@ def scorer(configuration: TrainingConfiguration, first: int, count: int) -> Scor
     """One for validation problems number `first` to `first + count - 1` of the study's seed."""
     seeds = configuration.seed * SEED_SPACING + first + np.arange(count, dtype=np.int64)
     return Scorer(configuration.env, configuration.env_kwargs, seeds)
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Make what settings can cause `Failed`, so that it ends a trial and not the study."""
+    try:
+        yield
+    except (ValueError, FloatingPointError) as error:
+        raise Failed(one_line(str(error), _LONGEST)) from None
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise Failed(one_line(f"out of memory: {error}", _LONGEST)) from None
 
 
 def train_quietly(
@@ -86,15 +100,8 @@ def train_quietly(
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_configuration(folder, configuration)
-    try:
-        with silently(), watched_by(watcher):
-            make_learner(configuration).train(folder)
-    except (ValueError, FloatingPointError) as error:
-        raise Failed(one_line(str(error), _LONGEST)) from None
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise Failed(one_line(f"out of memory: {error}", _LONGEST)) from None
+    with _failing(), silently(), watched_by(watcher):
+        make_learner(configuration).train(folder)
 
 
 def play(

@@ -13,7 +13,7 @@ if os.name == "posix":
 
 LOCK = ".lock"
 # How a file system says that it knows no locks.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _PID_BYTES = 20
 
 
@@ -100,10 +100,15 @@ def locked(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def open_lock(path: Path) -> int:
+    """Descriptor of a file to be locked, which is made where there is none; of POSIX alone."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
+
+
 def _lock(path: Path) -> int:
     """Descriptor of the lock file, which nobody else has locked."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
+        descriptor = open_lock(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -113,7 +118,7 @@ def _lock(path: Path) -> int:
                 f"{str(path.parent)!r} is in use by process {owner}: wait for its end, or stop it"
             ) from None
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
         if _is_at(path, descriptor):
             return descriptor

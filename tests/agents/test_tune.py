@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 
+from agents.commands.tune import tune
 from tests.support.paths import ROOT
 from tests.support.prepared import run_python
 
@@ -89,6 +90,27 @@ def test_an_algorithm_that_does_not_fit_is_refused_before_a_folder_is_made(tmp_p
     line = one_line(autoloss("tune", "--env", ID, *SMALL, "--algo", "sac", "-o", tmp_path))
     assert "--algo sac needs continuous actions" in line
     assert not list(tmp_path.iterdir())
+
+
+@needs_optuna
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("learning_rate: lin_3e-4", "learning_rate='lin_3e-4': expected a number above 0"),
+        ("batch_size: null", "batch_size=None: expected an integer"),
+        ("policy_kwargs: 3", "policy_kwargs=3: expected a mapping"),
+    ],
+)
+def test_a_value_of_a_wrong_kind_to_begin_with_is_refused_before_a_folder_is_made(
+    given, expected, tmp_path
+):
+    start = tmp_path / "start.yml"
+    start.write_text(f"default: {{num_envs: 4, n_timesteps: 64, {given}}}\n")
+    studies = tmp_path / "studies"
+    own = ["--algo", "ppo", "--conf-file", str(start), "-o", str(studies)]
+    with pytest.raises(ValueError, match=f"^{expected}"):
+        tune(["--env", ID, *SMALL, *own])
+    assert not studies.exists()
 
 
 @needs_optuna

@@ -1,15 +1,21 @@
 """A trial: its training, its scores in between, and what can go wrong."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from agents.configuration import TrainingConfiguration
+from agents.learners.checkpoints import WEIGHTS
+from autoloss_gym.tools.stored import write_arrays
 
 optuna = pytest.importorskip("optuna")
 
-from agents.tuning.trials import Failed, play, scorer  # noqa: E402
+from agents.tuning.confirmation import confirm  # noqa: E402
+from agents.tuning.settings import Settings  # noqa: E402
+from agents.tuning.trials import Failed, play, scorer, train_quietly  # noqa: E402
 
 
 def configuration(**hyperparameters):
@@ -22,6 +28,14 @@ def configuration(**hyperparameters):
         seed=3,
         hyperparameters={"n_steps": 8, "batch_size": 32, "n_epochs": 1, **hyperparameters},
     )
+
+
+def train_to_nan(configuration, folder, *_):
+    """Trains, with a last update after which no weight is finite."""
+    train_quietly(configuration, folder)
+    weights = safetensors.numpy.load_file(folder / WEIGHTS)
+    broken = {name: np.full_like(values, np.nan) for name, values in weights.items()}
+    write_arrays(folder / WEIGHTS, {**broken, "steps": configuration.n_timesteps})
 
 
 class Reports:
@@ -66,6 +80,47 @@ def test_a_score_that_is_not_finite_is_none(tmp_path, monkeypatch):
     judge = scorer(configuration(), first=0, count=4)
     with pytest.raises(Failed, match="its score is not finite"):
         play(Reports(), configuration(), tmp_path / "0", judge, may_prune=True)
+
+
+def test_a_trial_whose_last_weights_are_not_finite_has_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.tuning.trials.train_quietly", train_to_nan)
+    judge = scorer(configuration(), first=0, count=4)
+    with pytest.raises(Failed, match=r"policy\.safetensors' cannot be read: .*, expected finite"):
+        play(Reports(), configuration(), tmp_path / "0", judge, may_prune=True)
+
+
+def test_a_score_for_which_there_is_no_memory_is_none_and_a_defect_stays_one(tmp_path, monkeypatch):
+    train_quietly(configuration(), tmp_path)
+    judge = scorer(configuration(), first=0, count=4)
+
+    def rollout(*_):
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr("agents.tuning.trials.rollout", rollout)
+    reason = "out of memory"
+    with pytest.raises(Failed, match="out of memory"):
+        judge.best_scores(tmp_path)
+    reason = "shapes differ"
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        judge.best_scores(tmp_path)
+
+
+def test_a_confirming_training_that_diverges_ends_in_words(tmp_path):
+    """So that the table of the study can be written, also when it is resumed."""
+    diverging = replace(configuration(), algo="reinforce", hyperparameters={"learning_rate": 1e30})
+    settings = Settings(
+        configuration=diverging,
+        name="",
+        storage="journal",
+        trials=1,
+        episodes=4,
+        confirm_seeds=1,
+        pruning=False,
+    )
+    for _ in "first", "resumed":
+        words = confirm(settings, diverging.hyperparameters, tmp_path, minimize=True)
+        assert words.startswith("The best settings were not compared with those to begin with: in ")
+        assert "nan to nan, expected finite float32" in words
 
 
 def test_trials_and_their_confirmation_share_no_problem_nor_do_two_seeds():
