@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from autoloss_gym.controllers.policies.loss_schedule import LossSchedule
 from autoloss_gym.controllers.policies.open_loop import OpenLoop
 from autoloss_gym.controllers.policy import Policy
 from autoloss_gym.controls.schedule import Schedule
-from autoloss_gym.core.task import Task
 from autoloss_gym.tools.files import read_bytes, write_bytes
 
 from ..environments import EnvironmentMaker
@@ -102,7 +101,7 @@ def files_of(recipes: Sequence[Recipe]) -> list[str]:
 def make(
     recipe: Recipe, maker: EnvironmentMaker, deterministic: bool, contents: Mapping[str, bytes]
 ) -> Policy:
-    """The policy of a recipe; this process makes each once.
+    """The policy of a recipe; this process makes those of one word once.
 
     Args:
         recipe: of the policy.
@@ -113,45 +112,47 @@ def make(
     Raises:
         ValueError: it cannot be made here, or is another one than where the recipe was written.
     """
-    text = json.dumps([recipe, maker.id, maker.arguments, deterministic], sort_keys=True)
-    return _once(text, lambda: _make(recipe, maker, deterministic, contents))
-
-
-_made: dict[str, Policy] = {}
-_MOST_MADE = 256
-
-
-def _once(text: str, make_one: Callable[[], Policy]) -> Policy:
-    if text not in _made:
-        if len(_made) >= _MOST_MADE:
-            _made.clear()
-        _made[text] = make_one()
-    return _made[text]
-
-
-def _make(
-    recipe: Recipe, maker: EnvironmentMaker, deterministic: bool, contents: Mapping[str, bytes]
-) -> Policy:
     if "schedule" in recipe:
         return LossSchedule(**_with_tuples(recipe["schedule"]))
     if "open_loop" in recipe:
         return OpenLoop(**_with_tuples(recipe["open_loop"]))
-    text = recipe["text"]
-    if "files" in recipe:
-        name, _, stored = text.partition(":")
-        text = f"{name}:{_unpacked(recipe['files'], contents) / stored}"
-    setting = Setting(_task(maker), maker.id, deterministic)
-    built = parse_specification(text).build(setting)
-    policies = built.policies if isinstance(built, Candidates) else [built]
-    policy = policies[recipe["index"]]
-    if isinstance(policy, TrainedPolicy):
-        policy.load(maker(num_envs=1, **policy.env_arguments))
+    files = recipe.get("files", {})
+    key = json.dumps([recipe["text"], files, maker.id, maker.arguments, deterministic])
+    if key not in _made:
+        if len(_made) >= _MOST_MADE:
+            _made.clear()
+        _made[key] = _candidates(recipe["text"], files, maker, deterministic, contents)
+    policy = _made[key][recipe["index"]]
     if recipe.get("repr", repr(policy)) != repr(policy):
         raise ValueError(
-            f"policy {text!r} is {policy!r} here, expected {recipe['repr']}: the same version of "
-            "everything must be installed on all machines"
+            f"policy {recipe['text']!r} is {policy!r} here, expected {recipe['repr']}: the same "
+            "version of everything must be installed on all machines"
         )
     return policy
+
+
+_made: dict[str, Sequence[Policy]] = {}
+_MOST_MADE = 64
+
+
+def _candidates(
+    text: str,
+    files: Mapping[str, str],
+    maker: EnvironmentMaker,
+    deterministic: bool,
+    contents: Mapping[str, bytes],
+) -> Sequence[Policy]:
+    """The policies that a text of the command line stands for, ready to play."""
+    if files:
+        name, _, stored = text.partition(":")
+        text = f"{name}:{_unpacked(files, contents) / stored}"
+    setting = Setting(maker(num_envs=1).task, maker.id, deterministic)
+    built = parse_specification(text).build(setting)
+    policies = built.policies if isinstance(built, Candidates) else [built]
+    for policy in policies:
+        if isinstance(policy, TrainedPolicy):
+            policy.load(maker(num_envs=1, **policy.env_arguments))
+    return policies
 
 
 @functools.lru_cache(maxsize=1)
@@ -169,10 +170,6 @@ def _unpacked(files: Mapping[str, str], contents: Mapping[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, contents[content])
     return folder
-
-
-def _task(maker: EnvironmentMaker) -> Task:
-    return maker(num_envs=1).task
 
 
 def _paths(value: Any) -> tuple[Path, ...]:
