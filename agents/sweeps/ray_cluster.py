@@ -136,6 +136,6 @@ def _check_reachable(address: str) -> None:
 def _no_cluster(address: str, error: Exception) -> ValueError:
     reason = one_line(str(error), _LONGEST)
     return ValueError(
-        f"--cluster {address}: there is no Ray cluster ({reason}); start one with "
+        f"--cluster {address}: no Ray cluster can be joined ({reason}); start one with "
         "`ray start --head`, or leave out --cluster"
     )

@@ -139,5 +139,5 @@ def test_no_cluster_is_one_line():
     errors = process.communicate(timeout=_LONGEST)[1]
     assert process.returncode == 2
     assert errors.splitlines()[-1].startswith(
-        "evaluate.py: error: --cluster 127.0.0.1:1: there is no Ray cluster"
+        "evaluate.py: error: --cluster 127.0.0.1:1: no Ray cluster can be joined"
     )
