@@ -52,4 +52,4 @@ test: .venv/installed
 # What plays on a Ray cluster or searches with Optuna: extras that `make test` does without, and skips.
 test-extras: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[cluster,tune]"
-	timeout 1200 $(BIN)/pytest tests/agents/sweeps/test_ray_cluster.py tests/agents/test_tune.py tests/agents/tuning
+	$(BIN)/pytest tests/agents/sweeps/test_ray_cluster.py tests/agents/test_tune.py tests/agents/tuning
