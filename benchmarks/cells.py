@@ -26,7 +26,6 @@ from agents.environments import EnvironmentMaker
 from agents.evaluation.entrants import make_entrants
 from agents.evaluation.rollout import rollout
 from agents.evaluation.store import EpisodeStore
-from agents.evaluation.workers import worker_processes
 from agents.options import positive
 from agents.policies.grammar import parse_specification
 from agents.sweeps.cells import Cell, Place, place_of
@@ -126,9 +125,8 @@ def run() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(worker_processes(2))
-        assert pool
-        crews: dict[str, Crew] = {"this process": Here(), "two processes": Processes(pool, 2)}
+        processes = stack.enter_context(Processes(2))
+        crews: dict[str, Crew] = {"this process": Here(), "two processes": processes}
         if arguments.ray or arguments.node:
             cluster, nodes, crews["Ray, two nodes"] = stack.enter_context(ray_nodes())
         for crew in crews.values():  # each process imports once

@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 from ..interruption import how_to_go_on
 
+KILLED = "a worker was killed, perhaps because the memory was full: try a lower --num-workers"
+
 
 @contextlib.contextmanager
 def worker_processes(num_workers: int) -> Iterator[Executor | None]:
@@ -74,6 +76,5 @@ def _end_with_parent() -> None:
 
 
 def _reason() -> str:
-    reason = "a worker was killed, perhaps because the memory was full: try a lower --num-workers"
     how = how_to_go_on()
-    return f"{reason}; {how}" if how else reason
+    return f"{KILLED}; {how}" if how else KILLED

@@ -7,15 +7,16 @@ try does not mend.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from autoloss_gym.tools.names import one_line
 
-from ..evaluation.workers import worker_processes
+from ..evaluation.workers import KILLED, worker_processes
 from ..interruption import how_to_go_on
 from .cells import Cell, Place, play_cell, to_plain
 
@@ -101,8 +102,6 @@ def play_cells(
             number = playing.pop(handle)
             try:
                 check(number, crew.result(handle))
-            except BrokenProcessPool:
-                raise  # there is nobody left who plays
             except Exception as error:  # whatever a machine can do to a cell
                 tries[number] += _weight(error)
                 if tries[number] < MOST_TRIES:
@@ -147,21 +146,45 @@ class Here:
 
 
 class Processes:
-    """Processes of this machine, see `worker_processes`; the loss of one ends them all."""
+    """Processes of this machine, see `worker_processes`; the crew is a context.
 
-    def __init__(self, pool: Executor, num_workers: int) -> None:
-        self._pool = pool
+    Where one of them is killed, new ones take their places; the cells of all of them are lost.
+    """
+
+    def __init__(self, num_workers: int) -> None:
+        self._num_workers = num_workers
+        self._stack = contextlib.ExitStack()
+        self._pool = self._start()
         self.most_at_once = 2 * num_workers
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._stack.__exit__(*raised)
+
     def begin(self, cell: Cell, place: Place, contents: Mapping[str, bytes]) -> Any:
-        needed = _needed(cell, contents)
-        return self._pool.submit(play_cell, to_plain(cell), place, *needed)
+        job = functools.partial(play_cell, to_plain(cell), place, *_needed(cell, contents))
+        try:
+            return self._pool.submit(job)
+        except BrokenProcessPool:
+            self._stack.close()
+            self._pool = self._start()
+            return self._pool.submit(job)
 
     def finished(self, handles: Collection[Any]) -> Collection[Any]:
         return wait(handles, return_when=FIRST_COMPLETED).done
 
     def result(self, handle: Any) -> bytes | None:
-        return handle.result()
+        try:
+            return handle.result()
+        except BrokenProcessPool:
+            raise Lost(KILLED) from None
+
+    def _start(self) -> Executor:
+        pool = self._stack.enter_context(worker_processes(self._num_workers))
+        assert pool, "a single worker is this process"
+        return pool
 
 
 def _needed(cell: Cell, contents: Mapping[str, bytes]) -> list[bytes]:
@@ -185,6 +208,5 @@ def crew_of(num_workers: int, cluster: str | None, num_gpus: float) -> Iterator[
     elif num_workers == 1:
         yield Here()
     else:
-        with worker_processes(num_workers) as pool:
-            assert pool
-            yield Processes(pool, num_workers)
+        with Processes(num_workers) as crew:
+            yield crew

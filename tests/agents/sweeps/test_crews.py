@@ -1,6 +1,9 @@
 """Cells, and those who play them."""
 
 import dataclasses
+import multiprocessing
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -9,7 +12,6 @@ from agents.environments import EnvironmentMaker
 from agents.evaluation.entrants import make_entrants
 from agents.evaluation.rollout import rollout
 from agents.evaluation.store import EpisodeStore
-from agents.evaluation.workers import worker_processes
 from agents.policies.grammar import parse_specification
 from agents.sweeps import crews
 from agents.sweeps.cells import Cell, EvaluationCell, Place, place_of, play_cell, to_plain
@@ -111,12 +113,12 @@ def entrants_and_seeds():
     return make_entrants([parse_specification(text) for text in texts], task, ID), np.arange(5)
 
 
-def by_cells(crew, folder, most_runs=6):
+def by_cells(crew, folder, most_runs=6, progress=lambda done, total: None):
     entrants, seeds = entrants_and_seeds()
     policies = [policy for entrant in entrants for policy in entrant.candidates]
     store = EpisodeStore(folder, "validation", MAKER(num_envs=1).task)
     player = CellPlayer(crew, Recipes(entrants), deterministic=False)
-    return rollout(policies, MAKER, seeds, store=store, play_batches=player, most_runs=most_runs)
+    return rollout(policies, MAKER, seeds, progress, store, player, most_runs)
 
 
 def directly(folder, most_runs=6):
@@ -134,8 +136,25 @@ def test_cells_are_the_files_that_this_process_would_have_written(tmp_path):
     directly(tmp_path / "directly")
     by_cells(Here(), tmp_path / "here")
     assert files(tmp_path / "here") == files(tmp_path / "directly")
-    with worker_processes(2) as pool:
-        by_cells(Processes(pool, 2), tmp_path / "processes")
+    with Processes(2) as crew:
+        by_cells(crew, tmp_path / "processes")
+    assert files(tmp_path / "processes") == files(tmp_path / "directly")
+
+
+def test_cells_of_a_worker_that_is_killed_are_played_by_others(tmp_path):
+    directly(tmp_path / "directly")
+    killed = []
+
+    def kill(done, total):
+        if not killed:
+            killed.extend(multiprocessing.active_children())
+            os.kill(killed[0].pid, signal.SIGKILL)
+
+    with Processes(2) as crew:
+        by_cells(crew, tmp_path / "processes", progress=kill)
+        assert {each.pid for each in multiprocessing.active_children()}.isdisjoint(
+            each.pid for each in killed
+        )
     assert files(tmp_path / "processes") == files(tmp_path / "directly")
 
 
