@@ -21,17 +21,24 @@ def add_playing_arguments(parser: argparse.ArgumentParser, output: str, what: st
     """
     add_workers(parser, "one a core where that pays, else 1")
     add_num_threads(parser)
+    add_folders(parser, output, f"go on with the {what} of that folder, with its arguments")
+
+
+def add_folders(parser: argparse.ArgumentParser, output: str, resuming: str) -> None:
+    """`--output` and `--resume`.
+
+    Args:
+        parser: of the command.
+        output: where folders are made by default.
+        resuming: what it does with a folder that there is.
+    """
     parser.add_argument(
         "-o",
         "--output",
         default=output,
-        help=f"where the result folder is made (default: {output})",
+        help=f"where the folder is made (default: {output})",
     )
-    parser.add_argument(
-        "--resume",
-        metavar="FOLDER",
-        help=f"go on with the {what} of that folder, with its arguments",
-    )
+    parser.add_argument("--resume", metavar="FOLDER", help=resuming)
 
 
 def add_workers(parser: argparse.ArgumentParser, default: str) -> None:

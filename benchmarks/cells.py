@@ -84,14 +84,22 @@ def evaluation(
 
 
 @contextlib.contextmanager
-def ray_nodes() -> Iterator[tuple[Any, list[Any], Crew]]:
-    """A cluster of two nodes of one processor beside a head that plays nothing."""
+def ray_nodes(lines: list[str]) -> Iterator[tuple[Any, list[Any], Crew]]:
+    """A cluster of two nodes of one processor beside a head that plays nothing.
+
+    Args:
+        lines: get one about how long it took to start.
+    """
     from ray.cluster_utils import Cluster  # noqa: PLC0415 (an extra)
 
+    begun = time.perf_counter()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **_STORE})
     try:
         nodes = [cluster.add_node(num_cpus=1, **_STORE) for _ in range(2)]
-        with ray_crew(cluster.address, 0) as crew:
+        up = time.perf_counter() - begun
+        with ray_crew(cluster.address, 0) as crew, tempfile.TemporaryDirectory() as folder:
+            first = empty(crew, 2, Path(folder), is_seen=True)
+            lines.append(f"a cluster of three nodes {up:.1f} s, its first two cells {first:.1f} s")
             yield cluster, nodes, crew
     finally:
         cluster.shutdown()
@@ -124,16 +132,17 @@ def run() -> None:
     parser.add_argument("--node", action="store_true", help="the loss of a node of it too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    lines: list[str] = []
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(Processes(2))
         crews: dict[str, Crew] = {"this process": Here(), "two processes": processes}
         if arguments.ray or arguments.node:
-            cluster, nodes, crews["Ray, two nodes"] = stack.enter_context(ray_nodes())
+            cluster, nodes, crews["Ray, two nodes"] = stack.enter_context(ray_nodes(lines))
         for crew in crews.values():  # each process imports once
             with tempfile.TemporaryDirectory() as folder:
                 empty(crew, 20, Path(folder), is_seen=True)
                 evaluation(crew, 8, Path(folder))
-        lines = report_empty(crews, arguments.cells, arguments.turns)
+        lines += report_empty(crews, arguments.cells, arguments.turns)
         lines += report_evaluation(crews, arguments.episodes, arguments.turns)
         if arguments.ray:
             lines.append(f"memory of Ray's processes, MiB each: {own_mebibytes()}")

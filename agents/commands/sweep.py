@@ -15,7 +15,14 @@ from ..command_line import (
     refuse_beside_resume,
 )
 from ..interruption import ending_at_once, resume_command
-from ..playing_arguments import WHO_PLAYS, add_cluster, add_workers, check_who_plays, take_who_plays
+from ..playing_arguments import (
+    WHO_PLAYS,
+    add_cluster,
+    add_folders,
+    add_workers,
+    check_who_plays,
+    take_who_plays,
+)
 from ..policies import grammar
 from ..run_folders import load_sweep_command
 from ..sweeps.configuration import load_sweep, read_sweep
@@ -70,7 +77,7 @@ def sweep(given: Sequence[str] | None = None, program: str | None = None) -> Non
         raise ValueError("the figure needs matplotlib: pip install 'autoloss_gym[agents]'")
 
     with ending_at_once():
-        from ..sweeps.running import run_sweep
+        from .sweeping import run_sweep
 
     options = ["--trust-checkpoint"] if arguments.trust_checkpoint else []
     run_sweep(arguments, chosen, specifications, resume_command(program, chosen.env, options))
@@ -89,17 +96,7 @@ def parse_arguments(given: Sequence[str] | None, program: str | None) -> argpars
     add_workers(parser, "1")
     add_cluster(parser)
     add_num_threads(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="sweeps",
-        help="where the result folder is made (default: sweeps)",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="FOLDER",
-        help="go on with the sweep of that folder, as its file said",
-    )
+    add_folders(parser, "sweeps", "go on with the sweep of that folder, as its file said")
     arguments = parser.parse_args(given)
     if arguments.resume:
         refuse_beside_resume(parser, arguments, ("trust_checkpoint", "env", *WHO_PLAYS))

@@ -20,6 +20,7 @@ from ..command_line import (
 from ..configuration import MOST_RUNS, WITH_POLICY
 from ..interruption import ending_at_once, resume_command
 from ..options import nonnegative, positive, runs, whole
+from ..playing_arguments import add_folders
 from ..tuning.settings import MOST_SEEDS, MOST_TRIALS, Settings, load_settings, storage_kind
 from .train import resolve
 
@@ -146,17 +147,8 @@ def _add_folder_arguments(parser: argparse.ArgumentParser) -> None:
         help="journal, or database such as sqlite:///study.db, that records the trials (default: a "
         "journal in the folder)",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="results/tuning",
-        help="where the folder is made (default: results/tuning)",
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="FOLDER",
-        help="join the study of that folder, or go on with it, with its arguments",
-    )
+    resuming = "join the study of that folder, or go on with it, with its arguments"
+    add_folders(parser, "results/tuning", resuming)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

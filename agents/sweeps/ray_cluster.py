@@ -31,7 +31,6 @@ class RayCrew:
 
     def __init__(self, ray: Any, num_gpus: float) -> None:
         self._ray = ray
-        self._num_gpus = num_gpus
         # Ray itself would retry for ever what takes too much memory.
         self._task = ray.remote(max_retries=0, num_cpus=1, num_gpus=num_gpus)(_play)
         self._put: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A sweep: trainings as cells, then one benchmark of all that they have learned."""
+"""The work of `sweep`: trainings as cells, then one benchmark of all that they have learned."""
 
 import argparse
 import functools
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import torch
 
-from ..commands.benchmark import play_benchmark
-from ..commands.result_folder import result_folder, title
 from ..environments import EnvironmentMaker
 from ..evaluation.entrants import make_entrants, warnings
 from ..evaluation.reports.report import save_report, text_table
@@ -19,11 +17,13 @@ from ..policies.constants import with_constant
 from ..policies.grammar import KINDS, Specification
 from ..policies.stored_paths import Trained
 from ..progress import show_progress
-from .cells import place_of
-from .configuration import Sweep, Training
-from .crews import CellsFailed, Crew, crew_of, play_cells
-from .evaluations import memory_of
-from .trainings import TrainingCell, is_finished, training_cell
+from ..sweeps.cells import place_of
+from ..sweeps.configuration import Sweep, Training
+from ..sweeps.crews import CellsFailed, Crew, crew_of, play_cells
+from ..sweeps.evaluations import memory_of
+from ..sweeps.trainings import TrainingCell, is_finished, training_cell
+from .benchmark import play_benchmark
+from .result_folder import result_folder, title
 
 CELLS = "cells"  # the folder of all results
 TRAININGS = "trainings"  # that of the run folders
